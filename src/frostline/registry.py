@@ -1,0 +1,77 @@
+"""Name -> thing: the one door through which built-ins and strangers' plugins both come in.
+
+A registry answers to three kinds of names: one registered here by decorator, one that an installed package
+announces as an entry point, and ``module:function``, which is imported only because the user wrote it.
+"""
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from frostline.errors import UnknownName
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name.
+
+    kind: what one of them is called in messages ("strategy").
+    group: the entry-point group in which other packages announce theirs ("frostline.strategies").
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._things: dict[str, T] = {}
+
+    def register(self, name: str, thing: T) -> T:
+        """Add a thing under a name and return it.
+
+        Raises: ValueError: the name is taken by another thing.
+        """
+        if self._things.setdefault(name, thing) is not thing:
+            raise ValueError(f"there is a {self.kind} called {name!r} already")
+        return thing
+
+    def decorator(self, name: str) -> Callable[[T], T]:
+        """``@strategies.decorator("probe")`` above a function registers it."""
+        return lambda thing: self.register(name, thing)
+
+    def get(self, name: str) -> T:
+        """The thing of that name.
+
+        Raises: UnknownName: nothing answers to it; the hint gives the nearest names.
+        """
+        if name in self._things:
+            return self._things[name]
+        announced = {point.name: point for point in entry_points(group=self.group)}
+        if name in announced:
+            thing: T = announced[name].load()
+            return thing
+        if ":" in name:
+            return self._imported(name)
+        near = difflib.get_close_matches(name, self.names(), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names())}"
+        raise UnknownName(f"there is no {self.kind} called {name!r}", hint=hint)
+
+    def names(self) -> list[str]:
+        """All names, built-in first, then those that installed packages announce."""
+        return list(dict.fromkeys([*self._things, *sorted(point.name for point in entry_points(group=self.group))]))
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        for name in self.names():
+            yield name, self.get(name)
+
+    def _imported(self, name: str) -> T:
+        module, _, attribute = name.partition(":")
+        try:
+            thing: T = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UnknownName(
+                f"the {self.kind} {name!r} cannot be imported: {error}",
+                hint=f"write it as package.module:function, and start from where `import {module}` works",
+            ) from None
+        return thing
