@@ -1,0 +1,196 @@
+"""A fine-tuning run as data: phases, each with a frost line, a rate per stage above it, and a way of learning.
+
+A plan can be printed, compared, tested, searched and written into ``plan.json``; it does nothing by itself. `strategies`
+makes plans, `run` carries them out.
+
+    Plan
+    ├── Solve     the head is solved as a logistic regression over frozen features
+    └── Train     some stages are trained by gradient descent, with a Recipe
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from frostline.errors import PlanError
+
+SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
+AUGMENTATIONS = ("none", "flip", "basic", "trivial", "rand")
+BALANCES = ("none", "sampling", "weights")
+FROZEN_NORMS = ("hold", "update")
+KEEPS = ("best", "last")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a phase learns, whatever it is that learns. A value of 0 switches the thing off.
+
+    batch_size: pictures a step, over all processes together.
+    optimizer: a name that ``timm.optim.create_optimizer_v2`` knows.
+    schedule: one of `SCHEDULES`; warmup is in epochs, step_size in epochs, gamma a factor.
+    rate_search: multiply all rates by what a learning-rate range test finds (Smith 2015, arXiv:1506.01186).
+    label_smoothing: share of the target spread over all classes (Szegedy et al. 2015, arXiv:1512.00567).
+    mixup, cutmix: the Beta parameter (Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899).
+    augment, erasing: how training views are made; erasing is a probability (Zhong et al. 2017, arXiv:1708.04896).
+    views: augmented views a picture that are stored; epoch e reads view e mod views. 1 is no augmentation; 0 makes a
+        fresh view in every epoch and stores nothing.
+    ema: decay of the weights' moving average (Polyak & Juditsky 1992).
+    l2sp: pull of the trunk's weights to where they started (Li et al. 2018, arXiv:1802.01483).
+    clip: largest norm of the gradient. accumulate: batches an optimizer step.
+    balance: "sampling" draws classes equally often, "weights" weighs the loss by inverse class frequency.
+    patience: epochs without a better val figure before a phase ends early.
+    keep: which weights a phase leaves behind: those of its best epoch on val, or of its last.
+    frozen_norm: "hold" keeps normalisation below the frost line fixed; "update" lets its running statistics move, as
+        `requires_grad = False` alone does in a plain loop.
+    compile: hand the suffix to ``torch.compile``.
+    """
+
+    batch_size: int = 32
+    optimizer: str = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    step_size: int = 7
+    gamma: float = 0.1
+    rate_search: bool = False
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    augment: str = "basic"
+    erasing: float = 0.0
+    views: int = 4
+    ema: float = 0.0
+    l2sp: float = 0.0
+    clip: float = 0.0
+    accumulate: int = 1
+    balance: str = "none"
+    patience: int = 0
+    keep: str = "best"
+    frozen_norm: str = "hold"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        faults = list(self._faults())
+        if faults:
+            raise PlanError("; ".join(faults), where="the training options", hint="frostline fit --help lists the ranges")
+
+    def _faults(self) -> Sequence[str]:
+        """Every fault at once, so that a user mends them in one go."""
+        allowed = {
+            "schedule": SCHEDULES,
+            "augment": AUGMENTATIONS,
+            "balance": BALANCES,
+            "frozen_norm": FROZEN_NORMS,
+            "keep": KEEPS,
+        }
+        found = [
+            f"{name} is {getattr(self, name)!r}, not one of {', '.join(values)}"
+            for name, values in allowed.items()
+            if getattr(self, name) not in values
+        ]
+        found += [f"{name} is {getattr(self, name)}, below 1" for name in ("batch_size", "accumulate", "step_size") if getattr(self, name) < 1]
+        shares = ("label_smoothing", "erasing", "ema", "momentum")
+        found += [f"{name} is {getattr(self, name)}, not in [0, 1)" for name in shares if not 0 <= getattr(self, name) < 1]
+        rest = ("weight_decay", "warmup", "gamma", "mixup", "cutmix", "views", "l2sp", "clip", "patience")
+        found += [f"{name} is {getattr(self, name)}, below 0" for name in rest if getattr(self, name) < 0]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters in place of the weights themselves (Hu et al. 2021, arXiv:2106.09685)."""
+
+    rank: int = 8
+    alpha: float = 16.0
+
+
+Learns = Literal["all", "bias", "norm"] | Lora
+
+
+@dataclass(frozen=True, slots=True)
+class Solve:
+    """The frost line lies right under the head, and the head is solved.
+
+    balanced: weigh the classes by their inverse frequency.
+    """
+
+    name: str = "probe"
+    balanced: bool = False
+
+    @property
+    def line(self) -> str:
+        """The first stage that learns."""
+        return "head"
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Stages with a rate above 0 are trained; everything below the lowest of them is frozen.
+
+    rates: (stage, learning rate at the schedule's peak) for every stage of the network, stem first.
+    learns: which of the parameters in those stages: all, biases only, normalisation only, or low-rank adapters. The head
+        always learns whole.
+    """
+
+    name: str
+    rates: tuple[tuple[str, float], ...]
+    epochs: int
+    recipe: Recipe = field(default_factory=Recipe)
+    learns: Learns = "all"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise PlanError(f"the phase {self.name!r} has {self.epochs} epochs", hint="give --epochs 1 or more")
+        if any(rate < 0 for _, rate in self.rates) or not any(rate > 0 for _, rate in self.rates):
+            raise PlanError(
+                f"the phase {self.name!r} trains nothing: its rates are {dict(self.rates)}",
+                hint="give --lr a number above 0",
+            )
+
+    @property
+    def line(self) -> str:
+        """The frost line: the first stage, from the stem up, whose rate is above 0."""
+        return next(stage for stage, rate in self.rates if rate > 0)
+
+    @property
+    def still(self) -> frozenset[str]:
+        """Stages above the frost line that all the same do not learn."""
+        return frozenset(stage for stage, rate in self.rates if rate == 0)
+
+
+Phase = Solve | Train
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A list of phases; each starts from the weights that the one before left.
+
+    keep: "always", or "if-better": a phase that is not measurably better than the best so far is undone.
+    """
+
+    strategy: str
+    phases: tuple[Phase, ...]
+    keep: Literal["always", "if-better"] = "always"
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise PlanError(f"the strategy {self.strategy!r} made a plan without phases", hint="return at least one Solve or Train")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for ``plan.json``."""
+        phases = []
+        for phase in self.phases:
+            plain = asdict(phase)
+            if isinstance(phase, Train):
+                plain["rates"] = dict(phase.rates)
+            phases.append({"kind": type(phase).__name__.lower(), "line": phase.line, **plain})
+        return {"strategy": self.strategy, "keep": self.keep, "phases": phases}
+
+
+RECIPE_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Recipe))
+
+
+def rates_of(rates: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """A mapping of stage -> rate, stem first, in the form that `Train` holds."""
+    return tuple((stage, float(rate)) for stage, rate in rates.items())
