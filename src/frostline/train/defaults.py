@@ -32,10 +32,14 @@ TABLE: dict[str, Default] = {
     "lr": _same(1e-3, "AdamW's customary rate for a new head (Loshchilov & Hutter 2019, arXiv:1711.05101)"),
     "trunk_lr": _same(1e-4, "a tenth of the head's rate, as in the lesson and in Li et al. 2020, arXiv:2002.11770"),
     "decay": _same(0.75, "layer-wise decay of BEiT and MAE fine-tuning (arXiv:2106.08254, arXiv:2111.06377)"),
-    "epochs": Default(20, 15, 10, "about equal optimizer steps; BiT's HyperRule scales steps likewise (arXiv:1912.11370)"),
+    "epochs": Default(
+        20, 15, 10, "about equal optimizer steps; BiT's HyperRule scales steps likewise (arXiv:1912.11370)"
+    ),
     "rank": _same(8, "LoRA (arXiv:2106.09685), table 6: rank 4 to 8 is enough"),
     # the step
-    "batch_size": Default(16, 32, 64, "the lesson's 16 for hundreds of pictures; small batches generalise (arXiv:1804.07612)"),
+    "batch_size": Default(
+        16, 32, 64, "the lesson's 16 for hundreds of pictures; small batches generalise (arXiv:1804.07612)"
+    ),
     "optimizer": _same("adamw", "robust over CNNs and ViTs alike (timm's own fine-tuning recipes)"),
     "momentum": _same(0.9, "the lesson; Sutskever et al. 2013"),
     "weight_decay": _same(0.01, "PyTorch's default for AdamW; norms and biases are left out (arXiv:1812.01187)"),
@@ -48,7 +52,9 @@ TABLE: dict[str, Default] = {
     "gamma": _same(0.1, "the lesson"),
     "rate_search": _same(False, "measured only when --lr auto asks for it (arXiv:1506.01186)"),
     # regularisation
-    "label_smoothing": Default(0.0, 0.05, 0.1, "hurts calibration on tiny data (arXiv:1906.02629), helps on large (arXiv:1512.00567)"),
+    "label_smoothing": Default(
+        0.0, 0.05, 0.1, "hurts calibration on tiny data (arXiv:1906.02629), helps on large (arXiv:1512.00567)"
+    ),
     "mixup": Default(0.0, 0.0, 0.2, "needs long training to pay (arXiv:1710.09412; BiT uses it above 20,000 pictures)"),
     "cutmix": _same(0.0, "needs long training to pay (arXiv:1905.04899)"),
     "ema": Default(0.0, 0.99, 0.999, "averages some 1/(1-d) steps; short runs have too few (timm)"),

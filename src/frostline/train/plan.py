@@ -1,7 +1,7 @@
 """A fine-tuning run as data: phases, each with a frost line, a rate per stage above it, and a way of learning.
 
-A plan can be printed, compared, tested, searched and written into ``plan.json``; it does nothing by itself. `strategies`
-makes plans, `run` carries them out.
+A plan can be printed, compared, tested, searched and written into ``plan.json``; it does nothing by itself.
+`strategies` makes plans, `run` carries them out.
 
     Plan
     ├── Solve     the head is solved as a logistic regression over frozen features
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from frostline.errors import PlanError
 
 SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
-AUGMENTATIONS = ("none", "flip", "basic", "trivial", "rand")
+AUGMENTATIONS = ("none", "flip", "basic", "resized-crop", "trivial", "rand")
 BALANCES = ("none", "sampling", "weights")
 FROZEN_NORMS = ("hold", "update")
 KEEPS = ("best", "last")
@@ -73,7 +73,9 @@ class Recipe:
     def __post_init__(self) -> None:
         faults = list(self._faults())
         if faults:
-            raise PlanError("; ".join(faults), where="the training options", hint="frostline fit --help lists the ranges")
+            raise PlanError(
+                "; ".join(faults), where="the training options", hint="frostline fit --help lists the ranges"
+            )
 
     def _faults(self) -> Sequence[str]:
         """Every fault at once, so that a user mends them in one go."""
@@ -89,9 +91,15 @@ class Recipe:
             for name, values in allowed.items()
             if getattr(self, name) not in values
         ]
-        found += [f"{name} is {getattr(self, name)}, below 1" for name in ("batch_size", "accumulate", "step_size") if getattr(self, name) < 1]
+        found += [
+            f"{name} is {getattr(self, name)}, below 1"
+            for name in ("batch_size", "accumulate", "step_size")
+            if getattr(self, name) < 1
+        ]
         shares = ("label_smoothing", "erasing", "ema", "momentum")
-        found += [f"{name} is {getattr(self, name)}, not in [0, 1)" for name in shares if not 0 <= getattr(self, name) < 1]
+        found += [
+            f"{name} is {getattr(self, name)}, not in [0, 1)" for name in shares if not 0 <= getattr(self, name) < 1
+        ]
         rest = ("weight_decay", "warmup", "gamma", "mixup", "cutmix", "views", "l2sp", "clip", "patience")
         found += [f"{name} is {getattr(self, name)}, below 0" for name in rest if getattr(self, name) < 0]
         return found
@@ -129,8 +137,8 @@ class Train:
     """Stages with a rate above 0 are trained; everything below the lowest of them is frozen.
 
     rates: (stage, learning rate at the schedule's peak) for every stage of the network, stem first.
-    learns: which of the parameters in those stages: all, biases only, normalisation only, or low-rank adapters. The head
-        always learns whole.
+    learns: which of the parameters in those stages: all, biases only, normalisation only, or low-rank adapters. The
+        head always learns whole.
     """
 
     name: str
@@ -175,7 +183,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not self.phases:
-            raise PlanError(f"the strategy {self.strategy!r} made a plan without phases", hint="return at least one Solve or Train")
+            raise PlanError(
+                f"the strategy {self.strategy!r} made a plan without phases", hint="return at least one Solve or Train"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for ``plan.json``."""

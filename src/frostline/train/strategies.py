@@ -26,7 +26,9 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
     """Probe first, then thaw deeper while it measurably helps: never worse than the probe."""
     names = stages.names
     half = names[len(names) // 2]
-    deeper = (_train(f"thaw {line}", stages, _falling(stages, lr, decay, line), epochs, recipe) for line in (half, names[0]))
+    deeper = (
+        _train(f"thaw {line}", stages, _falling(stages, lr, decay, line), epochs, recipe) for line in (half, names[0])
+    )
     return Plan("auto", (Solve(balanced=recipe.balance != "none"), *deeper), keep="if-better")
 
 
@@ -128,14 +130,19 @@ def make_plan(name: str, stages: Stages, given: Mapping[str, Any], *, pictures: 
         )
     plan = function(stages, **options)
     if not isinstance(plan, Plan):
-        raise PlanError(f"the strategy {name!r} returned {type(plan).__name__}, not a Plan", hint="return frostline.Plan(name, phases)")
+        raise PlanError(
+            f"the strategy {name!r} returned {type(plan).__name__}, not a Plan",
+            hint="return frostline.Plan(name, phases)",
+        )
     _check_stages(plan, stages)
     return plan
 
 
 def make_recipe(given: Mapping[str, Any], *, pictures: int) -> Recipe:
     """A recipe of what was given, the rest from the table for that many training pictures."""
-    return Recipe(**{name: given[name] if given.get(name) is not None else default(name, pictures) for name in RECIPE_FIELDS})
+    return Recipe(
+        **{name: given[name] if given.get(name) is not None else default(name, pictures) for name in RECIPE_FIELDS}
+    )
 
 
 _RATES_AND_LENGTH = frozenset({"lr", "trunk_lr", "decay", "epochs", "rank"})

@@ -1,0 +1,112 @@
+"""Checkpoints that are whole or absent, and hold all that a bit-identical resume needs.
+
+A checkpoint is one safetensors file: tensors by name, everything else as JSON in its header. Nothing is pickled. It is
+written beside its place, synced and renamed; the one before is kept until the new one is whole.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from frostline.errors import CheckpointError
+
+NEWEST, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """tensors: by name. facts: plain JSON values."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose name starts with `prefix` and a slash, without it."""
+        return {name[len(prefix) + 1 :]: t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into a folder and return its path; the one before stays beside it.
+
+    Raises: CheckpointError: it could not be written (a full disk, say); the last one is untouched.
+    """
+    path, before, fresh = folder / NEWEST, folder / BEFORE, folder / f"{NEWEST}.tmp"
+    # safetensors refuses tensors that share memory, and tied weights do.
+    tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in checkpoint.tensors.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, fresh, metadata={"facts": json.dumps(checkpoint.facts)})
+        _sync(fresh)
+        if path.exists():
+            path.replace(before)
+        fresh.replace(path)
+        _sync(folder)
+    except (OSError, SafetensorError) as error:
+        fresh.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"the checkpoint cannot be written: {error}",
+            where=path,
+            hint="free some space or choose another --out, then go on with --resume: the last checkpoint is whole",
+        ) from None
+    return path
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint of a folder, or None if there is none.
+
+    Raises: CheckpointError: there are checkpoints, and every one of them is damaged.
+    """
+    faults = []
+    for name in (NEWEST, BEFORE):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = list(file.keys())
+                return Checkpoint({key: file.get_tensor(key) for key in names}, json.loads(file.metadata()["facts"]))
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+            faults.append(f"{name}: {error}")
+    if faults:
+        raise CheckpointError(
+            "no checkpoint here can be read: " + "; ".join(faults), where=folder, hint="start again without --resume"
+        )
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoints of a run that has ended."""
+    for name in (NEWEST, BEFORE, f"{NEWEST}.tmp"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """This process's random generators as tensors."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put back what `random_state` took."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
