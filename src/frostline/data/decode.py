@@ -1,0 +1,243 @@
+"""The one decoder: a file, encoded bytes or pixels become RGB, and nothing that a file says is believed.
+
+``image`` gives a Pillow image (views resize it without a copy), ``decode`` the same as an array, ``content_digest`` the
+name under which a picture is known everywhere else. Which part of it a network sees is the business of ``views``.
+
+Not all of Pillow's formats are read: some run other programs (EPS), some are recognised by so little (TGA, PCX) that
+junk passes for a picture.
+"""
+
+import hashlib
+import io
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from frostline.data.hush import strict_and_silent
+from frostline.errors import DecodeError, one_line
+
+Picture: TypeAlias = Path | bytes | NDArray[np.uint8]
+"""A file, an encoded file's bytes, or pixels of shape (H, W), (H, W, 3) or (H, W, 4)."""
+
+Size: TypeAlias = tuple[int, int]
+"""(width, height) in pixels, as Pillow has it."""
+
+MAX_PIXELS = 178_956_970
+"""Pillow's own ceiling, half a gigabyte of RGB; above it ``PIL.Image.MAX_IMAGE_PIXELS`` would have to be raised too."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI", "ICO", "MPO")
+
+_KNOWN = f"read are {', '.join(FORMATS[:-1])}"
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LOOK = "open it in a picture viewer: save it again from there, or remove it"
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A decoded picture.
+
+    rgb: (H, W, 3) uint8.
+    size: (width, height) of the whole picture as it is to be looked at, before any reduction.
+    """
+
+    rgb: NDArray[np.uint8]
+    size: Size
+
+
+def decode(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Pixels:
+    """RGB pixels of a picture, upright, the first frame, alpha laid over white.
+
+    16-bit grey keeps its upper 8 bits; other deep modes are scaled by the range that their values lie in: [0, 1], 8 bit,
+    16 bit, or from the least to the greatest value.
+    at_least: a JPEG may come at 1/2, 1/4 or 1/8 of its size, much faster, as long as its shorter side stays this long.
+
+    Raises: DecodeError: no such file, empty, truncated, damaged, not a picture, or more than ``max_pixels`` (which the
+        header tells before anything is allocated).
+    """
+    whole, size = image(picture, max_pixels=max_pixels, at_least=None if at_least is None else lambda _: at_least)
+    return Pixels(np.asarray(whole), size)
+
+
+def image(
+    picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[[Size], int] | None = None
+) -> tuple[Image.Image, Size]:
+    """As ``decode``, but a Pillow image of mode RGB; ``at_least`` is asked with the whole upright picture's size.
+
+    Raises: DecodeError: as ``decode``.
+    """
+    where = described(picture)
+    try:
+        with strict_and_silent():
+            if isinstance(picture, np.ndarray):
+                return _from_array(picture, max_pixels)
+            with _source(picture) as source, Image.open(source, formats=_formats()) as opened:
+                return _from_file(opened, max_pixels, at_least)
+    except DecodeError as error:
+        raise DecodeError(error.what, where=where, hint=error.hint) from None
+    except UnidentifiedImageError:
+        raise DecodeError("not a picture, or damaged at its very start", where=where, hint=_KNOWN) from None
+    except OSError as error:
+        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+    except MemoryError:
+        raise DecodeError("not enough memory to decode it", where=where, hint="make the picture smaller") from None
+    except (
+        Exception
+    ) as error:  # Pillow's parsers let struct, zlib, Syntax-, Index- and other errors through on damaged input
+        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+
+
+def content_digest(picture: Picture) -> str:
+    """BLAKE2b-128, in hex, of a file's bytes; of shape and values where pixels are given.
+
+    Raises: DecodeError: no such file, not readable, or empty.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    if isinstance(picture, np.ndarray):
+        digest.update(f"pixels {picture.dtype} {picture.shape}\n".encode())
+        digest.update(np.ascontiguousarray(picture).tobytes())
+        return digest.hexdigest()
+    try:
+        with _source(picture) as source:
+            while block := source.read(1 << 20):
+                digest.update(block)
+    except DecodeError as error:
+        raise DecodeError(error.what, where=described(picture), hint=error.hint) from None
+    except OSError as error:
+        raise DecodeError(_refusal(error), where=described(picture), hint=_LOOK) from None
+    return digest.hexdigest()
+
+
+def described(picture: Picture) -> str:
+    """What to call a picture in a message: its path, or what kind of thing it is."""
+    if isinstance(picture, Path):
+        return str(picture)
+    if isinstance(picture, np.ndarray):
+        return f"array of shape {picture.shape}, {picture.dtype}"
+    return f"{len(picture):,} bytes"
+
+
+@contextmanager
+def _source(picture: Path | bytes) -> Iterator[IO[bytes]]:
+    if isinstance(picture, bytes):
+        if not picture:
+            raise DecodeError("there are no bytes", hint="was the file read to its end already?")
+        yield io.BytesIO(picture)
+        return
+    kind = picture.stat()
+    if not stat.S_ISREG(kind.st_mode):  # opening a pipe would wait for ever
+        raise DecodeError("not an ordinary file", hint="name a picture file, not a folder, pipe or device")
+    if not kind.st_size:
+        raise DecodeError("the file is empty", hint="copy it again from where it came, or remove it")
+    with picture.open("rb") as source:
+        yield source
+
+
+def _from_file(
+    opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[[Size], int] | None
+) -> tuple[Image.Image, Size]:
+    _check(opened.size, max_pixels)
+    if at_least is None or opened.format not in ("JPEG", "MPO"):
+        opened.load()
+        _check(opened.size, max_pixels)  # an .ico finds out its true size only now
+        upright = _rgb(_upright(opened, _orientation(opened)))
+        return upright, upright.size
+    orientation = _orientation(opened)
+    width, height = opened.size
+    whole = (height, width) if orientation >= 5 else (width, height)
+    least = at_least(whole)
+    opened.draft(None, (least, least))
+    return _rgb(_upright(opened, orientation)), whole
+
+
+def _from_array(pixels: NDArray[np.uint8], max_pixels: int) -> tuple[Image.Image, Size]:
+    grey = pixels.ndim == 2
+    if pixels.dtype != np.uint8 or not (grey or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))) or not pixels.size:
+        raise DecodeError("pixels must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), none of them 0")
+    _check((pixels.shape[1], pixels.shape[0]), max_pixels)
+    whole = _rgb(Image.fromarray(np.ascontiguousarray(pixels)))
+    return whole, whole.size
+
+
+def _check(size: Size, max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise DecodeError(
+            f"{width} x {height} pixels are more than the limit of {max_pixels:,}",
+            hint="make the picture smaller, or raise max_pixels",
+        )
+
+
+def _orientation(opened: Image.Image) -> int:
+    if opened.format == "JPEG" and "exif" not in opened.info:
+        return 1
+    try:
+        value = opened.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block says nothing about the pixels: they are kept as they lie
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _upright(lying: Image.Image, orientation: int) -> Image.Image:
+    return lying.transpose(_TURNS[orientation]) if orientation in _TURNS else lying
+
+
+def _rgb(any_mode: Image.Image) -> Image.Image:
+    if any_mode.mode == "RGB" and "transparency" not in any_mode.info:
+        any_mode.load()
+        return any_mode
+    if any_mode.mode in ("I", "F") or any_mode.mode.startswith("I;16"):
+        return Image.fromarray(_grey(np.asarray(any_mode))).convert("RGB")
+    if any_mode.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in any_mode.info:
+        if any_mode.mode in ("La", "RGBa"):
+            any_mode = any_mode.convert({"La": "LA", "RGBa": "RGBA"}[any_mode.mode])
+        clear = any_mode.convert("RGBA")
+        paper = Image.new("RGB", clear.size, "white")
+        paper.paste(clear, mask=clear)
+        return paper
+    return any_mode.convert("RGB")
+
+
+def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    # The same rule for all pictures of a kind wherever the kind says its range, so that brightness stays comparable.
+    if values.dtype == np.uint16 or values.dtype == np.dtype(">u2"):
+        return (values.astype(np.uint16) >> 8).astype(np.uint8)
+    real = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(real.min()), float(real.max())
+    if low < 0 or high > 65535:
+        real, top = real - low, (high - low) or 1.0
+    elif high <= 1 and values.dtype.kind == "f":
+        top = 1.0
+    else:
+        top = 255.0 if high <= 255 else 65535.0
+    return np.round(real * (255.0 / top)).astype(np.uint8)
+
+
+def _refusal(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return f"cannot be decoded: {one_line(str(error)) or type(error).__name__}"
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)  # a build of Pillow may lack some

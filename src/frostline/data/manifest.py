@@ -1,0 +1,272 @@
+"""Row and Manifest: the only form in which data travels. Sources give rows; from here on every picture has a digest."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.decode import Picture, content_digest, described
+from frostline.errors import DataError, DecodeError, one_line
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One picture and what is known of it.
+
+    labels: none, one, or several (multi-label).
+    split: "train", "val", "test", or None where the source does not say.
+    group: pictures of one group (patient, device, day) never stand on both sides of a split.
+    name: what to call it in messages and tables, usually its path within the source.
+    digest: of its content; ``Manifest.of`` fills it in.
+    """
+
+    picture: Picture
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+    group: str | None = None
+    name: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was there and is left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Pictures with digests, in the order of their source.
+
+    classes: all labels, numbers in them by value ("2" before "10"), also those whose pictures all had to be left out.
+    source: where the rows came from.
+    """
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
+    source: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        rows: Iterable[Row | Skipped],
+        *,
+        source: str = "",
+        classes: Sequence[str] | None = None,
+        digest: Callable[[Picture], str] = content_digest,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Self:
+        """Give every picture its digest, leave out what cannot be read, and check that labels and splits make sense.
+
+        classes: the classes there may be (a model's); by default those that occur, of which there must be two, the same
+            ones in every split.
+        progress: called with the number of files seen so far.
+
+        Raises: DataError: no usable picture; fewer than two classes; classes that differ between splits, or are not among
+            ``classes``; some rows with a label or split and some without.
+        """
+        usable: list[Row] = []
+        listed: list[Row] = []
+        skipped: list[Skipped] = []
+        for seen, item in enumerate(_digested(rows, digest), start=1):
+            if isinstance(item, Skipped):
+                skipped.append(item)
+            else:
+                row, reason = item
+                listed.append(row)
+                if reason:
+                    skipped.append(Skipped(row.name, reason))
+                else:
+                    usable.append(row)
+            progress(seen)
+        if not usable:
+            raise DataError("there is no usable picture", where=source or None, hint=_why_none(skipped))
+        _check_complete(listed, source)
+        return cls(tuple(usable), _classes(listed, classes, source), tuple(skipped), source)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digest of each row."""
+        return tuple(row.digest for row in self.rows)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have rows, in the order train, val, test; empty where the source names none."""
+        there = {row.split for row in self.rows}
+        return tuple(split for split in SPLITS if split in there)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether any picture has more than one label."""
+        return any(len(row.labels) > 1 for row in self.rows)
+
+    def part(self, split: str) -> Self:
+        """The rows of one split, with the classes of all.
+
+        Raises: DataError: there is no such split.
+        """
+        rows = tuple(row for row in self.rows if row.split == split)
+        if not rows:
+            there = ", ".join(self.splits) or "none"
+            raise DataError(f"there is no split {split!r}", where=self.source or None, hint=f"there are: {there}")
+        return replace(self, rows=rows)
+
+    def targets(self) -> NDArray[np.int64] | NDArray[np.float32]:
+        """(N,) int64 indices into ``classes``; (N, K) float32 of 0 and 1 where the data is multi-label.
+
+        Raises: DataError: the rows have no labels.
+        """
+        index = {name: number for number, name in enumerate(self.classes)}
+        if self.multilabel:
+            many = np.zeros((len(self.rows), len(self.classes)), np.float32)
+            for number, row in enumerate(self.rows):
+                many[number, [index[label] for label in row.labels]] = 1
+            return many
+        if not all(row.labels for row in self.rows):
+            raise DataError("the pictures have no labels", where=self.source or None, hint=_LAYOUT)
+        return np.array([index[row.labels[0]] for row in self.rows], np.int64)
+
+    def counts(self) -> dict[str, int]:
+        """How many pictures each class has, in the order of ``classes``."""
+        counted = Counter(label for row in self.rows for label in row.labels)
+        return {name: counted[name] for name in self.classes}
+
+    def without(self, skipped: Sequence[Skipped]) -> Self:
+        """Leave out the rows of these names, and remember why."""
+        names = {item.name for item in skipped}
+        rows = tuple(row for row in self.rows if row.name not in names)
+        return replace(self, rows=rows, skipped=(*self.skipped, *skipped))
+
+    def require_usable(self, per_class: int = 2) -> None:
+        """Check that every class has this many pictures to learn from: in train, or at all where there are no splits.
+
+        Raises: DataError: a class has fewer; it is named with its count.
+        """
+        learnt = self.part("train") if "train" in self.splits else self
+        few = [f"{name!r} has {count}" for name, count in learnt.counts().items() if count < per_class]
+        if few:
+            left_out = f"{len(self.skipped)} files were left out; " if self.skipped else ""
+            raise DataError(
+                f"every class needs {per_class} usable pictures: {one_line(_some(few))}",
+                where=self.source or None,
+                hint=f"{left_out}add pictures, or remove the class",
+            )
+
+
+_LAYOUT = "put each class into a folder of its own, DIR/<class>/…, or list them in a CSV with columns path,label"
+
+
+def natural(text: str) -> tuple[object, ...]:
+    """A sorting key by which "class2" stands before "class10"."""
+    parts = re.split(r"([0-9]+)", text)
+    digits = [(len(part.lstrip("0")), part.lstrip("0")) for part in parts[1::2]]
+    return (*(piece for pair in zip(parts[::2], [*digits, (0, "")], strict=True) for piece in pair), text)
+
+
+def _digested(
+    rows: Iterable[Row | Skipped], digest: Callable[[Picture], str]
+) -> Iterable[Skipped | tuple[Row, str | None]]:
+    """Rows with digests or a reason why there is none, in their order, without listing the source first."""
+
+    def one(item: Row | Skipped) -> Skipped | tuple[Row, str | None]:
+        if isinstance(item, Skipped):
+            return item
+        row = item if item.name else replace(item, name=described(item.picture))
+        if row.digest:
+            return row, None
+        try:
+            return replace(row, digest=digest(row.picture)), None
+        except DecodeError as error:
+            return row, error.what
+
+    threads = min(8, (os.cpu_count() or 1) + 2)  # hashing lets go of the interpreter, and disks like a queue
+    waiting = iter(rows)
+    with ThreadPoolExecutor(threads, thread_name_prefix="digest") as pool:
+        while block := list(islice(waiting, 256)):
+            yield from pool.map(one, block)
+
+
+def _check_complete(rows: Sequence[Row], source: str) -> None:
+    strange = sorted({row.split for row in rows if row.split is not None} - set(SPLITS))
+    if strange:
+        raise DataError(
+            f"unknown split {one_line(_some([repr(name) for name in strange]))}",
+            where=source or None,
+            hint=f"splits are called {', '.join(SPLITS)}",
+        )
+    without_split = [row.name for row in rows if row.split is None]
+    if 0 < len(without_split) < len(rows):
+        raise DataError(
+            f"{len(without_split)} of {len(rows)} pictures are in no split, first: {one_line(without_split[0])}",
+            where=source or None,
+            hint="name a split for all of them or for none",
+        )
+    without_label = [row.name for row in rows if not row.labels]
+    single = all(len(row.labels) < 2 for row in rows)
+    if single and 0 < len(without_label) < len(rows):
+        raise DataError(
+            f"{len(without_label)} of {len(rows)} pictures have no label, first: {one_line(without_label[0])}",
+            where=source or None,
+            hint="label all of them or none",
+        )
+
+
+def _classes(rows: Sequence[Row], given: Sequence[str] | None, source: str) -> tuple[str, ...]:
+    there = {label for row in rows for label in row.labels}
+    if given is not None:
+        if strange := sorted(there - set(given), key=natural):
+            raise DataError(
+                f"the data has classes that are not known here: {one_line(_some([repr(name) for name in strange]))}",
+                where=source or None,
+                hint=f"known are: {one_line(_some([repr(name) for name in given]))}",
+            )
+        return tuple(given)
+    if len(there) == 1:
+        raise DataError(f"there is only one class, {next(iter(there))!r}", where=source or None, hint=_LAYOUT)
+    _check_same_classes(rows, there, source)
+    return tuple(sorted(there, key=natural))
+
+
+def _check_same_classes(rows: Sequence[Row], there: set[str], source: str) -> None:
+    per_split: dict[str, set[str]] = {}
+    for row in rows:
+        if row.split is not None:
+            per_split.setdefault(row.split, set()).update(row.labels)
+    faults = [
+        f"{split} lacks {_some([repr(name) for name in sorted(there - labels, key=natural)])}"
+        for split, labels in per_split.items()
+        if there - labels
+    ]
+    if faults:
+        raise DataError(
+            f"the splits do not have the same classes: {one_line('; '.join(faults))}",
+            where=source or None,
+            hint="rename or complete the folders, so that every split has every class",
+        )
+
+
+def _some(things: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(things) - most} more" if len(things) > most else ""
+    return ", ".join(things[:most]) + more
+
+
+def _why_none(skipped: Sequence[Skipped]) -> str:
+    if not skipped:
+        return "the place is empty: is it the right one?"
+    reason, count = Counter(item.reason for item in skipped).most_common(1)[0]
+    return f"{len(skipped)} files were left out, {count} of them because: {reason}"

@@ -1,0 +1,274 @@
+"""Which part of a picture a network sees, and at what size: the evaluation view, and the training views.
+
+A view gives uint8 pixels; mean and standard deviation are applied behind the store, by the engine. Its ``key`` names
+all that its pixels depend on besides the picture, and is part of the store's address.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from frostline.data import augment, decode
+from frostline.data.decode import Picture, Size
+from frostline.errors import PlanError
+
+Triple = tuple[float, float, float]
+Box = tuple[float, float, float, float]
+
+_VERSION = 1  # raised whenever the same key would give other pixels
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_CROP_MODES = ("center", "squash", "border")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a backbone wants its pictures, in timm's terms; filled in by ``net.zoo`` from the pretrained configuration.
+
+    size: (height, width) of what the network gets.
+    mean, std: per channel, of values in [0, 1].
+    crop_pct: the share of the resized picture that the crop keeps.
+    crop_mode: "center" keeps the proportions and loses margins, "squash" gives up the proportions, "border" keeps both
+        and pads with the mean colour.
+
+    Raises: PlanError: a value that means nothing.
+    """
+
+    size: tuple[int, int] = (224, 224)
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+    interpolation: str = "bicubic"
+    crop_pct: float = 0.875
+    crop_mode: str = "center"
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS:
+            raise PlanError(
+                f"there is no interpolation {self.interpolation!r}", hint=f"there are: {', '.join(sorted(_FILTERS))}"
+            )
+        if self.crop_mode not in _CROP_MODES:
+            raise PlanError(f"there is no crop mode {self.crop_mode!r}", hint=f"there are: {', '.join(_CROP_MODES)}")
+        if min(self.size) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+            raise PlanError(
+                f"size {self.size}, crop_pct {self.crop_pct} and std {self.std} must be above 0, crop_pct at most 1"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_dict`` gave, read back from JSON.
+
+        Raises: PlanError: a value that is missing, too much, or means nothing.
+        """
+        names = {field.name for field in fields(cls)}
+        if names != set(values):
+            raise PlanError(f"preprocessing must have {', '.join(sorted(names))}; it has {', '.join(sorted(values))}")
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What a training view does at random; all of it is data.
+
+    flip: probability of a left-right flip.
+    scale, ratio: share of the picture's area and proportions of the random crop, each from a range.
+    policy: "trivial" (one random operation, arXiv:2103.10158), "rand" (two mild ones, arXiv:1909.13719) or none.
+    jitter: brightness, contrast and saturation each vary by a factor in [1 - jitter, 1 + jitter].
+    erasing: probability that a random rectangle is replaced by noise (arXiv:1708.04896).
+
+    Raises: PlanError: a range that is empty, or a probability outside [0, 1].
+    """
+
+    flip: float = 0.5
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    policy: str | None = None
+    jitter: float = 0.0
+    erasing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1 or not 0 < self.ratio[0] <= self.ratio[1]:
+            raise PlanError(f"scale {self.scale} must rise within (0, 1], ratio {self.ratio} must rise above 0")
+        if not (0 <= self.flip <= 1 and 0 <= self.erasing <= 1 and 0 <= self.jitter <= 1):
+            raise PlanError(f"flip {self.flip}, jitter {self.jitter} and erasing {self.erasing} must lie within [0, 1]")
+        if self.policy is not None and self.policy not in augment.POLICIES:
+            raise PlanError(f"there is no policy {self.policy!r}", hint=f"there are: {', '.join(augment.POLICIES)}")
+
+
+class View(Protocol):
+    """A picture as a network sees it."""
+
+    @property
+    def key(self) -> str:
+        """All that the pixels depend on besides the picture."""
+
+    def __call__(self, picture: Picture, digest: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8. digest: the picture's, of which random views are a function.
+
+        Raises: DecodeError: the picture cannot be decoded.
+        """
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """The geometry of timm's evaluation transform, by one resize from a box of a JPEG decoded no larger than needed."""
+
+    preprocessing: Preprocessing
+
+    @property
+    def key(self) -> str:
+        """Size, interpolation and crop; the mean only where it fills a border."""
+        values = self.preprocessing.to_dict()
+        del values["std"]
+        if self.preprocessing.crop_mode != "border":
+            del values["mean"]
+        return _key("evaluation", values)
+
+    def __call__(self, picture: Picture, digest: str = "") -> NDArray[np.uint8]:
+        """(H, W, 3) uint8.
+
+        Raises: DecodeError: the picture cannot be decoded.
+        """
+        pixels, whole = decode.image(picture, at_least=lambda _: max(_scaled(self.preprocessing)))
+        return placed(pixels, whole, self.preprocessing)
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """One random view: a crop, a flip, a policy, jitter, erasing.
+
+    A pure function of (digest, index, seed): threads, order and what was drawn before do not matter.
+    index: which of a picture's views this is.
+    """
+
+    preprocessing: Preprocessing
+    augment: Augment
+    index: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Size, interpolation, all of the augmentation, index and seed."""
+        values = self.preprocessing.to_dict()
+        used = ["size", "interpolation", *(("mean", "std") if self.augment.erasing else ())]
+        own = {name: values[name] for name in used}
+        return _key("training", own | asdict(self.augment) | {"index": self.index, "seed": self.seed})
+
+    def __call__(self, picture: Picture, digest: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8.
+
+        Raises: DecodeError: the picture cannot be decoded.
+        """
+        height, width = self.preprocessing.size
+
+        def crop(whole: Size) -> Box:
+            return _random_share(self._rng(digest, "crop"), whole, self.augment)
+
+        def least(whole: Size) -> int:
+            left, top, right, bottom = crop(whole)
+            reduction = min(whole[0] * (right - left) / width, whole[1] * (bottom - top) / height)
+            return math.ceil(min(whole) / reduction)  # what is reduced further would have to be enlarged again
+
+        pixels, whole = decode.image(picture, at_least=least)
+        left, top, right, bottom = crop(whole)
+        across, down = pixels.size
+        box = (left * across, top * down, right * across, bottom * down)
+        view = pixels.resize((width, height), _FILTERS[self.preprocessing.interpolation], box=box)
+        rng = self._rng(digest, "rest")
+        if rng.random() < self.augment.flip:
+            view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if self.augment.policy is not None:
+            view = augment.POLICIES[self.augment.policy](view, rng)
+        if self.augment.jitter:
+            view = augment.jitter(view, rng, self.augment.jitter)
+        array = np.array(view)
+        if rng.random() < self.augment.erasing:
+            augment.erase(array, rng, self.preprocessing.mean, self.preprocessing.std)
+        return array
+
+    def _rng(self, digest: str, purpose: str) -> np.random.Generator:
+        parts = "\0".join((digest, str(self.index), str(self.seed), purpose))
+        seed = int.from_bytes(hashlib.blake2b(parts.encode(), digest_size=16).digest())
+        return np.random.Generator(np.random.PCG64(seed))
+
+
+def placed(pixels: Image.Image, whole: Size, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Resize and crop as timm's evaluation transform would have done with the whole picture.
+
+    pixels: the picture, perhaps reduced. whole: its (width, height) before that. Returns (H, W, 3) uint8.
+    """
+    target = preprocessing.size[1], preprocessing.size[0]
+    resized = _resized(whole, preprocessing)
+    seen = min(target[0], resized[0]), min(target[1], resized[1])
+    left, top = (round((side - part) / 2) for side, part in zip(resized, seen, strict=True))
+    across, down = pixels.size[0] / resized[0], pixels.size[1] / resized[1]
+    box = (left * across, top * down, (left + seen[0]) * across, (top + seen[1]) * down)
+    if seen == resized:
+        box = (0, 0, *pixels.size)
+    view = pixels.resize(seen, _FILTERS[preprocessing.interpolation], box=box)
+    if seen == target:
+        return np.asarray(view)
+    canvas = Image.new("RGB", target, _colour(preprocessing))
+    canvas.paste(view, ((target[0] - seen[0]) // 2, (target[1] - seen[1]) // 2))
+    return np.asarray(canvas)
+
+
+def _scaled(preprocessing: Preprocessing) -> tuple[int, int]:
+    height, width = preprocessing.size
+    return math.floor(width / preprocessing.crop_pct), math.floor(height / preprocessing.crop_pct)
+
+
+def _resized(whole: Size, preprocessing: Preprocessing) -> Size:
+    width, height = whole
+    wide, high = _scaled(preprocessing)
+    if preprocessing.crop_mode == "squash":
+        return wide, high
+    if preprocessing.crop_mode == "center" and wide == high:  # torchvision's Resize, which rounds down
+        short, long = wide, int(wide * max(whole) / min(whole))
+        return (short, long) if width <= height else (long, short)
+    pick = max if preprocessing.crop_mode == "border" else min  # timm's ResizeKeepRatio, which rounds
+    ratio = pick(height / high, width / wide)
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+
+def _colour(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in preprocessing.mean)
+    return (red, green, blue)
+
+
+def _random_share(rng: np.random.Generator, whole: Size, options: Augment) -> Box:
+    """Left, top, right and bottom of a random crop as shares of the sides; torchvision's RandomResizedCrop (BSD-3)."""
+    width, height = whole
+    for _ in range(10):
+        area = width * height * rng.uniform(*options.scale)
+        proportion = math.exp(rng.uniform(math.log(options.ratio[0]), math.log(options.ratio[1])))
+        wide, high = math.sqrt(area * proportion), math.sqrt(area / proportion)
+        if 1 <= wide <= width and 1 <= high <= height:
+            left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+            return left / width, top / height, (left + wide) / width, (top + high) / height
+    proportion = min(max(width / height, options.ratio[0]), options.ratio[1])
+    wide, high = min(width, height * proportion), min(height, width / proportion)
+    return (1 - wide / width) / 2, (1 - high / height) / 2, (1 + wide / width) / 2, (1 + high / height) / 2
+
+
+def _key(kind: str, values: Mapping[str, Any]) -> str:
+    return f"{kind}-{_VERSION} {json.dumps(values, sort_keys=True, separators=(',', ':'))}"
