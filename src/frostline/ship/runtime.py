@@ -1,0 +1,151 @@
+"""Predict from a model folder without torch: its graph through OpenVINO, pictures through Pillow and NumPy.
+
+Python's start to the first answer takes a few tenths of a second. The compiled graph is kept in the user's cache, under
+the graph's own digest, so that the folder may be read-only, moved, or replaced by another model at the same place.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.manifest import Row
+from frostline.data.views import EvaluationView
+from frostline.errors import CheckpointError, EngineError, one_line
+from frostline.ship import about as _about
+from frostline.ship.about import GRAPH, GRAPH_WEIGHTS, About
+from frostline.ship.stream import BATCH, Answer, Failure, Prediction, answers
+
+__all__ = ["Failure", "Prediction", "Predictor", "cache_folder"]
+
+# Left to itself OpenVINO computes in bf16 where the processor can: answers would differ from torch's in the third digit.
+_PRECISION = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+_CHECK = 16
+_CACHE_LIMIT = 2 << 30
+_TORCH = "use engine='torch', which needs no graph"
+
+
+class Predictor:
+    """A model folder that answers through OpenVINO, in float32.
+
+    cache: where compiled graphs are kept; None is ``cache_folder()``. One that cannot be written costs speed only.
+
+    Raises: CheckpointError: the folder is damaged. EngineError: it has no graph, or there is no OpenVINO that runs it.
+    """
+
+    engine = "openvino"
+
+    def __init__(self, folder: Path, *, cache: Path | None = None) -> None:
+        self.about = _about.read(folder)
+        self._view = EvaluationView(self.about.preprocessing)
+        self._compiled = _compiled(folder, self.about, cache_folder() if cache is None else cache)
+        self._request = self._compiled.create_infer_request()
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
+        self._request.infer({0: pixels})
+        return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
+
+    def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
+        """One Prediction or Failure a row, in the rows' order, as soon as its batch is done. Not for two threads at once."""
+        return answers(rows, self._view, self.logits, self.about, batch)
+
+
+def cache_folder() -> Path:
+    """Where compiled graphs are kept: ``frostline/graphs`` in the user's cache directory."""
+    if sys.platform == "win32":
+        root = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        root = "~/Library/Caches"
+    else:
+        root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "frostline" / "graphs"
+
+
+def _compiled(folder: Path, about: About, cache: Path) -> Any:
+    if find_spec("openvino") is None:
+        raise EngineError("OpenVINO is not installed", where=folder, hint=f"pip install openvino, or {_TORCH}")
+    stated = about.files.get(GRAPH)
+    if not isinstance(stated, dict) or not isinstance(about.files.get(GRAPH_WEIGHTS), dict):
+        reason = one_line(str(about.graph.get("absent") or "it was saved without one"))
+        raise EngineError(f"the model folder has no graph: {reason}", where=folder, hint=_TORCH)
+    import openvino
+
+    core = openvino.Core()
+    try:
+        kept = cache / f"{_key(about, openvino.get_version(), core)}.blob"
+        compiled = _recalled(core, kept)
+        if compiled is None:
+            _about.check_files(folder, about, (GRAPH, GRAPH_WEIGHTS))
+            compiled = core.compile_model(str(folder / GRAPH), "CPU", _PRECISION)
+            _keep(compiled, kept)
+        else:
+            for name in (GRAPH, GRAPH_WEIGHTS):
+                _about.check_length(folder / name, about.files[name])
+        _check_shapes(compiled, about, folder)
+    except RuntimeError as error:
+        said = one_line(str(error).strip().splitlines()[-1])[:300]
+        raise EngineError(f"OpenVINO cannot run the graph: {said}", where=folder / GRAPH, hint=_TORCH) from None
+    return compiled
+
+
+def _key(about: About, version: str, core: Any) -> str:
+    parts = [about.files[GRAPH].get("sha256"), about.files[GRAPH_WEIGHTS].get("sha256"), version, sorted(_PRECISION.items())]
+    parts.append(core.get_property("CPU", "FULL_DEVICE_NAME"))  # a home directory may be shared by unlike machines
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def _recalled(core: Any, kept: Path) -> Any | None:
+    try:
+        whole = kept.read_bytes()
+    except OSError:
+        return None
+    blob = memoryview(whole)[_CHECK:]
+    if blake2b(blob, digest_size=_CHECK).digest() == whole[:_CHECK]:
+        with suppress(RuntimeError):  # what this build of OpenVINO cannot read is compiled again
+            compiled = core.import_model(blob.tobytes(), "CPU", _PRECISION)
+            with suppress(OSError):
+                os.utime(kept)
+            return compiled
+    return None
+
+
+def _keep(compiled: Any, kept: Path) -> None:
+    try:
+        blob = compiled.export_model().getbuffer()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".tmp", delete=False) as out:
+            out.write(blake2b(blob, digest_size=_CHECK).digest())
+            out.write(blob)
+        Path(out.name).replace(kept)
+        _make_room(kept.parent)
+    except (OSError, RuntimeError):
+        return  # a cache that cannot be written costs the next start half a second, and nothing else
+
+
+def _make_room(cache: Path) -> None:
+    newest_first = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for path in newest_first:
+        total += path.stat().st_size
+        if total > _CACHE_LIMIT:
+            path.unlink(missing_ok=True)
+
+
+def _check_shapes(compiled: Any, about: About, folder: Path) -> None:
+    height, width = about.preprocessing.size
+    takes, gives = compiled.input(0).partial_shape, compiled.output(0).partial_shape
+    if takes.to_string() != f"[?,{height},{width},3]" or gives.to_string() != f"[?,{len(about.classes)}]":
+        raise CheckpointError(
+            f"the graph makes {gives} of {takes}, which is not {len(about.classes)} classes of {height} x {width} pictures",
+            where=folder / GRAPH,
+            hint="the folder was put together from two models: copy it again, or fit again",
+        )
