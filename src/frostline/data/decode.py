@@ -64,8 +64,8 @@ class Pixels:
 def decode(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Pixels:
     """RGB pixels of a picture, upright, the first frame, alpha laid over white.
 
-    16-bit grey keeps its upper 8 bits; other deep modes are scaled by the range that their values lie in: [0, 1], 8 bit,
-    16 bit, or from the least to the greatest value.
+    16-bit grey keeps its upper 8 bits; other deep modes are scaled by the range that their values lie in: [0, 1],
+    8 bit, 16 bit, or from the least to the greatest value.
     at_least: a JPEG may come at 1/2, 1/4 or 1/8 of its size, much faster, as long as its shorter side stays this long.
 
     Raises: DecodeError: no such file, empty, truncated, damaged, not a picture, or more than ``max_pixels`` (which the
@@ -93,13 +93,9 @@ def image(
         raise DecodeError(error.what, where=where, hint=error.hint) from None
     except UnidentifiedImageError:
         raise DecodeError("not a picture, or damaged at its very start", where=where, hint=_KNOWN) from None
-    except OSError as error:
-        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
     except MemoryError:
         raise DecodeError("not enough memory to decode it", where=where, hint="make the picture smaller") from None
-    except (
-        Exception
-    ) as error:  # Pillow's parsers let struct, zlib, Syntax-, Index- and other errors through on damaged input
+    except Exception as error:  # damaged input: Pillow's parsers let struct, zlib, Index- and other errors through
         raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
 
 
@@ -119,7 +115,7 @@ def content_digest(picture: Picture) -> str:
                 digest.update(block)
     except DecodeError as error:
         raise DecodeError(error.what, where=described(picture), hint=error.hint) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
         raise DecodeError(_refusal(error), where=described(picture), hint=_LOOK) from None
     return digest.hexdigest()
 

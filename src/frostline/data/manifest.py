@@ -74,8 +74,8 @@ class Manifest:
             ones in every split.
         progress: called with the number of files seen so far.
 
-        Raises: DataError: no usable picture; fewer than two classes; classes that differ between splits, or are not among
-            ``classes``; some rows with a label or split and some without.
+        Raises: DataError: no usable picture; fewer than two classes; classes that differ between splits, or that are
+            not among ``classes``; some rows with a label or split and some without.
         """
         usable: list[Row] = []
         listed: list[Row] = []

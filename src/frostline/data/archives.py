@@ -1,0 +1,226 @@
+"""Archives are unpacked once, under the digest of their bytes, and only if nothing in them reaches out of it."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from frostline.data.folders import is_junk
+from frostline.errors import DataError, one_line
+
+MAX_BYTES = 50 * 10**9
+MAX_MEMBERS = 5_000_000
+MAX_RATIO = 100
+"""How many times larger than the archive its content may be, once that is over a gigabyte."""
+
+_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_BLOCK = 1 << 20
+_HEADER = 16 << 20
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+
+Member = tuple[str, Callable[[], AbstractContextManager[IO[bytes]]]]
+
+
+def is_archive(place: Path) -> bool:
+    """Whether it is a file with an archive's name."""
+    return place.name.lower().endswith(_SUFFIXES) and place.is_file()
+
+
+def unpacked(archive: Path, digest: str, cache: Path, *, max_bytes: int = MAX_BYTES) -> Path:
+    """The folder that holds what the archive holds; made on the first call, whole or not at all.
+
+    digest: of the archive's bytes. cache: the folder to unpack below. Junk of other systems stays behind.
+
+    Raises: DataError: a member outside its folder, a link, a device, a name that occurs twice, an encrypted or damaged
+        archive, or more than ``max_bytes`` or ``MAX_RATIO`` allow; a full disk.
+    """
+    home = cache / "archives"
+    ready = home / digest
+    if ready.is_dir():
+        return ready
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _sweep(home)
+        building = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=home))
+    except OSError as error:
+        raise DataError(
+            f"nothing can be unpacked there: {error.strerror}", where=home, hint="choose another cache folder"
+        ) from None
+    try:
+        _write(archive, building, max_bytes)
+        try:
+            building.rename(ready)
+        except OSError:
+            if not ready.is_dir():  # else another process was faster, and its folder is as good
+                raise
+    except _DAMAGE as error:
+        raise DataError(
+            f"the archive is damaged: {one_line(str(error))}", where=archive, hint="copy it again from where it came"
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"the archive cannot be unpacked: {error.strerror or one_line(str(error))}",
+            where=archive,
+            hint=f"is there room and permission in {one_line(str(home))}? is the archive whole?",
+        ) from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return ready
+
+
+def _write(archive: Path, folder: Path, max_bytes: int) -> None:
+    budget = min(max_bytes, max(10**9, MAX_RATIO * archive.stat().st_size))
+    written = 0
+    members = _zip(archive) if archive.name.lower().endswith(".zip") else _tar(archive, budget)
+    for count, (name, opened) in enumerate(members, start=1):
+        if count > MAX_MEMBERS:
+            raise DataError(f"the archive has more than {MAX_MEMBERS:,} members", where=archive, hint=_UNPACK)
+        inside = _inside(name, archive)
+        if any(is_junk(part) for part in inside.parts):
+            continue
+        target = folder / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            sink = target.open("xb")
+        except FileExistsError:
+            raise _refused(archive, name, "occurs twice, or differs only by case") from None
+        with sink, opened() as source:
+            while block := source.read(_BLOCK):
+                written += len(block)
+                if written > budget:
+                    raise _too_large(archive, budget)
+                sink.write(block)
+
+
+def _zip(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(archive, info.filename, "is a link or device")
+            if info.flag_bits & 1:
+                raise _refused(archive, info.filename, "is encrypted")
+            if not info.is_dir():
+                yield info.filename, partial(packed.open, info)
+            else:
+                _inside(info.filename, archive)
+
+
+def _tar(archive: Path, budget: int) -> Iterator[Member]:
+    with (
+        _plain(archive) as plain,
+        tarfile.open(fileobj=cast(IO[bytes], bounded := _Bounded(plain, archive, budget)), mode="r:") as packed,
+    ):
+        while (info := packed.next()) is not None:
+            if info.isdir():
+                _inside(info.name, archive)
+            elif not info.isreg() or info.issparse():
+                raise _refused(archive, info.name, "is a link, device or sparse file")
+            else:
+                yield info.name, partial(_member, packed, info)
+            packed.members = []  # type: ignore[attr-defined]  # else it keeps every header
+        bounded.seek(packed.offset)
+        if bounded.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end
+            raise tarfile.TarError(f"no header at byte {packed.offset:,}")
+
+
+@contextmanager
+def _member(packed: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[IO[bytes]]:
+    source = packed.extractfile(info)
+    if source is None:
+        raise tarfile.TarError(f"member {info.name!r} has no content")
+    with source:
+        yield source
+
+
+@contextmanager
+def _plain(archive: Path) -> Iterator[IO[bytes]]:
+    with archive.open("rb") as raw:
+        start = raw.read(6)
+        raw.seek(0)
+        if start[:2] == b"\x1f\x8b":
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw))
+        elif start[:3] == b"BZh":
+            yield cast(IO[bytes], bz2.BZ2File(raw))
+        elif start == b"\xfd7zXZ\0":
+            with lzma.LZMAFile(raw) as unpacking:
+                yield cast(IO[bytes], unpacking)
+        else:
+            yield raw
+
+
+class _Bounded:
+    """What tarfile reads from: no more than a budget in all, no header above 16 MB (it would be held in memory)."""
+
+    def __init__(self, plain: IO[bytes], archive: Path, budget: int) -> None:
+        self._plain = plain
+        self._archive = archive
+        self._budget = budget + (1 << 30)  # headers and padding come on top of content
+        self.name = archive.name
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _HEADER:
+            raise DataError(f"the archive has a header of {size:,} bytes", where=self._archive, hint=_UNPACK)
+        return self._plain.read(size)
+
+    def readinto(self, buffer: bytearray) -> int:
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def tell(self) -> int:
+        return self._plain.tell()
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        if position > self._budget:
+            raise _too_large(self._archive, self._budget)
+        return self._plain.seek(position, whence)
+
+
+_UNPACK = "if you trust it, unpack it yourself and name the folder"
+
+
+def _inside(name: str, archive: Path) -> PurePosixPath:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or "\0" in name or (path.parts and path.parts[0][1:2] == ":"):
+        raise _refused(archive, name, "lies outside the archive's folder")
+    return path
+
+
+def _refused(archive: Path, name: str, why: str) -> DataError:
+    return DataError(f"refused: member {one_line(name)!r} {why}", where=archive, hint=_UNPACK)
+
+
+def _too_large(archive: Path, budget: int) -> DataError:
+    return DataError(
+        f"refused: {archive.stat().st_size / 1e6:,.1f} MB would unpack to more than {budget / 1e9:,.1f} GB",
+        where=archive,
+        hint=_UNPACK,
+    )
+
+
+def _sweep(home: Path) -> None:
+    for left in home.glob(".*-*"):
+        if time.time() - left.stat().st_mtime > 24 * 3600:  # of a process that died while unpacking
+            shutil.rmtree(left, ignore_errors=True)

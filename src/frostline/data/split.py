@@ -1,0 +1,148 @@
+"""Splits and folds: stratified, and pictures that belong together stay together.
+
+What belongs together are exact duplicates (one digest) and the rows of one group, also through each other. The order in
+which such units are dealt out is a hash of their content and the seed, so neither the order of the source nor ten more
+pictures turn a split upside down.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.manifest import Manifest, Row
+from frostline.errors import DataError, PlanError
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Rows that must not be parted; order: its place in the deal; counts: how often it has each class."""
+
+    rows: tuple[int, ...]
+    order: bytes
+    counts: Counter[str]
+
+
+def with_validation(manifest: Manifest, *, share: float = 0.2, seed: int = 0) -> Manifest:
+    """Split a validation part off the training rows, unless there is one.
+
+    Every class keeps a picture on both sides if it has two that may be parted. Rows of a test split stay there.
+    share: of each class's training pictures that validate, in (0, 1).
+
+    Raises: PlanError: ``share`` is not a share. DataError: there are splits, but no training rows; nothing can be
+        parted.
+    """
+    if not 0 < share < 1:
+        raise PlanError(f"the share of validation pictures must lie between 0 and 1: {share}")
+    if "val" in manifest.splits:
+        return manifest
+    learnt = [number for number, row in enumerate(manifest.rows) if row.split in (None, "train")]
+    if not learnt:
+        raise DataError(
+            "there are no training pictures to split a validation part off",
+            where=manifest.source or None,
+            hint=f"the splits there are: {', '.join(manifest.splits)}",
+        )
+    chosen = _validating(_units(manifest.rows, learnt, seed), share)
+    if not chosen:
+        raise DataError(
+            "no validation part can be split off: all pictures of each class belong together",
+            where=manifest.source or None,
+            hint="add pictures that are neither duplicates nor of the same group, or a val folder",
+        )
+    sides = {number: "val" if number in chosen else "train" for number in learnt}
+    rows = tuple(replace(row, split=sides.get(number, row.split)) for number, row in enumerate(manifest.rows))
+    return replace(manifest, rows=rows)
+
+
+def folds(manifest: Manifest, k: int, *, seed: int = 0) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """k pairs of (rows to learn from, rows to test on), indices into ``manifest.rows``; every row is tested on once.
+
+    Duplicates and groups stay together, and each class is spread over the folds as evenly as that allows: largest units
+    first, each to the fold that has least of its classes. (scikit-learn's StratifiedGroupKFold weighs every fold
+    against every other for each group: slow with a group a picture; and it knows one label a picture.)
+
+    Raises: PlanError: k is below 2. DataError: fewer than k units.
+    """
+    if k < 2:
+        raise PlanError(f"there must be at least 2 folds, not {k}")
+    units = _units(manifest.rows, range(len(manifest.rows)), seed)
+    if len(units) < k:
+        raise DataError(
+            f"{len(units)} pictures or groups cannot be spread over {k} folds",
+            where=manifest.source or None,
+            hint=f"ask for at most {len(units)} folds" if len(units) > 1 else "add pictures",
+        )
+    have: list[Counter[str]] = [Counter() for _ in range(k)]
+    sizes = [0] * k
+    fold_of = np.zeros(len(manifest.rows), np.int64)
+    for unit in sorted(units, key=lambda unit: (-len(unit.rows), unit.order)):
+        fold = min(range(k), key=lambda fold: (sum(have[fold][name] for name in unit.counts), sizes[fold], fold))
+        have[fold].update(unit.counts)
+        sizes[fold] += len(unit.rows)
+        fold_of[list(unit.rows)] = fold
+    return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(k)]
+
+
+def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit]:
+    parent = {number: number for number in members}
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    first: dict[tuple[str, str], int] = {}
+    for number in members:
+        row = rows[number]
+        bonds = [("group", row.group)] if row.group is not None else []
+        for bond in [*bonds, ("digest", row.digest)] if row.digest else bonds:
+            parent[root(number)] = root(first.setdefault(bond, number))
+    together: dict[int, list[int]] = {}
+    for number in members:
+        together.setdefault(root(number), []).append(number)
+    return [_unit(rows, numbers, seed) for numbers in together.values()]
+
+
+def _unit(rows: Sequence[Row], numbers: list[int], seed: int) -> _Unit:
+    content = min(rows[number].digest or rows[number].name for number in numbers)
+    order = hashlib.blake2b(f"{seed}\0{content}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    counts = Counter(label for number in numbers for label in rows[number].labels or ("",))
+    return _Unit(tuple(numbers), order, counts)
+
+
+def _validating(units: Sequence[_Unit], share: float) -> set[int]:
+    total: Counter[str] = Counter()
+    partable: Counter[str] = Counter()
+    for unit in units:
+        total.update(unit.counts)
+        partable.update(unit.counts.keys())
+    want = {
+        name: min(max(1, round(share * count)), count - 1) if partable[name] > 1 else 0 for name, count in total.items()
+    }
+    have: Counter[str] = Counter()
+    chosen: list[_Unit] = []
+    left: list[_Unit] = []
+    for unit in sorted(units, key=lambda unit: unit.order):
+        if all(have[name] + count <= want[name] for name, count in unit.counts.items()):
+            chosen.append(unit)
+            have.update(unit.counts)
+        else:
+            left.append(unit)
+    # A class whose units are all larger than its share has nothing yet: it gives its smallest one.
+    for name in sorted(want):
+        if want[name] and not have[name]:
+            fit = (
+                unit
+                for unit in left
+                if name in unit.counts and all(have[c] + n < total[c] for c, n in unit.counts.items())
+            )
+            if smallest := min(fit, key=lambda unit: (len(unit.rows), unit.order), default=None):
+                left.remove(smallest)
+                chosen.append(smallest)
+                have.update(smallest.counts)
+    return {number for unit in chosen for number in unit.rows}
