@@ -1,0 +1,1 @@
+"""A plan over a manifest: the conductor, its phases, and the folder that a run leaves."""

@@ -1,0 +1,119 @@
+"""The folder of a run: what was resolved, what happened, what came out. Every file is whole or absent.
+
+    plan.json     all that was resolved, with versions and digests
+    log.jsonl     a line a step and a line an epoch
+    skipped.csv   pictures that were left out, and why
+    metrics.json  the figures, with their intervals
+    model/        the model folder (`ship.folder`)
+    checkpoint/   while the run goes on (`train.checkpoint`)
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from frostline.data.manifest import Skipped
+from frostline.errors import CheckpointError
+from frostline.train.events import Epoch, Event, Judged, Note, Step, Warn
+
+LOG_EVERY = 1  # steps
+
+
+@dataclass
+class Record:
+    """A run's folder, or nothing at all when `folder` is None (a fit from Python that asked for no files).
+
+    writes: False in every process but the first.
+    """
+
+    folder: Path | None
+    writes: bool = True
+    _log: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def model(self) -> Path | None:
+        """Where the model folder lies."""
+        return None if self.folder is None else self.folder / "model"
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where checkpoints lie."""
+        return None if self.folder is None else self.folder / "checkpoint"
+
+    def open(self, *, resume: bool) -> None:
+        """Make the folder and open its log.
+
+        Raises: CheckpointError: the folder cannot be made, or holds a finished run that `resume` would not continue.
+        """
+        if self.folder is None or not self.writes:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._log = (self.folder / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
+        except OSError as error:
+            raise CheckpointError(
+                f"the run's folder cannot be written: {error.strerror}", where=self.folder, hint="choose another --out"
+            ) from None
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log:
+            self._log.close()
+
+    def json(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run."""
+        self._text(name, json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n")
+
+    def skipped(self, skipped: Sequence[Skipped]) -> None:
+        """Write ``skipped.csv``, one line a picture that was left out."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("path", "reason"))
+        writer.writerows((item.name, item.reason) for item in skipped)
+        self._text("skipped.csv", text.getvalue())
+
+    def log(self, event: Event) -> None:
+        """A line of the log for the events that belong there."""
+        if self._log is None:
+            return
+        match event:
+            case Step():
+                line = {"step": event.step, "epoch": event.epoch + 1, "loss": round(float(event.loss), 6), "rates": event.rates}
+            case Judged():
+                line = {
+                    "epoch": event.epoch + 1,
+                    "val_accuracy": event.accuracy,
+                    "val_loss": event.loss,
+                    "train_loss": event.train_loss,
+                    "pictures_per_second": round(event.pictures_per_second, 1),
+                }
+            case Note() | Warn():
+                line = {type(event).__name__.lower(): event.text}
+            case Epoch() | _:
+                return
+        self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if not isinstance(event, Step):
+            self._log.flush()
+
+    def _text(self, name: str, text: str) -> None:
+        if self.folder is None or not self.writes:
+            return
+        fresh = self.folder / f"{name}.tmp"
+        try:
+            with fresh.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.folder / name)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"the run's folder cannot be written: {error.strerror}",
+                where=self.folder / name,
+                hint="free some space, then go on with --resume",
+            ) from None
