@@ -30,6 +30,9 @@ Picture: TypeAlias = Path | bytes | NDArray[np.uint8]
 Size: TypeAlias = tuple[int, int]
 """(width, height) in pixels, as Pillow has it."""
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
 MAX_PIXELS = 178_956_970
 """Pillow's own ceiling, half a gigabyte of RGB; above it ``PIL.Image.MAX_IMAGE_PIXELS`` would have to be raised too."""
 
@@ -61,6 +64,21 @@ class Pixels:
     size: Size
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """As ``Pixels``, for Pillow.
+
+    image: of mode RGB.
+    size: (width, height) of the whole picture.
+    extent: left, top, right and bottom of the whole picture within ``image``, in its pixels. The outermost ones of a
+        reduced JPEG cover less of the picture than the others do, so its sides need not be whole numbers.
+    """
+
+    image: Image.Image
+    size: Size
+    extent: Box
+
+
 def decode(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Pixels:
     """RGB pixels of a picture, upright, the first frame, alpha laid over white.
 
@@ -71,14 +89,12 @@ def decode(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: int | No
     Raises: DecodeError: no such file, empty, truncated, damaged, not a picture, or more than ``max_pixels`` (which the
         header tells before anything is allocated).
     """
-    whole, size = image(picture, max_pixels=max_pixels, at_least=None if at_least is None else lambda _: at_least)
-    return Pixels(np.asarray(whole), size)
+    found = image(picture, max_pixels=max_pixels, at_least=None if at_least is None else lambda _: at_least)
+    return Pixels(np.asarray(found.image), found.size)
 
 
-def image(
-    picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[[Size], int] | None = None
-) -> tuple[Image.Image, Size]:
-    """As ``decode``, but a Pillow image of mode RGB; ``at_least`` is asked with the whole upright picture's size.
+def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[[Size], int] | None = None) -> Decoded:
+    """As ``decode``, but for Pillow; ``at_least`` is asked with the whole upright picture's size.
 
     Raises: DecodeError: as ``decode``.
     """
@@ -145,30 +161,30 @@ def _source(picture: Path | bytes) -> Iterator[IO[bytes]]:
         yield source
 
 
-def _from_file(
-    opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[[Size], int] | None
-) -> tuple[Image.Image, Size]:
+def _from_file(opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[[Size], int] | None) -> Decoded:
     _check(opened.size, max_pixels)
     if at_least is None or opened.format not in ("JPEG", "MPO"):
         opened.load()
         _check(opened.size, max_pixels)  # an .ico finds out its true size only now
         upright = _rgb(_upright(opened, _orientation(opened)))
-        return upright, upright.size
+        return Decoded(upright, upright.size, (0, 0, *upright.size))
     orientation = _orientation(opened)
     width, height = opened.size
     whole = (height, width) if orientation >= 5 else (width, height)
     least = at_least(whole)
-    opened.draft(None, (least, least))
-    return _rgb(_upright(opened, orientation)), whole
+    drafted = opened.draft(None, (least, least))
+    covered = (drafted[1][2], drafted[1][3]) if drafted else opened.size
+    extent = _turned(covered, opened.size, orientation)
+    return Decoded(_rgb(_upright(opened, orientation)), whole, extent)
 
 
-def _from_array(pixels: NDArray[np.uint8], max_pixels: int) -> tuple[Image.Image, Size]:
+def _from_array(pixels: NDArray[np.uint8], max_pixels: int) -> Decoded:
     grey = pixels.ndim == 2
     if pixels.dtype != np.uint8 or not (grey or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))) or not pixels.size:
         raise DecodeError("pixels must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), none of them 0")
     _check((pixels.shape[1], pixels.shape[0]), max_pixels)
     whole = _rgb(Image.fromarray(np.ascontiguousarray(pixels)))
-    return whole, whole.size
+    return Decoded(whole, whole.size, (0, 0, *whole.size))
 
 
 def _check(size: Size, max_pixels: int) -> None:
@@ -192,6 +208,14 @@ def _orientation(opened: Image.Image) -> int:
 
 def _upright(lying: Image.Image, orientation: int) -> Image.Image:
     return lying.transpose(_TURNS[orientation]) if orientation in _TURNS else lying
+
+
+def _turned(covered: tuple[float, float], size: Size, orientation: int) -> Box:
+    """Where the top left (width, height) of an image lie after ``_upright``."""
+    left = size[0] - covered[0] if orientation in (2, 3, 7, 8) else 0.0
+    top = size[1] - covered[1] if orientation in (3, 4, 6, 7) else 0.0
+    right, bottom = left + covered[0], top + covered[1]
+    return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
 def _rgb(any_mode: Image.Image) -> Image.Image:

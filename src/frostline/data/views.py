@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frostline.data import augment, decode
-from frostline.data.decode import Picture, Size
+from frostline.data.decode import Box, Decoded, Picture, Size
 from frostline.errors import PlanError
 
 Triple = tuple[float, float, float]
-Box = tuple[float, float, float, float]
 
 _VERSION = 1  # raised whenever the same key would give other pixels
 _FILTERS = {
@@ -148,8 +147,7 @@ class EvaluationView:
 
         Raises: DecodeError: the picture cannot be decoded.
         """
-        pixels, whole = decode.image(picture, at_least=lambda _: max(_scaled(self.preprocessing)))
-        return placed(pixels, whole, self.preprocessing)
+        return placed(decode.image(picture, at_least=lambda _: max(_scaled(self.preprocessing))), self.preprocessing)
 
 
 @dataclass(frozen=True)
@@ -188,11 +186,9 @@ class TrainingView:
             reduction = min(whole[0] * (right - left) / width, whole[1] * (bottom - top) / height)
             return math.ceil(min(whole) / reduction)  # what is reduced further would have to be enlarged again
 
-        pixels, whole = decode.image(picture, at_least=least)
-        left, top, right, bottom = crop(whole)
-        across, down = pixels.size
-        box = (left * across, top * down, right * across, bottom * down)
-        view = pixels.resize((width, height), _FILTERS[self.preprocessing.interpolation], box=box)
+        found = decode.image(picture, at_least=least)
+        box = _within(found.extent, crop(found.size))
+        view = found.image.resize((width, height), _FILTERS[self.preprocessing.interpolation], box=box)
         rng = self._rng(digest, "rest")
         if rng.random() < self.augment.flip:
             view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -211,25 +207,33 @@ class TrainingView:
         return np.random.Generator(np.random.PCG64(seed))
 
 
-def placed(pixels: Image.Image, whole: Size, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Resize and crop as timm's evaluation transform would have done with the whole picture.
-
-    pixels: the picture, perhaps reduced. whole: its (width, height) before that. Returns (H, W, 3) uint8.
-    """
+def placed(picture: Decoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Resize and crop as timm's evaluation transform does with the whole picture. Returns (H, W, 3) uint8."""
     target = preprocessing.size[1], preprocessing.size[0]
-    resized = _resized(whole, preprocessing)
+    resized = _resized(picture.size, preprocessing)
     seen = min(target[0], resized[0]), min(target[1], resized[1])
     left, top = (round((side - part) / 2) for side, part in zip(resized, seen, strict=True))
-    across, down = pixels.size[0] / resized[0], pixels.size[1] / resized[1]
-    box = (left * across, top * down, (left + seen[0]) * across, (top + seen[1]) * down)
-    if seen == resized:
-        box = (0, 0, *pixels.size)
-    view = pixels.resize(seen, _FILTERS[preprocessing.interpolation], box=box)
+    wide, high = resized
+    share = (left / wide, top / high, (left + seen[0]) / wide, (top + seen[1]) / high)
+    box = _within(picture.extent, share)
+    view = picture.image.resize(seen, _FILTERS[preprocessing.interpolation], box=box)
     if seen == target:
         return np.asarray(view)
     canvas = Image.new("RGB", target, _colour(preprocessing))
     canvas.paste(view, ((target[0] - seen[0]) // 2, (target[1] - seen[1]) // 2))
     return np.asarray(canvas)
+
+
+def _within(extent: Box, share: Box) -> Box:
+    left, top, right, bottom = extent
+    wide, high = right - left, bottom - top
+    # Rounding must not carry the box over the edge: Pillow refuses that.
+    return (
+        left + share[0] * wide,
+        top + share[1] * high,
+        min(right, left + share[2] * wide),
+        min(bottom, top + share[3] * high),
+    )
 
 
 def _scaled(preprocessing: Preprocessing) -> tuple[int, int]:
