@@ -1,0 +1,178 @@
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from frostline.data.archives import is_archive, unpacked
+from frostline.data.sources import read
+from frostline.errors import DataError
+from tests.data.pictures import encoded, scene
+
+
+def _zip(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in members:
+            out.writestr(name, data)
+    return path
+
+
+def _tar(path, members, mode="w:gz"):
+    with tarfile.open(path, mode) as out:
+        for member, data in members:
+            info = tarfile.TarInfo(member) if isinstance(member, str) else member
+            info.size = len(data)
+            out.addfile(info, io.BytesIO(data))
+    return path
+
+
+def _pack(path, members):
+    return _zip(path, members) if path.suffix == ".zip" else _tar(path, members)
+
+
+def _names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _entries(cache):
+    return [path.name for path in (cache / "archives").iterdir()]
+
+
+PICTURES = [(f"{label}/{n}.png", encoded(scene(9, 9, n))) for n, label in enumerate("aabb")]
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "X.TGZ", "x.tar.bz2", "x.tar.xz"])
+@pytest.mark.parametrize("top", ["", "top/", "top/nested folder/"])
+def test_archives_are_read_as_the_folder_they_hold(tmp_path, name, top):
+    place = tmp_path / name
+    members = [(top + member, data) for member, data in PICTURES]
+    members += [("__MACOSX/top/._x", b"junk"), (f"{top}.DS_Store", b"junk")]
+    if name.endswith("zip"):
+        _zip(place, members)
+    else:
+        kind = {"x.tar": "", "x.tar.bz2": "bz2", "x.tar.xz": "xz"}.get(name, "gz")
+        _tar(place, members, f"w:{kind}")
+    assert is_archive(place)
+    if top.count("/") > 1:
+        with pytest.raises(DataError, match="only one class"):
+            read(place, cache=tmp_path / "cache")
+        return
+    found = read(place, cache=tmp_path / "cache")
+    assert [row.name for row in found.rows] == [name for name, _ in PICTURES]
+    assert found.source == str(place)
+
+
+def test_it_is_unpacked_once(tmp_path):
+    place = _zip(tmp_path / "x.zip", PICTURES)
+    first = unpacked(place, "digest", tmp_path)
+    place.write_bytes(b"never read again")
+    assert unpacked(place, "digest", tmp_path) == first
+    assert _entries(tmp_path) == ["digest"]
+
+
+EVIL = ["../evil.png", "a/../../evil.png", "/evil.png", "..\\evil.png", "C:\\evil.png", "\\\\host\\evil.png"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("name", EVIL)
+def test_members_outside_their_folder_are_refused_and_nothing_is_left(tmp_path, kind, name):
+    place = _pack(tmp_path / f"x.{kind}", [*PICTURES, (name, b"evil")])
+    with pytest.raises(DataError, match="outside") as caught:
+        unpacked(place, "d", tmp_path / "cache")
+    assert "\n" not in caught.value.what
+    assert _names(tmp_path) == [place.name]
+    assert not _entries(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
+    info = tarfile.TarInfo("a/link.png")
+    info.type, info.linkname = kind, "/etc/passwd"
+    place = _tar(tmp_path / "x.tar.gz", [*PICTURES, (info, b"")])
+    with pytest.raises(DataError, match="link, device"):
+        unpacked(place, "d", tmp_path)
+
+
+def test_links_and_encrypted_members_in_a_zip_are_refused(tmp_path):
+    link = zipfile.ZipInfo("a/link.png")
+    link.external_attr = 0o120777 << 16
+    with pytest.raises(DataError, match="link"):
+        unpacked(_zip(tmp_path / "l.zip", [(link, b"/etc/passwd")]), "d", tmp_path)
+    locked = _zip(tmp_path / "e.zip", [("a/1.png", b"x")])
+    data = bytearray(locked.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    locked.write_bytes(data)
+    with pytest.raises(DataError, match="encrypted"):
+        unpacked(locked, "d", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_bombs_are_refused_by_what_they_write_not_by_what_they_say(tmp_path, kind):
+    place = _pack(tmp_path / f"x.{kind}", [("a/zeros.png", bytes(30_000_000))])
+    with pytest.raises(DataError, match="would unpack to more than"):
+        unpacked(place, "d", tmp_path / "cache", max_bytes=5_000_000)
+    assert not _entries(tmp_path / "cache")
+
+
+def test_a_ratio_beyond_belief_is_refused_below_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("frostline.data.archives._FREE", 1_000_000)
+    place = _zip(tmp_path / "x.zip", [("a/zeros.png", bytes(30_000_000))])
+    with pytest.raises(DataError, match="would unpack to more than"):
+        unpacked(place, "d", tmp_path)
+
+
+def test_a_giant_tar_header_is_refused(tmp_path):
+    info = tarfile.TarInfo("a/1.png")
+    info.pax_headers = {"comment": "x" * 20_000_000}
+    place = tmp_path / "x.tar.gz"
+    with tarfile.open(place, "w:gz", format=tarfile.PAX_FORMAT) as out:
+        out.addfile(info, io.BytesIO())
+    with pytest.raises(DataError, match="header of"):
+        unpacked(place, "d", tmp_path)
+
+
+@pytest.mark.parametrize("names", [("a/1.png", "a/1.png"), ("a", "a/1.png")])
+def test_names_that_collide_are_refused(tmp_path, names):
+    place = _tar(tmp_path / "x.tar", [(name, b"x") for name in names], "w")
+    with pytest.raises(DataError):
+        unpacked(place, "d", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz"])
+def test_damaged_archives_are_refused(tmp_path, name):
+    place = tmp_path / name
+    kind = {"x.tar": "", "x.tar.bz2": "bz2", "x.tar.xz": "xz"}.get(name, "gz")
+    if kind == "gz" and name.endswith("zip"):
+        _zip(place, PICTURES)
+    else:
+        _tar(place, PICTURES, f"w:{kind}")
+    whole = place.read_bytes()
+    for damaged in (whole[: len(whole) // 8], b"not an archive at all" * 50, b""):
+        place.write_bytes(damaged)
+        with pytest.raises(DataError) as caught:
+            unpacked(place, "d", tmp_path / "cache")
+        assert caught.value.hint
+
+
+def test_a_header_damaged_in_the_middle_is_not_the_end(tmp_path):
+    place = _tar(tmp_path / "x.tar", PICTURES, "w")
+    data = bytearray(place.read_bytes())
+    data[1024:1100] = b"\xff" * 76
+    place.write_bytes(data)
+    with pytest.raises(DataError, match="damaged"):
+        unpacked(place, "d", tmp_path)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    import errno
+
+    place = _zip(tmp_path / "x.zip", PICTURES)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("frostline.data.archives._write", full)
+    with pytest.raises(DataError, match="No space left"):
+        unpacked(place, "d", tmp_path / "cache")
+    assert not _entries(tmp_path / "cache")
