@@ -1,5 +1,7 @@
 import io
+import os
 import tarfile
+import time
 import zipfile
 
 import pytest
@@ -176,3 +178,32 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="No space left"):
         unpacked(place, "d", tmp_path / "cache")
     assert not _entries(tmp_path / "cache")
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match="nothing can be unpacked there") as caught:
+        read(_zip(tmp_path / "x.zip", PICTURES), cache=tmp_path / "cache")
+    assert "cache" in str(caught.value.where)
+
+
+def test_a_faster_process_wins_and_its_folder_is_taken(tmp_path, monkeypatch):
+    place = _zip(tmp_path / "x.zip", PICTURES)
+
+    def meanwhile(archive, building, max_bytes):
+        (building / "ours").touch()
+        (building.parent / "digest").mkdir()
+        (building.parent / "digest" / "theirs").touch()
+
+    monkeypatch.setattr("frostline.data.archives._write", meanwhile)
+    assert _names(unpacked(place, "digest", tmp_path)) == ["theirs"]
+    assert _entries(tmp_path) == ["digest"]
+
+
+def test_what_a_dead_process_left_is_swept_after_a_day(tmp_path):
+    for name, age in (("old", 2e5), ("young", 10)):
+        left = tmp_path / "archives" / f".{name}-x"
+        left.mkdir(parents=True)
+        os.utime(left, (time.time() - age, time.time() - age))
+    unpacked(_zip(tmp_path / "x.zip", PICTURES), "digest", tmp_path)
+    assert sorted(_entries(tmp_path)) == [".young-x", "digest"]

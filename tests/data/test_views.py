@@ -199,3 +199,15 @@ def test_erasing_leaves_the_rest_alone():
 def test_augment_refuses_nonsense(wrong):
     with pytest.raises(PlanError):
         Augment(**wrong)
+
+
+@pytest.mark.parametrize("policy", list(augment.POLICIES))
+def test_policies_change_most_views_and_are_repeatable(policy):
+    picture = Image.fromarray(scene(40, 30) // 2 + 30)
+    changed = 0
+    for seed in range(40):
+        first, again = (augment.POLICIES[policy](picture, np.random.default_rng(seed)) for _ in range(2))
+        assert first.tobytes() == again.tobytes()
+        assert first.size == picture.size
+        changed += first.tobytes() != picture.tobytes()
+    assert changed > 25

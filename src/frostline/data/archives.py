@@ -26,6 +26,7 @@ MAX_RATIO = 100
 """How many times larger than the archive its content may be, once that is over a gigabyte."""
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_FREE = 10**9
 _BLOCK = 1 << 20
 _HEADER = 16 << 20
 _DAMAGE = (
@@ -90,7 +91,7 @@ def unpacked(archive: Path, digest: str, cache: Path, *, max_bytes: int = MAX_BY
 
 
 def _write(archive: Path, folder: Path, max_bytes: int) -> None:
-    budget = min(max_bytes, max(10**9, MAX_RATIO * archive.stat().st_size))
+    budget = min(max_bytes, max(_FREE, MAX_RATIO * archive.stat().st_size))
     written = 0
     members = _zip(archive) if archive.name.lower().endswith(".zip") else _tar(archive, budget)
     for count, (name, opened) in enumerate(members, start=1):

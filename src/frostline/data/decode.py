@@ -171,7 +171,7 @@ def _from_file(opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[
     orientation = _orientation(opened)
     width, height = opened.size
     whole = (height, width) if orientation >= 5 else (width, height)
-    least = at_least(whole)
+    least = max(1, at_least(whole))
     drafted = opened.draft(None, (least, least))
     covered = (drafted[1][2], drafted[1][3]) if drafted else opened.size
     extent = _turned(covered, opened.size, orientation)

@@ -24,6 +24,7 @@ def strict_and_silent() -> Iterator[None]:
 
     Both belong to the whole process, so ``warnings.catch_warnings`` would put back a wrong list when threads leave in
     another order than they came: one filter, for Pillow alone, stands from the first one in to the last one out.
+    What libtiff writes to stderr about a damaged compressed TIFF comes from C, where nothing here can hold it back.
     """
     _enter()
     try:
