@@ -26,7 +26,7 @@ from frostline.train.activations import BOTTOM, Activations, Reader, augmentatio
 from frostline.train.average import Average
 from frostline.train.batches import Fresh, Order, Rows, Stored, in_memory
 from frostline.train.engines import normalise
-from frostline.train.events import Epoch, Judged, Listener, Note, PhaseStart, Step, Warn
+from frostline.train.events import Judged, Listener, Note, PhaseStart, Step, Warn
 from frostline.train.loop import State, make_optimizer, predict, range_test, restore_optimizer, seconds_a_step, train
 from frostline.train.loop import optimizer_state as taken
 from frostline.train.machine import Machine
@@ -78,13 +78,13 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
     """
     bench.listen(PhaseStart(phase.name, phase.line, 0))
     if bench.train.multilabel:
-        raise PlanError("a head for several labels a picture cannot be solved", hint="use --strategy freeze, or deeper ones")
+        raise PlanError(
+            "a head for several labels a picture cannot be solved", hint="use --strategy freeze, or deeper ones"
+        )
     view = EvaluationView(bench.activations.preprocessing)
     read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
     x = _vectors(read(np.arange(len(bench.train))), bench.head)
-    solved = solve(
-        x, bench.train.targets(), classes=len(bench.train.classes), balanced=phase.balanced, seed=bench.seed
-    )
+    solved = solve(x, bench.train.targets(), classes=len(bench.train.classes), balanced=phase.balanced, seed=bench.seed)
     put_head(bench.net, bench.head, solved.weight, solved.bias)
     bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
     val = None
@@ -169,7 +169,9 @@ def train_stages(
     if start:
         epochs, own = facts["epochs"], tuple(replace(g, lr=lr) for g, lr in zip(own, facts["rates"], strict=True))
     elif seconds is not None:
-        a_step = machine.agreed(seconds_a_step(shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare))
+        a_step = machine.agreed(
+            seconds_a_step(shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare)
+        )
         left = seconds - machine.agreed(time.monotonic() - begun)
         epochs = min(epochs, int(left / (a_step * shop.rows.order.steps * 1.1)))
         if epochs < 1:
@@ -179,9 +181,7 @@ def train_stages(
             bench.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
     bench.listen(PhaseStart(phase.name, phase.line, epochs))
     optimizer = make_optimizer(shop.suffix, own, recipe)
-    schedule = Schedule(
-        recipe.schedule, epochs, shop.rows.order.steps, recipe.warmup, recipe.step_size, recipe.gamma
-    )
+    schedule = Schedule(recipe.schedule, epochs, shop.rows.order.steps, recipe.warmup, recipe.step_size, recipe.gamma)
     average = Average(shop.suffix, recipe.ema) if recipe.ema else None
     state = State()
     if start:
@@ -230,7 +230,9 @@ def train_stages(
             took = time.monotonic() - epoch_began
             if judged is not None and bench.val is not None:
                 right, loss = figures(judged, bench.val.targets())
-                better = not state.losses or (right, -loss) > max(zip(state.accuracies, (-x for x in state.losses), strict=True))
+                better = not state.losses or (right, -loss) > max(
+                    zip(state.accuracies, (-x for x in state.losses), strict=True)
+                )
                 state.losses.append(loss)
                 state.accuracies.append(right)
                 if better or recipe.keep == "last":
@@ -286,7 +288,9 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         parameter.requires_grad_(name in learning)
     names = {id(p): name for name, p in suffix.named_parameters()}
     by_name = dict(bench.net.named_parameters())
-    own = tuple(replace(g, names=tuple(names[id(by_name[n])] for n in g.names if id(by_name[n]) in names)) for g in chosen)
+    own = tuple(
+        replace(g, names=tuple(names[id(by_name[n])] for n in g.names if id(by_name[n]) in names)) for g in chosen
+    )
     suffix.to(machine.device)
     targets = torch.from_numpy(bench.train.targets())
     order = Order(
@@ -334,7 +338,9 @@ def _learning(bench: Bench, phase: Train, chosen: Sequence[Group]) -> tuple[Grou
         wanted = {name for name, _ in bench.net.named_parameters() if name.endswith("bias")}
     else:
         wanted = norm_parameters(bench.net)
-    kept = (replace(g, names=g.names if g.stage == "head" else tuple(n for n in g.names if n in wanted)) for g in chosen)
+    kept = (
+        replace(g, names=g.names if g.stage == "head" else tuple(n for n in g.names if n in wanted)) for g in chosen
+    )
     return tuple(group for group in kept if group.names)
 
 
@@ -359,13 +365,18 @@ def _objective(
     named = dict(bench.net.named_parameters())
     pulled = {own[id(named[n])]: t.to(machine.device) for n, t in anchors.items() if n in named and id(named[n]) in own}
     return Objective(
-        classes, recipe.label_smoothing, weights, bench.train.multilabel, recipe.mixup, recipe.cutmix, recipe.l2sp, pulled
+        classes,
+        recipe.label_smoothing,
+        weights,
+        bench.train.multilabel,
+        recipe.mixup,
+        recipe.cutmix,
+        recipe.l2sp,
+        pulled,
     )
 
 
-def _judge(
-    bench: Bench, shop: _SetUp, network: nn.Module, machine: Machine, average: Average | None
-) -> Logits | None:
+def _judge(bench: Bench, shop: _SetUp, network: nn.Module, machine: Machine, average: Average | None) -> Logits | None:
     if shop.read_val is None or bench.val is None:
         return None
     if average is None:
@@ -390,7 +401,11 @@ def _weights(suffix: nn.Module, average: Average | None) -> dict[str, Tensor]:
 
 
 def _restore(
-    start: checkpoint.Checkpoint, suffix: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None, machine: Machine
+    start: checkpoint.Checkpoint,
+    suffix: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
+    machine: Machine,
 ) -> State:
     suffix.load_state_dict(start.under("suffix"))
     restore_optimizer(optimizer, start.under("optimizer"), start.facts["optimizer"])

@@ -1,11 +1,11 @@
 """The folder of a run: what was resolved, what happened, what came out. Every file is whole or absent.
 
-    plan.json     all that was resolved, with versions and digests
-    log.jsonl     a line a step and a line an epoch
-    skipped.csv   pictures that were left out, and why
-    metrics.json  the figures, with their intervals
-    model/        the model folder (`ship.folder`)
-    checkpoint/   while the run goes on (`train.checkpoint`)
+plan.json     all that was resolved, with versions and digests
+log.jsonl     a line a step and a line an epoch
+skipped.csv   pictures that were left out, and why
+metrics.json  the figures, with their intervals
+model/        the model folder (`ship.folder`)
+checkpoint/   while the run goes on (`train.checkpoint`)
 """
 
 import csv
@@ -83,7 +83,12 @@ class Record:
             return
         match event:
             case Step():
-                line = {"step": event.step, "epoch": event.epoch + 1, "loss": round(float(event.loss), 6), "rates": event.rates}
+                line = {
+                    "step": event.step,
+                    "epoch": event.epoch + 1,
+                    "loss": round(float(event.loss), 6),
+                    "rates": event.rates,
+                }
             case Judged():
                 line = {
                     "epoch": event.epoch + 1,

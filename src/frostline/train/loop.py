@@ -4,6 +4,8 @@
 stopping is ``break``. `objective` says what is minimised, `batches` who comes when, `schedule` how fast.
 """
 
+import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,42 +165,69 @@ def range_test(
     """The factor by which to multiply every rate: Smith's learning-rate range test (arXiv:1506.01186).
 
     The rates rise geometrically from 1e-3 to 1e2 times their given values over `steps` batches; the answer is where the
-    smoothed loss falls most steeply. Weights and random state are as before afterwards.
+    smoothed loss falls most steeply, or 1 if it never falls. The network is as before afterwards.
     """
+    factors = np.geomspace(1e-3, 1e2, steps)
+    seen: list[float] = []
+    smooth = 0.0
+    for loss in _rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare):
+        smooth = 0.9 * smooth + 0.1 * loss
+        seen.append(smooth / (1 - 0.9 ** (len(seen) + 1)))
+        if not np.isfinite(seen[-1]) or seen[-1] > 4 * min(seen):
+            break
+    lowest = int(np.nanargmin(seen))
+    if lowest < 3:
+        return 1.0
+    return float(factors[int(np.gradient(np.asarray(seen[: lowest + 1]), np.log(factors[: lowest + 1])).argmin())])
+
+
+def seconds_a_step(
+    suffix: nn.Module,
+    objective: Objective,
+    groups: Sequence[Group],
+    recipe: Recipe,
+    rows: Rows,
+    machine: Machine,
+    *,
+    prepare: Callable[[Tensor], Tensor],
+) -> float:
+    """What a batch costs here, the median of four after one to warm up. The network is as before afterwards."""
+    times = [time.perf_counter()]
+    for _ in _rehearsal(suffix, objective, groups, recipe, rows, machine, np.zeros(5), prepare=prepare):
+        times.append(time.perf_counter())
+    return float(np.median(np.diff(times)[1:])) if len(times) > 2 else float(np.diff(times).max(initial=0.0))
+
+
+def _rehearsal(
+    suffix: nn.Module,
+    objective: Objective,
+    groups: Sequence[Group],
+    recipe: Recipe,
+    rows: Rows,
+    machine: Machine,
+    factors: NDArray[np.floating],
+    *,
+    prepare: Callable[[Tensor], Tensor],
+) -> Iterator[float]:
+    """Real steps whose losses are told and whose effects on weights and random state are undone at the end."""
     kept = {name: tensor.clone() for name, tensor in suffix.state_dict().items()}
     random = torch.get_rng_state()
     optimizer = make_optimizer(suffix, groups, recipe)
-    factors = np.geomspace(1e-3, 1e2, steps)
-    smooth, seen = 0.0, []
-    epoch, batches = 0, rows.epoch(0)
+    batches = (batch for epoch in itertools.count() for batch in rows.epoch(epoch))
     suffix.train()
-    for i, factor in enumerate(factors):
-        batch = next(batches, None)
-        if batch is None:
-            epoch += 1
-            batches = rows.epoch(epoch)
-            batch = next(batches)
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-        with machine.autocast():
-            loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        smooth = 0.9 * smooth + 0.1 * float(loss.detach())
-        seen.append(smooth / (1 - 0.9 ** (i + 1)))
-        if not np.isfinite(seen[-1]) or seen[-1] > 4 * min(seen):
-            break
-    suffix.load_state_dict(kept)
-    torch.set_rng_state(random)
-    curve = np.asarray([loss for loss in seen if np.isfinite(loss)])
-    if len(curve) < 6:
-        return float(factors[0])
-    return (
-        float(factors[int(np.gradient(curve[: int(np.argmin(curve)) + 1 or 2]).argmin())])
-        if np.argmin(curve) > 1
-        else 1.0
-    )
+    try:
+        for factor, batch in zip(factors, batches, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            with machine.autocast():
+                loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            yield float(loss.detach())
+    finally:
+        suffix.load_state_dict(kept)
+        torch.set_rng_state(random)
 
 
 def _window(batch: int, accumulate: int, steps: int) -> int:

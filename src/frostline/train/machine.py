@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +71,28 @@ class Machine:
 
         return np.concatenate([part for part in gather_object(list(found)) if len(part)])
 
+    def collected(self, mine: Any) -> list[Any]:
+        """Every process's value, in order of rank."""
+        if self.processes == 1:
+            return [mine]
+        from accelerate.utils import gather_object
+
+        found: list[Any] = gather_object([mine])
+        return found
+
+    def agreed(self, value: float) -> float:
+        """The first process's value, in every process: what depends on the clock must be decided once."""
+        if self.processes == 1:
+            return value
+        return float(self.collected(value)[0])
+
+    def prepared(self, suffix: nn.Module) -> nn.Module:
+        """The suffix as this machine trains it; with several processes its gradients are averaged."""
+        if self.processes == 1:
+            return suffix
+        network: nn.Module = self.accelerator.prepare_model(suffix)
+        return network
+
     def wait(self) -> None:
         """Until every process is here."""
         self.accelerator.wait_for_everyone()
@@ -80,11 +103,14 @@ def launched_processes() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def open_machine(device: str = "auto", precision: str = "auto") -> Machine:
+def open_machine(
+    device: str = "auto", precision: str = "auto", track: str | None = None, folder: Path | None = None
+) -> Machine:
     """The machine for gradient descent.
 
     device: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda" or "mps".
     precision: one of `PRECISIONS`; "auto" is bf16 where the hardware computes in it, else fp32.
+    track: trackers of accelerate, joined by commas ("tensorboard", "wandb", ...); folder: where those that write files do.
 
     Raises: PlanError: the device is not there, or the precision is unknown.
     """
@@ -103,7 +129,15 @@ def open_machine(device: str = "auto", precision: str = "auto") -> Machine:
         )  # a second fit in one process may want another precision
     chosen = best_precision(device) if precision == "auto" else precision
     mixed = "no" if chosen == "fp32" else chosen
-    return Machine(Accelerator(cpu=device == "cpu", mixed_precision=mixed), chosen)
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=mixed,
+        log_with=track.split(",") if track else None,
+        project_dir=folder or "." if track else None,
+    )
+    if track:
+        accelerator.init_trackers("frostline")
+    return Machine(accelerator, chosen)
 
 
 def best_precision(device: str = "auto") -> str:

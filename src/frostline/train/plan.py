@@ -175,11 +175,13 @@ class Plan:
     """A list of phases; each starts from the weights that the one before left.
 
     keep: "always", or "if-better": a phase that is not measurably better than the best so far is undone.
+    budget: seconds that all phases together may take, or None; phases that train share what is left of it.
     """
 
     strategy: str
     phases: tuple[Phase, ...]
     keep: Literal["always", "if-better"] = "always"
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         if not self.phases:
@@ -195,7 +197,7 @@ class Plan:
             if isinstance(phase, Train):
                 plain["rates"] = dict(phase.rates)
             phases.append({"kind": type(phase).__name__.lower(), "line": phase.line, **plain})
-        return {"strategy": self.strategy, "keep": self.keep, "phases": phases}
+        return {"strategy": self.strategy, "keep": self.keep, "budget": self.budget, "phases": phases}
 
 
 RECIPE_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Recipe))

@@ -7,6 +7,7 @@ announced as an entry point in the group ``frostline.strategies``.
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from frostline.errors import PlanError
@@ -22,14 +23,16 @@ strategy = strategies.decorator
 
 
 @strategy("auto")
-def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int) -> Plan:
+def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float = 300.0) -> Plan:
     """Probe first, then thaw deeper while it measurably helps: never worse than the probe."""
+    # A phase is judged on val, so val may not choose its epoch as well.
+    recipe = replace(recipe, keep="last", patience=0)
     names = stages.names
     half = names[len(names) // 2]
     deeper = (
         _train(f"thaw {line}", stages, _falling(stages, lr, decay, line), epochs, recipe) for line in (half, names[0])
     )
-    return Plan("auto", (Solve(balanced=recipe.balance != "none"), *deeper), keep="if-better")
+    return Plan("auto", (Solve(balanced=recipe.balance != "none"), *deeper), keep="if-better", budget=budget)
 
 
 @strategy("probe")
