@@ -1,0 +1,67 @@
+"""Fine-tune any pretrained image model on your own pictures. What lies below the frost line is computed once.
+
+``from frostline import ImageClassifier`` is the whole tool as a scikit-learn estimator; ``create``, ``freeze``, ``thaw``,
+``param_groups``, ``summary``, ``stages`` and ``cut`` are parts for a loop of one's own. Names are imported when they are
+first used, so that ``import frostline`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from frostline.classifier import ImageClassifier
+    from frostline.errors import FrostlineError
+    from frostline.net.cut import cut
+    from frostline.net.freeze import freeze, param_groups, summary, thaw
+    from frostline.net.stages import stages
+    from frostline.net.zoo import create
+    from frostline.train.plan import Lora, Plan, Recipe, Solve, Train
+    from frostline.train.strategies import strategy
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ImageClassifier": "frostline.classifier",
+    "FrostlineError": "frostline.errors",
+    "cut": "frostline.net.cut",
+    "freeze": "frostline.net.freeze",
+    "param_groups": "frostline.net.freeze",
+    "summary": "frostline.net.freeze",
+    "thaw": "frostline.net.freeze",
+    "stages": "frostline.net.stages",
+    "create": "frostline.net.zoo",
+    "Lora": "frostline.train.plan",
+    "Plan": "frostline.train.plan",
+    "Recipe": "frostline.train.plan",
+    "Solve": "frostline.train.plan",
+    "Train": "frostline.train.plan",
+    "strategy": "frostline.train.strategies",
+}
+
+__all__ = [
+    "FrostlineError",
+    "ImageClassifier",
+    "Lora",
+    "Plan",
+    "Recipe",
+    "Solve",
+    "Train",
+    "create",
+    "cut",
+    "freeze",
+    "param_groups",
+    "stages",
+    "strategy",
+    "summary",
+    "thaw",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'frostline' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
