@@ -1,0 +1,313 @@
+"""Names -> networks: timm's, torchvision's, and the user's own.
+
+    resnet18, resnet18.a1_in1k              timm, its default weights or those of a tag
+    hf-hub:owner/model, local-dir:FOLDER    a model folder in timm's form, on the hub or on disk
+    torchvision/resnet18                    torchvision's classifiers
+    package.module:factory                  anything, imported only because the user named it; other packages announce
+                                            theirs under the entry-point group ``frostline.models``
+
+`origins` finds weights and `weights` loads them; here they meet a network, its head and its preprocessing.
+"""
+
+import copy
+import difflib
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from timm.data.config import resolve_data_config
+from torch import Tensor, nn
+
+from frostline.data.views import Preprocessing
+from frostline.errors import PlanError, UnknownName
+from frostline.net import head as heads
+from frostline.net import origins
+from frostline.net.checkpoint_file import read_checkpoint
+from frostline.net.head import Head
+from frostline.net.origins import Origin, Published
+from frostline.net.weights import Loaded, load
+from frostline.registry import Registry
+
+Factory = Callable[..., nn.Module]
+
+factories: Registry[Factory] = Registry("model", "frostline.models")
+
+_TORCHVISION = "torchvision/"
+_HUB = "hf-hub:"
+_FOLDER = "local-dir:"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network as it came from the zoo, with what belongs to it.
+
+    name: as the user gave it.
+    loaded: None if it starts from random weights, or from whatever the user's own factory filled it with.
+    head: the classifier that it has.
+    """
+
+    net: nn.Module
+    name: str
+    preprocessing: Preprocessing
+    loaded: Loaded | None
+    head: Head
+
+    def digest(self) -> str:
+        """`state_digest` of the network as it is now."""
+        return state_digest(self.net)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model that can be built. weights: "package x" or "cache" if they are on this machine, else ""."""
+
+    name: str
+    weights: str = ""
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """A network before weights and head."""
+
+    net: nn.Module
+    preprocessing: Preprocessing
+    published: Published
+
+
+def build(
+    name: str,
+    *,
+    classes: int | None,
+    weights: str | Path | None = "auto",
+    seed: int = 0,
+    image_size: int | None = None,
+    drop_path: float | None = None,
+) -> Backbone:
+    """A network with weights, a head for so many classes, and its preprocessing.
+
+    classes: number of logits; None keeps the head that comes with the weights.
+    weights: "auto" (installed package, local cache, hub), "none" or None (random), or a checkpoint file.
+    seed: of all that is random; torch's own generators stay as they were.
+    image_size: side of the square that the network gets, in pixels, if not its own.
+    drop_path: stochastic depth, a share in [0, 1), for timm architectures that have it.
+
+    Raises: UnknownName: nothing answers to the name; the hint gives the nearest.
+        WeightsError: no weights, or they do not fit; without a network the hint lists what is on this machine.
+        HeadError: no classifier is found in the network.
+        PlanError: the architecture takes no such image_size or drop_path.
+    """
+    with _seeded(seed):
+        bare = _bare(name, classes=classes, image_size=image_size, drop_path=drop_path)
+        origin = _origin(name, weights, bare.published)
+        state = read_checkpoint(origin.path) if origin is not None else None
+        net, preprocessing, loaded = bare.net, bare.preprocessing, None
+        head = heads.find_head(net) if classes is None else heads.replace(net, classes, seed=seed)
+        if origin is not None and state is not None:
+            loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
+            old = {m.there[0] for m in loaded.left_out if m.there and m.here}
+            if classes is None and len(old) == 1:  # a head of another size came with the file: it is the one to keep
+                head = heads.replace(net, old.pop(), seed=seed)
+                loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
+            preprocessing = replace(preprocessing, **origin.preprocessing)
+    _describe(net, preprocessing, heads.out_features(net.get_submodule(head.path)))
+    return Backbone(net.eval(), name, preprocessing, loaded, head)
+
+
+def create(name: str, classes: int | None, weights: str | Path | None = "auto", *, seed: int = 0) -> nn.Module:
+    """`build`, for who wants the network only.
+
+    Raises: as `build`.
+    """
+    return build(name, classes=classes, weights=weights, seed=seed).net
+
+
+def available(pattern: str = "*") -> list[Known]:
+    """What can be built, and which of it has its weights on this machine now. No network is built, none is asked.
+
+    pattern: with * and ?, else a part of the name.
+    """
+    matches = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    published = {name: place for name, place in _published() if fnmatchcase(name, matches)}
+    local = dict.fromkeys(origins.cached_names(published), "cache")
+    for name, package in origins.packages:
+        if name in published and origins.locate(package) is not None:
+            local[name] = f"package {package.distribution}"
+    architectures = [name for name in published if "." not in name or name in local]
+    own = [name for name in factories.names() if fnmatchcase(name, matches)]
+    return [Known(name, local.get(name, "")) for name in sorted({*architectures, *own})]
+
+
+def state_digest(net: nn.Module | Mapping[str, Tensor]) -> str:
+    """blake2b, 128 bits, over names, dtypes, shapes and bytes of a state dict, in its order."""
+    state = net.state_dict() if isinstance(net, nn.Module) else net
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in state.items():
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        # as bytes, because NumPy has no bfloat16
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """torch's CPU generator starts from a seed, and stands afterwards where it stood."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def _origin(name: str, weights: str | Path | None, published: Published) -> Origin | None:
+    if weights is None or weights == "none":
+        return None
+    if weights != "auto":
+        return origins.of_file(weights)
+    if name.startswith(_FOLDER):
+        folder = Path(name.removeprefix(_FOLDER))
+        return origins.of_file(next((p for p in map(folder.joinpath, published.files) if p.is_file()), folder))
+    if _is_factory(name):
+        return None
+    return origins.find(name, published, here=lambda: [f"{k.name} ({k.weights})" for k in available() if k.weights])
+
+
+def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> None:
+    """What timm saves with a network says what the network is now, not what it was published as."""
+    config = getattr(net, "pretrained_cfg", None)
+    if not isinstance(config, dict):
+        return
+    config = copy.deepcopy(config) | preprocessing.to_dict() | {"num_classes": classes}
+    config["input_size"] = (3, *preprocessing.size)
+    for gone in ("size", "file", "source", "label_names", "label_descriptions", "test_input_size", "test_crop_pct"):
+        config.pop(gone, None)
+    net.pretrained_cfg = config
+    if hasattr(net, "default_cfg"):
+        net.default_cfg = config
+
+
+def _is_factory(name: str) -> bool:
+    return not name.startswith((_TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
+
+
+def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: float | None) -> _Bare:
+    if name.startswith(_TORCHVISION):
+        return _from_torchvision(name, image_size=image_size, drop_path=drop_path)
+    if not _is_factory(name):
+        return _from_timm(name, image_size=image_size, drop_path=drop_path)
+    if drop_path is not None:
+        raise PlanError("drop_path is for timm and torchvision; let the factory set it", where=name)
+    return _from_factory(name, classes=classes, image_size=image_size)
+
+
+def _from_timm(name: str, *, image_size: int | None, drop_path: float | None) -> _Bare:
+    options: dict[str, Any] = {} if drop_path is None else {"drop_path_rate": drop_path}
+    if name.startswith(_HUB):
+        published = Published(name.removeprefix(_HUB))
+        # timm would fetch config.json with long retries; as a folder in the cache it reads it without a network.
+        asked, name = name, f"{_FOLDER}{origins.hub_file(str(published.hub), 'config.json').parent}"
+    elif name.startswith(_FOLDER):
+        published, asked = Published(), name
+        if not (Path(name.removeprefix(_FOLDER)) / "config.json").is_file():
+            raise UnknownName(f"there is no model folder called {name!r}: it has no config.json", hint="check the path")
+    elif timm.is_model(name.partition(".")[0]) and ("." not in name or name in timm.list_pretrained()):
+        config = timm.models.get_pretrained_cfg(name)
+        published, asked = Published() if config is None else Published.of(vars(config)), name
+        if image_size is not None and config is not None and config.fixed_input_size:
+            options["img_size"] = image_size
+    else:
+        raise _unknown(name)
+    net = _created(asked, lambda: timm.create_model(name, pretrained=False, **options), options)
+    preprocessing = _as_published(net.pretrained_cfg)  # type: ignore[arg-type]
+    return _Bare(net, _sized(preprocessing, image_size), published)
+
+
+def _from_torchvision(name: str, *, image_size: int | None, drop_path: float | None) -> _Bare:
+    short = name.removeprefix(_TORCHVISION)
+    if short not in _torchvision_names():
+        raise _unknown(name)
+    options: dict[str, Any] = {} if drop_path is None else {"stochastic_depth_prob": drop_path}
+    if image_size is not None and short.startswith("vit_"):
+        options["image_size"] = image_size
+    if short in ("googlenet", "inception_v3"):
+        # Auxiliary classifiers make training give tuples. The published weights want their input transformed.
+        options |= {"aux_logits": False, "init_weights": True, "transform_input": True}
+    net = _created(name, lambda: torchvision.models.get_model(short, weights=None, **options), options)
+    best = torchvision.models.get_model_weights(short).DEFAULT
+    wants = best.transforms()
+    (side,), (resized,) = wants.crop_size, wants.resize_size
+    preprocessing = Preprocessing(
+        size=(side, side),
+        mean=_three(wants.mean),
+        std=_three(wants.std),
+        interpolation=wants.interpolation.value,
+        crop_pct=side / resized,
+    )
+    return _Bare(net, _sized(preprocessing, image_size), Published(url=best.url))
+
+
+def _from_factory(name: str, *, classes: int | None, image_size: int | None) -> _Bare:
+    factory = factories.get(name)
+    needed = [p.name for p in inspect.signature(factory).parameters.values() if p.default is p.empty]
+    net = factory(num_classes=classes) if "num_classes" in needed and classes is not None else factory()
+    if not isinstance(net, nn.Module):
+        raise UnknownName(f"{name} gave a {type(net).__name__}, not a torch.nn.Module", hint="return the network")
+    config = getattr(net, "pretrained_cfg", None)
+    preprocessing = _as_published(config) if isinstance(config, Mapping) and config else Preprocessing()
+    return _Bare(net, _sized(preprocessing, image_size), Published())
+
+
+def _created(name: str, create: Callable[[], nn.Module], options: Mapping[str, Any]) -> nn.Module:
+    try:
+        return create()
+    except TypeError as error:
+        if not options:
+            raise
+        raise PlanError(f"{name} does not take {' and '.join(options)}: {error}", where=name) from None
+
+
+def _as_published(config: Mapping[str, Any]) -> Preprocessing:
+    """timm's configuration as ours: the resolution of training, which is the faster one."""
+    found = resolve_data_config({}, pretrained_cfg=config)  # type: ignore[no-untyped-call]
+    return Preprocessing(
+        size=(int(found["input_size"][1]), int(found["input_size"][2])),
+        mean=_three(found["mean"]),
+        std=_three(found["std"]),
+        interpolation=found["interpolation"],
+        crop_pct=float(found["crop_pct"]),
+        crop_mode=found["crop_mode"],
+    )
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _sized(preprocessing: Preprocessing, side: int | None) -> Preprocessing:
+    return preprocessing if side is None else replace(preprocessing, size=(side, side))
+
+
+def _torchvision_names() -> list[str]:
+    return list(torchvision.models.list_models(module=torchvision.models))
+
+
+def _published() -> Iterator[tuple[str, Published]]:
+    """Every name of timm (with each tag too) and torchvision, and where its weights are published."""
+    for name in (*timm.list_models(), *timm.list_pretrained()):
+        config = timm.models.get_pretrained_cfg(name)
+        yield name, Published.of(vars(config)) if config is not None else Published()
+    for name in _torchvision_names():
+        yield f"{_TORCHVISION}{name}", Published(url=torchvision.models.get_model_weights(name).DEFAULT.url)
+
+
+def _unknown(name: str) -> UnknownName:
+    names = [name for name, _ in _published()] + factories.names()
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return UnknownName(f"there is no model called {name!r}", hint=f"{hint}`frostline models PATTERN` lists them")
