@@ -40,7 +40,8 @@ class Paired:
 def paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Paired:
     """The exact one-sided test of McNemar (1947) with the mid-p correction (Fagerland et al. 2013).
 
-    before, after: (N,) whether each picture, in the same order, is right. Multi-label: whether each (picture, label) is.
+    before, after: (N,) whether each picture, in the same order, is right. Multi-label: whether each (picture, label)
+        is.
 
     Raises: JudgementError: no pictures, or different numbers of them.
     """

@@ -1,7 +1,7 @@
-"""What a model folder says of its model: `frostline.json`, read without torch and believed only as far as it is checked.
+"""`frostline.json`, what a model folder says of its model: read without torch, and believed only as far as checked.
 
-``folder`` writes it beside the weights, ``runtime`` and ``eager`` answer by it. timm and transformers read `config.json`
-instead, which says the same in their words.
+``folder`` writes it beside the weights, ``runtime`` and ``eager`` answer by it. timm and transformers read
+`config.json` instead, which says the same in their words.
 """
 
 import hashlib
@@ -37,7 +37,8 @@ _AGAIN = "copy the folder again from where it came, or fit the model again"
 class About:
     """A model in words and numbers: everything but its weights.
 
-    name: the backbone as ``frostline models`` calls it: a timm name, ``torchvision/<name>`` or ``package.module:factory``.
+    name: the backbone as ``frostline models`` calls it: a timm name, ``torchvision/<name>`` or
+        ``package.module:factory``.
     classes: what the outputs mean, in their order.
     preprocessing: what is done to a picture before the network sees it.
     multilabel: several classes may hold at once: a sigmoid for each, in place of one softmax.
@@ -46,8 +47,8 @@ class About:
     metrics: measured figures by split, ``{"val": {"accuracy": {"value": 0.96, "low": 0.92, "high": 0.98, "n": 153}}}``.
     plan: how it was learnt, as ``plan.json`` has it.
     facts: anything else that is worth keeping: strategy, seed, source of the weights, counts.
-    versions, files, graph: filled in by ``folder.save``: versions of the packages; SHA-256 and size of each file; where the
-        graph agrees with the network, or why there is none.
+    versions, files, graph: filled in by ``folder.save``: versions of the packages; SHA-256 and size of each file;
+        where the graph agrees with the network, or why there is none.
 
     Raises: CheckpointError: fewer than one class, a class twice, or a temperature that is not a positive number.
     """
@@ -79,7 +80,7 @@ class About:
         return "factory" if ":" in self.name else "timm"
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Probabilities (N, K) float32 of logits (N, K): softmax of logits / temperature, a sigmoid each if multi-label."""
+        """(N, K) float32 of logits (N, K): softmax of logits / temperature, a sigmoid each if multi-label."""
         scaled = logits.astype(np.float64) / self.temperature
         if self.multilabel:
             return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)), dtype=np.float32)
@@ -104,7 +105,11 @@ class About:
             )
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         for name, kind in _KINDS.items():
-            if name not in known or not isinstance(known[name], kind) or isinstance(known[name], bool) != (kind is bool):
+            if (
+                name not in known
+                or not isinstance(known[name], kind)
+                or isinstance(known[name], bool) != (kind is bool)
+            ):
                 raise CheckpointError(f"its {name!r} is missing or not what it should be", hint=_AGAIN)
         if not all(isinstance(label, str) for label in known["classes"]):
             raise CheckpointError("its 'classes' are not all text", hint=_AGAIN)

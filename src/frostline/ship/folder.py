@@ -1,5 +1,6 @@
 """The model folder: written whole or not at all, opened by timm and transformers as their own.
 
+Its files:
     model.safetensors   the weights, under timm's own names
     config.json         timm's hub form, which transformers reads too
     frostline.json      all that we know of the model: see ``about``
@@ -55,10 +56,10 @@ def save(folder: Path, net: nn.Module, about: About, *, graph: bool = True) -> A
 def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     """Build the network that a model folder describes and load its weights.
 
-    trust: the ``package.module:factory`` that may be imported and run. It must be named by who opens the folder; that the
-        folder names it is not enough.
+    trust: the ``package.module:factory`` that may be imported and run. It must be named by who opens the folder; that
+        the folder names it is not enough.
 
-    Raises: CheckpointError: the folder is damaged, or its factory is not trusted. WeightsError: weights that are damaged or
-        belong to another architecture.
+    Raises: CheckpointError: the folder is damaged, or its factory is not trusted. WeightsError: weights that are
+        damaged or belong to another architecture.
     """
     raise NotImplementedError

@@ -26,7 +26,7 @@ from frostline.ship.stream import BATCH, Answer, Failure, Prediction, answers
 
 __all__ = ["Failure", "Prediction", "Predictor", "cache_folder"]
 
-# Left to itself OpenVINO computes in bf16 where the processor can: answers would differ from torch's in the third digit.
+# Left to itself OpenVINO computes in bf16 where the processor can, and differs from torch in the third digit.
 _PRECISION = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 _CHECK = 16
 _CACHE_LIMIT = 2 << 30
@@ -55,7 +55,7 @@ class Predictor:
         return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
 
     def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
-        """One Prediction or Failure a row, in the rows' order, as soon as its batch is done. Not for two threads at once."""
+        """One Prediction or Failure a row, in the rows' order, a batch at a time. Not for two threads at once."""
         return answers(rows, self._view, self.logits, self.about, batch)
 
 
@@ -98,7 +98,12 @@ def _compiled(folder: Path, about: About, cache: Path) -> Any:
 
 
 def _key(about: About, version: str, core: Any) -> str:
-    parts = [about.files[GRAPH].get("sha256"), about.files[GRAPH_WEIGHTS].get("sha256"), version, sorted(_PRECISION.items())]
+    parts = [
+        about.files[GRAPH].get("sha256"),
+        about.files[GRAPH_WEIGHTS].get("sha256"),
+        version,
+        sorted(_PRECISION.items()),
+    ]
     parts.append(core.get_property("CPU", "FULL_DEVICE_NAME"))  # a home directory may be shared by unlike machines
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
@@ -145,7 +150,7 @@ def _check_shapes(compiled: Any, about: About, folder: Path) -> None:
     takes, gives = compiled.input(0).partial_shape, compiled.output(0).partial_shape
     if takes.to_string() != f"[?,{height},{width},3]" or gives.to_string() != f"[?,{len(about.classes)}]":
         raise CheckpointError(
-            f"the graph makes {gives} of {takes}, which is not {len(about.classes)} classes of {height} x {width} pictures",
+            f"the graph makes {gives} of {takes}, not {len(about.classes)} classes of {height} x {width} pictures",
             where=folder / GRAPH,
             hint="the folder was put together from two models: copy it again, or fit again",
         )

@@ -69,12 +69,16 @@ class Predictor(Protocol):
 
 
 def answers(
-    rows: Iterable[Row], view: View, logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]], about: About, batch: int
+    rows: Iterable[Row],
+    view: View,
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    about: About,
+    batch: int,
 ) -> Iterator[Answer]:
     """One Prediction or Failure a row, in order.
 
-    At most two batches of rows are held, so rows may be endless. With ``batch=1`` each row is answered before the next is
-    asked for, which is what a person or a program at the other end of a pipe needs.
+    At most two batches of rows are held, so rows may be endless. With ``batch=1`` each row is answered before the next
+    is asked for, which is what a person or a program at the other end of a pipe needs.
     """
     source = iter(rows)
     held = batch if batch == 1 else 2 * batch
