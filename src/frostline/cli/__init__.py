@@ -1,0 +1,55 @@
+"""The command: one small file for each subcommand, and the one place where errors become exit codes.
+
+Standard output is data (a line a picture, ``--json``, ``--csv``); progress, notes and errors go to standard error.
+Exit codes: 0 done; 1 done, but something was left out or a check failed; 2 bad input; 130 interrupted.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from frostline import __version__
+from frostline.cli import demo, evaluate, fit, models, predict, store, strategies
+from frostline.errors import FrostlineError
+
+app = typer.Typer(
+    name="frostline",
+    help="Fine-tune any pretrained image model on your own pictures. What is frozen is computed once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(fit.fit)
+app.command()(predict.predict)
+app.command()(evaluate.evaluate)
+app.command()(models.models)
+app.command()(strategies.strategies)
+app.command()(demo.demo)
+app.add_typer(store.app, name="store")
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"frostline {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; bad input becomes a message of three parts and exit code 2."""
+    try:
+        app()
+    except FrostlineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,10 +1,11 @@
-"""RunResult: what a run came to. The conductor fills it in, the terminal and the report draw it; nobody computes
-here."""
+"""What a run came to, as one frozen value: the conductor fills it in, the terminal and the report draw it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 
+from frostline.data.manifest import Skipped
 from frostline.judge.metrics import Interval, Report
 
 
@@ -12,34 +13,79 @@ from frostline.judge.metrics import Interval, Report
 class PhaseRow:
     """One phase in the closing table.
 
-    val: accuracy on the val split after it; None without one. seconds: that it took.
+    line: its frost line. val: accuracy on the val split after it (out of fold where there is none); None if it was not
+        judged. seconds: that it took.
     kept: whether the final model has learnt from it. why: the reason, in a few words.
+    epochs: that were run. early: why they ended before their time, or "". trainable: parameters that learnt.
     """
 
     name: str
+    line: str
     val: Interval | None
     seconds: float
     kept: bool = True
     why: str = ""
+    epochs: int = 0
+    early: str = ""
+    trainable: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_dict`` gave, read back from JSON."""
+        return cls(**{**values, "val": Interval(**values["val"]) if values["val"] else None})
 
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """A finished run.
 
-    metrics: by split, "val" and, if there is one, "test" (read once, at the end).
-    folder: the model folder. classes: in the order of the outputs.
-    counts: pictures by split. skipped: how many were left out. seconds: of the whole run.
+    phases: in the order in which they were tried.
+    metrics: by split, "val" and, if there is one, "test" (read once, at the end); "cross-validation" stands for
+        out-of-fold figures of the training pictures where there is no val split.
+    folder: the model folder, or None if nothing was written. classes: in the order of the outputs.
+    counts: usable pictures by split. skipped: what was left out. seconds: of the whole run.
     engine: that ran the frozen prefix. temperature: of the calibration, 1.0 if it did not help.
+    interrupted: the plan was not carried out to its end.
     """
 
     strategy: str
+    model: str
     phases: tuple[PhaseRow, ...]
     metrics: Mapping[str, Report]
-    folder: Path
+    folder: Path | None
     classes: tuple[str, ...]
     counts: Mapping[str, int]
-    skipped: int
+    skipped: tuple[Skipped, ...]
     seconds: float
     engine: str
     temperature: float = 1.0
+    interrupted: bool = False
+
+    @property
+    def headline(self) -> tuple[str, Report] | None:
+        """The split that the model is best judged by, and its figures: test, else val, else cross-validation."""
+        for split in ("test", "val", "cross-validation"):
+            if split in self.metrics:
+                return split, self.metrics[split]
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for ``metrics.json`` and ``--json``."""
+        return {
+            "strategy": self.strategy,
+            "model": self.model,
+            "classes": list(self.classes),
+            "phases": [row.to_dict() for row in self.phases],
+            "metrics": {split: report.to_dict() for split, report in self.metrics.items()},
+            "counts": dict(self.counts),
+            "skipped": len(self.skipped),
+            "seconds": round(self.seconds, 2),
+            "engine": self.engine,
+            "temperature": self.temperature,
+            "folder": None if self.folder is None else str(self.folder),
+            "interrupted": self.interrupted,
+        }

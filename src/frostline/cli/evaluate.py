@@ -1,0 +1,34 @@
+"""``frostline evaluate``: the figures of a model on labelled pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def evaluate(
+    model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
+    data: Annotated[Path, Argument(help="Labelled pictures, as for `fit`.")],
+    split: Annotated[str | None, Option(help="Only this split: train, val or test.")] = None,
+    json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+) -> None:
+    """Judge a model on labelled pictures: accuracy with its interval, F1, and each class."""
+    from frostline.cli import show
+    from frostline.data.sources import read
+    from frostline.run.evaluate import evaluate as judge
+    from frostline.ship.folder_names import model_folder
+    from frostline.ship.predict import predictor
+    from frostline.train.events import Work
+
+    with show.Screen(quiet=quiet) as screen:
+        answering = predictor(model_folder(model), engine=engine)
+        manifest = read(data, classes=answering.about.classes)
+        if split:
+            manifest = manifest.part(split)
+        found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))
+    if json:
+        show.json({"metrics": found.report.to_dict(), "skipped": len(found.skipped)})
+    else:
+        show.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))

@@ -1,0 +1,204 @@
+"""What the terminal shows: progress while a run goes on, tables when it is over. Rich is imported where it is used.
+
+On a terminal there are bars with rate and time left; elsewhere a plain line now and then. Everything but results goes to
+standard error.
+"""
+
+import json as _json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from frostline.judge.metrics import Interval, Report
+    from frostline.judge.result import RunResult
+    from frostline.train.events import Event
+    from frostline.train.store import Usage
+
+PLAIN_EVERY = 10.0  # seconds between plain progress lines
+
+
+class Screen:
+    """A listener that shows a run. Use it as a context; bars vanish when it ends."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live = self._console.is_terminal and not quiet
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._since: dict[str, float] = {}
+        self._phase = ""
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bars.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.__exit__(kind, error, trace)
+
+    def say(self, text: str, style: str = "dim") -> None:
+        """A line for a person."""
+        if not self._quiet:
+            self._console.print(text, style=style, markup=False)
+
+    def __call__(self, event: "Event") -> None:
+        """Show what happened."""
+        from frostline.train.events import Judged, Note, PhaseStart, Step, Warn, Work
+
+        match event:
+            case Note(text):
+                self.say(text)
+            case Warn(text):
+                self.say(f"warning: {text}", "yellow")
+            case Work(what, done, total):
+                self._work(what, done, total)
+            case PhaseStart(name, line, epochs):
+                self._phase = name
+                if epochs:
+                    self.say(f"❄ {name}: {epochs} epochs, frost line under {line}", "bold")
+            case Step():
+                self._work(f"{self._phase}, epoch {event.epoch + 1}", event.step, 0)
+            case Judged():
+                self.say(
+                    f"{self._phase:>14}  epoch {event.epoch + 1:>3}/{event.epochs}  loss {event.train_loss:.3f}  "
+                    f"val {event.accuracy:.1%} (loss {event.loss:.3f})  rate {event.rate:.2g}  "
+                    f"{event.pictures_per_second:,.0f} pictures/s",
+                    "default",
+                )
+            case _:
+                pass
+
+    def _work(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        began = self._since.setdefault(what, now)
+        if not self._live:
+            if total and now - self._said > PLAIN_EVERY:
+                self._said = now
+                self.say(f"{what}: {done:,} of {total:,}")
+            return
+        rate = f"{done / (now - began):,.0f}/s" if now - began > 0.5 else ""
+        if what not in self._tasks:
+            for task in self._tasks.values():
+                self._bars.update(task, visible=False)
+            self._tasks[what] = self._bars.add_task(what, total=total or None, rate="")
+        self._bars.update(self._tasks[what], completed=done, total=total or None, rate=rate)
+        if total and done >= total:
+            self._bars.update(self._tasks[what], visible=False)
+
+
+def json(values: Any) -> None:
+    """Values as JSON on standard output."""
+    print(_json.dumps(values, indent=2, ensure_ascii=False, default=str))
+
+
+def aside(text: str) -> None:
+    """A line for a person, beside the results."""
+    print(text, file=sys.stderr)
+
+
+def in_bytes(count: float) -> str:
+    """1,234,000 -> "1.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def result(found: "RunResult", *, data: Path, model: Path) -> None:
+    """The closing tables of a fit: phases, figures, where the model lies, what to type next."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    if len(found.phases) > 1:
+        table = Table(title="phases", title_justify="left", box=_box(), pad_edge=False)
+        for column in ("phase", "frost line", "accuracy", "epochs", "seconds", "kept", "why"):
+            table.add_column(column, justify="right" if column in ("epochs", "seconds") else "left")
+        for row in found.phases:
+            figure = "" if row.figure is None else percent(row.figure)
+            kept = "yes" if row.kept else "no"
+            line = "under " + row.line
+            why = row.why + (f" ({row.early})" if row.early and row.early != row.why else "")
+            table.add_row(Text(row.name), line, figure, str(row.epochs or ""), f"{row.seconds:.1f}", kept, Text(why))
+        console.print(table)
+        console.print()
+    if found.headline:
+        split, figures = found.headline
+        words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
+        report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
+    console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
+    console.print(f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False)
+
+
+def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
+    """Headline figures with their intervals, then a row a class."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    accuracy = figures.figures["accuracy"]
+    wrong = round((1 - accuracy.value) * accuracy.n)
+    console.print(title, style="bold", markup=False)
+    console.print(f"accuracy  {percent(accuracy)}, {accuracy.n - wrong:,} of {accuracy.n:,} right", markup=False)
+    if "macro_f1" in figures.figures:
+        console.print(f"macro F1  {percent(figures.figures['macro_f1'])}", markup=False)
+    table = Table(box=_box(), pad_edge=False)
+    table.add_column("class")
+    for column in ("precision", "recall", "F1", "pictures"):
+        table.add_column(column, justify="right")
+    for row in figures.per_class[:50]:
+        shares = ("-" if value is None else f"{value:.1%}" for value in (row.precision, row.recall, row.f1))
+        table.add_row(Text(row.name), *shares, f"{row.support:,}")
+    console.print(table)
+    if len(figures.per_class) > 50:
+        console.print(f"and {len(figures.per_class) - 50} more classes, in metrics.json")
+    if skipped:
+        console.print(f"{skipped} files were left out", style="yellow")
+
+
+def usage(items: "Sequence[Usage]", *, where: Path) -> None:
+    """A table of the store's shelves."""
+    for item in items:
+        print(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} rows  {item.about}")
+    aside(f"{in_bytes(sum(item.bytes for item in items))} in {where}")
+
+
+def percent(figure: "Interval") -> str:
+    """0.954 [0.909, 0.978] -> "95.4 % (95 % interval 90.9 to 97.8)"."""
+    return f"{figure.value:.1%} (95 % interval {100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def _box() -> Any:
+    from rich import box
+
+    return box.SIMPLE_HEAD

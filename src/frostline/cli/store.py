@@ -1,0 +1,36 @@
+"""``frostline store``: what the activation store holds, and how to empty it."""
+
+from typing import Annotated
+
+import typer
+from typer import Option
+
+app = typer.Typer(help="Look at the activation store, or empty it.", no_args_is_help=True)
+
+
+@app.command("ls")
+def ls(json: Annotated[bool, Option("--json", help="Print as JSON.")] = False) -> None:
+    """List what is stored, the most lately used first."""
+    from dataclasses import asdict
+
+    from frostline.cli import show
+    from frostline.data.sources import default_cache
+    from frostline.train.store import Store
+
+    store = Store(default_cache() / "store")
+    usage = store.usage()
+    if json:
+        show.json([asdict(item) for item in usage])
+        return
+    show.usage(usage, where=store.root)
+
+
+@app.command("clear")
+def clear() -> None:
+    """Remove everything that is stored; it is computed again when it is needed."""
+    from frostline.cli import show
+    from frostline.data.sources import default_cache
+    from frostline.train.store import Store
+
+    freed = Store(default_cache() / "store").clear()
+    show.aside(f"{show.in_bytes(freed)} freed")
