@@ -1,0 +1,172 @@
+"""Every form in which people keep checkpoints, and every file that only looks like one."""
+
+import argparse
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from frostline.errors import WeightsError
+from frostline.net.checkpoint_file import read_checkpoint
+
+
+def tensors() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "conv.weight": torch.randn(4, 3, 3, 3, generator=generator),
+        "bn.num_batches_tracked": torch.tensor(7),
+        "fc.bias": torch.randn(5, generator=generator).half(),
+    }
+
+
+def assert_same(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    assert set(found) == set(wanted)
+    for name, tensor in wanted.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_torch_forms(tmp_path: Path, zipped: bool) -> None:
+    torch.save(tensors(), tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(tmp_path / "a.pth")
+    assert_same(found, tensors())
+    assert list(found) == list(tensors())
+
+
+def test_safetensors_is_known_by_content_not_by_name(tmp_path: Path) -> None:
+    save_file(tensors(), tmp_path / "model.bin")
+    assert_same(read_checkpoint(tmp_path / "model.bin"), tensors())
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "model_ema", "net"])
+def test_nested_under_each_key(tmp_path: Path, key: str, zipped: bool) -> None:
+    saved = {"epoch": 3, key: tensors(), "optimizer": {"state": {0: {"exp_avg": torch.ones(9)}}, "param_groups": []}}
+    torch.save(saved, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+    assert_same(read_checkpoint(tmp_path / "a.pt"), tensors())
+
+
+def test_nested_twice_and_averaged_weights_first(tmp_path: Path) -> None:
+    plain = {name: torch.zeros_like(tensor) for name, tensor in tensors().items()}
+    torch.save({"model": {"state_dict": plain}, "model_ema": {"state_dict": tensors()}}, tmp_path / "a.pt")
+    assert_same(read_checkpoint(tmp_path / "a.pt"), tensors())
+
+
+def test_a_trainer_s_options_beside_the_weights_do_no_harm(tmp_path: Path) -> None:
+    torch.save({"state_dict": tensors(), "args": argparse.Namespace(lr=0.1)}, tmp_path / "a.pth.tar")
+    assert_same(read_checkpoint(tmp_path / "a.pth.tar"), tensors())
+
+
+class Hostile:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
+def test_a_hostile_pickle_is_refused_by_name_and_not_executed(tmp_path: Path, form: str) -> None:
+    marker, path = tmp_path / "executed", tmp_path / "hostile.pth"
+    saved = {"state_dict": tensors(), "extra": Hostile(marker)}
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(Hostile(marker), protocol=2))
+    else:
+        torch.save(saved, path, _use_new_zipfile_serialization=form == "zip")
+    with pytest.raises(WeightsError, match=r"posix\.system|nt\.system") as caught:
+        read_checkpoint(path)
+    assert not marker.exists()
+    assert "refused" in caught.value.what
+    assert "\n" not in caught.value.what
+    assert len(caught.value.what) < 200
+    assert caught.value.where == str(path)
+
+
+def test_the_same_pickle_would_have_run(tmp_path: Path) -> None:
+    """Or the test above shows nothing."""
+    marker = tmp_path / "executed"
+    pickle.loads(pickle.dumps(Hostile(marker)))
+    assert marker.exists()
+
+
+def test_a_pickled_network_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2), tmp_path / "net.pt")
+    with pytest.raises(WeightsError, match=r"whole pickled network \(torch.nn.modules.linear.Linear\)") as caught:
+        read_checkpoint(tmp_path / "net.pt")
+    assert "state_dict()" in str(caught.value.hint)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / "program.pt")
+    with pytest.raises(WeightsError, match="TorchScript"):
+        read_checkpoint(tmp_path / "program.pt")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_truncated(tmp_path: Path, form: str, share: float) -> None:
+    path = tmp_path / "a.pth"
+    large = {"weight": torch.zeros(20000)}
+    if form == "safetensors":
+        save_file(large, path)
+    else:
+        torch.save(large, path, _use_new_zipfile_serialization=form == "zip")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(WeightsError, match="damaged or truncated") as caught:
+        read_checkpoint(path)
+    assert "\n" not in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", "web page"),
+        (b"\n  <html>quota exceeded</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "Git LFS pointer"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+        (b"hello, I am a text\n" * 20, "no checkpoint"),
+        (b"PK\x03\x04" + bytes(200), "damaged"),
+        (b"\x80\x02" + bytes(200), "refused|damaged"),
+    ],
+)
+def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=told) as caught:
+        read_checkpoint(tmp_path / "a.pth")
+    assert caught.value.hint
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such weights file"):
+        read_checkpoint(tmp_path / "nowhere.pth")
+    with pytest.raises(WeightsError, match="folder"):
+        read_checkpoint(tmp_path)
+    save_file(tensors(), tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(tmp_path)
+    assert "model.safetensors" in str(caught.value.hint)
+
+
+def test_a_file_without_tensors_tells_its_keys(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "history": [1.0]}, tmp_path / "a.pt")
+    with pytest.raises(WeightsError, match="epoch, history"):
+        read_checkpoint(tmp_path / "a.pt")
+    torch.save([1, 2], tmp_path / "b.pt")
+    with pytest.raises(WeightsError, match="list"):
+        read_checkpoint(tmp_path / "b.pt")
+
+
+def test_a_zip_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(30_000_000))
+    with pytest.raises(WeightsError, match="unpacks to 30,000,000 bytes"):
+        read_checkpoint(tmp_path / "bomb.pth")

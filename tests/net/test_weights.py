@@ -1,0 +1,215 @@
+"""Names made to fit: only the head may differ, and what differs is told."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from frostline.errors import WeightsError
+from frostline.net.head import Head, find_head, replace
+from frostline.net.weights import Loaded, by_order, load, read_checkpoint
+
+State = dict[str, Tensor]
+
+
+class Tiny(nn.Module):
+    """A trunk with BatchNorm, and a head."""
+
+    def __init__(self, classes: int = 5, blocks: int = 2) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.layers = nn.Sequential(*[nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)) for _ in range(blocks)])
+        self.fc = nn.Linear(4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc(self.layers(self.stem(x)).mean((2, 3)))
+        return out
+
+
+HEAD = Head("fc", 4)
+
+
+def fill(net: nn.Module, state: State, head: Head = HEAD) -> Loaded:
+    return load(net, state, head=head, source="a.pth", digest="d1")
+
+
+def state_of(net: nn.Module) -> State:
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def test_everything_fits() -> None:
+    net, state = Tiny(), state_of(Tiny())
+    loaded = fill(net, state)
+    assert loaded.taken == tuple(state)
+    assert loaded.left_out == ()
+    assert loaded.missing == ()
+    assert (loaded.source, loaded.digest, loaded.prefix_removed) == ("a.pth", "d1", "")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+    assert str(loaded) == f"{len(state)} of {len(state)} tensors from a.pth"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.", "model.module.", "module.model.backbone."],
+)
+def test_prefixes_alone_and_stacked(prefix: str) -> None:
+    net, state = Tiny(), state_of(Tiny())
+    loaded = fill(net, {prefix + name: tensor for name, tensor in state.items()})
+    assert loaded.prefix_removed == prefix
+    assert len(loaded.taken) == len(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+    assert f"prefix `{prefix}` removed" in str(loaded)
+
+
+def test_a_network_s_own_name_that_looks_like_a_prefix_stays() -> None:
+    net, other = nn.Sequential(OrderedDict(model=Tiny())), nn.Sequential(OrderedDict(model=Tiny()))
+    loaded = fill(net, state_of(other), Head("model.fc", 4))
+    assert loaded.prefix_removed == ""
+    loaded = fill(net, {f"model.{name}": t for name, t in other.state_dict().items()}, Head("model.fc", 4))
+    assert loaded.prefix_removed == "model."
+
+
+def test_a_prefix_on_the_trunk_alone() -> None:
+    state = {name if name.startswith("fc") else f"backbone.{name}": t for name, t in Tiny().state_dict().items()}
+    assert len(fill(Tiny(), state).taken) == len(state)
+
+
+def test_a_head_of_another_size_is_left_out_and_told() -> None:
+    net, state = Tiny(classes=2), state_of(Tiny(classes=1000))
+    before = net.fc.weight.detach().clone()
+    loaded = fill(net, state)
+    assert {(m.key, m.there, m.here) for m in loaded.left_out} == {
+        ("fc.weight", (1000, 4), (2, 4)),
+        ("fc.bias", (1000,), (2,)),
+    }
+    assert torch.equal(net.fc.weight, before)
+    assert torch.equal(net.stem.weight, state["stem.weight"])
+    assert str(loaded) == f"{len(state) - 2} of {len(state)} tensors from a.pth, head 1000 -> 2"
+
+
+def test_no_head_at_all() -> None:
+    state = {name: t for name, t in Tiny().state_dict().items() if not name.startswith("fc")}
+    loaded = fill(Tiny(), state)
+    assert loaded.missing == ("fc.weight", "fc.bias")
+    assert str(loaded).endswith("head new")
+
+
+def test_counters_may_lack_as_in_files_older_than_torch_0_4_1() -> None:
+    state = {name: t for name, t in Tiny().state_dict().items() if "num_batches_tracked" not in name}
+    loaded = fill(Tiny(), state)
+    assert loaded.missing == ("layers.0.1.num_batches_tracked", "layers.1.1.num_batches_tracked")
+    assert "head" not in str(loaded)
+
+
+def test_extras_that_the_network_has_no_part_of_are_left_out_and_told() -> None:
+    loaded = fill(Tiny(), state_of(Tiny()) | {"aux.weight": torch.zeros(2), "n_averaged": torch.tensor(3)})
+    assert [m.key for m in loaded.left_out] == ["aux.weight", "n_averaged"]
+    assert "left out aux.weight, n_averaged" in str(loaded)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda s: s.pop("layers.1.0.weight"), "layers.1.0.weight is missing"),
+        (lambda s: s.pop("layers.0.1.running_mean"), "layers.0.1.running_mean is missing"),
+        (
+            lambda s: s.update({"stem.weight": torch.zeros(4, 1, 3, 3)}),
+            r"\(4, 1, 3, 3\) in the file and \(4, 3, 3, 3\)",
+        ),
+        (lambda s: s.update({"layers.2.0.weight": torch.zeros(4, 4, 1, 1)}), "layers.2.0.weight has no place"),
+    ],
+    ids=["parameter", "statistics", "shape", "deeper"],
+)
+def test_what_differs_beyond_the_head_is_an_error_and_nothing_is_loaded(
+    change: Callable[[State], object], told: str
+) -> None:
+    net, state = Tiny(), state_of(Tiny())
+    before = state_of(net)
+    change(state)
+    with pytest.raises(WeightsError, match=told) as caught:
+        fill(net, state)
+    assert caught.value.where == "a.pth"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_a_deeper_sister_whose_every_shape_fits_is_refused() -> None:
+    net = timm.create_model("resnet18")
+    with pytest.raises(WeightsError, match=r"layer1\.2\.conv1\.weight has no place"):
+        fill(net, timm.create_model("resnet34").state_dict(), find_head(net))
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["new", "older than torch 0.4.1"])
+def test_the_lesson_s_resnet18_into_timm_and_torchvision(tmp_path: Path, counted: bool) -> None:
+    torch.manual_seed(0)
+    lesson = torchvision.models.resnet18(weights=None).eval()
+    for module in lesson.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = torch.rand_like(module.running_mean)
+            module.running_var = torch.rand_like(module.running_var) + 0.5
+    kept = {name: t for name, t in lesson.state_dict().items() if counted or "num_batches_tracked" not in name}
+    torch.save(OrderedDict(kept), tmp_path / "resnet18-5c106cde.pth", _use_new_zipfile_serialization=False)
+    x = torch.rand(1, 3, 64, 64)
+    for net in (timm.create_model("resnet18"), torchvision.models.resnet18(weights=None)):
+        loaded = fill(net, read_checkpoint(tmp_path / "resnet18-5c106cde.pth"), find_head(net))
+        assert len(loaded.taken) == (122 if counted else 102)
+        assert len(loaded.missing) == (0 if counted else 20)
+        with torch.inference_mode():
+            torch.testing.assert_close(net.eval()(x), lesson(x))
+        head = replace(net, 2, seed=0)
+        assert "head 1000 -> 2" in str(fill(net, kept, head))
+
+
+def test_densenet_as_torchvision_published_it() -> None:
+    net = torchvision.models.DenseNet(4, (2, 2), 8, num_classes=3)
+    old = {
+        name.replace("norm1.", "norm.1.").replace("norm2.", "norm.2.").replace("conv1.", "conv.1."): tensor
+        for name, tensor in net.state_dict().items()
+    }
+    assert old.keys() != net.state_dict().keys()
+    loaded = fill(net, old, Head("classifier", net.classifier.in_features))
+    assert len(loaded.taken) == len(old)
+
+
+def test_timm_s_converter_of_the_family_is_asked() -> None:
+    """Position embeddings of another resolution: the vision transformer's converter resamples them."""
+    small = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=1)
+    large = timm.create_model("vit_tiny_patch16_224", img_size=96, depth=1)
+    loaded = fill(large, small.state_dict(), find_head(large))
+    assert "pos_embed" in loaded.taken
+    assert torch.equal(large.blocks[0].attn.qkv.weight, small.blocks[0].attn.qkv.weight)
+
+
+def test_mobilenet_of_torchvision_by_order_gives_the_same_logits() -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.mobilenet_v2(weights=None).eval()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = torch.rand_like(module.running_mean) * 0.1
+            module.weight.data = torch.rand_like(module.weight) + 0.5
+    ours = timm.create_model("mobilenetv2_100").eval()
+    loaded = fill(ours, {f"module.{name}": t for name, t in theirs.state_dict().items()}, find_head(ours))
+    assert len(loaded.taken) == len(theirs.state_dict())
+    x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+def test_by_order_is_refused_where_anything_disagrees() -> None:
+    theirs = torchvision.models.mobilenet_v2(weights=None).state_dict()
+    net = timm.create_model("mobilenetv2_100")
+    head = find_head(net)
+    assert by_order(net, theirs, head=head) is not None
+    names = list(theirs)
+    swapped = {name: theirs[name] for name in [names[1], names[0], *names[2:]]}
+    assert by_order(net, swapped, head=head) is None
+    assert by_order(net, {n: t for n, t in theirs.items() if n != names[7]}, head=head) is None
+    assert by_order(net, {f"x{n}": t for n, t in theirs.items()}, head=head) is None
+    other = timm.create_model("mobilenetv2_110d")
+    assert by_order(other, theirs, head=find_head(other)) is None
+    with pytest.raises(WeightsError, match="beyond the head"):
+        fill(net, swapped, head)
