@@ -1,8 +1,8 @@
 """Fine-tune any pretrained image model on your own pictures. What lies below the frost line is computed once.
 
-``from frostline import ImageClassifier`` is the whole tool as a scikit-learn estimator; ``create``, ``freeze``, ``thaw``,
-``param_groups``, ``summary``, ``stages`` and ``cut`` are parts for a loop of one's own. Names are imported when they are
-first used, so that ``import frostline`` costs nothing.
+``from frostline import ImageClassifier`` is the whole tool as a scikit-learn estimator; ``create``, ``freeze``,
+``thaw``, ``param_groups``, ``summary``, ``stages`` and ``cut`` are parts for a loop of one's own. Names are imported
+when they are first used, so that ``import frostline`` costs nothing.
 """
 
 from importlib import import_module
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from frostline.classifier import ImageClassifier
     from frostline.errors import FrostlineError
-    from frostline.net.cut import cut
     from frostline.net.freeze import freeze, param_groups, summary, thaw
-    from frostline.net.stages import stages
+    from frostline.net.stages import cut, stages
     from frostline.net.zoo import create
     from frostline.train.plan import Lora, Plan, Recipe, Solve, Train
     from frostline.train.strategies import strategy
@@ -23,7 +22,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ImageClassifier": "frostline.classifier",
     "FrostlineError": "frostline.errors",
-    "cut": "frostline.net.cut",
+    "cut": "frostline.net.stages",
     "freeze": "frostline.net.freeze",
     "param_groups": "frostline.net.freeze",
     "summary": "frostline.net.freeze",

@@ -35,7 +35,7 @@ _PLAN_OPTIONS = ("lr", "trunk_lr", "decay", "epochs", "rank", *RECIPE_FIELDS)
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Fine-tunes a pretrained image model on labelled pictures.
 
-    Every argument that is None is chosen by the strategy and the size of the data; `frostline.train.defaults` is the table.
+    Every argument that is None is chosen by the strategy and the size of the data: see `frostline.train.defaults`.
 
     model: a timm name, ``torchvision/<name>`` or ``package.module:factory``.
     weights: "auto" (an installed package, the local cache, the hub), a checkpoint file, or "none".
@@ -48,14 +48,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     image_size: side of the square that the network sees, in pixels. drop_path: stochastic depth in [0, 1).
     val: the share of pictures set apart to judge by, where the data has no val split.
     seed: of everything random.
-    engine: what computes below the frost line: "auto", "openvino" or "torch". precision: "auto", "fp32", "bf16" or "fp16".
+    engine: what computes below the frost line: "auto", "openvino" or "torch".
+    precision: "auto", "fp32", "bf16" or "fp16".
     device: "auto", "cpu", "cuda" or "mps".
     store_limit: how large the activation store may grow, in bytes or text such as "20GB".
     out: the run's folder; None writes nothing but the store. resume: go on where a run in `out` was stopped.
     track: trackers of accelerate, joined by commas: "tensorboard", "wandb", "mlflow", ...
 
-    After ``fit``: ``classes_`` (array of K names), ``net_`` (the network, in eval mode), ``about_`` (classes, preprocessing,
-    temperature), ``result_`` (phases, figures, counts).
+    After ``fit``: ``classes_`` (array of K names), ``net_`` (the network, in eval mode), ``about_`` (classes,
+    preprocessing, temperature), ``result_`` (phases, figures, counts).
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.resume = resume
         self.track = track
 
-    def fit(self, X: Pictures, y: Iterable[object] | None = None, *, listen: Listener = quiet) -> Self:  # noqa: N803
+    def fit(self, X: Pictures, y: Iterable[object] | None = None, *, listen: Listener = quiet) -> Self:
         """Learn from a folder, table or archive of labelled pictures, or from pictures X with labels y.
 
         X: a place that `frostline.data.sources` reads, or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
@@ -163,10 +164,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._take(fit(manifest, settings, out=out, resume=self.resume, listen=listen))
         return self
 
-    def predict_proba(self, X: Pictures) -> NDArray[np.float32]:  # noqa: N803
+    def predict_proba(self, X: Pictures) -> NDArray[np.float32]:
         """Calibrated probabilities, (N, K) float32, in the order of ``classes_``.
 
-        Raises: NotFittedError: before ``fit``. DecodeError: a picture cannot be read (``frostline predict`` goes on instead).
+        Raises: NotFittedError: before ``fit``. DecodeError: a picture cannot be read (the command goes on instead).
         """
         found = []
         for answer in self.answers(_rows(X)):
@@ -177,7 +178,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found.append(answer.probabilities)
         return np.stack(found) if found else np.zeros((0, len(self.classes_)), np.float32)
 
-    def predict(self, X: Pictures) -> NDArray[np.str_]:  # noqa: N803
+    def predict(self, X: Pictures) -> NDArray[np.str_]:
         """The most probable class of each picture, (N,) text; for several labels a picture (N, K) of 0 and 1.
 
         Raises: as ``predict_proba``.
@@ -187,14 +188,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return (probabilities >= 0.5).astype(np.int64)  # type: ignore[return-value]
         return np.asarray(self.classes_)[probabilities.argmax(1)] if len(probabilities) else np.zeros(0, np.str_)
 
-    def answers(self, X: Iterable[Row]) -> Iterator[Prediction | Failure]:  # noqa: N803
+    def answers(self, X: Iterable[Row]) -> Iterator[Prediction | Failure]:
         """One answer a row, as they come; a picture that cannot be read is a Failure and the others go on.
 
         Raises: NotFittedError: before ``fit``.
         """
         return self._predictor().predict(X)
 
-    def score(self, X: Pictures, y: Iterable[object] | None = None, sample_weight: object = None) -> float:  # noqa: N803
+    def score(self, X: Pictures, y: Iterable[object] | None = None, sample_weight: object = None) -> float:
         """Accuracy in [0, 1] on labelled pictures.
 
         Raises: NotFittedError: before ``fit``. DataError: no labels, or labels that the model does not know.
@@ -207,7 +208,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         return float(accuracy_score([str(label) for label in y], self.predict(X), sample_weight=sample_weight))
 
-    def evaluate(self, X: Pictures, y: Iterable[object] | None = None) -> Report:  # noqa: N803
+    def evaluate(self, X: Pictures, y: Iterable[object] | None = None) -> Report:
         """All figures on labelled pictures, with their intervals.
 
         Raises: as ``score``.
@@ -281,7 +282,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_: NDArray[np.str_]
 
 
-def labelled(X: Pictures, y: Iterable[object] | None = None, *, classes: tuple[str, ...] | None = None) -> Manifest:  # noqa: N803
+def labelled(X: Pictures, y: Iterable[object] | None = None, *, classes: tuple[str, ...] | None = None) -> Manifest:
     """A manifest from whatever ``fit`` takes.
 
     classes: those that the labels may come from, in their order; by default those that occur.
@@ -295,7 +296,7 @@ def labelled(X: Pictures, y: Iterable[object] | None = None, *, classes: tuple[s
     return Manifest.of(pairs((_picture(x) for x in X), y), classes=classes)
 
 
-def _rows(X: Pictures) -> Iterator[Row]:  # noqa: N803
+def _rows(X: Pictures) -> Iterator[Row]:
     if isinstance(X, str | Path):
         return pictures([str(X)])
     return pairs(_picture(x) for x in X)

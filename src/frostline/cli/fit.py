@@ -10,7 +10,9 @@ _LEARNING, _STEP, _VIEWS, _MACHINE = "How it learns", "Each step", "What it sees
 
 def fit(
     data: Annotated[Path, Argument(help="Folder, table (CSV, TSV, Parquet) or archive of labelled pictures.")],
-    model: Annotated[str, Option(help="A timm name, torchvision/NAME or package.module:factory.")] = "tf_efficientnet_lite0",
+    model: Annotated[
+        str, Option(help="A timm name, torchvision/NAME or package.module:factory.")
+    ] = "tf_efficientnet_lite0",
     weights: Annotated[str, Option(help="auto, a checkpoint file, or none.")] = "auto",
     strategy: Annotated[str, Option(help="How to learn; `frostline strategies` lists them.")] = "auto",
     out: Annotated[Path | None, Option(help="The run's folder [default: runs/DATA-STRATEGY].")] = None,
@@ -20,12 +22,18 @@ def fit(
     json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     lr: Annotated[str | None, Option(help="Rate of the head, or auto (range test).", rich_help_panel=_LEARNING)] = None,
-    trunk_lr: Annotated[float | None, Option(help="Rate of the trunk; 0 freezes it.", rich_help_panel=_LEARNING)] = None,
+    trunk_lr: Annotated[
+        float | None, Option(help="Rate of the trunk; 0 freezes it.", rich_help_panel=_LEARNING)
+    ] = None,
     decay: Annotated[float | None, Option(help="Rates fall by this factor a stage.", rich_help_panel=_LEARNING)] = None,
     epochs: Annotated[int | None, Option(help="Epochs of each phase that trains.", rich_help_panel=_LEARNING)] = None,
     rank: Annotated[int | None, Option(help="Rank of LoRA adapters.", rich_help_panel=_LEARNING)] = None,
-    budget: Annotated[str | None, Option(help="Time for the whole run: 90s, 5m, 1h.", rich_help_panel=_LEARNING)] = None,
-    patience: Annotated[int | None, Option(help="Epochs without a better val loss; 0 is off.", rich_help_panel=_LEARNING)] = None,
+    budget: Annotated[
+        str | None, Option(help="Time for the whole run: 90s, 5m, 1h.", rich_help_panel=_LEARNING)
+    ] = None,
+    patience: Annotated[
+        int | None, Option(help="Epochs without a better val loss; 0 is off.", rich_help_panel=_LEARNING)
+    ] = None,
     keep: Annotated[str | None, Option(help="best or last epoch.", rich_help_panel=_LEARNING)] = None,
     frozen_norm: Annotated[
         str | None, Option(help="hold, or update (running statistics below the line move).", rich_help_panel=_LEARNING)
@@ -47,7 +55,7 @@ def fit(
     label_smoothing: Annotated[float | None, Option(help="In [0, 1).", rich_help_panel=_STEP)] = None,
     balance: Annotated[str | None, Option(help="none, sampling or weights.", rich_help_panel=_STEP)] = None,
     drop_path: Annotated[float | None, Option(help="Stochastic depth in [0, 1).", rich_help_panel=_STEP)] = None,
-    compile: Annotated[bool | None, Option("--compile", help="Use torch.compile.", rich_help_panel=_STEP)] = None,  # noqa: A002
+    compile: Annotated[bool | None, Option("--compile", help="Use torch.compile.", rich_help_panel=_STEP)] = None,
     views: Annotated[
         int | None, Option(help="Stored augmented views a picture; 0: fresh ones, no store.", rich_help_panel=_VIEWS)
     ] = None,
@@ -57,8 +65,12 @@ def fit(
     erasing: Annotated[float | None, Option(help="Probability of random erasing.", rich_help_panel=_VIEWS)] = None,
     mixup: Annotated[float | None, Option(help="Beta parameter; 0 is off.", rich_help_panel=_VIEWS)] = None,
     cutmix: Annotated[float | None, Option(help="Beta parameter; 0 is off.", rich_help_panel=_VIEWS)] = None,
-    image_size: Annotated[int | None, Option(help="Side in pixels, if not the model's own.", rich_help_panel=_VIEWS)] = None,
-    engine: Annotated[str, Option(help="Below the frost line: auto, openvino or torch.", rich_help_panel=_MACHINE)] = "auto",
+    image_size: Annotated[
+        int | None, Option(help="Side in pixels, if not the model's own.", rich_help_panel=_VIEWS)
+    ] = None,
+    engine: Annotated[
+        str, Option(help="Below the frost line: auto, openvino or torch.", rich_help_panel=_MACHINE)
+    ] = "auto",
     precision: Annotated[str, Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_MACHINE)] = "auto",
     device: Annotated[str, Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = "auto",
     store_limit: Annotated[str, Option(help="How large the store may grow.", rich_help_panel=_MACHINE)] = "20GB",
@@ -67,7 +79,7 @@ def fit(
     """Fit a classifier to labelled pictures.
 
     [dim]frostline fit hymenoptera_data[/dim]
-    [dim]frostline fit hymenoptera_data --model resnet18 --weights resnet18-5c106cde.pth --strategy freeze --epochs 25[/dim]
+    [dim]frostline fit hymenoptera_data --model resnet18 --weights resnet18-5c106cde.pth --strategy freeze[/dim]
     """
     options = {name: value for name, value in locals().items() if name not in ("data", "json", "quiet")}
     run(data, options, as_json=json, quiet=quiet)

@@ -35,7 +35,9 @@ def predict(
     failed = 0
     lines = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
-        lines.writerow(["path", "label", "probability", *(f"{n}_{i}" for i in range(2, top + 1) for n in ("label", "probability"))])
+        lines.writerow(
+            ["path", "label", "probability", *(f"{n}_{i}" for i in range(2, top + 1) for n in ("label", "probability"))]
+        )
     batch = 1 if "-" in images else BATCH
     for answer in answering.predict(pictures(images), batch=batch):
         if isinstance(answer, Failure):

@@ -1,7 +1,7 @@
 """What the terminal shows: progress while a run goes on, tables when it is over. Rich is imported where it is used.
 
-On a terminal there are bars with rate and time left; elsewhere a plain line now and then. Everything but results goes to
-standard error.
+On a terminal there are bars with rate and time left; elsewhere a plain line now and then. Everything but results goes
+to standard error.
 """
 
 import json as _json
@@ -29,7 +29,14 @@ class Screen:
 
     def __init__(self, *, quiet: bool = False) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -139,7 +146,7 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         for column in ("phase", "frost line", "accuracy", "epochs", "seconds", "kept", "why"):
             table.add_column(column, justify="right" if column in ("epochs", "seconds") else "left")
         for row in found.phases:
-            figure = "" if row.figure is None else percent(row.figure)
+            figure = "" if row.val is None else percent(row.val)
             kept = "yes" if row.kept else "no"
             line = "under " + row.line
             why = row.why + (f" ({row.early})" if row.early and row.early != row.why else "")
@@ -151,7 +158,9 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
     console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
-    console.print(f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False)
+    console.print(
+        f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False
+    )
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:

@@ -85,7 +85,7 @@ def ants_bees(keep: Path) -> Path:
         raise DataError(
             f"the pictures of ants and bees (47 MB) cannot be fetched: {error}",
             where=ANTS_BEES,
-            hint="with the data on disk: frostline demo --data PATH; without a network: frostline demo --data solar-cells",
+            hint="with the data on disk: frostline demo --data PATH; without: frostline demo --data solar-cells",
         ) from None
     if digest.hexdigest() != ANTS_BEES_SHA256:
         fresh.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Carry out one phase of a plan on one network: solve its head, or train what lies above its frost line.
 
-Here the parts of `train` meet: what reaches the line (`activations`), what is minimised (`objective`), the loop, and the
-listener. Whether a phase was worth it is not decided here but in `conduct`.
+Here the parts of `train` meet: what reaches the line (`activations`), what is minimised (`objective`), the loop, and
+the listener. Whether a phase was worth it is not decided here but in `conduct`.
 """
 
 import time
@@ -62,13 +62,14 @@ class Learnt:
 
     val: logits (N, K) of the val split after the phase, or None without one.
     crossed: for a solved head, out-of-fold logits of the training split.
-    epochs: that were run. early: why it ended before its last epoch, or "".
+    epochs: that were run. early: why it ended before its last epoch, or "". trainable: parameters that learnt.
     """
 
     val: Logits | None
     crossed: Logits | None
     epochs: int
     early: str = ""
+    trainable: int = 0
 
 
 def solve_head(bench: Bench, phase: Solve) -> Learnt:
@@ -91,7 +92,7 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
     if bench.val is not None:
         read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
         val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
-    return Learnt(val, solved.logits, 0)
+    return Learnt(val, solved.logits, 0, trainable=solved.weight.size + solved.bias.size)
 
 
 def solvable(bench: Bench) -> bool:
@@ -160,6 +161,7 @@ def train_stages(
     found = dict(shop.suffix.named_parameters())
     own = tuple(replace(group, names=tuple(n for n in group.names if n in found)) for group in shop.groups)
     own = tuple(group for group in own if group.names)
+    trainable = sum(found[name].numel() for group in own for name in group.names)
     if recipe.rate_search and start is None:
         factor = range_test(shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare)
         bench.listen(Note(f"range test: all rates times {factor:.3g}"))
@@ -264,20 +266,18 @@ def train_stages(
     if best:
         shop.suffix.load_state_dict(best)
     _tear_down(bench, phase)
-    return Learnt(best_logits, None, state.epoch, early)
+    return Learnt(best_logits, None, state.epoch, early, trainable)
 
 
 def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
     recipe, activations = phase.recipe, bench.activations
     rates = dict(phase.rates)
-    bottom = phase.line == bench.stages.names[0]
-    stored = recipe.views > 0 and recipe.frozen_norm == "hold"
-    line = BOTTOM if bottom or not stored else phase.line
+    line = phase.line if phase.stored else BOTTOM
     thaw(bench.net)
     chosen = _learning(bench, phase, groups(bench.net, bench.stages, rates, weight_decay=recipe.weight_decay))
     if line == BOTTOM:
         suffix: nn.Module = bench.net
-        if not bottom:
+        if phase.line != bench.stages.names[0]:
             freeze(bench.net, below=phase.line, hold_norm=recipe.frozen_norm == "hold")
         prepare = normalise(activations.preprocessing)
     else:

@@ -27,11 +27,12 @@ Reader = Callable[[NDArray[np.int64]], NDArray[np.generic]]
 BOTTOM = ""  # the line below which there is nothing: what reaches it are the pictures themselves
 
 
-@dataclass(frozen=True)
+@dataclass
 class Activations:
     """Readers of what reaches any line of one network.
 
     engine, precision: "auto" or a name, see `engines`. cache: where compiled engines are kept.
+    engine_used: the engine and precision that computed last, "" if none had to.
     """
 
     net: nn.Module
@@ -42,6 +43,7 @@ class Activations:
     engine: str
     precision: str
     listen: Listener
+    engine_used: str = ""
 
     def at(self, line: str, rows: Sequence[Row], view: View, *, what: str) -> tuple[Reader, list[Skipped]]:
         """A reader of one view of the rows, and the rows that cannot be decoded (the reader has no place for them).

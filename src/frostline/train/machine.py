@@ -110,7 +110,8 @@ def open_machine(
 
     device: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda" or "mps".
     precision: one of `PRECISIONS`; "auto" is bf16 where the hardware computes in it, else fp32.
-    track: trackers of accelerate, joined by commas ("tensorboard", "wandb", ...); folder: where those that write files do.
+    track: trackers of accelerate, joined by commas ("tensorboard", "wandb", ...); folder: where they
+        write.
 
     Raises: PlanError: the device is not there, or the precision is unknown.
     """

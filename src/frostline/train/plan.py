@@ -162,6 +162,11 @@ class Train:
         return next(stage for stage, rate in self.rates if rate > 0)
 
     @property
+    def stored(self) -> bool:
+        """Whether it learns from stored activations at its line; otherwise from pictures."""
+        return self.line != self.rates[0][0] and self.recipe.views > 0 and self.recipe.frozen_norm == "hold"
+
+    @property
     def still(self) -> frozenset[str]:
         """Stages above the frost line that all the same do not learn."""
         return frozenset(stage for stage, rate in self.rates if rate == 0)

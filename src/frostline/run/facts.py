@@ -1,0 +1,56 @@
+"""All that a run was resolved to, for ``plan.json``: enough to repeat it, and to know it again when it is resumed."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from frostline.data.manifest import Manifest
+from frostline.net.zoo import Backbone
+from frostline.train.plan import Plan
+
+PACKAGES = ("frostline", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn", "accelerate", "openvino")
+
+
+def facts_of(
+    plan: Plan, manifest: Manifest, backbone: Backbone, stages: Sequence[str], *, seed: int, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Plain values. "run" identifies plan, pictures, weights and seed together.
+
+    given: the options that the user set.
+    """
+    loaded = backbone.loaded
+    resolved = {
+        "model": backbone.name,
+        "weights": loaded.digest if loaded else "random",
+        "plan": plan.to_dict(),
+        "seed": seed,
+        "pictures": pictures_digest(manifest),
+        "classes": list(manifest.classes),
+        "preprocessing": backbone.preprocessing.to_dict(),
+    }
+    return {
+        "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
+        "strategy": plan.strategy,
+        "seed": seed,
+        "weights": {"source": loaded.source, "digest": loaded.digest, "loaded": str(loaded)} if loaded else "random",
+        "counts": {split: manifest.part(split).counts() for split in manifest.splits} or {"train": manifest.counts()},
+        "stages": list(stages),
+        "given": {key: value for key, value in given.items() if value is not None},
+        "resolved": resolved,
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def pictures_digest(manifest: Manifest) -> str:
+    """A digest over all pictures with their splits and labels, blake2b, 128 bits."""
+    lines = (f"{row.digest} {row.split} {'|'.join(row.labels)}" for row in manifest.rows)
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

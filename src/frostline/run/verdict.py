@@ -1,0 +1,68 @@
+"""Judge a phase, a model and a finished run: logits and labels in, figures and reasons out."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.manifest import Manifest
+from frostline.judge import metrics
+from frostline.judge.calibrate import calibrate, calibrate_multilabel
+from frostline.judge.compare import attainable, paired
+from frostline.judge.metrics import Interval, Report
+
+Logits = NDArray[np.float32]
+
+
+def verdict(
+    keep: Literal["always", "if-better"], best: Logits | None, after: Logits | None, val: Manifest | None
+) -> tuple[bool, str]:
+    """Whether a phase that came after another is kept, and why, in words.
+
+    best, after: logits (N, K) of the val split before and after the phase.
+    """
+    if keep == "always":
+        return True, "as planned"
+    if best is None or after is None or val is None:
+        return False, "there is no val split to judge it by"
+    test = paired(right(best, val), right(after, val))
+    return test.better, f"{'measurably better' if test.better else 'not measurably better'}: {test}"
+
+
+def hopeless(best: Logits, val: Manifest) -> str:
+    """Why no further phase could be measurably better than what stands, or ""."""
+    correct = right(best, val)
+    if attainable(correct):
+        return ""
+    wrong = int((~correct).sum())
+    return f"{wrong} of {len(val)} val pictures are wrong: not even a perfect model could be told from chance"
+
+
+def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
+    """Whether each picture is right, (N,); with several labels a picture whether each label is, (N * K,)."""
+    targets = part.targets()
+    if targets.ndim == 2:
+        return ((logits > 0) == (targets > 0.5)).ravel()
+    return np.asarray(logits.argmax(1) == targets)
+
+
+def share_right(logits: Logits, part: Manifest) -> Interval:
+    """Accuracy with its Wilson interval."""
+    correct = right(logits, part)
+    return metrics.wilson(int(correct.sum()), len(correct))
+
+
+def temperature_of(logits: Logits, part: Manifest) -> float:
+    """What logits are to be divided by so that probabilities mean what they say; 1.0 if nothing helps."""
+    find = calibrate_multilabel if part.targets().ndim == 2 else calibrate
+    return find(logits, part.targets()).temperature
+
+
+def judged(logits: Logits, part: Manifest, temperature: float) -> Report:
+    """All figures of logits (N, K) against a manifest's labels."""
+    targets = part.targets()
+    scaled = logits.astype(np.float64) / temperature
+    if targets.ndim == 2:
+        return metrics.report_multilabel(1 / (1 + np.exp(-scaled)), targets.astype(np.int64), part.classes)
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return metrics.report(powers / powers.sum(1, keepdims=True), targets.astype(np.int64), part.classes)
