@@ -18,12 +18,12 @@ def evaluate(
     from frostline.cli import show
     from frostline.data.sources import read
     from frostline.run.evaluate import evaluate as judge
-    from frostline.ship.folder_names import model_folder
+    from frostline.ship.about import located
     from frostline.ship.predict import predictor
     from frostline.train.events import Work
 
     with show.Screen(quiet=quiet) as screen:
-        answering = predictor(model_folder(model), engine=engine)
+        answering = predictor(located(model), engine=engine)
         manifest = read(data, classes=answering.about.classes)
         if split:
             manifest = manifest.part(split)

@@ -24,13 +24,13 @@ def predict(
     """
     from frostline.data.sources import pictures
     from frostline.errors import PlanError
-    from frostline.ship.folder_names import model_folder
+    from frostline.ship.about import located
     from frostline.ship.predict import predictor
     from frostline.ship.stream import BATCH, Failure, best
 
     if json and as_csv:
         raise PlanError("--json and --csv exclude each other", hint="choose one")
-    answering = predictor(model_folder(model), engine=engine)
+    answering = predictor(located(model), engine=engine)
     top = min(top, len(answering.about.classes))
     failed = 0
     lines = csv.writer(sys.stdout, lineterminator="\n")

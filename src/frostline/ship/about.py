@@ -160,6 +160,12 @@ def read(folder: Path) -> About:
         raise CheckpointError(f"not a description of a model: {said}", where=path, hint=_AGAIN) from None
 
 
+def located(place: Path) -> Path:
+    """The model folder of a place that is one, or that is a run's folder with one in it."""
+    inside = place / "model"
+    return inside if not (place / ABOUT).is_file() and (inside / ABOUT).is_file() else place
+
+
 def check_files(folder: Path, about: About, names: Sequence[str]) -> None:
     """Compare files with the digests that the folder states.
 

@@ -38,6 +38,12 @@ class Prediction:
     probabilities: NDArray[np.float32]
 
 
+def best(answer: Prediction, about: About, top: int) -> list[tuple[str, float]]:
+    """The most probable classes, highest first: (name, probability) `top` times."""
+    order = np.argsort(-answer.probabilities, kind="stable")[:top]
+    return [(about.classes[index], float(answer.probabilities[index])) for index in order]
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A picture that could not be decoded, and why."""
