@@ -22,7 +22,7 @@ from typing import Any
 import huggingface_hub
 import torch.hub
 from huggingface_hub import constants
-from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from frostline.errors import WeightsError, one_line
 from frostline.registry import Registry

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -208,10 +209,10 @@ def _translations(net: nn.Module, head: Head) -> Iterator[Callable[[State], Stat
         return
     for name in _FAMILY_FILTERS:
         if (convert := getattr(sys.modules[module], name, None)) is not None:
-            yield lambda given, convert=convert: _converted(convert, given, net)
+            yield partial(_converted, convert, net)
 
 
-def _converted(convert: Callable[..., object], given: State, net: nn.Module) -> State | None:
+def _converted(convert: Callable[..., object], net: nn.Module, given: State) -> State | None:
     """timm's converter of the family applied to a copy; None if it cannot read these names."""
     try:
         try:

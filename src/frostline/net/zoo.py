@@ -27,7 +27,7 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from frostline.data.views import Preprocessing
-from frostline.errors import PlanError, UnknownName
+from frostline.errors import HeadError, PlanError, UnknownName
 from frostline.net import head as heads
 from frostline.net import origins
 from frostline.net.checkpoint_file import read_checkpoint
@@ -101,7 +101,7 @@ def build(
 
     Raises: UnknownName: nothing answers to the name; the hint gives the nearest.
         WeightsError: no weights, or they do not fit; without a network the hint lists what is on this machine.
-        HeadError: no classifier is found in the network.
+        HeadError: no classifier is found in the network, or none was published and `classes` is None.
         PlanError: the architecture takes no such image_size or drop_path.
     """
     with _seeded(seed):
@@ -109,6 +109,8 @@ def build(
         origin = _origin(name, weights, bare.published)
         state = read_checkpoint(origin.path) if origin is not None else None
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
+        if classes is None and getattr(net, "num_classes", None) == 0:
+            raise HeadError(f"{name} was published without a head, so there is none to keep", hint="give classes")
         head = heads.find_head(net) if classes is None else heads.replace(net, classes, seed=seed)
         if origin is not None and state is not None:
             loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
@@ -186,9 +188,9 @@ def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> Non
     config["input_size"] = (3, *preprocessing.size)
     for gone in ("size", "file", "source", "label_names", "label_descriptions", "test_input_size", "test_crop_pct"):
         config.pop(gone, None)
-    net.pretrained_cfg = config
+    net.pretrained_cfg = config  # type: ignore[assignment]
     if hasattr(net, "default_cfg"):
-        net.default_cfg = config
+        net.default_cfg = config  # type: ignore[assignment]
 
 
 def _is_factory(name: str) -> bool:
