@@ -39,7 +39,7 @@ class Seen:
 class Call:
     """One call of a module.
 
-    start, end: places on the clock of the forward; a module was over before another if its end is below that one's start.
+    start, end: places on the clock of the forward: it was over before another call if its end is below the other's start.
     takes: what the first positional argument was, None if it was no tensor.
     gives: the result, each tensor in it replaced by a `Seen`.
     """
@@ -129,7 +129,7 @@ def trace(
 
 
 def noise(net: nn.Module, shape: Shape, batch: int, *, seed: int) -> Tensor:
-    """(batch, channels, height, width) of normal noise, of the weights' device and dtype, from a generator of its own."""
+    """(batch, channels, height, width) of normal noise in the weights' dtype, from a generator of its own."""
     weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
     pictures = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(seed))
     return pictures.to(device=weight.device, dtype=weight.dtype)
