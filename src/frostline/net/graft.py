@@ -307,7 +307,7 @@ def _stand_ins(net: nn.Module, line: str, one: Trace, two: Trace, feed: Feed) ->
     for path, module in net.named_modules():
         calls = one.calls.get(path, ())
         if not path or line.startswith(f"{path}.") or not calls or (top and path.startswith(f"{top}.")):
-            continue  # it holds the line, or never runs itself (a list, a module used by its methods), or was dealt with
+            continue  # it holds the line, or never runs itself (a list, a module used by methods), or was dealt with
         top = path
         if path == line:
             yield module, _line(module, feed)

@@ -24,6 +24,7 @@ STEM, HEAD = "stem", "head"
 Line = str | int
 
 MOST = 0.8  # a container with more of the trunk than this is no stage but holds them
+ALONE = 0.25  # the same for the only one that holds several blocks: a wide last layer may outweigh it
 STEM_MOST = 0.2  # a stem with more of the trunk than this ends: a chain of plain layers (VGG) is not all stem
 
 
@@ -109,19 +110,20 @@ class Stages(Sequence[Stage]):
         """Raises: StageError: the keys are not these stages' names, each of them."""
         strange, lacking = sorted(rates.keys() - set(self.names)), [n for n in self.names if n not in rates]
         if strange or lacking:
-            told = [f"names {', '.join(strange)}"] * bool(strange) + [f"leaves out {', '.join(lacking)}"] * bool(
+            told = [f"strange: {', '.join(strange)}"] * bool(strange) + [f"lacking: {', '.join(lacking)}"] * bool(
                 lacking
             )
-            raise StageError(f"a rate for each stage: it {' and '.join(told)}", hint=f"the stages are: {self.names}")
+            hint = f"give one for each stage: {', '.join(self.names)}"
+            raise StageError(f"the rates do not match the stages; {'; '.join(told)}", hint=hint)
 
 
 def stages(net: nn.Module, *, shape: Shape | None = None) -> Stages:
     """The stages of a network, found by running it once on one picture.
 
-    All that runs before the first block is the stem, the classifier alone is the head. A container that holds nearly the
-    whole trunk is opened; otherwise containers of blocks stay together. Parameters that no module of a stage owns (class
-    tokens, position embeddings) belong to the stage below the container that owns them, which for the network's own is
-    the stem.
+    All that runs before the first block is the stem, the classifier alone is the head. A container that holds nearly
+    the whole trunk is opened; otherwise containers of blocks stay together. Parameters that no module of a stage owns
+    (class tokens, position embeddings) belong to the stage below the container that owns them, which for the network's
+    own is the stem.
 
     shape: (channels, height, width) of a picture, for a network that does not say it and takes no usual one.
 
@@ -182,6 +184,22 @@ def lines(net: nn.Module, *, shape: Shape | None = None) -> tuple[str, ...]:
     """
     one = trace(net, shape)
     return tuple(_legal(net, _stages(net, one), one.shape))
+
+
+def at_or_below(net: nn.Module, line: Line, *, shape: Shape | None = None) -> str:
+    """The highest stage, not above a line, at which the network can be cut; the stem is the last resort.
+
+    For whoever would rather let frozen stages run again than not cut: what lies between it and the line may be frozen
+    in the suffix.
+
+    Raises: StageError: there is no such stage.
+    """
+    one = trace(net, shape)
+    found = _stages(net, one)
+    for name in reversed(found.names[: found.names.index(found.named(line)) + 1]):
+        if list(_legal(net, found, one.shape, [name])):
+            return name
+    return STEM
 
 
 def _legal(net: nn.Module, found: Stages, shape: Shape, only: Sequence[str] | None = None) -> Iterator[str]:
@@ -315,7 +333,7 @@ class _Plan:
                 continue
             share = self.weights(unit) / self.trunk
             holds_head = any(_within(head, unit) for head in self.heads)
-            alone = share > 0.5 and trains == [unit]
+            alone = share > ALONE and trains == [unit]
             if holds_head or alone or share > MOST or self._is_chain(unit) or self._is_interrupted(unit):
                 return index
         return None

@@ -39,7 +39,7 @@ class Seen:
 class Call:
     """One call of a module.
 
-    start, end: places on the clock of the forward: it was over before another call if its end is below the other's start.
+    start, end: places on the clock of the forward; one whose end is below the start of another was over before it.
     takes: what the first positional argument was, None if it was no tensor.
     gives: the result, each tensor in it replaced by a `Seen`.
     """
