@@ -1,0 +1,133 @@
+"""The rooms stand in one order, imports point one way, and what must be light imports nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import frostline
+
+ROOT = Path(frostline.__file__).parent
+ROOMS = ("errors", "registry", "data", "net", "train", "judge", "ship", "run", "search", "classifier", "cli")
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "sklearn",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "transformers",
+    "peft",
+    "accelerate",
+    "openvino",
+}
+LIGHT = [*sorted((ROOT / "data").rglob("*.py")), *sorted((ROOT / "cli").rglob("*.py")), ROOT / "__init__.py"]
+LIGHT += [ROOT / "ship" / name for name in ("runtime.py", "about.py", "stream.py", "predict.py")]
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_rooms_import_only_rooms_above() -> None:
+    wrong = []
+    for path, tree in modules():
+        if path.name in ("__init__.py", "__main__.py") and path.parent == ROOT:
+            continue  # the front door names every room, lazily
+        here = ROOMS.index(room(path))
+        for name in imported(ast.walk(tree)):
+            parts = name.split(".")
+            if parts[0] == "frostline" and len(parts) > 1 and parts[1] in ROOMS and ROOMS.index(parts[1]) > here:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+def test_own_package_is_imported_at_the_top_except_at_the_edges() -> None:
+    wrong = []
+    for path, tree in modules():
+        if room(path) in ("cli", "__init__", "__main__"):
+            continue
+        top = set(map(id, tree.body)) | {
+            id(n) for node in tree.body if isinstance(node, ast.If) for n in ast.walk(node)
+        }
+        inner = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in top
+        ]
+        wrong += [f"{path.relative_to(ROOT)}: {name}" for name in imported(inner) if name.startswith("frostline")]
+    assert not wrong
+
+
+def test_there_are_no_import_circles() -> None:
+    graph: dict[str, set[str]] = {}
+    for path, tree in modules():
+        name = ".".join(("frostline", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        graph[name] = set(imported(top))
+    known = set(graph)
+    edges = {
+        name: {m for target in targets for m in (target, target.rpartition(".")[0]) if m in known and m != name}
+        for name, targets in graph.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join((*above, name))
+        if name in done:
+            return
+        for target in edges[name]:
+            if not name.startswith(f"{target}."):
+                visit(target, (*above, name))
+        done.add(name)
+
+    for name in edges:
+        visit(name, ())
+
+
+def test_light_modules_name_nothing_heavy_at_import_time() -> None:
+    wrong = []
+    for path in LIGHT:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        wrong += [f"{path.relative_to(ROOT)}: {name}" for name in imported(top) if name.split(".")[0] in HEAVY]
+    assert not wrong
+
+
+def test_help_and_runtime_load_nothing_heavy() -> None:
+    code = (
+        "import sys, frostline, frostline.cli, frostline.ship.runtime, frostline.data.sources\n"
+        f"print(*sorted(set(sys.modules) & {HEAVY!r}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+def test_every_public_function_is_typed_and_documented() -> None:
+    wrong = []
+    for path, tree in modules():
+        for node in tree.body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            typed = node.returns is not None and all(argument.annotation for argument in arguments)
+            if not typed or not ast.get_docstring(node):
+                wrong.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert not wrong
+
+
+def test_no_utils() -> None:
+    assert not [path for path, _ in modules() if path.stem in ("utils", "helpers", "misc", "common")]
