@@ -17,16 +17,10 @@ from numpy.typing import NDArray
 
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
+from frostline.ship.folder_names import ABOUT
 
-ABOUT, WEIGHTS, CONFIG, CARD, GRAPH, GRAPH_WEIGHTS = (
-    "frostline.json",
-    "model.safetensors",
-    "config.json",
-    "README.md",
-    "graph.xml",
-    "graph.bin",
-)
 FORMAT = 1
+KINDS = ("timm", "torchvision", "factory")
 
 _LARGEST = 256 << 20
 _LONGEST_SIDE = 16_384
@@ -47,10 +41,12 @@ class About:
     metrics: measured figures by split, ``{"val": {"accuracy": {"value": 0.96, "low": 0.92, "high": 0.98, "n": 153}}}``.
     plan: how it was learnt, as ``plan.json`` has it.
     facts: anything else that is worth keeping: strategy, seed, source of the weights, counts.
-    versions, files, graph: filled in by ``folder.save``: versions of the packages; SHA-256 and size of each file;
-        where the graph agrees with the network, or why there is none.
+    kind, versions, files, graph: filled in by ``folder.save``: who builds the architecture ("timm", "torchvision" or
+        "factory"); versions of the packages; SHA-256 and size of each file; how far the graph agrees with the network,
+        or why there is none.
 
-    Raises: CheckpointError: fewer than one class, a class twice, or a temperature that is not a positive number.
+    Raises: CheckpointError: fewer than one class, a class twice, a temperature that is not a positive number, or an
+        unknown kind.
     """
 
     name: str
@@ -62,6 +58,7 @@ class About:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "timm"
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     graph: Mapping[str, Any] = field(default_factory=dict)
@@ -71,13 +68,8 @@ class About:
             raise CheckpointError("a model needs one class or more, and no name twice", hint="see its list of classes")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise CheckpointError(f"a temperature must be above 0, not {self.temperature}", hint="1 changes nothing")
-
-    @property
-    def kind(self) -> str:
-        """Who builds the architecture: "timm", "torchvision" or "factory"."""
-        if self.name.startswith("torchvision/"):
-            return "torchvision"
-        return "factory" if ":" in self.name else "timm"
+        if self.kind not in KINDS:
+            raise CheckpointError(f"there is no kind {one_line(self.kind)[:40]!r}", hint=f"known: {', '.join(KINDS)}")
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, K) float32 of logits (N, K): softmax of logits / temperature, a sigmoid each if multi-label."""
@@ -104,7 +96,7 @@ class About:
                 hint="install the frostline that wrote it, or a newer one",
             )
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        for name, kind in _KINDS.items():
+        for name, kind in _TYPES.items():
             if (
                 name not in known
                 or not isinstance(known[name], kind)
@@ -119,7 +111,7 @@ class About:
         return cls(**{**known, "classes": tuple(known["classes"]), "preprocessing": preprocessing})
 
 
-_KINDS: dict[str, Any] = {
+_TYPES: dict[str, Any] = {
     "name": str,
     "classes": list,
     "preprocessing": dict,
@@ -129,6 +121,7 @@ _KINDS: dict[str, Any] = {
     "metrics": dict,
     "plan": dict,
     "facts": dict,
+    "kind": str,
     "versions": dict,
     "files": dict,
     "graph": dict,
@@ -221,6 +214,4 @@ def _instead(folder: Path) -> str:
     for sibling in folder.parent.iterdir() if folder.parent.is_dir() else ():
         if sibling.name.startswith(older):
             return f"saving over it was interrupted; the model before it lies in {one_line(str(sibling))}"
-    if (folder / "model" / ABOUT).is_file():
-        return f"did you mean {one_line(str(folder / 'model'))}?"
     return "name the folder that `frostline fit` wrote: RUN/model"

@@ -1,20 +1,45 @@
 """The model folder: written whole or not at all, opened by timm and transformers as their own.
 
 Its files:
-    model.safetensors   the weights, under timm's own names
+    model.safetensors   the weights, under the architecture's own names
     config.json         timm's hub form, which transformers reads too
     frostline.json      all that we know of the model: see ``about``
     README.md           the model card: see ``card``
     graph.xml, .bin     the same network for a machine without torch: see ``graph``
+
+timm and transformers build their own architectures only. Networks of torchvision or of a user's factory are written to
+the same files and opened by us; `frostline.json` says how, and the card says so.
 """
 
-from dataclasses import dataclass
+import copy
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from frostline.data.views import Preprocessing
+from frostline.errors import CheckpointError, EngineError, FrostlineError, WeightsError, one_line
+from frostline.net import zoo
+from frostline.ship import about as _about
+from frostline.ship import card, graph, runtime
 from frostline.ship.about import About
+from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, WEIGHTS
+
+_PACKAGES = ("frostline", "torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
+_STALE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -43,18 +68,41 @@ def save(folder: Path, net: nn.Module, about: About, *, graph: bool = True) -> A
     """Write a model folder, in one step: it is there whole, or what was there before still is.
 
     net: with its head for ``about.classes``; it is left as it was.
-    graph: also write the network as an OpenVINO graph (about a second). Where that cannot be done the folder is written
-        without one, and says why.
-    Returns what the folder says of itself: ``about`` with versions, digests and the graph filled in.
+    graph: also write the network as an OpenVINO graph (about a second), and keep it compiled for the first prediction.
+        Where that cannot be done, or its logits differ, the folder is written without one and says why.
+    Returns what the folder says of itself: ``about`` with kind, versions, digests and the graph filled in.
 
     Raises: CheckpointError: the place holds something that is not a model folder of ours, cannot be written, or net and
         classes do not agree.
     """
-    raise NotImplementedError
+    folder = folder.expanduser().resolve()
+    _check_place(folder)
+    kind = _kind(about.name, net)
+    about = replace(about, kind=kind, versions=_versions(), files={}, graph={})
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        with _beside(folder) as made, _still(net) as still:
+            whole = _whole(still, about)
+            _write_weights(made / WEIGHTS, still)
+            (made / CONFIG).write_bytes(_about.to_json(_config(still, about)))
+            about = replace(about, files=_stated(made, (WEIGHTS, CONFIG)))
+            about = _with_graph(made, whole, about) if graph else replace(about, graph={"absent": "not asked for"})
+            (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
+            (made / CARD).write_text(card.text(about), encoding="utf-8")
+            _settle(made)
+            _put(made, folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"the model folder cannot be written: {error.strerror or one_line(str(error))}",
+            where=folder,
+            hint="is there room on the disk, and may you write there? name another place with --out",
+        ) from None
+    return about
 
 
 def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
-    """Build the network that a model folder describes and load its weights.
+    """Build the network that a model folder (or a run's folder) describes and load its weights.
 
     trust: the ``package.module:factory`` that may be imported and run. It must be named by who opens the folder; that
         the folder names it is not enough.
@@ -62,4 +110,228 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     Raises: CheckpointError: the folder is damaged, or its factory is not trusted. WeightsError: weights that are
         damaged or belong to another architecture.
     """
-    raise NotImplementedError
+    folder = _about.located(folder)
+    about = _about.read(folder)
+    _about.check_files(folder, about, (WEIGHTS, CONFIG))
+    net = _built(folder, about, trust)
+    try:
+        state = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"damaged weights: {one_line(str(error))[:200]}", where=folder / WEIGHTS, hint="copy the folder again"
+        ) from None
+    _check_state(net.state_dict(), state, folder / WEIGHTS)
+    net.load_state_dict(state)
+    return Shipped(net.eval(), about)
+
+
+def _built(folder: Path, about: About, trust: str | None) -> nn.Module:
+    if about.kind == "factory" and trust != about.name:
+        raise CheckpointError(
+            f"its network is made by {one_line(about.name)}, which would be imported and run",
+            where=folder / ABOUT,
+            hint=f"if you trust that code: ImageClassifier.load(folder, trust={one_line(about.name)!r})",
+        )
+    try:
+        if about.kind == "timm":
+            net: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=False, num_classes=len(about.classes))
+            return net
+        side = about.arguments.get("img_size")
+        return zoo.build(about.name, classes=len(about.classes), weights=None, image_size=side).net
+    except FrostlineError:
+        raise
+    except Exception as error:  # whatever an architecture makes of arguments that a damaged or hostile file gives it
+        said = one_line(str(error))[:200]
+        raise CheckpointError(
+            f"the network {one_line(about.name)!r} cannot be built: {said}",
+            where=folder / CONFIG,
+            hint=f"it was saved with {', '.join(f'{name} {number}' for name, number in about.versions.items())}",
+        ) from None
+
+
+def _check_state(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], where: Path) -> None:
+    for name in [*wanted, *(name for name in given if name not in wanted)]:
+        shapes = [tuple(state[name].shape) if name in state else None for state in (wanted, given)]
+        if shapes[0] != shapes[1]:
+            raise WeightsError(
+                f"{one_line(name)} is {shapes[1]} in the file and {shapes[0]} in the network",
+                where=where,
+                hint="the folder was put together from two models, or its package has changed the architecture since",
+            )
+
+
+def _kind(name: str, net: nn.Module) -> str:
+    if name.startswith("torchvision/"):
+        return "torchvision"
+    config = getattr(net, "pretrained_cfg", None)
+    from_timm = isinstance(config, dict) and timm.is_model(str(config.get("architecture")))
+    own = name in zoo.factories.names() or (":" in name and not name.startswith(("hf-hub:", "local-dir:")))
+    return "timm" if from_timm and not own else "factory"
+
+
+@contextmanager
+def _still(net: nn.Module) -> Iterator[nn.Module]:
+    """The network in eval mode on the CPU; afterwards every module is in the mode that it was in."""
+    if any(tensor.device.type != "cpu" for tensor in net.state_dict().values()):
+        yield copy.deepcopy(net).cpu().eval()
+        return
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        yield net.eval()
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _whole(net: nn.Module, about: About) -> graph.Whole:
+    whole = graph.Whole(net, about.preprocessing).eval()
+    with torch.no_grad():
+        shape = tuple(whole(torch.from_numpy(graph.samples(about.preprocessing, 2))).shape)
+    if shape != (2, len(about.classes)):
+        raise CheckpointError(
+            f"the network gives {shape} for 2 pictures, and there are {len(about.classes)} classes",
+            where=about.name,
+            hint="replace its head first: frostline.net.head.replace(net, classes)",
+        )
+    return whole
+
+
+def _write_weights(path: Path, net: nn.Module) -> None:
+    # Cloned: safetensors refuses tensors that share memory, and timm and transformers want each under its own name.
+    state = {name: tensor.detach().contiguous().clone() for name, tensor in net.state_dict().items()}
+    save_file(state, path, metadata={"format": "pt"})
+    path.chmod((path.parent.stat().st_mode & 0o666) | 0o200)  # safetensors makes it readable by its owner only
+
+
+def _config(net: nn.Module, about: About) -> dict[str, Any]:
+    """timm's hub form. What timm cannot build has no ``pretrained_cfg``, so that nobody takes it for timm's."""
+    of_all = {"num_classes": len(about.classes), "label_names": list(about.classes)}
+    if about.kind != "timm":
+        return {"architecture": about.name, **of_all, "library_name": "frostline"}
+    published: dict[str, Any] = dict(net.pretrained_cfg)  # type: ignore[arg-type]
+    wants = about.preprocessing.to_dict()
+    height, width = wants.pop("size")
+    kept = ("tag", "fixed_input_size", "first_conv", "classifier")
+    config = {
+        "architecture": published["architecture"],
+        **of_all,
+        "num_features": getattr(net, "num_features", None),
+        "pretrained_cfg": {
+            **{name: published[name] for name in kept if published.get(name) is not None},
+            "custom_load": False,
+            "input_size": [3, height, width],
+            **wants,
+            "num_classes": len(about.classes),
+        },
+        "model_type": "timm_wrapper",
+    }
+    if about.multilabel:
+        config["problem_type"] = "multi_label_classification"
+    if arguments := _arguments(net):
+        config["model_args"] = arguments
+    return config
+
+
+def _arguments(net: nn.Module) -> dict[str, Any]:
+    """What timm noted that the network was built with, without rates of dropout and what config.json says elsewhere."""
+    noted: Mapping[str, Any] = getattr(net, "_model_args", {})
+    elsewhere = ("num_classes", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "scriptable")
+    found = {n: v for n, v in noted.items() if n not in elsewhere and not n.endswith(("drop_rate", "path_rate"))}
+    try:
+        return dict(json.loads(json.dumps(found)))
+    except (TypeError, ValueError):
+        return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
+
+
+def _with_graph(made: Path, whole: graph.Whole, about: About) -> About:
+    """Write the graph and ask it through ``runtime`` itself: it stays only if it answers as the network does."""
+    try:
+        graph.write(made, whole, about.preprocessing)
+        files = {**about.files, **_stated(made, (GRAPH, GRAPH_WEIGHTS))}
+        (made / ABOUT).write_bytes(_about.to_json(replace(about, files=files).to_dict()))
+        answering = runtime.Predictor(made)
+        pictures = graph.samples(about.preprocessing, 3)
+        with torch.no_grad():
+            expected = whole(torch.from_numpy(pictures)).numpy()
+        apart = max(
+            graph.difference(answering.logits(pictures), expected),
+            graph.difference(answering.logits(pictures[2:]), expected[2:]),
+        )
+        if not apart <= graph.TOLERANCE:
+            raise EngineError(f"its logits differ from the network's by {apart:.1e}", hint="predict with torch")
+        return replace(about, files=files, graph={"differs_by": apart, "precision": "f32"})
+    except (EngineError, CheckpointError) as error:
+        for name in (GRAPH, GRAPH_WEIGHTS):
+            (made / name).unlink(missing_ok=True)
+        return replace(about, graph={"absent": error.what})
+
+
+def _stated(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    return {n: {"sha256": _about.digest(folder / n), "bytes": (folder / n).stat().st_size} for n in names}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _check_place(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise CheckpointError("there is a file of that name", where=folder, hint="name another place")
+    known = {*ALL, ".DS_Store"}
+    with suppress(CheckpointError):  # damaged, or not ours: then only the names tell
+        known.update(_about.read(folder).files)
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in known)
+    if strange:
+        some = ", ".join(one_line(name) for name in strange[:3])
+        raise CheckpointError(
+            f"the folder holds {len(strange)} things that are not a model's: {some}",
+            where=folder,
+            hint="they would be lost; move them away, or name another place",
+        )
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    made = folder.parent / f".{folder.name}.tmp-{secrets.token_hex(6)}"
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _settle(made: Path) -> None:
+    """All bytes on the disk, before the folder gets its name."""
+    for path in made.iterdir():
+        with path.open("rb+") as written:
+            os.fsync(written.fileno())
+
+
+def _put(made: Path, folder: Path) -> None:
+    if not folder.exists():
+        made.rename(folder)
+        return
+    older = folder.parent / f".{folder.name}.old-{secrets.token_hex(6)}"
+    folder.rename(older)
+    try:
+        made.rename(folder)
+    except BaseException:
+        older.rename(folder)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """What killed processes left beside the folder, once it is a day old and the folder itself is there."""
+    for path in folder.parent.glob(".*"):
+        left = path.name.startswith((f".{folder.name}.tmp-", f".{folder.name}.old-"))
+        if left and folder.exists() and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)

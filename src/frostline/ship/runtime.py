@@ -5,7 +5,6 @@ the graph's own digest, so that the folder may be read-only, moved, or replaced 
 """
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Row
+from frostline.data.sources import default_cache
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, EngineError, one_line
 from frostline.ship import about as _about
-from frostline.ship.about import GRAPH, GRAPH_WEIGHTS, About
+from frostline.ship.about import About
+from frostline.ship.folder_names import GRAPH, GRAPH_WEIGHTS
 from frostline.ship.stream import BATCH, Answer, Failure, Prediction, answers
 
 __all__ = ["Failure", "Prediction", "Predictor", "cache_folder"]
@@ -44,6 +45,7 @@ class Predictor:
     engine = "openvino"
 
     def __init__(self, folder: Path, *, cache: Path | None = None) -> None:
+        folder = _about.located(folder)
         self.about = _about.read(folder)
         self._view = EvaluationView(self.about.preprocessing)
         self._compiled = _compiled(folder, self.about, cache_folder() if cache is None else cache)
@@ -60,14 +62,8 @@ class Predictor:
 
 
 def cache_folder() -> Path:
-    """Where compiled graphs are kept: ``frostline/graphs`` in the user's cache directory."""
-    if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        root = "~/Library/Caches"
-    else:
-        root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "frostline" / "graphs"
+    """Where compiled graphs are kept: ``graphs`` in our part of the user's cache."""
+    return default_cache() / "graphs"
 
 
 def _compiled(folder: Path, about: About, cache: Path) -> Any:

@@ -1,0 +1,168 @@
+"""The model card: `README.md` with metadata in the hub's form, for who meets the model and not its makers.
+
+Names of classes come from folders of strangers: whatever is in them, they are text here, never YAML, Markdown or HTML.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from frostline.errors import one_line
+from frostline.ship.about import About
+
+_SPLITS = ("test", "val", "cross-validation")
+_IN_WORDS = {
+    "accuracy": "accuracy",
+    "top_5": "top-5 accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "hamming": "single decisions right",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "roc_auc": "ROC-AUC, one against the rest",
+    "average_precision": "average precision",
+    "log_loss": "log loss (nats)",
+    "brier": "Brier score",
+}
+_MOST_CLASSES = 200
+
+
+def text(about: About) -> str:
+    """The whole card: metadata, what the model tells apart, measured figures, how to use it, how it was made."""
+    metadata = yaml.safe_dump(_metadata(about), allow_unicode=True, sort_keys=False, width=10_000)
+    lines = [*_opening(about), *_figures(about), *_classes(about), *_usage(about), *_making(about)]
+    return _encodable(f"---\n{metadata}---\n\n" + "\n".join(lines) + "\n")
+
+
+def escaped(name: str) -> str:
+    """Text of strangers on one line of Markdown: nothing in it formats, links, or ends a table's cell."""
+    return re.sub(r"([\\`*_{}\[\]<>()#|~$&!@:])", r"\\\1", one_line(name)) or "(no name)"
+
+
+def _metadata(about: About) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "library_name": "timm" if about.kind == "timm" else "frostline",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "frostline", *(["timm", "transformers"] if about.kind == "timm" else [])],
+    }
+    results = [
+        {
+            "task": {"type": "image-classification"},
+            "dataset": {"type": "imagefolder", "name": "own pictures", "split": split},
+            "metrics": [
+                {"type": kind, "value": round(figures[name]["value"], 6), "name": _IN_WORDS[name]}
+                for name, kind in (("accuracy", "accuracy"), ("macro_f1", "f1"))
+                if name in figures
+            ],
+        }
+        for split, figures in _measured(about)
+    ]
+    if results:
+        found["model-index"] = [{"name": _encodable(one_line(about.name)), "results": results}]
+    return found
+
+
+def _measured(about: About) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for split in _SPLITS:
+        if isinstance(about.metrics.get(split), Mapping):
+            yield split, about.metrics[split]
+
+
+def _opening(about: About) -> Iterator[str]:
+    yield f"# {escaped(about.name)}, fine-tuned"
+    yield ""
+    some = ", ".join(escaped(name) for name in about.classes[:10])
+    more = f" and {len(about.classes) - 10} more" if len(about.classes) > 10 else ""
+    by = f" {about.versions['frostline']}" if "frostline" in about.versions else ""
+    what = "says which of these a picture shows, any number of them" if about.multilabel else "tells apart"
+    yield f"An image classifier that {what}: {some}{more}. Made with frostline{by}."
+    yield ""
+
+
+def _figures(about: About) -> Iterator[str]:
+    yield "## Measured"
+    yield ""
+    measured = list(_measured(about))
+    if not measured:
+        yield "Nothing was measured: there were no pictures set apart to judge by."
+        yield ""
+    for split, figures in measured:
+        yield f"On {figures.get('n')} pictures of the {split} split:"
+        yield ""
+        yield "| figure | value | 95 % interval |"
+        yield "| --- | ---: | ---: |"
+        for name, words in _IN_WORDS.items():
+            if name in figures:
+                figure = figures[name]
+                yield f"| {words} | {figure['value']:.4f} | {figure['low']:.4f} to {figure['high']:.4f} |"
+        yield ""
+    if measured:
+        yield "They hold for pictures like those, and say nothing of other ones."
+        yield ""
+
+
+def _classes(about: About) -> Iterator[str]:
+    yield "## Classes"
+    yield ""
+    rows = {row["name"]: row for _, figures in _measured(about) for row in reversed(figures.get("per_class", []))}
+    yield "| number | class | precision | recall | F1 | pictures |"
+    yield "| ---: | --- | ---: | ---: | ---: | ---: |"
+    for number, name in enumerate(about.classes[:_MOST_CLASSES]):
+        row = rows.get(name, {})
+        shares = ("" if row.get(key) is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        yield f"| {number} | {escaped(name)} | {' | '.join(shares)} | {row.get('support', '')} |"
+    if len(about.classes) > _MOST_CLASSES:
+        yield f"\n{len(about.classes) - _MOST_CLASSES} more are in `frostline.json`."
+    yield ""
+
+
+def _usage(about: About) -> Iterator[str]:
+    yield "## Use"
+    yield ""
+    yield "```\nfrostline predict FOLDER PICTURE...\n```"
+    yield ""
+    if about.kind == "timm":
+        yield "```python"
+        yield "import timm, transformers"
+        yield ""
+        yield 'net = timm.create_model("local-dir:FOLDER", pretrained=True)'
+        yield 'classify = transformers.pipeline("image-classification", model="FOLDER")'
+        yield "```"
+    elif about.kind == "torchvision":
+        yield "The network is torchvision's: timm and transformers do not know it, so they cannot open this folder."
+        yield "`frostline.json` says how it is built; the weights lie in safetensors, under torchvision's names."
+    else:
+        yield f"The network is built by {escaped(about.name)}, so timm and transformers cannot open this folder, and"
+        yield "opening it with torch runs that code. The graph, if there is one, needs none of it."
+    yield ""
+    if about.temperature != 1:
+        yield f"Logits are divided by a temperature of {about.temperature:.4f} before they become probabilities;"
+        yield "frostline does it, others do not. It changes no ranking of classes."
+        yield ""
+    if "absent" in about.graph:
+        yield f"There is no graph for use without torch: {escaped(str(about.graph['absent']))}."
+    else:
+        yield "`graph.xml` is the same network for OpenVINO: uint8 pictures (N, height, width, 3) in, logits out."
+    yield ""
+
+
+def _making(about: About) -> Iterator[str]:
+    wants = about.preprocessing
+    yield "## Made of"
+    yield ""
+    yield f"- backbone: {escaped(about.name)}"
+    for name, value in about.facts.items():
+        if isinstance(value, str | int | float):
+            yield f"- {escaped(name)}: {escaped(str(value))}"
+    yield f"- pictures: {wants.size[0]} x {wants.size[1]}, {wants.interpolation},"
+    yield f"  crop {wants.crop_mode} {wants.crop_pct:g}, mean {list(wants.mean)}, std {list(wants.std)}"
+    yield f"- versions: {', '.join(f'{name} {number}' for name, number in about.versions.items())}"
+    yield ""
+    yield "The whole plan and all digests are in `frostline.json`."
+
+
+def _encodable(words: str) -> str:
+    """Lone surrogates, which odd file names are read as, written out."""
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")

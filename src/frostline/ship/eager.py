@@ -1,0 +1,54 @@
+"""Predict with torch: for folders without a graph, machines without OpenVINO, and networks that are not in a folder
+yet."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from frostline.data.manifest import Row
+from frostline.data.views import EvaluationView
+from frostline.ship.about import About
+from frostline.ship.folder import open_folder
+from frostline.ship.graph import Whole
+from frostline.ship.stream import BATCH, Answer, answers
+
+
+class Predictor:
+    """A model folder that answers through torch, on the CPU, in float32.
+
+    Raises: CheckpointError, WeightsError: as ``open_folder``.
+    """
+
+    engine = "torch"
+
+    def __init__(self, folder: Path) -> None:
+        shipped = open_folder(folder)
+        self._take(shipped.net, shipped.about)
+
+    @classmethod
+    def of(cls, net: nn.Module, about: About) -> Self:
+        """The same for a network in memory, on whatever device it is; it is put into eval mode."""
+        made = cls.__new__(cls)
+        made._take(net, about)
+        return made
+
+    def _take(self, net: nn.Module, about: About) -> None:
+        self.about = about
+        self._view = EvaluationView(about.preprocessing)
+        self._device = next((tensor.device for tensor in net.state_dict().values()), torch.device("cpu"))
+        self._whole = Whole(net, about.preprocessing).to(self._device).eval()
+
+    @torch.inference_mode()
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
+        found: NDArray[np.float32] = self._whole(torch.from_numpy(pixels).to(self._device)).float().cpu().numpy()
+        return found
+
+    def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
+        """One Prediction or Failure a row, in the rows' order, a batch at a time."""
+        return answers(rows, self._view, self.logits, self.about, batch)

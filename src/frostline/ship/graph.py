@@ -1,0 +1,83 @@
+"""A network with its preprocessing as an OpenVINO graph: uint8 pictures (N, H, W, 3) in, logits (N, K) out.
+
+OpenVINO IR and not ONNX: it needs no exporter package (torch's wants onnx and onnxscript), keeps float32 weights as
+they are, and the engine that reads it is a dependency already. The converter is called through its frontend:
+``openvino.convert_model`` would report its use to a server, and takes three times as long.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frostline.data.views import Preprocessing
+from frostline.errors import EngineError, one_line
+from frostline.ship.folder_names import GRAPH
+
+TOLERANCE = 1e-4
+"""How far logits of graph and network may lie apart, as a share of the largest one (or of 1, if that is more)."""
+
+
+class Whole(nn.Module):
+    """A network that takes pictures as they are decoded: uint8 (N, H, W, 3)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (N, K) of uint8 pixels (N, H, W, 3)."""
+        logits: Tensor = self.net((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        return logits
+
+
+def samples(preprocessing: Preprocessing, n: int) -> NDArray[np.uint8]:
+    """Pictures (n, H, W, 3) of smooth random colours, always the same: more like a photograph than white noise is."""
+    rng = np.random.default_rng(0)
+    height, width = preprocessing.size
+    coarse = rng.integers(0, 256, (n, 7, 7, 3), dtype=np.uint8)
+    return coarse[:, np.arange(height) * 7 // height][:, :, np.arange(width) * 7 // width]
+
+
+def write(folder: Path, whole: Whole, preprocessing: Preprocessing) -> None:
+    """Trace a network in eval mode on the CPU and write `graph.xml` and `graph.bin`, for any number of pictures at
+    once.
+
+    Raises: EngineError: OpenVINO is not installed, or cannot express the network.
+    """
+    try:
+        import openvino
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    except ImportError as error:
+        raise EngineError(f"OpenVINO is not installed: {one_line(str(error))}", hint="pip install openvino") from None
+    example = torch.from_numpy(samples(preprocessing, 2))
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # tracing warns of every shape that is read; what comes of it is checked
+            traced = torch.jit.trace(whole, example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+            frontend: Any = FrontEndManager().load_by_framework("pytorch")
+            decoder: Any = TorchScriptPythonDecoder(traced, example_input=(example,))  # must outlive the conversion
+            model = frontend.load(decoder)
+            (place,) = model.get_inputs()
+            model.set_partial_shape(place, openvino.PartialShape([-1, *preprocessing.size, 3]))
+            model.set_element_type(place, openvino.Type.u8)
+            graph = frontend.convert(model)
+        openvino.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+    except Exception as error:  # what tracer and converter raise on an operator they do not know is anything
+        said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
+        raise EngineError(f"the network cannot be written as a graph: {said}", hint="predict with torch") from None
+
+
+def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
+    """The largest distance of two sets of logits, as a share of the largest expected one (or of 1, if that is more)."""
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
