@@ -66,15 +66,18 @@ class Stages(Sequence[Stage]):
         return {name: stage.name for stage in self.all for name in stage.parameters}
 
     def of(self, parameter: str) -> str:
-        """The stage that a parameter belongs to.
+        """The name of the stage that a parameter belongs to.
 
-        Raises: StageError: the network had no such parameter when its stages were found.
+        Raises: StageError: no stage holds it.
         """
-        if parameter not in self._stage_of:
-            raise StageError(
-                f"no stage holds a parameter {parameter!r}", hint=f"the stages are: {', '.join(self.names)}"
-            )
-        return self._stage_of[parameter]
+        if parameter in self._stage_of:
+            return self._stage_of[parameter]
+        # an adapter's, put in after the stages were found: it goes with the module that it sits in
+        holders = [(path, stage.name) for stage in self.all for path in stage.modules if _within(parameter, path)]
+        if not holders:
+            hint = f"the stages are: {', '.join(self.names)}"
+            raise StageError(f"no stage holds a parameter {parameter!r}", hint=hint)
+        return max(holders, key=lambda holder: len(holder[0]))[1]
 
     def named(self, line: Line) -> str:
         """The name of the stage right above a line, for a stage's name or a number of stages below the head.
@@ -110,11 +113,9 @@ class Stages(Sequence[Stage]):
         """Raises: StageError: the keys are not these stages' names, each of them."""
         strange, lacking = sorted(rates.keys() - set(self.names)), [n for n in self.names if n not in rates]
         if strange or lacking:
-            told = [f"strange: {', '.join(strange)}"] * bool(strange) + [f"lacking: {', '.join(lacking)}"] * bool(
-                lacking
-            )
+            told = "; ".join(f"{w}: {', '.join(n)}" for w, n in (("strange", strange), ("lacking", lacking)) if n)
             hint = f"give one for each stage: {', '.join(self.names)}"
-            raise StageError(f"the rates do not match the stages; {'; '.join(told)}", hint=hint)
+            raise StageError(f"the rates do not match the stages; {told}", hint=hint)
 
 
 def stages(net: nn.Module, *, shape: Shape | None = None) -> Stages:
