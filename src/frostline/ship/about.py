@@ -106,6 +106,9 @@ class About:
         if not all(isinstance(label, str) for label in known["classes"]):
             raise CheckpointError("its 'classes' are not all text", hint=_AGAIN)
         preprocessing = Preprocessing.from_dict(known["preprocessing"])
+        numbers = (*preprocessing.mean, *preprocessing.std)
+        if len(preprocessing.size) != 2 or len(numbers) != 6 or not all(isinstance(n, int | float) for n in numbers):
+            raise CheckpointError("its preprocessing is not of two sides and three channels", hint=_AGAIN)
         if max(preprocessing.size) > _LONGEST_SIDE:
             raise CheckpointError(f"its pictures would be {preprocessing.size}", hint=f"at most {_LONGEST_SIDE} a side")
         return cls(**{**known, "classes": tuple(known["classes"]), "preprocessing": preprocessing})
