@@ -49,7 +49,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     val: the share of pictures set apart to judge by, where the data has no val split.
     seed: of everything random.
     engine: what computes below the frost line: "auto", "openvino" or "torch".
-    precision: "auto", "fp32", "bf16" or "fp16".
+    precision: "auto", "fp32" or "bf16".
     device: "auto", "cpu", "cuda" or "mps".
     store_limit: how large the activation store may grow, in bytes or text such as "20GB".
     out: the run's folder; None writes nothing but the store. resume: go on where a run in `out` was stopped.

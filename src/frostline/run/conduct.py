@@ -119,9 +119,9 @@ def fit(
     out: the run's folder, or None to write nothing but the store.
     resume: go on from the folder's checkpoint, if it has one.
 
-    Raises: DataError: too few usable pictures. WeightsError, HeadError, StageError, UnknownName, PlanError: the network
-        or the plan cannot be made. CheckpointError: `out` cannot be written, or holds another run's checkpoint. Diverged:
-        the first phase diverged. KeyboardInterrupt: interrupted before there was any model.
+    Raises: DataError: too few usable pictures. WeightsError, HeadError, StageError, UnknownName, PlanError: the
+        network or the plan cannot be made. CheckpointError: `out` cannot be written, or holds another run's checkpoint.
+        Diverged: the first phase diverged. KeyboardInterrupt: interrupted before there was any model.
     """
     begun = time.monotonic()
     rank, _ = launched_processes()

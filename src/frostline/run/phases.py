@@ -20,18 +20,19 @@ from frostline.errors import Diverged, PlanError
 from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, thaw
 from frostline.net.head import Head
-from frostline.net.stages import Stages, cut
+from frostline.net.stages import Stages, cut, stages
 from frostline.train import checkpoint
 from frostline.train.activations import BOTTOM, Activations, Reader, augmentation, training_views
 from frostline.train.average import Average
 from frostline.train.batches import Fresh, Order, Rows, Stored, in_memory
 from frostline.train.engines import normalise
 from frostline.train.events import Judged, Listener, Note, PhaseStart, Step, Warn
-from frostline.train.loop import State, make_optimizer, predict, range_test, restore_optimizer, seconds_a_step, train
-from frostline.train.loop import optimizer_state as taken
+from frostline.train.loop import State, predict, train
 from frostline.train.machine import Machine
-from frostline.train.objective import Objective, class_weights
+from frostline.train.objective import Anchor, Objective, class_weights
+from frostline.train.optimizer import make_optimizer, optimizer_state, restore_optimizer
 from frostline.train.plan import Lora, Solve, Train
+from frostline.train.rehearsal import range_test, seconds_a_step
 from frostline.train.schedule import Schedule
 from frostline.train.solve import solve
 
@@ -154,7 +155,9 @@ def train_stages(
     begun = time.monotonic()
     recipe = phase.recipe
     if isinstance(phase.learns, Lora):
-        adapters.attach(bench.net, bench.stages, rank=phase.learns.rank, alpha=phase.learns.alpha, line=phase.line)
+        rank, alpha = phase.learns.rank, phase.learns.alpha
+        adapters.attach(bench.net, bench.stages, rank=rank, alpha=alpha, line=phase.line, seed=bench.seed)
+        bench = replace(bench, stages=stages(bench.net))
     torch.manual_seed(bench.seed + machine.rank)
     shop = _set_up(bench, phase, machine)
     objective = _objective(bench, phase, anchors or {}, shop.suffix, machine)
@@ -182,6 +185,7 @@ def train_stages(
         if epochs < phase.epochs:
             bench.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
     bench.listen(PhaseStart(phase.name, phase.line, epochs))
+    torch.manual_seed(bench.seed + machine.rank)  # filling a store may have drawn numbers, and a full one draws none
     optimizer = make_optimizer(shop.suffix, own, recipe)
     schedule = Schedule(recipe.schedule, epochs, shop.rows.order.steps, recipe.warmup, recipe.step_size, recipe.gamma)
     average = Average(shop.suffix, recipe.ema) if recipe.ema else None
@@ -193,7 +197,7 @@ def train_stages(
     network = machine.prepared(shop.suffix) if not recipe.compile else machine.prepared(torch.compile(shop.suffix))
 
     def keep() -> None:
-        tensors, plain = taken(optimizer)
+        tensors, plain = optimizer_state(optimizer)
         held = {f"suffix/{name}": t for name, t in shop.suffix.state_dict().items()}
         held |= {f"best/{name}": t for name, t in best.items()}
         held |= {f"optimizer/{name}": t for name, t in tensors.items()}
@@ -224,11 +228,12 @@ def train_stages(
             if isinstance(event, Step):
                 losses.append(event.loss)
                 seen += event.pictures
-                if machine.processes == 1 and time.monotonic() - last_kept > CHECKPOINT_SECONDS and state.batch:
+                due = time.monotonic() - last_kept > CHECKPOINT_SECONDS
+                if machine.processes == 1 and event.stepped and state.batch and due:
                     keep()
                     last_kept = time.monotonic()
                 continue
-            judged = _judge(bench, shop, network, machine, average)
+            judged = _judge(bench, shop, machine, average)
             took = time.monotonic() - epoch_began
             if judged is not None and bench.val is not None:
                 right, loss = figures(judged, bench.val.targets())
@@ -248,7 +253,7 @@ def train_stages(
             keep()
             epoch_began = last_kept = time.monotonic()
             losses, seen = [], 0
-            if deadline is not None and machine.agreed(time.monotonic()) > deadline and state.epoch < epochs:
+            if deadline is not None and machine.agreed(time.monotonic() > deadline) and state.epoch < epochs:
                 early = "the time was over"
             if early:
                 break
@@ -359,11 +364,14 @@ def _objective(
 ) -> Objective:
     recipe, classes = phase.recipe, len(bench.train.classes)
     weights = None
-    if recipe.balance == "weights" and not bench.train.multilabel:
+    if recipe.balance == "weights":
         weights = class_weights(torch.from_numpy(bench.train.targets()), classes).to(machine.device)
-    own = {id(p): name for name, p in suffix.named_parameters() if p.requires_grad}
-    named = dict(bench.net.named_parameters())
-    pulled = {own[id(named[n])]: t.to(machine.device) for n, t in anchors.items() if n in named and id(named[n]) in own}
+    own = {id(p) for p in suffix.parameters() if p.requires_grad}
+    pulled = [
+        Anchor(p, anchors[name].to(machine.device))
+        for name, p in bench.net.named_parameters()
+        if name in anchors and id(p) in own and bench.stages.of(name) != "head"
+    ]
     return Objective(
         classes,
         recipe.label_smoothing,
@@ -376,13 +384,24 @@ def _objective(
     )
 
 
-def _judge(bench: Bench, shop: _SetUp, network: nn.Module, machine: Machine, average: Average | None) -> Logits | None:
+def logits_of(bench: Bench, part: Manifest) -> tuple[Manifest, Logits]:
+    """Logits (N, K) by the network as it stands, and the manifest without pictures that cannot be decoded."""
+    what = f"{part.rows[0].split or 'all'} pictures"
+    read, skipped = bench.activations.at("head", part.rows, EvaluationView(bench.activations.preprocessing), what=what)
+    part = part.without(skipped)
+    _, suffix = cut(bench.net, "head")
+    batches = np.array_split(np.arange(len(part)), len(part) // 256 + 1)
+    with torch.no_grad():
+        return part, np.concatenate([suffix(torch.from_numpy(read(batch)).float()).numpy() for batch in batches])
+
+
+def _judge(bench: Bench, shop: _SetUp, machine: Machine, average: Average | None) -> Logits | None:
     if shop.read_val is None or bench.val is None:
         return None
     if average is None:
-        return predict(network, shop.read_val, len(bench.val), machine, prepare=shop.prepare)
-    with average.in_place_of(shop.suffix):
-        return predict(network, shop.read_val, len(bench.val), machine, prepare=shop.prepare)
+        return predict(shop.suffix, shop.read_val, len(bench.val), machine, prepare=shop.prepare)
+    with average.in_place():
+        return predict(shop.suffix, shop.read_val, len(bench.val), machine, prepare=shop.prepare)
 
 
 def figures(logits: Logits, targets: NDArray[np.generic]) -> tuple[float, float]:
@@ -410,8 +429,7 @@ def _restore(
     suffix.load_state_dict(start.under("suffix"))
     restore_optimizer(optimizer, start.under("optimizer"), start.facts["optimizer"])
     if average:
-        average.values = start.under("average")
-        average.updates = start.facts["averaged"]
+        average.restore(start.under("average"), start.facts["averaged"])
     checkpoint.restore_random_state(start.under(f"random.{machine.rank}"), machine.device)
     return State(**start.facts["state"])
 

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from torch import nn
 
 from frostline.data.manifest import Row, Skipped
 from frostline.data.views import Augment, EvaluationView, Preprocessing, TrainingView, View
+from frostline.errors import DataError, DecodeError
 from frostline.net.stages import cut
 from frostline.net.zoo import state_digest
-from frostline.train.batches import in_memory
 from frostline.train.engines import Engine, Pixels, open_engine, settled
 from frostline.train.events import Listener, Note, Work
 from frostline.train.features import fill
@@ -24,6 +25,7 @@ from frostline.train.store import Address, Store
 
 Reader = Callable[[NDArray[np.int64]], NDArray[np.generic]]
 
+SAMPLES = 8
 BOTTOM = ""  # the line below which there is nothing: what reaches it are the pictures themselves
 
 
@@ -56,28 +58,38 @@ class Activations:
         if line == BOTTOM:
             return self._shelf(Address("pictures", view.key, "decode", "uint8"), lambda _: Pixels(), rows, view, what)
         prefix, _ = cut(self.net, line)
-        digest = state_digest(prefix, f"{self.name} below {line}")
+        digest = self._digest(prefix, line)
+        opened: list[Engine] = []
 
-        def opened(samples: NDArray[np.uint8]) -> Engine:
-            engine = open_engine(
-                prefix,
-                self.preprocessing,
-                engine=self.engine,
-                precision=self.precision,
-                samples=samples,
-                digest=digest,
-                cache=self.cache,
-            )
-            self.listen(Note(f"{engine.name} {engine.precision} computes what lies below {line}"))
-            return engine
+        def engine(samples: NDArray[np.uint8]) -> Engine:
+            if not opened:
+                opened.append(self._opened(prefix, samples, digest, line))
+            return opened[0]
 
         verdict = settled(digest, self.cache, engine=self.engine, precision=self.precision)
         if verdict is None:
-            sample = _first_readable(rows, view)
-            engine = opened(sample)
-            verdict = engine.name, engine.precision
-            return self._shelf(Address(digest, view.key, *verdict), lambda _: engine, rows, view, what)
-        return self._shelf(Address(digest, view.key, *verdict), opened, rows, view, what)
+            chosen = engine(_samples(rows, view))
+            verdict = chosen.name, chosen.precision
+        self.engine_used = " ".join(verdict)
+        return self._shelf(Address(digest, view.key, *verdict), engine, rows, view, what)
+
+    def _digest(self, prefix: nn.Module, line: str) -> str:
+        """Of all that the prefix computes: architecture, weights, line, and what normalises the pictures."""
+        says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {state_digest(prefix)}"
+        return blake2b(says.encode(), digest_size=16).hexdigest()
+
+    def _opened(self, prefix: nn.Module, samples: NDArray[np.uint8], digest: str, line: str) -> Engine:
+        engine = open_engine(
+            prefix,
+            self.preprocessing,
+            engine=self.engine,
+            precision=self.precision,
+            samples=samples,
+            digest=digest,
+            cache=self.cache,
+        )
+        self.listen(Note(f"{engine.name} {engine.precision} computes what lies below {line}"))
+        return engine
 
     def _shelf(
         self,
@@ -91,7 +103,9 @@ class Activations:
         rank, processes = launched_processes()
         mine = rows[rank::processes]
         skipped = fill(shelf, mine, view, opened, on_progress=lambda done, total: self.listen(Work(what, done, total)))
-        return shelf, skipped
+        left_out = {item.name for item in skipped}
+        digests = [row.digest for row in rows if row.name not in left_out]
+        return lambda indices: shelf.read([digests[index] for index in indices]), skipped
 
 
 def training_views(preprocessing: Preprocessing, augment: str, erasing: float, views: int, seed: int) -> list[View]:
@@ -103,13 +117,36 @@ def training_views(preprocessing: Preprocessing, augment: str, erasing: float, v
 
 
 def augmentation(name: str, erasing: float = 0.0) -> Augment | None:
-    """The augmentation of a name in `plan.AUGMENTATIONS`; None is none."""
-    whole = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
-    return {
-        "none": None if not erasing else Augment(flip=0.0, erasing=erasing),
-        "flip": Augment(scale=(0.9, 1.0), erasing=erasing),
-        "basic": Augment(scale=(0.35, 1.0), erasing=erasing),
-        "resized-crop": Augment(erasing=erasing),
-        "trivial": Augment(scale=(0.35, 1.0), policy="trivial", erasing=erasing),
-        "rand": Augment(scale=(0.35, 1.0), policy="rand", erasing=erasing),
-    }[name]
+    """The augmentation of a name in `plan.AUGMENTATIONS`; None changes nothing."""
+    if name == "none":
+        return Augment(flip=0.0, scale=(1.0, 1.0), ratio=(1.0, 1.0), erasing=erasing) if erasing else None
+    return replace(_AUGMENTATIONS[name], erasing=erasing)
+
+
+_AUGMENTATIONS = {
+    "flip": Augment(scale=(0.9, 1.0)),
+    "basic": Augment(scale=(0.35, 1.0)),
+    "resized-crop": Augment(),
+    "trivial": Augment(scale=(0.35, 1.0), policy="trivial"),
+    "rand": Augment(scale=(0.35, 1.0), policy="rand"),
+}
+
+
+def _samples(rows: Sequence[Row], view: View) -> NDArray[np.uint8]:
+    """A few pictures to try an engine on.
+
+    Raises: DataError: none of the first hundred can be decoded.
+    """
+    found = []
+    for row in rows[:100]:
+        try:
+            found.append(view(row.picture, row.digest))
+        except DecodeError:
+            continue
+        if len(found) == SAMPLES:
+            break
+    if not found:
+        raise DataError(
+            "none of the first hundred pictures can be decoded", where=rows[0].name, hint="are they pictures?"
+        )
+    return np.stack(found)

@@ -1,0 +1,209 @@
+"""A run from pictures to a model folder: what it writes, what it says, and what it refuses."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from frostline import ImageClassifier
+from frostline.errors import CheckpointError, DataError, PlanError, UnknownName
+from frostline.train.events import Event, Judged, Note, PhaseStart, Step
+
+SMALL: dict[str, Any] = {
+    "model": "test_resnet",
+    "weights": "none",
+    "image_size": 64,
+    "precision": "fp32",
+    "engine": "torch",
+}
+TRAINING: dict[str, Any] = {**SMALL, "epochs": 2, "views": 1, "batch_size": 16}
+STRATEGIES = ("freeze", "discriminative", "layerwise", "gradual", "lp-ft", "full", "bitfit", "norm", "lora")
+
+
+def state(classifier: ImageClassifier) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in classifier.net_.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_probe_learns_and_writes_a_whole_run(leaves: Path, tmp_path: Path) -> None:
+    classifier = ImageClassifier(**SMALL, strategy="probe", out=tmp_path / "run").fit(leaves)
+    assert list(classifier.classes_) == ["green leaf", "red leaf"]
+    assert classifier.result_.metrics["val"].figures["accuracy"].value >= 0.8
+    assert classifier.result_.metrics["test"].n == 24
+    run = tmp_path / "run"
+    plan = json.loads((run / "plan.json").read_text())
+    assert plan["strategy"] == "probe"
+    assert plan["resolved"]["plan"]["phases"][0]["line"] == "head"
+    assert plan["counts"]["train"] == {"green leaf": 24, "red leaf": 24}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["metrics"]["test"]["accuracy"]["n"] == 24
+    assert not list(run.glob("*.tmp"))
+    assert not (run / "checkpoint" / "checkpoint.safetensors").exists()
+    loaded = ImageClassifier.load(run / "model")
+    pictures = sorted((leaves / "test").rglob("*.png"))
+    np.testing.assert_allclose(loaded.predict_proba(pictures), classifier.predict_proba(pictures), atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(leaves: Path) -> None:
+    one, again, other = (
+        state(ImageClassifier(**TRAINING, strategy="full", seed=seed).fit(leaves)) for seed in (3, 3, 4)
+    )
+    assert same(one, again)
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_trains_what_it_says_and_nothing_else(leaves: Path, strategy: str) -> None:
+    events: list[Event] = []
+    classifier = ImageClassifier(**TRAINING, strategy=strategy).fit(leaves, listen=events.append)
+    assert any(isinstance(event, Step) for event in events)
+    rows = classifier.result_.phases
+    assert all(row.kept for row in rows)
+    assert rows[-1].trainable > 0
+    assert classifier.result_.metrics["val"].n == 24
+    assert set(classifier.net_.state_dict()) == set(
+        ImageClassifier(**SMALL, strategy="probe").fit(leaves).net_.state_dict()
+    )
+
+
+def test_frozen_means_bit_equal(leaves: Path) -> None:
+    probe = state(ImageClassifier(**SMALL, strategy="probe").fit(leaves))
+    frozen = state(ImageClassifier(**TRAINING, strategy="freeze").fit(leaves))
+    trunk = [name for name in probe if not name.startswith("fc.")]
+    assert all(torch.equal(probe[name], frozen[name]) for name in trunk)
+    assert not torch.equal(probe["fc.weight"], frozen["fc.weight"])
+
+
+def test_norm_and_bias_strategies_move_only_their_own(leaves: Path) -> None:
+    before = state(ImageClassifier(**SMALL, strategy="probe").fit(leaves))
+    after = state(ImageClassifier(**TRAINING, strategy="bitfit", lr=1e-2).fit(leaves))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    weights = {name for name in moved if name.endswith(".weight") and not name.startswith("fc.")}
+    assert not weights
+    assert any(name.endswith(".bias") and not name.startswith("fc.") for name in moved)
+    after = state(ImageClassifier(**TRAINING, strategy="norm", lr=1e-2).fit(leaves))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not {name for name in moved if "conv" in name and name.endswith("weight")}
+    assert any("bn" in name and name.endswith("weight") for name in moved)
+
+
+def test_a_trunk_rate_of_zero_moves_the_line_to_the_head(leaves: Path) -> None:
+    events: list[Event] = []
+    zero = ImageClassifier(**TRAINING, strategy="discriminative", trunk_lr=0.0).fit(leaves, listen=events.append)
+    starts = [event for event in events if isinstance(event, PhaseStart)]
+    assert [event.line for event in starts] == ["head"]
+    assert any(isinstance(event, Note) and "cannot change" in event.text for event in events)
+    assert zero.result_.phases[0].trainable == sum(p.numel() for p in zero.net_.get_classifier().parameters())
+    frozen = ImageClassifier(**TRAINING, strategy="freeze").fit(leaves)
+    assert same(state(zero), state(frozen))
+
+
+def test_fresh_views_and_stored_views_are_the_same_views(leaves: Path) -> None:
+    options = {**TRAINING, "epochs": 2, "strategy": "full", "clip": 0.0}
+    stored = state(ImageClassifier(**{**options, "views": 2}).fit(leaves))
+    fresh = state(ImageClassifier(**{**options, "views": 0}).fit(leaves))
+    assert same(stored, fresh)
+
+
+def test_auto_keeps_a_phase_only_if_it_is_measurably_better(leaves: Path) -> None:
+    classifier = ImageClassifier(**{**TRAINING, "epochs": 1}, strategy="auto").fit(leaves)
+    probe, *deeper = classifier.result_.phases
+    assert probe.kept
+    assert deeper
+    assert probe.why == "the first model"
+    assert all(("measurably better" in row.why) or "told from chance" in row.why for row in deeper)
+    best = [row for row in classifier.result_.phases if row.kept][-1]
+    assert best.val is not None
+    assert classifier.result_.metrics["val"].figures["accuracy"].value == pytest.approx(best.val.value)
+
+
+def test_pictures_that_cannot_be_decoded_are_named_and_left_out(leaves: Path, tmp_path: Path) -> None:
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(leaves / "train", data)
+    (data / "red leaf" / "cut.png").write_bytes((data / "red leaf" / "0.png").read_bytes()[:300])
+    (data / "red leaf" / "empty.jpg").touch()
+    (data / "notes.txt").write_text("not a picture")
+    classifier = ImageClassifier(**SMALL, strategy="probe", out=tmp_path / "run").fit(data)
+    rows = list(csv.DictReader((tmp_path / "run" / "skipped.csv").open()))
+    assert {Path(row["path"]).name for row in rows} == {"cut.png", "empty.jpg", "notes.txt"}
+    assert all(row["reason"] for row in rows)
+    assert sum(classifier.result_.counts.values()) == 48
+
+
+def test_too_few_pictures_of_a_class_are_an_error_that_names_it(leaves: Path) -> None:
+    paths = [leaves / "train" / "green leaf" / f"{i}.png" for i in range(4)] + [leaves / "train" / "red leaf" / "0.png"]
+    with pytest.raises(DataError, match="red leaf"):
+        ImageClassifier(**SMALL, strategy="probe").fit(paths, ["green leaf"] * 4 + ["red leaf"])
+
+
+def test_bad_options_are_refused_before_anything_is_computed(leaves: Path) -> None:
+    with pytest.raises(UnknownName, match="full"):
+        ImageClassifier(**SMALL, strategy="ful").fit(leaves)
+    with pytest.raises(PlanError, match=r"batch_size is 0.*label_smoothing is 2"):
+        ImageClassifier(**{**SMALL, "batch_size": 0}, label_smoothing=2.0, strategy="full").fit(leaves)
+    with pytest.raises(PlanError, match="no use for"):
+        ImageClassifier(**SMALL, strategy="probe", trunk_lr=0.1).fit(leaves)
+
+
+def test_a_budget_that_is_over_ends_with_the_probe(leaves: Path) -> None:
+    classifier = ImageClassifier(**TRAINING, strategy="lp-ft", budget="0s").fit(leaves)
+    assert [row.kept for row in classifier.result_.phases] == [True, False]
+    assert "no time" in classifier.result_.phases[1].why
+
+
+def test_ctrl_c_keeps_the_best_model_so_far(leaves: Path, tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, Judged):
+            raise KeyboardInterrupt
+
+    classifier = ImageClassifier(**TRAINING, strategy="full", out=tmp_path / "run")
+    classifier.fit(leaves, listen=listen)
+    assert classifier.result_.interrupted
+    assert classifier.result_.phases[0].epochs == 1
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+
+def test_resume_gives_the_same_bits_as_never_stopping(leaves: Path, tmp_path: Path) -> None:
+    options = {**TRAINING, "strategy": "gradual", "epochs": 5, "views": 2, "mixup": 0.2, "ema": 0.9}
+    whole = state(ImageClassifier(**options).fit(leaves))
+
+    class Killed(BaseException):
+        pass
+
+    for stop in (1, 4, 7):
+        seen = 0
+
+        def listen(event: Event) -> None:
+            nonlocal seen
+            seen += isinstance(event, Judged)
+            if seen == stop:  # noqa: B023
+                raise Killed
+
+        out = tmp_path / str(stop)
+        with pytest.raises(Killed):
+            ImageClassifier(**options, out=out).fit(leaves, listen=listen)
+        resumed = ImageClassifier(**options, out=out, resume=True).fit(leaves)
+        assert same(state(resumed), whole)
+
+
+def test_a_checkpoint_of_another_run_is_refused(leaves: Path, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Judged) and event.epoch == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        ImageClassifier(**TRAINING, strategy="full", out=tmp_path).fit(leaves, listen=listen)
+    with pytest.raises(CheckpointError, match=r"another run|other options"):
+        ImageClassifier(**TRAINING, strategy="full", lr=0.5, out=tmp_path, resume=True).fit(leaves)
