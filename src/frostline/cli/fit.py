@@ -71,7 +71,7 @@ def fit(
     engine: Annotated[
         str, Option(help="Below the frost line: auto, openvino or torch.", rich_help_panel=_MACHINE)
     ] = "auto",
-    precision: Annotated[str, Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_MACHINE)] = "auto",
+    precision: Annotated[str, Option(help="auto, fp32 or bf16.", rich_help_panel=_MACHINE)] = "auto",
     device: Annotated[str, Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MACHINE)] = "auto",
     store_limit: Annotated[str, Option(help="How large the store may grow.", rich_help_panel=_MACHINE)] = "20GB",
     track: Annotated[str | None, Option(help="tensorboard, wandb, mlflow, ...", rich_help_panel=_MACHINE)] = None,

@@ -4,10 +4,12 @@ The order is a pure function of (seed, epoch), so that a resumed run sees what a
 processes each takes its slice of every batch, and the slices together are exactly the batch of one process.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +19,10 @@ from torch import Tensor
 
 from frostline.data.manifest import Row
 from frostline.data.views import View
+from frostline.errors import PlanError
+from frostline.train.objective import one_label
 
-IN_MEMORY = 2 << 30  # bytes of stored activations a view that are held as one tensor; more are read batch by batch
+IN_MEMORY = 1 << 29  # bytes of stored activations a view that are held as one tensor; more are read batch by batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Order:
 
     balanced_over: class indices (N,); pictures are then drawn with replacement so that every class comes equally often.
     rank, processes: this process takes slice `rank` of `processes` of every batch.
+
+    Raises: PlanError: a batch leaves a process without a picture, or several labels a picture are to be balanced.
     """
 
     pictures: int
@@ -51,36 +57,53 @@ class Order:
     rank: int = 0
     processes: int = 1
 
+    def __post_init__(self) -> None:
+        if min(self.pictures, self.batch_size) < self.processes:
+            raise PlanError(
+                f"a batch of {min(self.pictures, self.batch_size)} cannot be shared by {self.processes} processes",
+                where="--batch-size",
+                hint=f"give {self.processes} or more pictures a batch, or start fewer processes",
+            )
+        if self.balanced_over is not None:
+            one_label(self.balanced_over)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Pictures in each batch of an epoch."""
+        sizes = [self.batch_size] * (self.pictures // self.batch_size)
+        rest = self.pictures - sum(sizes)
+        # A batch that leaves a process one picture or none cannot be batch-normalised: it joins the one before.
+        if sizes and rest < 2 * self.processes:
+            sizes[-1] += rest
+        elif rest:
+            sizes.append(rest)
+        return tuple(sizes)
+
     @property
     def steps(self) -> int:
         """Batches an epoch."""
-        return len(self._bounds())
+        return len(self.sizes)
 
     def epoch(self, epoch: int, *, after: int = 0) -> Iterator[tuple[Tensor, float, int]]:
-        """(indices of this process, share, pictures) for each batch from number `after` on."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        """(indices of this process, share, pictures) for each batch from number `after` on; shares as in `Batch`."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % (1 << 63))
         if self.balanced_over is None:
             order = torch.randperm(self.pictures, generator=generator)
         else:
             frequency = torch.bincount(self.balanced_over)[self.balanced_over]
             order = torch.multinomial(1.0 / frequency.double(), self.pictures, replacement=True, generator=generator)
-        for start, stop in self._bounds()[after:]:
-            whole = order[start:stop]
+        for whole in torch.split(order, list(self.sizes))[after:]:
             mine = whole.tensor_split(self.processes)[self.rank]
             yield mine, len(mine) * self.processes / len(whole), len(whole)
-
-    def _bounds(self) -> list[tuple[int, int]]:
-        starts = list(range(0, self.pictures, self.batch_size))
-        # A batch that leaves a process one picture or none cannot be batch-normalised: it joins the one before.
-        if len(starts) > 1 and self.pictures - starts[-1] < 2 * self.processes:
-            starts.pop()
-        return list(zip(starts, [*starts[1:], self.pictures], strict=True))
 
 
 class Rows(Protocol):
     """A training set as the loop sees it."""
 
-    order: Order
+    @property
+    def order(self) -> Order:
+        """Who comes when."""
+        ...
 
     def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `after` on."""
@@ -104,13 +127,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Fresh:
-    """Views made anew in every epoch, by threads, a few batches ahead; nothing is stored."""
+    """Views made anew in every epoch, by threads, a few batches ahead; nothing is stored.
+
+    view: the view of an epoch. ahead: batches that are made while the loop is busy with one.
+    """
 
     order: Order
     rows: Sequence[Row]
     view: Callable[[int], View]
     targets: Tensor
-    threads: int = 2
+    threads: int = field(default_factory=lambda: os.cpu_count() or 2)
     ahead: int = 2
 
     def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
@@ -121,18 +147,22 @@ class Fresh:
             row = self.rows[index]
             return view(row.picture, row.digest)
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            waiting: deque[tuple[Tensor, float, int, list[object]]] = deque()
-            for indices, share, pictures in self.order.epoch(epoch, after=after):
-                waiting.append((indices, share, pictures, [pool.submit(picture, int(i)) for i in indices]))
-                if len(waiting) > self.ahead:
-                    yield self._ready(*waiting.popleft())
-            while waiting:
-                yield self._ready(*waiting.popleft())
+        def ready() -> Batch:
+            indices, share, pictures, made = waiting.popleft()
+            x = torch.from_numpy(np.stack([future.result() for future in made]))
+            return Batch(x, self.targets[indices], share, pictures)
 
-    def _ready(self, indices: Tensor, share: float, pictures: int, made: list) -> Batch:  # type: ignore[type-arg]
-        x = np.stack([future.result() for future in made]) if made else np.zeros((0, 1, 1, 3), np.uint8)
-        return Batch(torch.from_numpy(x), self.targets[indices], share, pictures)
+        pool = ThreadPoolExecutor(self.threads)
+        waiting: deque[tuple[Tensor, float, int, list[Future[NDArray[np.uint8]]]]] = deque()
+        try:
+            for indices, share, pictures in self.order.epoch(epoch, after=after):
+                waiting.append((indices, share, pictures, [pool.submit(picture, i) for i in indices.tolist()]))
+                if len(waiting) > self.ahead:
+                    yield ready()
+            while waiting:
+                yield ready()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def in_memory(

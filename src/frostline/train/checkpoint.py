@@ -6,8 +6,8 @@ written beside its place, synced and renamed; the one before is kept until the n
 
 import json
 import os
-import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from frostline.errors import CheckpointError
+from frostline.errors import CheckpointError, one_line
 
 NEWEST, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
@@ -51,9 +51,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         fresh.replace(path)
         _sync(folder)
     except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise CheckpointError(
-            f"the checkpoint cannot be written: {error}",
+            f"the checkpoint cannot be written: {one_line(str(error))}",
             where=path,
             hint="free some space or choose another --out, then go on with --resume: the last checkpoint is whole",
         ) from None
@@ -71,16 +72,23 @@ def load(folder: Path) -> Checkpoint | None:
         if not path.exists():
             continue
         try:
-            with safe_open(path, framework="pt") as file:
-                names = list(file.keys())
-                return Checkpoint({key: file.get_tensor(key) for key in names}, json.loads(file.metadata()["facts"]))
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
-            faults.append(f"{name}: {error}")
+            return _read(path)
+        except (OSError, SafetensorError, ValueError, RecursionError) as error:
+            faults.append(f"{name}: {one_line(str(error))}")
     if faults:
         raise CheckpointError(
             "no checkpoint here can be read: " + "; ".join(faults), where=folder, hint="start again without --resume"
         )
     return None
+
+
+def _read(path: Path) -> Checkpoint:
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {}).get("facts", "null"))
+        if not isinstance(facts, dict):
+            raise ValueError("a safetensors file that is no checkpoint")
+        # Copied, for they are the file's own pages.
+        return Checkpoint({name: file.get_tensor(name).clone() for name in file.keys()}, facts)  # noqa: SIM118
 
 
 def clear(folder: Path) -> None:
@@ -94,18 +102,33 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
     return state
 
 
 def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Put back what `random_state` took."""
+    """Put back what `random_state` took.
+
+    Raises: CheckpointError: it was taken on another kind of device, or by fewer processes.
+    """
+    if not {"cpu", device.type} <= state.keys():
+        raise CheckpointError(
+            f"the checkpoint holds no random state for this process on {device.type}",
+            hint="go on with as many processes and the device of the run that was stopped",
+        )
     torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
+    if device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)
+    if device.type == "mps":
+        torch.mps.set_rng_state(state["mps"])
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    """Wait until a file or folder is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders, and keeps their entries itself
+    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -1,8 +1,9 @@
-"""Every training default, by the size of the data, with where it comes from: the one table of them.
+"""Every training default, by the size of the data, with where it comes from: the one place of them.
 
-What the user gives wins over what a strategy's own signature says, and that wins over this table.
+What the user gives wins over what a strategy's own signature says, and that wins over these tables.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ TABLE: dict[str, Default] = {
         20, 15, 10, "about equal optimizer steps; BiT's HyperRule scales steps likewise (arXiv:1912.11370)"
     ),
     "rank": _same(8, "LoRA (arXiv:2106.09685), table 6: rank 4 to 8 is enough"),
+    "budget": _same(300.0, "five minutes: what a person waits for; only `auto` has a budget by itself"),
     # the step
     "batch_size": Default(
         16, 32, 64, "the lesson's 16 for hundreds of pictures; small batches generalise (arXiv:1804.07612)"
@@ -63,6 +65,7 @@ TABLE: dict[str, Default] = {
     "balance": _same("none", "changes the prior that calibrated probabilities are read with"),
     # views
     "augment": _same("basic", "random resized crop and flip: the lesson"),
+    "image_size": _same(None, "the backbone's own; a larger one pays in time first (arXiv:1906.06423)"),
     "erasing": _same(0.0, "arXiv:1708.04896 finds it helps from-scratch training most"),
     "views": Default(4, 4, 2, "bench/RESULTS.md: accuracy levels off at 4 views, cost does not"),
     # the end
@@ -73,6 +76,19 @@ TABLE: dict[str, Default] = {
 }
 
 
-def default(option: str, pictures: int) -> Any:
-    """The table's value of an option for that many training pictures."""
+# Where one option's value says what others mean: the lesson's optimizer and schedule are PyTorch's plain ones.
+GIVEN: dict[tuple[str, str], dict[str, Default]] = {
+    ("optimizer", "sgd"): {
+        "weight_decay": _same(0.0, "torch.optim.SGD's own default, and the lesson's"),
+        "clip": _same(0.0, "the lesson; with momentum the rate itself bounds the step"),
+    },
+    ("schedule", "step"): {"warmup": _same(0.0, "torch's StepLR has none, nor has the lesson")},
+}
+
+
+def default(option: str, pictures: int, given: Mapping[str, Any] | None = None) -> Any:
+    """The value of an option for that many training pictures, beside the options that were given."""
+    for (other, value), says in GIVEN.items():
+        if given and given.get(other) == value and option in says:
+            return says[option].for_size(pictures)
     return TABLE[option].for_size(pictures)

@@ -40,10 +40,11 @@ class PhaseStart:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the optimizer was taken (or one batch accumulated).
+    """A batch was seen.
 
-    step: count since the phase began. loss: a scalar tensor, detached; the listener decides when to read it.
-    rates: the learning rate of each optimizer group. pictures: in this batch, over all processes.
+    step: batches since the phase began. loss: mean over the batch of all processes, a scalar tensor, detached; the
+    listener decides when to read it. rates: the learning rate of each optimizer group. pictures: in this batch, over
+    all processes. stepped: the optimizer took a step; False while batches accumulate, when gradients are still pending.
     """
 
     epoch: int
@@ -51,6 +52,7 @@ class Step:
     loss: Tensor
     rates: tuple[float, ...]
     pictures: int
+    stepped: bool = True
 
 
 @dataclass(frozen=True, slots=True)

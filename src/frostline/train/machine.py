@@ -1,10 +1,10 @@
-"""Where a run happens: device, precision, processes. The one place that knows accelerate.
+"""Where a run happens: device, precision, processes, trackers. The one place that knows accelerate.
 
 ``accelerate launch -m frostline fit ...`` starts one process a device; everything else stays the same command.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from frostline.errors import PlanError
+from frostline.errors import MissingExtra, PlanError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+# fp16 is not among them: it needs its loss scaled, and whatever trains in fp16 trains in bf16 without.
+PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
 class Machine:
     """A device with its precision, and this process's place among the others.
 
-    precision: "fp32", "bf16" or "fp16", never "auto".
+    precision: "fp32" or "bf16", never "auto".
     """
 
     accelerator: "Accelerator"
@@ -56,20 +58,38 @@ class Machine:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Mixed precision for forward and loss."""
-        context: AbstractContextManager[None] = self.accelerator.autocast()
-        return context
+        # accelerate's own would replace the forward method of the network, which is used elsewhere as well.
+        return nullcontext() if self.precision == "fp32" else torch.autocast(self.device.type, torch.bfloat16)
+
+    def prepared(self, suffix: nn.Module) -> nn.Module:
+        """The suffix as this machine trains it; with several processes its gradients are averaged."""
+        if self.processes == 1:
+            return suffix
+        self.accelerator.free_memory()  # of the phase before
+        network: nn.Module = self.accelerator.prepare_model(suffix)
+        return network
 
     def syncing(self, suffix: nn.Module, *, when: bool) -> AbstractContextManager[Any]:
         """Gradients are averaged over processes only in the last batch of an optimizer step."""
         return nullcontext() if when or self.processes == 1 else self.accelerator.no_sync(suffix)
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of every process's tensor."""
+        if self.processes == 1:
+            return value
+        mean: Tensor = self.accelerator.reduce(value, "mean")
+        return mean
+
+    def alike(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the first one's values, in place: running statistics are each process's own."""
+        if self.processes == 1:
+            return
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor, src=0)
+
     def gathered(self, found: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """All processes' arrays one after the other, in order of rank; every picture exactly once."""
-        if self.processes == 1:
-            return np.concatenate(found)
-        from accelerate.utils import gather_object
-
-        return np.concatenate([part for part in gather_object(list(found)) if len(part)])
+        return np.concatenate([array for arrays in self.collected(list(found)) for array in arrays])
 
     def collected(self, mine: Any) -> list[Any]:
         """Every process's value, in order of rank."""
@@ -82,20 +102,15 @@ class Machine:
 
     def agreed(self, value: float) -> float:
         """The first process's value, in every process: what depends on the clock must be decided once."""
-        if self.processes == 1:
-            return value
         return float(self.collected(value)[0])
-
-    def prepared(self, suffix: nn.Module) -> nn.Module:
-        """The suffix as this machine trains it; with several processes its gradients are averaged."""
-        if self.processes == 1:
-            return suffix
-        network: nn.Module = self.accelerator.prepare_model(suffix)
-        return network
 
     def wait(self) -> None:
         """Until every process is here."""
         self.accelerator.wait_for_everyone()
+
+    def track(self, values: Mapping[str, float], step: int) -> None:
+        """Tell the trackers; step rises over the whole run."""
+        self.accelerator.log(dict(values), step=step)
 
 
 def launched_processes() -> tuple[int, int]:
@@ -108,37 +123,80 @@ def open_machine(
 ) -> Machine:
     """The machine for gradient descent.
 
-    device: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda" or "mps".
-    precision: one of `PRECISIONS`; "auto" is bf16 where the hardware computes in it, else fp32.
-    track: trackers of accelerate, joined by commas ("tensorboard", "wandb", ...); folder: where they
-        write.
+    device: one of `DEVICES`; "auto" is the fastest that is here. precision: one of `PRECISIONS`; "auto" is bf16 where
+    the hardware computes in it, else fp32. track: trackers of accelerate, joined by commas ("tensorboard", "wandb",
+    ...); folder: where they write.
 
-    Raises: PlanError: the device is not there, or the precision is unknown.
+    Raises: PlanError: the device is not there, or the precision or a tracker is unknown. MissingExtra: a tracker is not
+        installed.
     """
+    if precision not in PRECISIONS:
+        raise PlanError(
+            f"the precision {precision!r} is unknown", where="--precision", hint=f"one of: {', '.join(PRECISIONS)}"
+        )
+    here = [name for name in DEVICES if _is_here(name)]
+    if device not in here:
+        raise PlanError(f"there is no device {device!r} here", where="--device", hint=f"one of: {', '.join(here)}")
+    trackers = _trackers(track) if track else []
+    machine = Machine(
+        _accelerator(device, trackers, folder), best_precision(device) if precision == "auto" else precision
+    )
+    if trackers:
+        machine.accelerator.init_trackers("frostline")
+    return machine
+
+
+def _is_here(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_available()
+    return device != "mps" or torch.backends.mps.is_available()
+
+
+def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Accelerator":
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    if precision not in PRECISIONS:
-        raise PlanError(f"the precision {precision!r} is not one of {', '.join(PRECISIONS)}", where="--precision")
-    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device, False):
-        here = ", ".join(name for name, present in there.items() if present)
-        raise PlanError(f"there is no device {device!r} here", where="--device", hint=f"one of: {here}")
-    if launched_processes()[1] == 1:
-        AcceleratorState._reset_state(
-            reset_partial_state=True
-        )  # a second fit in one process may want another precision
-    chosen = best_precision(device) if precision == "auto" else precision
-    mixed = "no" if chosen == "fp32" else chosen
-    accelerator = Accelerator(
-        cpu=device == "cpu",
-        mixed_precision=mixed,
-        log_with=track.split(",") if track else None,
-        project_dir=folder or "." if track else None,
-    )
-    if track:
-        accelerator.init_trackers("frostline")
-    return Machine(accelerator, chosen)
+    def opened() -> "Accelerator":
+        return Accelerator(
+            cpu=device == "cpu", mixed_precision="no", log_with=trackers or None, project_dir=folder or "."
+        )
+
+    try:
+        accelerator = opened()
+        if launched_processes()[1] > 1 or accelerator.device.type == _wanted(device):
+            return accelerator
+    except ValueError:
+        if launched_processes()[1] > 1:
+            raise
+    # accelerate keeps the first device and precision of a process for good; a second fit may want others.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return opened()
+
+
+def _wanted(device: str) -> str:
+    if device != "auto":
+        return device
+    found = torch.accelerator.current_accelerator()
+    return found.type if found else "cpu"
+
+
+def _trackers(names: str) -> list[str]:
+    from accelerate.tracking import LoggerType, get_available_trackers
+
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = [str(kind.value) for kind in LoggerType]
+    strange = [name for name in wanted if name not in known]
+    if strange:
+        raise PlanError(
+            f"there is no tracker {strange[0]!r}", where="--track", hint=f"one or more of: {', '.join(sorted(known))}"
+        )
+    here = {"all", *(str(kind.value) for kind in get_available_trackers())}
+    missing = [name for name in wanted if name not in here]
+    if missing:
+        raise MissingExtra(
+            f"the tracker {missing[0]!r} is not installed", where="--track", hint=f"pip install {missing[0]}"
+        )
+    return wanted
 
 
 def best_precision(device: str = "auto") -> str:

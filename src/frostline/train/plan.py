@@ -8,7 +8,8 @@ A plan can be printed, compared, tested, searched and written into ``plan.json``
     └── Train     some stages are trained by gradient descent, with a Recipe
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -71,13 +72,11 @@ class Recipe:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        faults = list(self._faults())
+        faults = self._faults()
         if faults:
-            raise PlanError(
-                "; ".join(faults), where="the training options", hint="frostline fit --help lists the ranges"
-            )
+            raise PlanError("; ".join(faults), where="the training options", hint="see `frostline fit --help`")
 
-    def _faults(self) -> Sequence[str]:
+    def _faults(self) -> list[str]:
         """Every fault at once, so that a user mends them in one go."""
         allowed = {
             "schedule": SCHEDULES,
@@ -92,16 +91,23 @@ class Recipe:
             if getattr(self, name) not in values
         ]
         found += [
-            f"{name} is {getattr(self, name)}, below 1"
-            for name in ("batch_size", "accumulate", "step_size")
-            if getattr(self, name) < 1
+            f"{name} is {getattr(self, name)}, not a whole number of {least} or more"
+            for names, least in ((("batch_size", "accumulate", "step_size"), 1), (("views", "patience"), 0))
+            for name in names
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= least)
         ]
-        shares = ("label_smoothing", "erasing", "ema", "momentum")
         found += [
-            f"{name} is {getattr(self, name)}, not in [0, 1)" for name in shares if not 0 <= getattr(self, name) < 1
+            f"{name} is {getattr(self, name)}, not in [0, 1)"
+            for name in ("label_smoothing", "ema", "momentum")
+            if not 0 <= getattr(self, name) < 1
         ]
-        rest = ("weight_decay", "warmup", "gamma", "mixup", "cutmix", "views", "l2sp", "clip", "patience")
-        found += [f"{name} is {getattr(self, name)}, below 0" for name in rest if getattr(self, name) < 0]
+        if not 0 <= self.erasing <= 1:
+            found.append(f"erasing is {self.erasing}, not in [0, 1]")
+        found += [
+            f"{name} is {getattr(self, name)}, not a number of 0 or more"
+            for name in ("weight_decay", "warmup", "gamma", "mixup", "cutmix", "l2sp", "clip")
+            if not 0 <= getattr(self, name) < math.inf
+        ]
         return found
 
 
@@ -111,6 +117,10 @@ class Lora:
 
     rank: int = 8
     alpha: float = 16.0
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise PlanError(f"adapters of rank {self.rank}", where="--rank", hint="give 1 or more; 8 is usual")
 
 
 Learns = Literal["all", "bias", "norm"] | Lora
@@ -150,10 +160,10 @@ class Train:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise PlanError(f"the phase {self.name!r} has {self.epochs} epochs", hint="give --epochs 1 or more")
-        if any(rate < 0 for _, rate in self.rates) or not any(rate > 0 for _, rate in self.rates):
+        if not all(0 <= rate < math.inf for _, rate in self.rates) or not any(rate > 0 for _, rate in self.rates):
             raise PlanError(
-                f"the phase {self.name!r} trains nothing: its rates are {dict(self.rates)}",
-                hint="give --lr a number above 0",
+                f"the phase {self.name!r} cannot learn at the rates {dict(self.rates)}",
+                hint="each is a number of 0 or more, and at least one is above 0",
             )
 
     @property
@@ -169,7 +179,9 @@ class Train:
     @property
     def still(self) -> frozenset[str]:
         """Stages above the frost line that all the same do not learn."""
-        return frozenset(stage for stage, rate in self.rates if rate == 0)
+        names = [stage for stage, _ in self.rates]
+        above = self.rates[names.index(self.line) :]
+        return frozenset(stage for stage, rate in above if rate == 0)
 
 
 Phase = Solve | Train

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from torch.optim import Optimizer
 
 FLOOR = 1e-3  # where cosine and one-cycle end, as a share of the peak
-ONE_CYCLE_START, ONE_CYCLE_RISE = (
-    1 / 25,
-    0.25,
-)  # fastai's div_factor and pct_start (Smith & Topin 2017, arXiv:1708.07120)
+# fastai's div and pct_start (Smith & Topin 2017, arXiv:1708.07120)
+ONE_CYCLE_START, ONE_CYCLE_RISE = 1 / 25, 0.25
 PLATEAU_PATIENCE = 3  # epochs without a better val loss before the rate falls by gamma
+PLATEAU_THRESHOLD = 1e-4  # the share by which a loss must be lower to count as better, torch's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Schedule:
     """How the rate moves over a phase.
 
     kind: "constant", "step" (times gamma every step_size epochs, as torch's StepLR), "cosine", "one-cycle" or "plateau"
-        (times gamma whenever the val loss has not fallen for three epochs, as torch's ReduceLROnPlateau).
+        (times gamma whenever the val loss has not fallen for more than three epochs, as torch's ReduceLROnPlateau).
     epochs, steps: length of the phase in epochs, and of an epoch in steps.
     warmup: epochs over which the rate rises linearly from near 0 ("one-cycle" has its own rise).
     """
@@ -71,10 +70,10 @@ def _one_cycle(done: float) -> float:
 
 
 def _plateaus(losses: Sequence[float]) -> int:
-    """How often the val loss went `PLATEAU_PATIENCE` epochs without a new minimum."""
+    """How often the val loss went more than `PLATEAU_PATIENCE` epochs without a new minimum."""
     best, waited, count = math.inf, 0, 0
     for loss in losses:
-        if loss < best:
+        if loss < best * (1 - PLATEAU_THRESHOLD):
             best, waited = loss, 0
         else:
             waited += 1

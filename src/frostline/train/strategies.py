@@ -6,6 +6,7 @@ announced as an entry point in the group ``frostline.strategies``.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,8 @@ from frostline.net.freeze import rates
 from frostline.net.stages import Stages
 from frostline.registry import Registry
 from frostline.train.defaults import TABLE, default
-from frostline.train.plan import RECIPE_FIELDS, Learns, Lora, Plan, Recipe, Solve, Train, rates_of
+from frostline.train.optimizer import fault_of
+from frostline.train.plan import RECIPE_FIELDS, Learns, Lora, Phase, Plan, Recipe, Solve, Train, rates_of
 
 Strategy = Callable[..., Plan]
 strategies: Registry[Strategy] = Registry("strategy", "frostline.strategies")
@@ -23,7 +25,7 @@ strategy = strategies.decorator
 
 
 @strategy("auto")
-def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float = 300.0) -> Plan:
+def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float) -> Plan:
     """Probe first, then thaw deeper while it measurably helps: never worse than the probe."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
@@ -106,53 +108,125 @@ def make_plan(name: str, stages: Stages, given: Mapping[str, Any], *, pictures: 
 
     given: options that the user set (absent or None: not set). pictures: training pictures, which choose the defaults.
 
-    Raises: UnknownName: there is no such strategy. PlanError: an option has no meaning for it, or is out of range.
+    Raises: UnknownName: there is no such strategy. PlanError: options are unknown, out of range, contradict each other
+        or have no use; the message names all of them.
     """
     function = strategies.get(name)
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    wanted = {p.name: p.default for p in parameters}
-    told = {key: value for key, value in given.items() if value is not None}
+    wanted = _options_of(name, function)
+    told = {option: value for option, value in given.items() if value is not None}
+    faults = _faults(told, wanted)
     options: dict[str, Any] = {}
     for option, own in wanted.items():
-        if option == "recipe":
-            options[option] = make_recipe(told, pictures=pictures)
-        elif option in told:
+        if option in told:
             options[option] = told[option]
+        elif option == "recipe":
+            try:
+                options[option] = make_recipe(told, pictures=pictures)
+            except PlanError as error:
+                faults.append(error.what)
         elif own is inspect.Parameter.empty:
-            if option not in TABLE:
-                raise PlanError(
-                    f"the strategy {name!r} asks for {option!r}, which is no option and has no default",
-                    hint=f"give it a default, or take one of: recipe, {', '.join(TABLE)}",
-                )
-            options[option] = default(option, pictures)
-    idle = sorted(key for key in told.keys() & _RATES_AND_LENGTH if key not in wanted and name in _BUILT_IN)
+            options[option] = default(option, pictures, told)
+    if faults:
+        raise PlanError("; ".join(faults), where=f"strategy {name}", hint="see `frostline fit --help`")
+    plan = function(stages, **options)
+    _check(plan, name, stages)
+    idle = sorted(option for option, value in told.items() if option not in wanted and not _used(plan, option, value))
     if idle:
+        takes = [option for option in wanted if option != "recipe"]
         raise PlanError(
             f"the strategy {name!r} has no use for {', '.join(idle)}",
-            hint=f"it takes: {', '.join(wanted) or 'no options'}; frostline strategies lists the others",
+            hint=f"leave that out, or take another strategy; it takes: {', '.join(takes) or 'no rates and no epochs'}",
         )
-    plan = function(stages, **options)
+    return plan
+
+
+def make_recipe(given: Mapping[str, Any], *, pictures: int) -> Recipe:
+    """A recipe of what was given, the rest from the table for that many training pictures.
+
+    Raises: PlanError: a value is out of range.
+    """
+    told = {name: given[name] for name in RECIPE_FIELDS if given.get(name) is not None}
+    return Recipe(**{name: told[name] if name in told else default(name, pictures, told) for name in RECIPE_FIELDS})
+
+
+# An option, and the values of another one without which it would do nothing.
+_NEEDS: dict[str, tuple[str, frozenset[object]]] = {
+    "step_size": ("schedule", frozenset({"step"})),
+    "gamma": ("schedule", frozenset({"step", "plateau"})),
+}
+_IN_VAIN_WITH: dict[str, tuple[str, object]] = {
+    "warmup": ("schedule", "one-cycle"),
+    "augment": ("views", 1),
+    "erasing": ("views", 1),
+}
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "lr": (lambda x: 0 < x < math.inf, "a number above 0"),
+    "trunk_lr": (lambda x: 0 <= x < math.inf, "a number of 0 or more"),
+    "decay": (lambda x: 0 < x <= 1, "in (0, 1]"),
+    "epochs": (lambda x: isinstance(x, int) and x >= 1, "a whole number of 1 or more"),
+    "rank": (lambda x: isinstance(x, int) and x >= 1, "a whole number of 1 or more"),
+}
+
+
+def _options_of(name: str, function: Strategy) -> dict[str, Any]:
+    """The keyword options of a strategy, with their own defaults."""
+    if not callable(function):
+        raise PlanError(f"the strategy {name!r} is no function but {type(function).__name__}")
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    wanted = {p.name: p.default for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    strange = [o for o, own in wanted.items() if own is inspect.Parameter.empty and o not in {"recipe", *TABLE}]
+    if strange:
+        raise PlanError(
+            f"the strategy {name!r} asks for {', '.join(strange)}, which is no option and has no default",
+            hint=f"give it a default, or take some of: recipe, {', '.join(TABLE)}",
+        )
+    return wanted
+
+
+def _faults(told: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the options by themselves, all of it."""
+    found = [f"there is no option {option!r}" for option in told if option not in {*TABLE, *wanted}]
+    found += [
+        f"{o} is {told[o]}, not {words}" for o, (right, words) in _RANGES.items() if o in told and not right(told[o])
+    ]
+    found += [
+        f"{option} does nothing unless {other} is {' or '.join(sorted(map(str, values)))}"
+        for option, (other, values) in _NEEDS.items()
+        if option in told and told.get(other) not in values
+    ]
+    found += [
+        f"{option} does nothing if {other} is {value}"
+        for option, (other, value) in _IN_VAIN_WITH.items()
+        if told.get(option) and told.get(other) == value
+    ]
+    if "optimizer" in told or "momentum" in told:
+        optimizer = told.get("optimizer", TABLE["optimizer"].small)
+        found += filter(None, [fault_of(str(optimizer), momentum="momentum" in told)])
+    return found
+
+
+def _used(plan: Plan, option: str, value: object) -> bool:
+    """Whether some phase does what an option of the recipe says."""
+    return any(
+        option == "balance" and phase.balanced == (value != "none")
+        if isinstance(phase, Solve)
+        else option in RECIPE_FIELDS and getattr(phase.recipe, option) == value
+        for phase in plan.phases
+    )
+
+
+def _check(plan: Plan, name: str, stages: Stages) -> None:
+    """What a stranger's function may have got wrong."""
     if not isinstance(plan, Plan):
         raise PlanError(
             f"the strategy {name!r} returned {type(plan).__name__}, not a Plan",
             hint="return frostline.Plan(name, phases)",
         )
-    _check_stages(plan, stages)
-    return plan
-
-
-def make_recipe(given: Mapping[str, Any], *, pictures: int) -> Recipe:
-    """A recipe of what was given, the rest from the table for that many training pictures."""
-    return Recipe(
-        **{name: given[name] if given.get(name) is not None else default(name, pictures) for name in RECIPE_FIELDS}
-    )
-
-
-_RATES_AND_LENGTH = frozenset({"lr", "trunk_lr", "decay", "epochs", "rank"})
-_BUILT_IN = frozenset(strategies.names())
-
-
-def _check_stages(plan: Plan, stages: Stages) -> None:
+    for phase in plan.phases:
+        if not isinstance(phase, Phase):
+            raise PlanError(
+                f"a phase of {name!r} is of type {type(phase).__name__}", hint="a phase is a Solve or a Train"
+            )
     for phase in plan.phases:
         if isinstance(phase, Train) and tuple(stage for stage, _ in phase.rates) != tuple(stages.names):
             raise PlanError(
