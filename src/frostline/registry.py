@@ -7,7 +7,8 @@ announces as an entry point, and ``module:function``, which is imported only bec
 import difflib
 import importlib
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from frostline.errors import UnknownName
@@ -47,9 +48,8 @@ class Registry(Generic[T]):
         """
         if name in self._things:
             return self._things[name]
-        announced = {point.name: point for point in entry_points(group=self.group)}
-        if name in announced:
-            thing: T = announced[name].load()
+        if name in self._announced:
+            thing: T = self._announced[name].load()
             return thing
         if ":" in name:
             return self._imported(name)
@@ -59,7 +59,12 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, built-in first, then those that installed packages announce."""
-        return list(dict.fromkeys([*self._things, *sorted(point.name for point in entry_points(group=self.group))]))
+        return list(dict.fromkeys([*self._things, *sorted(self._announced)]))
+
+    @cached_property
+    def _announced(self) -> dict[str, EntryPoint]:
+        # Kept, because a look through all installed packages takes tens of milliseconds.
+        return {point.name: point for point in entry_points(group=self.group)}
 
     def __iter__(self) -> Iterator[tuple[str, T]]:
         for name in self.names():

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Activations:
     precision: str
     listen: Listener
     engine_used: str = ""
+    _prefixes: dict[str, nn.Module] = field(default_factory=dict, repr=False)
 
     def at(self, line: str, rows: Sequence[Row], view: View, *, what: str) -> tuple[Reader, list[Skipped]]:
         """A reader of one view of the rows, and the rows that cannot be decoded (the reader has no place for them).
@@ -57,7 +58,7 @@ class Activations:
         """
         if line == BOTTOM:
             return self._shelf(Address("pictures", view.key, "decode", "uint8"), lambda _: Pixels(), rows, view, what)
-        prefix, _ = cut(self.net, line)
+        prefix = self._prefix(line)
         digest = self._digest(prefix, line)
         opened: list[Engine] = []
 
@@ -72,6 +73,12 @@ class Activations:
             verdict = chosen.name, chosen.precision
         self.engine_used = " ".join(verdict)
         return self._shelf(Address(digest, view.key, *verdict), engine, rows, view, what)
+
+    def _prefix(self, line: str) -> nn.Module:
+        # A prefix holds the network's own tensors, so it stays right when they change; proving a cut costs a few forwards.
+        if line not in self._prefixes:
+            self._prefixes[line], _ = cut(self.net, line)
+        return self._prefixes[line]
 
     def _digest(self, prefix: nn.Module, line: str) -> str:
         """Of all that the prefix computes: architecture, weights, line, and what normalises the pictures."""
