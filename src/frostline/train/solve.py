@@ -1,0 +1,274 @@
+"""A head that is solved, not stepped: multinomial logistic regression, its strength chosen by cross-validation.
+
+What is minimised, over weights W (K, D) and biases b (K,) of standardised features z, is
+
+    sum_i w_i * -log softmax(W z_i + b)[y_i] / sum_i w_i  +  strength / 2 * ||W||^2
+
+which is convex: there is one answer, and L-BFGS finds it. scikit-learn's C is 1 / (strength * sum_i w_i). With fewer
+pictures than features every answer lies in the span of the pictures, so the problem is turned into that span first (a
+QR decomposition): the same numbers from a fraction of the work. Large features are never copied: their standardisation
+is folded into the weights at every step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from frostline.errors import DataError
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+AnyFloats = NDArray[np.floating[Any]]
+
+STRENGTHS = tuple(10.0 ** (power / 2) for power in range(4, -11, -1))
+"""The strengths that are tried, strongest first, 100 to 1e-5; the path ends early when the log loss rises."""
+
+_PATIENCE = 2  # strengths in a row without a better log loss, after which the path ends
+_SMALL = 64 << 20  # bytes of float64 up to which features are copied and, if that makes them fewer, turned
+_ONE_FOLD = 20_000  # pictures from which one fold is enough to choose a strength by
+_CHUNK = 4096  # rows at a time where statistics are taken
+_MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A linear head over features as they are (standardisation is folded in).
+
+    weight: (K, D) float32. bias: (K,) float32. strength: the one chosen.
+    logits: (N, K) float32 out of fold: each picture's by a head that has not learnt from it. A picture that is alone in
+        its class is learnt from by all; its logits are those of the head itself.
+    score: mean log loss (nats) of these logits, pictures weighted as in training.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    strength: float
+    logits: NDArray[np.float32]
+    score: float
+
+
+def solve(
+    x: AnyFloats,
+    y: Indices,
+    *,
+    classes: int,
+    balanced: bool = False,
+    seed: int = 0,
+    folds: int | Indices = 5,
+) -> Solved:
+    """Solve a head for features.
+
+    The features' means and deviations are those of all pictures, also for the folds; labels are not used for them.
+
+    x: (N, D) finite. y: (N,) in [0, classes). balanced: weigh pictures by the inverse frequency of their class.
+    folds: how many, or (N,) the fold of each picture, where duplicates and groups must stay together.
+
+    Deterministic: equal input gives equal output on one machine. Memory beside x: some (N, K) arrays, 20 of (K, D), and
+    at most 200 MB.
+
+    Raises: DataError: x is not finite, x and y disagree, or y has fewer than two classes.
+    """
+    y = np.asarray(y, np.int64)
+    _check(x, y, classes)
+    importance = _inverse_frequency(y) if balanced else np.ones(len(y))
+    design = _design(x)
+    fold = _stratified(y, folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
+    alone = np.bincount(y, minlength=classes)[y] == 1
+    unseen = [held for number in np.unique(fold) if (held := (fold == number) & ~alone).any()]
+    problems = [_Problem(design, y, np.where(held, 0.0, importance), classes) for held in unseen]
+
+    strength, heads = _best(problems, unseen, importance)
+    head = _Problem(design, y, importance, classes).solve(strength, heads[0] if heads else None, tight=True)
+    logits = design.logits(head)
+    for number, held in enumerate(unseen):
+        part = heads[number] if number < len(heads) else problems[number].solve(strength, head)
+        logits[held] = design.logits(part)[held]
+    score = float(np.average(_losses(logits, y), weights=importance))
+    weight, bias = design.folded_in(head)
+    return Solved(weight.astype(np.float32), bias.astype(np.float32), strength, logits.astype(np.float32), score)
+
+
+@dataclass(frozen=True)
+class _Head:
+    weight: Floats  # (K, M) over the design's standardised columns
+    bias: Floats  # (K,)
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Features with their standardisation beside them: the columns meant are (rows - mean) / scale.
+
+    basis: (M, D) if the rows are standardised already, and turned: rows @ basis is what they were.
+    """
+
+    rows: AnyFloats
+    mean: Floats
+    scale: Floats
+    basis: Floats | None = None
+
+    def logits(self, head: _Head) -> AnyFloats:
+        """(N, K), in the precision of the rows."""
+        weight = head.weight / (1.0 if self.basis is not None else self.scale)
+        bias = head.bias if self.basis is not None else head.bias - weight @ self.mean
+        found: AnyFloats = self.rows @ weight.T.astype(self.rows.dtype)
+        found += bias.astype(self.rows.dtype)
+        return found
+
+    def gradient(self, slopes: AnyFloats) -> tuple[Floats, Floats]:
+        """Of weight (K, M) and bias (K,), from slopes (N, K) of the logits."""
+        by_weight, by_bias = (slopes.T @ self.rows).astype(np.float64), slopes.sum(0, dtype=np.float64)
+        if self.basis is None:
+            by_weight = (by_weight - np.outer(by_bias, self.mean)) / self.scale
+        return by_weight, by_bias
+
+    def folded_in(self, head: _Head) -> tuple[Floats, Floats]:
+        """Weight (K, D) and bias over the features as they came."""
+        weight = (head.weight if self.basis is None else head.weight @ self.basis) / self.scale
+        return weight, head.bias - weight @ self.mean
+
+
+def _design(x: AnyFloats) -> _Design:
+    pictures, features = x.shape
+    mean = sum((part.sum(0, dtype=np.float64) for part in _chunks(x)), np.zeros(features)) / pictures
+    variance = sum((((part - mean) ** 2).sum(0) for part in _chunks(x)), np.zeros(features)) / pictures
+    scale = np.sqrt(variance)
+    scale[scale <= 1e-6 * np.abs(mean)] = 1.0  # a constant: rounding is all that varies
+    scale[scale == 0] = 1.0
+    if x.size * 8 > _SMALL:
+        return _Design(x, mean, scale)
+    standard = (x - mean) / scale
+    if pictures >= features:
+        return _Design(standard, mean, scale, np.eye(features))
+    basis, turned = np.linalg.qr(standard.T)
+    return _Design(np.ascontiguousarray(turned.T), mean, scale, np.ascontiguousarray(basis.T))
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One fit: which pictures count how much. importance: (N,), 0 for those held out."""
+
+    design: _Design
+    y: Indices
+    importance: Floats
+    classes: int
+
+    def solve(self, strength: float, start: _Head | None, *, tight: bool = False) -> _Head:
+        """The answer at one strength. start: a nearby answer. tight: to the last digits that the features allow."""
+        share = self.importance / self.importance.sum()
+        prior = np.bincount(self.y, weights=share, minlength=self.classes)
+        there = prior > 0
+        shape = (self.classes, self.design.rows.shape[1])
+        if start is None:
+            start = _Head(np.zeros(shape), np.log(np.where(there, prior, 1.0)))
+        cut = shape[0] * shape[1]
+        shares = share.astype(self.design.rows.dtype)[:, None]
+        everyone = np.arange(len(self.y))
+
+        def objective(flat: Floats) -> tuple[float, Floats]:
+            head = _Head(flat[:cut].reshape(shape), flat[cut:])
+            logits = self.design.logits(head)
+            logits[:, ~there] = -np.inf
+            logits -= logits.max(1, keepdims=True)
+            right = logits[everyone, self.y]
+            np.exp(logits, out=logits)
+            total = logits.sum(1, keepdims=True)
+            counted = share > 0
+            loss = float(share[counted] @ (np.log(total[counted, 0], dtype=np.float64) - right[counted]))
+            logits /= total
+            logits[everyone, self.y] -= 1
+            logits *= shares
+            by_weight, by_bias = self.design.gradient(logits)
+            by_weight += strength * head.weight
+            return loss + 0.5 * strength * float(flat[:cut] @ flat[:cut]), np.concatenate([by_weight.ravel(), by_bias])
+
+        exact = self.design.rows.dtype == np.float64
+        options = {
+            "gtol": (1e-8 if exact else 1e-6) if tight else 1e-5,
+            "ftol": (1e-14 if exact else 1e-9) if tight else 1e-8,
+            "maxiter": _MOST_STEPS,
+            "maxfun": 2 * _MOST_STEPS,
+        }
+        begin = np.concatenate([start.weight.ravel(), start.bias])
+        found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options).x
+        weight, bias = found[:cut].reshape(shape).copy(), found[cut:].copy()
+        if not there.all():  # nothing was seen of these classes: they come last
+            weight[~there], bias[~there] = 0.0, bias[there].min() - np.log(len(self.y))
+        return _Head(weight, bias)
+
+
+def _best(
+    problems: Sequence[_Problem], unseen: Sequence[NDArray[np.bool_]], importance: Floats
+) -> tuple[float, list[_Head]]:
+    """The strength with the least log loss of held-out pictures, and the heads of the folds at that strength."""
+    if not problems:
+        return 1.0, []
+    asked = problems if len(importance) < _ONE_FOLD else problems[:1]
+    best, least, since = STRENGTHS[0], np.inf, 0
+    found: list[_Head] = []
+    heads: list[_Head | None] = [None] * len(asked)
+    for strength in STRENGTHS:
+        total, weight = 0.0, 0.0
+        for number, problem in enumerate(asked):
+            head = heads[number] = problem.solve(strength, heads[number])
+            known = np.bincount(problem.y, weights=problem.importance)[problem.y] > 0
+            held = unseen[number] & known
+            total += float(importance[held] @ _losses(problem.design.logits(head)[held], problem.y[held]))
+            weight += float(importance[held].sum())
+        if total / max(weight, 1e-300) < least:
+            best, least, since = strength, total / max(weight, 1e-300), 0
+            found = [head for head in heads if head is not None]
+        else:
+            since += 1
+            if since == _PATIENCE:
+                break
+    return best, found
+
+
+def _losses(logits: AnyFloats, y: Indices) -> Floats:
+    """Log loss (N,) of each picture, in nats."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(1, keepdims=True)
+    right = shifted[np.arange(len(y)), y]
+    losses: Floats = np.log(np.exp(shifted, out=shifted).sum(1)) - right
+    return losses
+
+
+def _stratified(y: Indices, folds: int, seed: int) -> Indices:
+    """The fold (N,) of each picture; each class is dealt out in turn, going on where the one before ended."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(y), np.int64)
+    dealt = 0
+    for label in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == label))
+        fold[members] = (dealt + np.arange(len(members))) % folds
+        dealt += len(members)
+    return fold
+
+
+def _inverse_frequency(y: Indices) -> Floats:
+    counts = np.bincount(y)
+    importance: Floats = len(y) / (np.count_nonzero(counts) * counts[y])
+    return importance
+
+
+def _chunks(x: AnyFloats) -> list[AnyFloats]:
+    return [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
+
+
+def _check(x: AnyFloats, y: Indices, classes: int) -> None:
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise DataError(f"features of shape {x.shape} do not go with labels of shape {y.shape}")
+    if not all(np.isfinite(part).all() for part in _chunks(x)):
+        broken = int((~np.isfinite(x).all(1)).sum())
+        raise DataError(
+            f"the features of {broken} of {len(x)} pictures are not finite",
+            hint="are the weights whole? --engine torch --precision fp32 rules the engine out",
+        )
+    if len(y) and (y.min() < 0 or y.max() >= classes):
+        raise DataError(f"labels from {y.min()} to {y.max()} for {classes} classes")
+    if len(np.unique(y)) < 2:
+        raise DataError(f"{len(np.unique(y))} classes among {len(y)} pictures; a head needs two")
