@@ -243,7 +243,9 @@ def test_not_a_model_folder(tmp_path):
 
 def test_hostile_weights_are_refused(copy):
     path = copy / "model.safetensors"
-    state = {name: t.clone() for name, t in safetensors.torch.load_file(path).items()}  # else it is mapped from the file
+    state = {
+        name: t.clone() for name, t in safetensors.torch.load_file(path).items()
+    }  # else it is mapped from the file
     for bad in (b"\xff" * 8 + b"{}", (100).to_bytes(8, "little") + b"{" * 100, b"PK\x03\x04", b""):
         path.write_bytes(bad)
         restated(copy, path.name)
