@@ -1,10 +1,11 @@
 """Which engine answers for a model folder: decided here and nowhere else.
 
-Engines come through a registry as ``module:function`` names, so that asking for OpenVINO never imports torch, and so
-that another package may announce its own under the entry-point group ``frostline.predictors``.
+An engine's module is imported when it is asked for, so that OpenVINO never brings in torch. Other packages may announce
+engines of their own under the entry-point group ``frostline.predictors``.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from frostline.errors import EngineError
@@ -12,8 +13,8 @@ from frostline.registry import Registry
 from frostline.ship.stream import Predictor
 
 predictors: Registry[Callable[[Path], Predictor]] = Registry("prediction engine", "frostline.predictors")
-predictors.register("openvino", lambda folder: predictors.get("frostline.ship.runtime:Predictor")(folder))
-predictors.register("torch", lambda folder: predictors.get("frostline.ship.eager:Predictor")(folder))
+predictors.register("openvino", lambda folder: _from("frostline.ship.runtime", folder))
+predictors.register("torch", lambda folder: _from("frostline.ship.eager", folder))
 
 
 def predictor(folder: str | Path, *, engine: str = "auto") -> Predictor:
@@ -31,3 +32,8 @@ def predictor(folder: str | Path, *, engine: str = "auto") -> Predictor:
         except EngineError:
             return predictor(folder, engine="torch")
     return predictors.get(engine)(Path(folder))
+
+
+def _from(module: str, folder: Path) -> Predictor:
+    opened: Predictor = import_module(module).Predictor(folder)
+    return opened
