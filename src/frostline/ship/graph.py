@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, one_line
 from frostline.ship.folder_names import GRAPH
+from frostline.train import quiet
 
 TOLERANCE = 1e-4
 """How far logits of graph and network may lie apart, as a share of the largest one (or of 1, if that is more)."""
@@ -54,12 +55,10 @@ def write(folder: Path, whole: Whole, preprocessing: Preprocessing) -> None:
 
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
-    try:
-        import openvino
-        from openvino.frontend import FrontEndManager
-        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-    except ImportError as error:
-        raise EngineError(f"OpenVINO is not installed: {one_line(str(error))}", hint="pip install openvino") from None
+    openvino = quiet.openvino()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
     example = torch.from_numpy(samples(preprocessing, 2))
     try:
         with warnings.catch_warnings(), torch.no_grad():

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from frostline.ship import about as _about
 from frostline.ship.about import About
 from frostline.ship.folder_names import GRAPH, GRAPH_WEIGHTS
 from frostline.ship.stream import BATCH, Answer, Failure, Prediction, answers
+from frostline.train import quiet
 
 __all__ = ["Failure", "Prediction", "Predictor", "cache_folder"]
 
@@ -67,14 +67,11 @@ def cache_folder() -> Path:
 
 
 def _compiled(folder: Path, about: About, cache: Path) -> Any:
-    if find_spec("openvino") is None:
-        raise EngineError("OpenVINO is not installed", where=folder, hint=f"pip install openvino, or {_TORCH}")
     stated = about.files.get(GRAPH)
     if not isinstance(stated, dict) or not isinstance(about.files.get(GRAPH_WEIGHTS), dict):
         reason = one_line(str(about.graph.get("absent") or "it was saved without one"))
         raise EngineError(f"the model folder has no graph: {reason}", where=folder, hint=_TORCH)
-    import openvino
-
+    openvino = quiet.openvino()
     core = openvino.Core()
     try:
         kept = cache / f"{_key(about, openvino.get_version(), core)}.blob"
