@@ -1,6 +1,9 @@
 """Optimizers by name over groups given as data, and their state as plain values and tensors for a checkpoint."""
 
+import difflib
 from collections.abc import Mapping, Sequence
+from functools import cache
+from types import NoneType
 from typing import Any
 
 from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers  # type: ignore[attr-defined]
@@ -11,6 +14,7 @@ from frostline.errors import PlanError
 from frostline.net.freeze import Group
 from frostline.train.plan import Recipe
 
+_KEPT = (Tensor, int, float, str, list, tuple, NoneType)  # of a group; a dtype, say, is an option and not state
 _TENSOR = "tensor"  # the key under which a plain value says that it is a tensor, and by which name it is kept
 
 
@@ -22,7 +26,7 @@ def make_optimizer(net: nn.Module, groups: Sequence[Group], recipe: Recipe) -> O
     Raises: PlanError: timm knows no such optimizer, or it refuses its arguments.
     """
     if fault := fault_of(recipe.optimizer):
-        raise PlanError(fault, where="--optimizer", hint=f"one of: {', '.join(optimizers())}")
+        raise PlanError(fault, where="--optimizer", hint="sgd and adamw are usual")
     named = dict(net.named_parameters())
     plain = [
         {
@@ -42,38 +46,45 @@ def make_optimizer(net: nn.Module, groups: Sequence[Group], recipe: Recipe) -> O
         raise PlanError(
             f"the optimizer {recipe.optimizer!r} cannot be made: {error}",
             where="--optimizer",
-            hint=f"one of: {', '.join(optimizers())}",
+            hint="sgd and adamw are usual",
         ) from None
     return optimizer
 
 
+@cache
 def optimizers() -> tuple[str, ...]:
     """The names that `make_optimizer` takes; "lookahead_" before one of them wraps it (arXiv:1907.08610)."""
-    # bitsandbytes' and apex' need packages and devices of their own.
-    names = map(str, list_optimizers(exclude_filters=["bnb*", "fused*", "momentum"]))
+    # bitsandbytes' and apex' need packages and devices of their own; Kron compiles itself and keeps a generator of its
+    # own beside its state.
+    names = map(str, list_optimizers(exclude_filters=["bnb*", "fused*", "kron*", "momentum"]))
     return tuple(name for name in names if not get_optimizer_info(name).second_order)
 
 
 def fault_of(name: str, *, momentum: bool = False) -> str:
     """What is wrong with an optimizer's name, or "". momentum: it is asked for with a momentum of its own."""
-    try:
-        about = get_optimizer_info(_at_timm(name).removeprefix("lookahead_"))
-    except ValueError:
-        return f"there is no optimizer {name!r}"
-    if about.second_order:
-        return f"the optimizer {name!r} needs second derivatives, which the loop does not compute"
-    return f"the optimizer {name!r} has no use for momentum" if momentum and not about.has_momentum else ""
+    plain = name.lower().removeprefix("lookahead_")
+    if plain not in optimizers():
+        near = difflib.get_close_matches(plain, optimizers(), n=3) or optimizers()
+        return f"there is no optimizer {name!r}; there are: {', '.join(near)}"
+    if momentum and not get_optimizer_info(_at_timm(plain)).has_momentum:
+        return f"the optimizer {name!r} has no use for momentum"
+    return ""
 
 
 def _at_timm(name: str) -> str:
-    return "momentum" if name.lower() == "sgd" else name.lower()
+    wrapper = "lookahead_" if name.lower().startswith("lookahead_") else ""
+    plain = name.lower().removeprefix(wrapper)
+    return wrapper + ("momentum" if plain == "sgd" else plain)
 
 
 def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An optimizer's whole state as tensors by name and JSON values, so that nothing has to be pickled."""
     whole = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
-    groups = [{key: value for key, value in group.items() if key != "params"} for group in whole["param_groups"]]
+    groups = [
+        {key: value for key, value in group.items() if key != "params" and isinstance(value, _KEPT)}
+        for group in whole["param_groups"]
+    ]
     return tensors, {
         "state": [[key, _flat(slot, f"{key}", tensors)] for key, slot in whole["state"].items()],
         "groups": [_flat(group, f"group{i}", tensors) for i, group in enumerate(groups)],
