@@ -1,6 +1,9 @@
 """What all tests share: a cache of their own, and a small labelled data set that a small network can learn."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks here are so small that threads only wait for each other
+
 from collections.abc import Iterator
 from pathlib import Path
 

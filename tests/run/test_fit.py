@@ -90,8 +90,8 @@ def test_norm_and_bias_strategies_move_only_their_own(leaves: Path) -> None:
     assert any(name.endswith(".bias") and not name.startswith("fc.") for name in moved)
     after = state(ImageClassifier(**TRAINING, strategy="norm", lr=1e-2).fit(leaves))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert not {name for name in moved if "conv" in name and name.endswith("weight")}
-    assert any("bn" in name and name.endswith("weight") for name in moved)
+    assert not {name for name in moved if before[name].ndim > 1 and not name.startswith("fc.")}
+    assert any(before[name].ndim == 1 and name.endswith(".weight") for name in moved)
 
 
 def test_a_trunk_rate_of_zero_moves_the_line_to_the_head(leaves: Path) -> None:
@@ -133,7 +133,7 @@ def test_pictures_that_cannot_be_decoded_are_named_and_left_out(leaves: Path, tm
     (data / "red leaf" / "empty.jpg").touch()
     (data / "notes.txt").write_text("not a picture")
     classifier = ImageClassifier(**SMALL, strategy="probe", out=tmp_path / "run").fit(data)
-    rows = list(csv.DictReader((tmp_path / "run" / "skipped.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run" / "skipped.csv").read_text().splitlines()))
     assert {Path(row["path"]).name for row in rows} == {"cut.png", "empty.jpg", "notes.txt"}
     assert all(row["reason"] for row in rows)
     assert sum(classifier.result_.counts.values()) == 48
@@ -173,7 +173,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(leaves: Path, tmp_path: Path) -> Non
 
 
 def test_resume_gives_the_same_bits_as_never_stopping(leaves: Path, tmp_path: Path) -> None:
-    options = {**TRAINING, "strategy": "gradual", "epochs": 5, "views": 2, "mixup": 0.2, "ema": 0.9}
+    options = {**TRAINING, "strategy": "gradual", "epochs": 12, "views": 2, "mixup": 0.2, "ema": 0.9}
     whole = state(ImageClassifier(**options).fit(leaves))
 
     class Killed(BaseException):
