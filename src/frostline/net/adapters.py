@@ -20,7 +20,7 @@ def attach(
     stages: Stages,
     *,
     rank: int = 8,
-    alpha: int = 16,
+    alpha: float = 16.0,
     line: Line = "stem",
     seed: int = 0,
     shape: Shape | None = None,
@@ -59,7 +59,7 @@ def attach(
     pattern = "|".join(re.escape(path) for path in paths)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), net)
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), net)  # type: ignore[arg-type]
     for path in heads:
         net.get_submodule(path).requires_grad_(True)
     return paths

@@ -85,17 +85,21 @@ def blank(one: Any, two: Any) -> Any:
 
 
 class Feed:
-    """What a suffix is given at one forward, seen by its line and its stubs."""
+    """What a suffix is given at one forward, seen by its line and its stubs.
 
-    def __init__(self) -> None:
+    dense: whether blanks have memory of their own, for a network that writes into what it got from below the line.
+    """
+
+    def __init__(self, dense: bool = False) -> None:
+        self.dense = dense
         self.activation: Tensor | None = None
         self.batch = 0
         self.value = 0.0
         self.turns: Counter[int] = Counter()
 
-    def __reduce__(self) -> tuple[type["Feed"], tuple[()]]:
+    def __reduce__(self) -> tuple[type["Feed"], tuple[bool]]:
         # a copy starts empty: the last batch is no part of a network
-        return Feed, ()
+        return Feed, (self.dense,)
 
     def swap(self, _module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """The pre-hook of the line: the activation comes in, whatever the blanks became is dropped."""
@@ -105,7 +109,8 @@ class Feed:
         """A nest of blanks as tensors."""
         assert self.activation is not None
         if isinstance(blanks, Blank):
-            return blanks.filled(self.batch, self.activation, self.value)
+            filled = blanks.filled(self.batch, self.activation, self.value)
+            return filled.clone(memory_format=torch.contiguous_format) if self.dense else filled
         if isinstance(blanks, list | tuple):
             return rebuilt(blanks, [self.fill(part) for part in blanks])
         if isinstance(blanks, dict):
@@ -117,6 +122,14 @@ class _Hollow(nn.Module):
     """A module's attributes and methods without its weights, its children and its forward."""
 
     _original: type[nn.Module]
+
+    def _load_from_state_dict(self, *_args: Any, **_named: Any) -> None:
+        # The original's way to load asks for weights of its own.
+        return
+
+    def extra_repr(self) -> str:
+        """Nothing: the original's would name attributes that are gone."""
+        return ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _new, (_kind(type(self)), self._original), vars(self)
@@ -353,7 +366,7 @@ def _marks_differ(one: Any, two: Any) -> bool:
 def differs(suffix: Suffix, activation: Tensor, output: Any, value: float) -> str:
     """Why a suffix with its blanks filled with a value does not give the network's output, or "" if it does.
 
-    It also learns here whether the suffix writes into what it is fed, and has it work on a copy from then on.
+    The suffix learns here whether it writes into what it is fed, or into blanks, and gives itself copies from then on.
     """
     runner = twin(suffix).eval()
     assert isinstance(runner, Suffix)
@@ -364,6 +377,9 @@ def differs(suffix: Suffix, activation: Tensor, output: Any, value: float) -> st
         with torch.no_grad():
             got = runner(given)
     except Exception as error:  # whatever a stranger's forward raises on blanks
+        if not suffix.feed.dense:
+            suffix.feed.dense = True
+            return differs(suffix, activation, output, value)
         return f"what lies above it does not run alone: {type(error).__name__}: {one_line(str(error))[:200]}"
     suffix.careful = suffix.careful or given._version != version
     return "" if same(got, output) else "more than one tensor goes from below it to above it"

@@ -335,7 +335,8 @@ class _Plan:
             share = self.weights(unit) / self.trunk
             holds_head = any(_within(head, unit) for head in self.heads)
             alone = share > ALONE and trains == [unit]
-            if holds_head or alone or share > MOST or self._is_chain(unit) or self._is_interrupted(unit):
+            nearly_all = share > MOST and len(trains) < 3  # of three or more, none is the trunk
+            if holds_head or alone or nearly_all or self._is_chain(unit) or self._is_interrupted(unit):
                 return index
         return None
 

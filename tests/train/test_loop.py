@@ -1,0 +1,342 @@
+"""The loop against a plain PyTorch loop, on tiny tensors."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from frostline.errors import Diverged, PlanError
+from frostline.net.freeze import Group
+from frostline.train.average import Average
+from frostline.train.batches import Batch, Order, Stored
+from frostline.train.events import Epoch, Step
+from frostline.train.loop import State, predict, train
+from frostline.train.machine import Machine, open_machine
+from frostline.train.objective import Objective
+from frostline.train.optimizer import make_optimizer, optimizers
+from frostline.train.plan import Recipe
+from frostline.train.rehearsal import range_test, seconds_a_step
+from frostline.train.schedule import Schedule
+
+N, D, K = 26, 5, 3
+X = torch.randn(N, D, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(K, (N,), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def machine() -> Machine:
+    return open_machine("cpu", "fp32")
+
+
+def plain_net(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(D, 8), nn.Tanh(), nn.Linear(8, K))
+
+
+def moody_net() -> nn.Module:
+    """With running statistics and with dropout."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(D, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, K))
+
+
+def rows(batch_size: int = 8, x: Tensor = X) -> Stored:
+    return Stored(Order(N, batch_size, seed=0), [lambda indices: x[indices].numpy()], Y)
+
+
+def groups(net: nn.Module, lr: float = 0.05) -> tuple[Group, ...]:
+    return (Group("head", lr, 0.0, tuple(name for name, _ in net.named_parameters())),)
+
+
+@dataclass
+class Run:
+    """What a training run left behind."""
+
+    net: nn.Module
+    losses: list[float] = field(default_factory=list)
+    events: list[Step | Epoch] = field(default_factory=list)
+
+
+def run(
+    machine: Machine,
+    net: nn.Module,
+    recipe: Recipe,
+    *,
+    data: Stored | None = None,
+    epochs: int = 3,
+    lr: float = 0.05,
+    average: Average | None = None,
+    state: State | None = None,
+) -> Run:
+    data = data or rows(recipe.batch_size)
+    done = Run(net)
+    for event in train(
+        net,
+        Objective(K),
+        make_optimizer(net, groups(net, lr), recipe),
+        Schedule("constant", epochs, data.order.steps),
+        data,
+        state or State(),
+        machine,
+        prepare=torch.Tensor.float,
+        clip=recipe.clip,
+        accumulate=recipe.accumulate,
+        average=average,
+    ):
+        done.events.append(event)
+        if isinstance(event, Step):
+            done.losses.append(event.loss.item())
+    return done
+
+
+def plain_loop(
+    net: nn.Module, optimizer: torch.optim.Optimizer, *, batch_size: int = 8, epochs: int = 3
+) -> list[float]:
+    losses = []
+    for epoch in range(epochs):
+        net.train()
+        for indices, _, _ in Order(N, batch_size, seed=0).epoch(epoch):
+            loss = F.cross_entropy(net(X[indices]), Y[indices])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def same(one: nn.Module, two: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+
+
+PLAIN: dict[str, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+    "nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.0),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_losses_and_weights_are_those_of_a_plain_loop(machine: Machine, name: str) -> None:
+    ours, theirs = moody_net(), moody_net()
+    torch.manual_seed(7)
+    losses = run(machine, ours, Recipe(batch_size=8, optimizer=name)).losses
+    torch.manual_seed(7)
+    assert losses == plain_loop(theirs, PLAIN[name](theirs.parameters()))
+    assert same(ours, theirs)
+
+
+def test_lamb_is_timms_and_learns(machine: Machine) -> None:
+    from timm.optim import Lamb
+
+    ours, theirs = plain_net(), plain_net()
+    losses = run(machine, ours, Recipe(batch_size=8, optimizer="lamb"), epochs=10).losses
+    assert losses == plain_loop(theirs, Lamb(theirs.parameters(), lr=0.05), epochs=10)
+    assert losses[-1] < losses[0]
+
+
+def test_momentum_and_decay_reach_the_optimizer() -> None:
+    net = plain_net()
+    made = make_optimizer(
+        net,
+        (Group("head", 0.1, 0.3, ("2.weight",)), Group("stem", 0.2, 0.0, ("0.weight", "0.bias"))),
+        Recipe(optimizer="sgd", momentum=0.7),
+    )
+    assert [(g["lr"], g["initial_lr"], g["weight_decay"], g["momentum"], g["nesterov"], g["name"]) for g in made.param_groups] == [
+        (0.1, 0.1, 0.3, 0.7, False, "head"),
+        (0.2, 0.2, 0.0, 0.7, False, "stem"),
+    ]  # fmt: skip
+    assert made.param_groups[0]["params"][0] is net[2].weight
+
+
+@pytest.mark.parametrize("name", ["sdg", "adahessian", "bnbadam", "kron", "lookahead_nothing"])
+def test_unknown_optimizers_are_refused(name: str) -> None:
+    with pytest.raises(PlanError, match=f"there is no optimizer '{name}'"):
+        make_optimizer(plain_net(), groups(plain_net()), Recipe(optimizer=name))
+    assert {"sgd", "adamw", "lamb"} <= set(optimizers())
+
+
+def test_events_tell_steps_epochs_rates_and_pictures(machine: Machine) -> None:
+    events = run(machine, plain_net(), Recipe(batch_size=8, optimizer="sgd"), epochs=2).events
+    assert [type(event).__name__ for event in events] == (["Step"] * 4 + ["Epoch"]) * 2
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [(s.epoch, s.step, s.pictures) for s in steps[3:6]] == [(0, 4, 2), (1, 5, 8), (1, 6, 8)]
+    assert all(step.rates == (0.05,) and step.stepped and not step.loss.requires_grad for step in steps)
+    assert [event.epoch for event in events if isinstance(event, Epoch)] == [0, 1]
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_accumulating_k_batches_is_a_batch_k_times_as_large(machine: Machine, accumulate: int) -> None:
+    small, large = plain_net(), plain_net()
+    run(machine, small, Recipe(batch_size=4, accumulate=accumulate, optimizer="sgd"))
+    run(machine, large, Recipe(batch_size=4 * accumulate, optimizer="sgd"))
+    for a, b in zip(small.parameters(), large.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    assert not same(small, plain_net())
+
+
+def test_pending_gradients_are_told(machine: Machine) -> None:
+    events = run(machine, plain_net(), Recipe(batch_size=4, accumulate=3), epochs=1).events
+    assert [e.stepped for e in events if isinstance(e, Step)] == [False, False, True, False, False, True, True]
+
+
+def test_clip_bounds_the_norm_of_a_step(machine: Machine) -> None:
+    def moved(clip: float) -> float:
+        net = plain_net()
+        before = nn.utils.parameters_to_vector(net.parameters()).detach().clone()
+        run(machine, net, Recipe(batch_size=N, optimizer="sgd", momentum=0.0, clip=clip), epochs=1, lr=1.0)
+        return float((nn.utils.parameters_to_vector(net.parameters()) - before).norm())
+
+    free = moved(0.0)
+    assert moved(free / 3) == pytest.approx(free / 3, rel=1e-4)
+    assert moved(free * 3) == free
+
+
+def test_the_average_follows_the_optimizers_steps(machine: Machine) -> None:
+    net = plain_net()
+    average = Average(net, 0.5)
+    recipe = Recipe(batch_size=4, accumulate=2, optimizer="sgd")
+    run(machine, net, recipe, epochs=2, average=average)
+    assert average.updates == 8  # seven batches an epoch make four steps
+    assert not torch.equal(average.values["2.weight"], net[2].weight)
+
+    other, expected = plain_net(), None
+    for event in train(
+        other, Objective(K), make_optimizer(other, groups(other), recipe), Schedule("constant", 2, 7), rows(4), State(),
+        machine, prepare=torch.Tensor.float, accumulate=2,
+    ):  # fmt: skip
+        if isinstance(event, Step) and event.stepped:
+            start = plain_net()[2].weight.detach() if expected is None else expected[0]
+            t = 1 if expected is None else expected[1] + 1
+            decay = min(0.5, (1 + t) / (10 + t))
+            expected = decay * start + (1 - decay) * other[2].weight.detach(), t
+    assert expected is not None
+    torch.testing.assert_close(average.values["2.weight"], expected[0])
+
+
+@pytest.mark.parametrize("stop", [1, 4, 6])
+def test_going_on_from_a_state_is_never_having_stopped(machine: Machine, stop: int) -> None:
+    recipe = Recipe(batch_size=8, optimizer="adamw")
+
+    def steps(net: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Iterator[Step | Epoch]:
+        schedule = Schedule("cosine", 3, 4, warmup=1)
+        return train(
+            net, Objective(K), optimizer, schedule, rows(), state, machine, prepare=torch.Tensor.float, clip=1.0
+        )
+
+    straight, stopped = moody_net(), moody_net()
+    torch.manual_seed(3)
+    list(steps(straight, make_optimizer(straight, groups(straight), recipe), State()))
+    torch.manual_seed(3)
+    optimizer, state = make_optimizer(stopped, groups(stopped), recipe), State()
+    for event in steps(stopped, optimizer, state):
+        if isinstance(event, Step) and event.step == stop:
+            break
+    list(steps(stopped, optimizer, replace(state)))
+    assert same(straight, stopped)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(machine: Machine) -> None:
+    poisoned = X.clone()
+    where = next(iter(Order(N, 8, seed=0).epoch(0, after=2)))[0][0]
+    poisoned[where] = float("nan")
+    net, state = plain_net(), State()
+    with pytest.raises(Diverged, match=r"(?s)the loss is nan at rates 0\.05.*epoch 1, batch 3 \(step 2\).*--lr 0\.005"):
+        run(machine, net, Recipe(batch_size=8, optimizer="sgd"), data=rows(x=poisoned), state=state)
+    assert all(p.isfinite().all() for p in net.parameters())
+    assert (state.step, state.batch) == (2, 2)
+    # What the failed batch left behind does not reach the next phase.
+    again = run(machine, net, Recipe(batch_size=8, optimizer="sgd"))
+    assert np.isfinite(again.losses).all()
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_stops_before_the_step(machine: Machine, clip: float) -> None:
+    class Steep(nn.Module):
+        """Its value is finite where its slope is not."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(K))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.w.abs().sqrt() + x[:, :K]) * 1.0
+
+    net = Steep()
+    with pytest.raises(Diverged, match="the gradient's norm is"):
+        run(machine, net, Recipe(batch_size=8, optimizer="sgd", clip=clip))
+    assert torch.equal(net.w.detach(), torch.zeros(K))
+
+
+def test_rates_that_are_too_high_end_in_diverged_with_finite_weights(machine: Machine) -> None:
+    net = plain_net()
+    net[1] = nn.Identity()
+    with pytest.raises(Diverged):
+        run(machine, net, Recipe(batch_size=8, optimizer="sgd"), epochs=200, lr=1e9)
+    assert all(p.isfinite().all() for p in net.parameters())
+
+
+def test_predict_is_in_eval_mode_and_whole(machine: Machine) -> None:
+    net = moody_net().train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    logits = predict(net, lambda i: X[i].numpy(), N, machine, prepare=torch.Tensor.float, batch_size=7)
+    assert net.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    assert logits.dtype == np.float32
+    torch.testing.assert_close(torch.from_numpy(logits), net.eval()(X).detach())
+
+
+class Loud:
+    """Rows that fail if a phase reads further than a rehearsal should."""
+
+    def __init__(self, data: Stored) -> None:
+        self.order, self.data, self.read = data.order, data, 0
+
+    def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
+        for batch in self.data.epoch(epoch, after=after):
+            self.read += 1
+            yield batch
+
+
+def test_rehearsals_leave_no_trace(machine: Machine) -> None:
+    net = moody_net().eval()
+    net[0].bias.requires_grad_(False)
+    own = (Group("head", 0.05, 0.1, tuple(n for n, p in net.named_parameters() if p.requires_grad)),)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    torch.manual_seed(11)
+    random = torch.get_rng_state()
+    data = Loud(rows())
+    recipe = Recipe(optimizer="adamw")
+    seconds = seconds_a_step(net, Objective(K), own, recipe, data, machine, prepare=torch.Tensor.float)
+    assert data.read == 5
+    assert 0 < seconds < 60
+    range_test(net, Objective(K, mixup=0.3), own, recipe, data, machine, prepare=torch.Tensor.float, steps=20)
+    assert 5 < data.read <= 25
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not net.training
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_the_range_test_finds_a_rate_that_learns(machine: Machine) -> None:
+    recipe = Recipe(batch_size=8, optimizer="sgd", momentum=0.0)
+
+    def found(lr: float) -> float:
+        net = plain_net()
+        return range_test(net, Objective(K), groups(net, lr), recipe, rows(), machine, prepare=torch.Tensor.float)
+
+    low, high = found(1e-3), found(1.0)
+    # The rate it ends at does not depend much on the rate it began with.
+    assert 0.1 < (low * 1e-3) / high < 10
+    assert 0.03 < high < 30
+    assert run(machine, plain_net(), recipe, lr=high, epochs=30).losses[-1] < 0.8
+
+
+def test_a_range_test_that_never_falls_changes_nothing(machine: Machine) -> None:
+    net = plain_net()
+    hopeless = rows(x=torch.full_like(X, float("nan")))
+    args = Objective(K), groups(net), Recipe(optimizer="sgd"), hopeless, machine
+    assert range_test(net, *args, prepare=torch.Tensor.float) == 1.0
+    assert all(p.isfinite().all() for p in net.parameters())
