@@ -185,7 +185,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         probabilities = self.predict_proba(X)
         if self.about_.multilabel:
-            return (probabilities >= 0.5).astype(np.int64)  # type: ignore[return-value]
+            return (probabilities >= 0.5).astype(np.int64)
         return np.asarray(self.classes_)[probabilities.argmax(1)] if len(probabilities) else np.zeros(0, np.str_)
 
     def answers(self, X: Iterable[Row]) -> Iterator[Prediction | Failure]:

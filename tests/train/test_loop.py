@@ -144,7 +144,8 @@ def test_momentum_and_decay_reach_the_optimizer() -> None:
         (Group("head", 0.1, 0.3, ("2.weight",)), Group("stem", 0.2, 0.0, ("0.weight", "0.bias"))),
         Recipe(optimizer="sgd", momentum=0.7),
     )
-    assert [(g["lr"], g["initial_lr"], g["weight_decay"], g["momentum"], g["nesterov"], g["name"]) for g in made.param_groups] == [
+    keys = ("lr", "initial_lr", "weight_decay", "momentum", "nesterov", "name")
+    assert [tuple(g[key] for key in keys) for g in made.param_groups] == [
         (0.1, 0.1, 0.3, 0.7, False, "head"),
         (0.2, 0.2, 0.0, 0.7, False, "stem"),
     ]  # fmt: skip

@@ -86,7 +86,13 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
     view = EvaluationView(bench.activations.preprocessing)
     read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
     x = _vectors(read(np.arange(len(bench.train))), bench.head)
-    solved = solve(x, bench.train.targets(), classes=len(bench.train.classes), balanced=phase.balanced, seed=bench.seed)
+    solved = solve(
+        x,
+        bench.train.targets().astype(np.int64),
+        classes=len(bench.train.classes),
+        balanced=phase.balanced,
+        seed=bench.seed,
+    )
     put_head(bench.net, bench.head, solved.weight, solved.bias)
     bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
     val = None
@@ -194,7 +200,9 @@ def train_stages(
         state = _restore(start, shop.suffix, optimizer, average, machine)
     best = start.under("best") if start else {}
     best_logits = start.tensors["best_logits"].numpy() if start and "best_logits" in start.tensors else None
-    network = machine.prepared(shop.suffix) if not recipe.compile else machine.prepared(torch.compile(shop.suffix))
+    network = machine.prepared(shop.suffix)
+    if recipe.compile:
+        network.compile()
 
     def keep() -> None:
         tensors, plain = optimizer_state(optimizer)

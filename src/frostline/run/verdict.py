@@ -42,7 +42,7 @@ def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
     """Whether each picture is right, (N,); with several labels a picture whether each label is, (N * K,)."""
     targets = part.targets()
     if targets.ndim == 2:
-        return ((logits > 0) == (targets > 0.5)).ravel()
+        return np.asarray((logits > 0) == (targets > 0.5)).ravel()
     return np.asarray(logits.argmax(1) == targets)
 
 
@@ -54,8 +54,10 @@ def share_right(logits: Logits, part: Manifest) -> Interval:
 
 def temperature_of(logits: Logits, part: Manifest) -> float:
     """What logits are to be divided by so that probabilities mean what they say; 1.0 if nothing helps."""
-    find = calibrate_multilabel if part.targets().ndim == 2 else calibrate
-    return find(logits, part.targets()).temperature
+    targets = part.targets()
+    if targets.ndim == 2:
+        return calibrate_multilabel(logits, targets).temperature
+    return calibrate(logits, targets.astype(np.int64)).temperature
 
 
 def judged(logits: Logits, part: Manifest, temperature: float) -> Report:

@@ -75,7 +75,7 @@ class Activations:
         return self._shelf(Address(digest, view.key, *verdict), engine, rows, view, what)
 
     def _prefix(self, line: str) -> nn.Module:
-        # A prefix holds the network's own tensors, so it stays right when they change; proving a cut costs a few forwards.
+        # A prefix holds the network's own tensors and stays right when they change; proving a cut costs some forwards.
         if line not in self._prefixes:
             self._prefixes[line], _ = cut(self.net, line)
         return self._prefixes[line]

@@ -1,0 +1,92 @@
+"""The command as a user meets it: what it prints, where, and with which exit code."""
+
+import csv
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frostline import ImageClassifier
+from frostline.cli import fit
+
+
+def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "frostline", *map(str, words)]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=os.environ)
+
+
+@pytest.fixture(scope="module")
+def model(leaves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "leaves"
+    found = run("fit", leaves, "--strategy", "probe", "--out", out)
+    assert found.returncode == 0, found.stderr
+    assert "accuracy" in found.stdout
+    assert "frostline predict" in found.stdout
+    return out
+
+
+def test_the_command_repeats_the_estimators_arguments() -> None:
+    assert set(inspect.signature(fit.fit).parameters) - {"data", "json", "quiet"} == set(ImageClassifier().get_params())
+
+
+def test_predict_writes_a_line_a_picture_and_tells_what_it_cannot_read(
+    model: Path, leaves: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    found = run("predict", model, leaves / "test" / "red leaf", broken, "--csv")
+    rows = list(csv.DictReader(found.stdout.splitlines()))
+    assert found.returncode == 1
+    assert len(rows) == 12
+    assert sum(row["label"] == "red leaf" for row in rows) >= 10
+    assert all(0.5 <= float(row["probability"]) <= 1 for row in rows)
+    assert "broken.png" in found.stderr
+    assert "Traceback" not in found.stderr
+    piped = run("predict", model, "-", "--json", "--top", "2", stdin=f"{leaves / 'test' / 'green leaf' / '0.png'}\n")
+    assert [item["label"] for item in json.loads(piped.stdout)["classes"]] == ["green leaf", "red leaf"]
+
+
+def test_evaluate_gives_figures_as_json(model: Path, leaves: Path) -> None:
+    found = run("evaluate", model, leaves, "--split", "test", "--json")
+    assert json.loads(found.stdout)["metrics"]["accuracy"]["n"] == 24
+
+
+def test_bad_input_is_three_lines_and_exit_code_two(leaves: Path, tmp_path: Path) -> None:
+    for words in (
+        ["fit", tmp_path / "nowhere"],
+        ["fit", leaves, "--model", "resnet1888"],
+        ["fit", leaves, "--strategy", "ful"],
+        ["predict", tmp_path, leaves],
+    ):
+        found = run(*words)
+        assert found.returncode == 2
+        assert found.stderr.splitlines()[-3:][0] or found.stderr
+        assert "error: " in found.stderr
+        assert "hint: " in found.stderr
+        assert "Traceback" not in found.stderr
+
+
+def test_a_hostile_checkpoint_is_refused_and_not_run(leaves: Path, tmp_path: Path) -> None:
+    import pickle
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'run-by-pickle'}",)
+
+    bad = tmp_path / "bad.pth"
+    bad.write_bytes(pickle.dumps({"state_dict": Hostile()}))
+    found = run("fit", leaves, "--model", "resnet18", "--weights", bad)
+    assert found.returncode == 2
+    assert not (tmp_path / "run-by-pickle").exists()
+    assert "error: " in found.stderr
+
+
+def test_lists(model: Path) -> None:
+    assert "auto" in run("strategies").stdout
+    assert "tf_efficientnet_lite0" in run("models", "lite0").stdout.splitlines()[0]
+    assert "rows" in run("store", "ls").stdout
+    assert run("--version").stdout.startswith("frostline ")
