@@ -54,7 +54,7 @@ def ants_bees() -> Path:
     pytest.skip("the lesson's data is not on this machine: set FROSTLINE_TEST_DATA")
 
 
-# Known to fail, and open: shown as xfail in every run until they are mended. The first five name cuts that the families'
+# Known to fail, and open: xfail in every run until they are mended. The first five name cuts that the families'
 # table expects and `stages` does not give; the last three compare with timm and PyTorch in ways not yet understood.
 OPEN = {
     "test_a_family_is_cut_exactly_at_three_lines[cait_xxs24_224]",
