@@ -50,6 +50,21 @@ def test_predict_writes_a_line_a_picture_and_tells_what_it_cannot_read(
     assert [item["label"] for item in json.loads(piped.stdout)["classes"]] == ["green leaf", "red leaf"]
 
 
+def test_predict_names_sets_and_marks_what_is_strange(model: Path, leaves: Path, tmp_path: Path) -> None:
+    leaf = leaves / "test" / "green leaf" / "0.png"
+    line = json.loads(run("predict", model, leaf, "--json", "--coverage", "0.9").stdout)
+    assert line["coverage"] == 0.9
+    assert line["set"][0] == line["classes"][0]["label"]
+    assert line["novel"] in (True, False)
+    row = next(csv.DictReader(run("predict", model, leaf, "--csv", "--coverage", "0.999").stdout.splitlines()))
+    assert sorted(row["set"].split("|")) == ["green leaf", "red leaf"]
+    assert row["novel"] in ("0", "1")
+    assert "at most" in run("predict", model, leaf, "--coverage", "0.999").stderr
+    refused = run("predict", model, leaf, "--coverage", "95")
+    assert refused.returncode == 2
+    assert "between 0 and 1" in refused.stderr
+
+
 def test_evaluate_gives_figures_as_json(model: Path, leaves: Path) -> None:
     found = run("evaluate", model, leaves, "--split", "test", "--json")
     assert json.loads(found.stdout)["metrics"]["accuracy"]["n"] == 24

@@ -157,10 +157,27 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         split, figures = found.headline
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
+        _promises(found, console)
     console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
     console.print(
         f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False
     )
+
+
+def _promises(found: "RunResult", console: "Console") -> None:
+    """A line each on prediction sets and on pictures unlike these."""
+    for row in found.coverage:
+        if row.coverage == 0.95:
+            how = {"test": f"of {row.n:,} test pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
+            console.print(
+                f"sets of 95 % cover {row.share:.1%} ({100 * row.low:.1f} to {100 * row.high:.1f}) {how}, "
+                f"{row.size:.2f} classes each: predict --coverage 0.95",
+                markup=False,
+                soft_wrap=True,
+            )
+    if found.novelty:
+        rate = f"{found.novelty.false_alarms:.1%}"
+        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:

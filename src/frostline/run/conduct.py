@@ -17,7 +17,11 @@ from frostline.data.manifest import Manifest
 from frostline.data.split import with_validation
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, Diverged
+from frostline.judge.calibrate import Calibration
+from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
+from frostline.judge.novelty import Novelty
+from frostline.judge.outcomes import outcomes
 from frostline.judge.result import PhaseRow, RunResult
 from frostline.net import zoo
 from frostline.net.freeze import rates
@@ -25,7 +29,8 @@ from frostline.net.stages import stages
 from frostline.run.facts import facts_of
 from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
 from frostline.run.record import Record
-from frostline.run.verdict import Logits, hopeless, judged, share_right, temperature_of, verdict
+from frostline.run.trust import covered, novelty_of, sets_of
+from frostline.run.verdict import Logits, calibration_of, hopeless, judged, probabilities_of, share_right, verdict
 from frostline.ship import folder
 from frostline.ship.about import About
 from frostline.train import checkpoint
@@ -220,7 +225,8 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
         standing.rows.append(_row(bench, phase, learnt, time.monotonic() - began, kept, why))
         if kept:
             standing.take(net, learnt)
-            _ship(job, standing, {}, graph=False)
+            calibration = _calibration(bench, standing)
+            _ship(job, _Trust(1.0 if calibration is None else calibration.temperature), graph=False)
         else:
             net.load_state_dict(standing.state)
         standing.interrupted = learnt.early == "interrupted"
@@ -237,18 +243,28 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
 def _finish(job: _Job, standing: _Standing) -> Fitted:
     """Judge the model that stands, the test split last and once, and write everything."""
     bench, record, manifest = job.bench, job.record, job.manifest
-    temperature = _temperature(bench, standing)
-    reports: dict[str, Report] = {}
+    calibration = _calibration(bench, standing)
+    if calibration is not None:
+        job.tell(Note(f"temperature: {calibration.why}"))
+    temperature = 1.0 if calibration is None else calibration.temperature
+    seen: dict[str, tuple[Manifest, Logits]] = {}
     if standing.val is not None and bench.val is not None:
-        reports["val"] = judged(standing.val, bench.val, temperature)
+        seen["val"] = bench.val, standing.val
     elif standing.crossed is not None:
-        reports["cross-validation"] = judged(standing.crossed, bench.train, temperature)
+        seen["cross-validation"] = bench.train, standing.crossed
     if "test" in manifest.splits:
-        test, logits = logits_of(bench, manifest.part("test"))
-        reports["test"] = judged(logits, test, temperature)
-        manifest = manifest.without([item for item in test.skipped if item not in manifest.skipped])
+        seen["test"] = logits_of(bench, manifest.part("test"))
+        manifest = manifest.without([item for item in seen["test"][0].skipped if item not in manifest.skipped])
         record.skipped(manifest.skipped)
-    about = _ship(job, standing, reports, graph=True)
+    answered = {split: (part, probabilities_of(logits, part, temperature)) for split, (part, logits) in seen.items()}
+    reports = {split: judged(probabilities, part) for split, (part, probabilities) in answered.items()}
+    record.pictures(
+        [row for split, (part, probabilities) in answered.items() for row in outcomes(part, probabilities, split)]
+    )
+    source = next((split for split in answered if split != "test"), "")
+    sets = sets_of(answered.get(source), source)
+    novelty = novelty_of(bench, bench.val if standing.val is not None else None)
+    about = _ship(job, _Trust(temperature, sets, novelty, reports), graph=True)
     result = RunResult(
         strategy=job.plan.strategy,
         model=job.settings.model,
@@ -261,6 +277,9 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
         seconds=time.monotonic() - job.begun,
         engine=bench.activations.engine_used,
         temperature=temperature,
+        calibration=calibration,
+        coverage=covered(sets, answered.get(source), answered.get("test")),
+        novelty=novelty,
         interrupted=standing.interrupted,
     )
     record.json("metrics.json", result.to_dict())
@@ -337,13 +356,23 @@ def _row(bench: Bench, phase: Phase, learnt: Learnt, seconds: float, kept: bool,
     return PhaseRow(phase.name, phase.line, figure, seconds, kept, why, learnt.epochs, early, learnt.trainable)
 
 
-def _temperature(bench: Bench, standing: _Standing) -> float:
+def _calibration(bench: Bench, standing: _Standing) -> Calibration | None:
     if standing.val is not None and bench.val is not None:
-        return temperature_of(standing.val, bench.val)
-    return 1.0 if standing.crossed is None else temperature_of(standing.crossed, bench.train)
+        return calibration_of(standing.val, bench.val)
+    return None if standing.crossed is None else calibration_of(standing.crossed, bench.train)
 
 
-def _ship(job: _Job, standing: _Standing, reports: Mapping[str, Report], *, graph: bool) -> About:
+@dataclass(frozen=True)
+class _Trust:
+    """What belongs to a finished model beside its weights."""
+
+    temperature: float = 1.0
+    sets: Sets | None = None
+    novelty: Novelty | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
+
+
+def _ship(job: _Job, trust: _Trust, *, graph: bool) -> About:
     """Write the model folder as it stands, between phases without a graph: only the last one needs it."""
     settings, bench = job.settings, job.bench
     about = About(
@@ -351,9 +380,11 @@ def _ship(job: _Job, standing: _Standing, reports: Mapping[str, Report], *, grap
         classes=bench.train.classes,
         preprocessing=job.backbone.preprocessing,
         multilabel=bench.train.multilabel,
-        temperature=_temperature(bench, standing),
+        temperature=trust.temperature,
+        sets=trust.sets,
+        novelty=trust.novelty,
         arguments={"img_size": settings.image_size} if settings.image_size else {},
-        metrics={split: report.to_dict() for split, report in reports.items()},
+        metrics={split: report.to_dict() for split, report in trust.reports.items()},
         plan=job.plan.to_dict(),
         facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts")},
     )
