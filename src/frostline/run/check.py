@@ -156,8 +156,10 @@ def _look_at_the_rest(listing: Listing, notes: _Notes, listen: Listener) -> tupl
         if not fault and not notes.has(row.digest):
             todo.setdefault(row.digest, row)
     reasons: dict[str, str] = {}
+
     def tell(done: int, total: int) -> None:
         listen(Work("looking at pictures", done, total))
+
     for digest, seen in look_at(list(todo.values()), threads=cores(), progress=tell):
         if isinstance(seen, str):
             reasons[digest] = seen

@@ -7,12 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
+from frostline.data.audit.findings import checks
 from frostline.data.audit.report import Audit
 from frostline.data.manifest import Row
 from frostline.errors import DataError, one_line
 
 DROP = ("unreadable", "duplicates", "leakage")
 """What goes unless something else is asked for."""
+
+
+def chosen(names: str) -> tuple[str, ...]:
+    """The checks in ``"unreadable,duplicates"``.
+
+    Raises: UnknownName: there is no such check.
+    """
+    found = tuple(name for part in names.split(",") if (name := part.strip()))
+    for name in found:
+        checks.get(name)
+    return found
 
 
 def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> tuple[int, int]:
@@ -23,7 +35,7 @@ def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> t
 
     Returns how many rows were written and how many were left out.
 
-    Raises: DataError: a name in ``drop`` that no finding could have; pictures that are no files, or whose path or label
+    Raises: DataError: pictures that are no files, or whose path or label
         a table cannot hold; the table cannot be written.
     """
     listing = audit.subject.listing

@@ -1,5 +1,6 @@
 """Files: what cannot be read, what is not what its name says, what is kept in an odd way."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def unreadable(subject: Subject) -> Finding | None:
     if not len(bad):
         return None
     items = [Item((int(row),), listing.faults[row]) for row in bad]
-    reasons = Counter(listing.faults[row] for row in bad)
+    reasons = Counter(re.sub(r" *\([^)]*\)", "", listing.faults[row]) for row in bad)
     why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(2))
     return Finding(
         "unreadable",
