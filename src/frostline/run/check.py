@@ -74,7 +74,7 @@ def check(
         not_checked.append(f"wrong labels and outliers: {error.what}")
         listen(Warn(not_checked[-1]))
     listing, looks = _look_at_the_rest(listing, notes, listen)
-    copies = find_copies(listing, looks, features)
+    copies = find_copies(listing, looks)
     probabilities = None
     if features is not None:
         try:

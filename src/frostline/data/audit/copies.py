@@ -3,7 +3,8 @@
 A perceptual hash proposes pairs; on its own it calls everything a copy that was taken by one fixed camera. So a pair is
 confirmed by what sets the two apart from their look-alikes: the median of the pictures most like both is taken away
 from each, and what is left must agree. For snapshots that changes nothing; for solar cells, X-rays or conveyor belts,
-where any two pictures agree to 99 %, it is what tells a copy from a neighbour. In between, the trunk's features decide.
+where any two pictures agree to 99 %, it is what tells a copy from a neighbour. (A trunk's features do not: trained to see
+past size and compression, they put two solar cells nearer to each other than one of them to its own small copy.)
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ Indices = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _BITS = 10  # of 64 in which the hashes of copies may differ
-_AGREE, _DOUBTFUL, _TRUNK = 0.85, 0.7, 0.8  # correlations: of the rest, of the rest with the trunk's word, of features
+_AGREE = 0.85  # correlation of what is left
 _LOOK_ALIKES, _REFERENCES = 24, 2048
 _MOST_PAIRS = 50_000
 _FLAT = 0.02  # a standard deviation of grey below which every picture looks like every other
@@ -50,11 +51,8 @@ def exact_copies(listing: Listing) -> Copies:
     return Copies(groups, groups, np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
 
 
-def find_copies(listing: Listing, looks: Looks, features: Floats | None = None) -> Copies:
-    """Rows of equal bytes, and rows that show the same.
-
-    looks: (N,); features: (N, D) or None.
-    """
+def find_copies(listing: Listing, looks: Looks) -> Copies:
+    """Rows of equal bytes, and rows that show the same. looks: (N,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -63,10 +61,7 @@ def find_copies(listing: Listing, looks: Looks, features: Floats | None = None) 
     asked = np.sort(first[listing.readable[first] & (looks["spread"][first] > _FLAT)]).astype(np.int64)
     proposed = asked[_near_hashes(looks["hash"][asked])]
     alike = _agreement(looks["small"][asked].astype(np.float32), np.searchsorted(asked, proposed))
-    sure = alike >= _AGREE
-    if features is not None:
-        sure |= (alike >= _DOUBTFUL) & (_features_agree(features, asked, proposed) >= _TRUNK)
-    pairs, alike = proposed[sure], alike[sure]
+    pairs, alike = proposed[alike >= _AGREE], alike[alike >= _AGREE]
     ones = np.ones(len(pairs) + len(exact))
     start, end = np.concatenate([pairs[:, 0], np.arange(len(exact))]), np.concatenate([pairs[:, 1], first[exact]])
     _, near = connected_components(coo_array((ones, (start, end)), shape=(len(exact),) * 2), directed=False)
@@ -114,14 +109,6 @@ def _agreement(small: Floats, pairs: Indices) -> Floats:
             one, other = _unit(rest - rest.mean(1, keepdims=True))
             found[start + number] = one @ other
     return found
-
-
-def _features_agree(features: Floats, asked: Indices, pairs: Indices) -> Floats:
-    """(P,) cosine of standardised features."""
-    mean, scale = features[asked].mean(0), features[asked].std(0) + 1e-6
-    left, right = (_unit((features[side] - mean) / scale) for side in pairs.T)
-    agree: Floats = np.einsum("pd,pd->p", left, right)
-    return agree
 
 
 def _unit(rows: Floats) -> Floats:

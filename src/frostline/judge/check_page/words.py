@@ -24,7 +24,7 @@ _ENGLISH = Words(
             "At least one label is wrong. Decide which, or leave them all out: --drop label-conflicts.",
         ),
         "labels": (
-            "Labels that are probably wrong",
+            "Labels that are suspect",
             "A probe that never saw these pictures disagrees with their labels. Look at each: some are wrong labels, "
             "some are hard pictures. Correct them by hand rather than dropping what is hard.",
         ),
