@@ -3,8 +3,8 @@
 A perceptual hash proposes pairs; on its own it calls everything a copy that was taken by one fixed camera. So a pair is
 confirmed by what sets the two apart from their look-alikes: the median of the pictures most like both is taken away
 from each, and what is left must agree. For snapshots that changes nothing; for solar cells, X-rays or conveyor belts,
-where any two pictures agree to 99 %, it is what tells a copy from a neighbour. (A trunk's features do not: trained to see
-past size and compression, they put two solar cells nearer to each other than one of them to its own small copy.)
+where any two pictures agree to 99 %, it is what tells a copy from a neighbour. (A trunk's features do not: they put two
+solar cells nearer to each other than one of them to its own small copy.)
 """
 
 from dataclasses import dataclass
