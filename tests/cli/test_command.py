@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,22 @@ def test_lists(model: Path) -> None:
     assert "tf_efficientnet_lite0" in run("models", "lite0").stdout.splitlines()[0]
     assert "rows" in run("store", "ls").stdout
     assert run("--version").stdout.startswith("frostline ")
+
+
+def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(leaves, tmp_path / "leaves")
+    shutil.copy(place / "train/red leaf/3.png", place / "test/red leaf/copy.png")
+    page, table = tmp_path / "check.html", tmp_path / "cleaned.csv"
+    words = ["check", place, "--no-features", "--out", page, "--write", table, "--drop", "leakage", "--json"]
+    found = run(*words)
+    assert found.returncode == 0, found.stderr
+    said = json.loads(found.stdout)
+    assert said["failed"]
+    assert said["findings"][0]["check"] == "leakage"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert len(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))) == 96
+    assert "96 pictures" in found.stderr
+    strict = run("check", place, "--no-features", "--out", page, "--strict", "--quiet")
+    assert strict.returncode == 1
+    assert "1 of 25 test pictures are also in train" in strict.stdout
+    assert strict.stderr == ""

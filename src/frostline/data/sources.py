@@ -14,7 +14,7 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from frostline.data.archives import is_archive, unpacked
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folders import LAYOUTS, folder, maybe_picture, readable, single_inner, walk
-from frostline.data.manifest import Manifest, Row, Skipped
+from frostline.data.listing import Listing
+from frostline.data.manifest import Manifest, Row, Skipped, digested
 from frostline.data.tables import csv_table, parquet_table
 from frostline.errors import DataError, one_line
 from frostline.registry import Registry
@@ -73,6 +74,37 @@ def read(
 
     Raises: DataError: no such place, no source claims it, or what it holds cannot be used (see ``Manifest.of``).
     """
+    with _opened(place, cache, digest) as (rows, source, how):
+        return Manifest.of(rows, source=source, classes=classes, digest=how, progress=progress)
+
+
+def as_found(
+    place: str | Path, *, cache: Path | None = None, progress: Callable[[int], None] = lambda done: None
+) -> Listing:
+    """As ``read``, but nothing is refused because of its labels, splits or bytes: that is for the audit to say.
+
+    Raises: DataError: no such place, no source claims it, or nothing that could be a picture lies there.
+    """
+    rows: list[Row] = []
+    faults: list[str] = []
+    passed_over: list[Skipped] = []
+    with _opened(place, cache, None) as (found, source, how):
+        for seen, item in enumerate(digested(found, how), start=1):
+            if isinstance(item, Skipped):
+                passed_over.append(item)
+            else:
+                rows.append(item[0])
+                faults.append(item[1] or "")
+            progress(seen)
+    if not rows:
+        raise DataError("there is no picture", where=source, hint="the place is empty: is it the right one?")
+    return Listing(tuple(rows), tuple(faults), tuple(passed_over), source)
+
+
+@contextmanager
+def _opened(
+    place: str | Path, cache: Path | None, digest: Callable[[Picture], str] | None
+) -> Iterator[tuple[Iterator[Row | Skipped], str, Callable[[Picture], str]]]:
     asked = Path(place).expanduser()
     cache = cache or default_cache()
     with ExitStack() as stack:
@@ -81,8 +113,7 @@ def read(
         here = asked
         if is_archive(asked):
             here = single_inner(unpacked(asked, digest(asked), cache))
-        rows = _claiming(here).rows(here)
-        return Manifest.of(rows, source=readable(str(asked)), classes=classes, digest=digest, progress=progress)
+        yield _claiming(here).rows(here), readable(str(asked)), digest
 
 
 def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Iterator[Row]:

@@ -147,7 +147,19 @@ class EvaluationView:
 
         Raises: DecodeError: the picture cannot be decoded.
         """
-        return placed(decode.image(picture, at_least=lambda _: max(_scaled(self.preprocessing))), self.preprocessing)
+        return placed(self.decoded(picture), self.preprocessing)
+
+    def decoded(self, picture: Picture) -> Decoded:
+        """The whole picture, no larger than the view needs it.
+
+        Raises: DecodeError: the picture cannot be decoded.
+        """
+        return decode.image(picture, at_least=lambda _: self.least)
+
+    @property
+    def least(self) -> int:
+        """How long the shorter side of a decoded JPEG stays at least, in pixels."""
+        return max(_scaled(self.preprocessing))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frostline.data.audit.report import warnings_for
 from frostline.data.manifest import Manifest
 from frostline.data.split import with_validation
 from frostline.data.views import EvaluationView
@@ -174,6 +175,8 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     if manifest.skipped:
         tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
     record.skipped(manifest.skipped)
+    for line in warnings_for(manifest):
+        tell(Warn(line))
     train = manifest.part("train") if manifest.splits else manifest
     val = manifest.part("val") if "val" in manifest.splits else None
     bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
