@@ -14,7 +14,7 @@ from frostline.data.decode import Item
 from frostline.data.folders import SPLIT_NAMES, in_split
 from frostline.data.manifest import Row, Skipped
 from frostline.data.tables import known, rows_of
-from frostline.errors import DataError, DecodeError, MissingExtra, one_line
+from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 
 _PREFIX = "hf:"
 _NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?")
@@ -54,11 +54,15 @@ def by_place(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped
         return
     try:
         found = datasets.load_from_disk(str(place))
+        for part in found.values() if isinstance(found, Mapping) else [found]:
+            part.data.validate(full=True)  # else Arrow believes offsets into memory that a damaged file names
+        yield from in_memory(found, group=group, place=text)
+    except FrostlineError:
+        raise
     except Exception as error:  # damaged JSON or Arrow: pyarrow, json and datasets each raise their own
         raise DataError(
             f"the data set cannot be read: {_said(error)}", where=place, hint="save it again with save_to_disk"
         ) from None
-    yield from in_memory(found, group=group, place=text)
 
 
 def in_memory(found: Any, *, group: str | None = None, place: str = "data set") -> Iterator[Row | Skipped]:
@@ -94,7 +98,7 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Row]:
     others = [
         name for name in features if name != image and (known(name) in ("split", "group") or name in (label, group))
     ]
-    named = _names(features[label])
+    named = _names(features[label], place)
     rest = found.select_columns(others).with_format(None)
 
     def records() -> Iterator[tuple[int, Sequence[Any]]]:
@@ -143,7 +147,7 @@ def _inner(feature: Any) -> Any:
     return getattr(feature, "feature", feature)  # of a list
 
 
-def _names(feature: Any) -> Any:
+def _names(feature: Any, place: str) -> Any:
     """What turns a cell into labels: numbers of a ClassLabel into their names, -1 (not known) into none."""
     import datasets
 
@@ -153,9 +157,19 @@ def _names(feature: Any) -> Any:
 
     def named(cell: Any) -> list[str]:
         numbers = cell if isinstance(cell, list) else [cell]
-        return [inner.int2str(number) for number in numbers if number is not None and number >= 0]
+        return [_name_of(inner, number, place) for number in numbers if number is not None and number >= 0]
 
     return named
+
+
+def _name_of(feature: Any, number: int, place: str) -> str:
+    if number >= feature.num_classes:
+        raise DataError(
+            f"there is a label {number} among {feature.num_classes} classes",
+            where=place,
+            hint="write the data set again",
+        )
+    return str(feature.int2str(number))
 
 
 class _Pictures:
