@@ -70,7 +70,7 @@ def _child(
         child = context.Process(target=_work, args=(name, seed, first, last, theirs, Path(folder)), daemon=True)
         child.start()
         theirs.close()
-        number, wait = first, _START
+        number, wait, ready = first, _START, False
         try:
             while number < last:
                 if not ours.poll(wait):
@@ -79,6 +79,7 @@ def _child(
                 outcome, kind, text, seconds = ours.recv()
                 wait = SECONDS
                 if outcome == "ready":
+                    ready = True
                     continue
                 result.counts[kind, outcome] += 1
                 result.slowest = max(result.slowest, seconds)
@@ -88,6 +89,8 @@ def _child(
                 progress(number)
         except EOFError:
             child.join()
+            if not ready:
+                raise RuntimeError(f"{name}: a seed is not read, see above") from None
             code = child.exitcode or 0
             _note(result, name, number, f"died: {signal.Signals(-code).name if code < 0 else code}", folder, keep)
             return number + 1
@@ -123,8 +126,6 @@ def mutants_of(seeds: list[Seed], name: str, seed: int, first: int, last: int) -
 def _work(name: str, seed: int, first: int, last: int, answers: Connection, folder: Path) -> None:
     os.chdir(folder)
     os.environ["XDG_CACHE_HOME"] = str(folder / "home")
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (libraries in C talk to the descriptor)
-        os.dup2(nowhere.fileno(), 2)
     target = TARGETS[name]
     seeds = target.seeds(folder)
     (folder / "mutants" / "sealed").mkdir(parents=True)
@@ -136,6 +137,8 @@ def _work(name: str, seed: int, first: int, last: int, answers: Connection, fold
         path = _written(folder, good.name, "broken", data)
         target.attempt(path, folder)
         path.unlink()
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (libraries in C talk to the descriptor)
+        os.dup2(nowhere.fileno(), 2)
     held = int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0]) << 10
     resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY, held + MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, DISK))

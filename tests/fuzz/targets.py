@@ -198,7 +198,12 @@ def model_folders(folder: Path) -> list[Seed]:
     from frostline.ship.about import About
 
     backbone = zoo.build("test_resnet", classes=3, weights="none", image_size=32)
-    about = About("test_resnet", ("a", "b", "c"), Preprocessing(size=(32, 32)), arguments={})
+    about = About(
+        name="test_resnet",
+        classes=("a", "b", "c"),
+        preprocessing=Preprocessing(size=(32, 32)),
+        arguments={"img_size": 32},
+    )
     ship.save(folder / "good", backbone.net, about)
     return [Seed(name, (folder / "good" / name).read_bytes(), lambda data: data) for name in _MEMBERS]
 
@@ -221,7 +226,7 @@ def read_model_folder(file: Path, folder: Path) -> None:
         stated = json.loads(json.dumps(stated).replace(hashlib.sha256(text).hexdigest(), digest))
         (place / "frostline.json").write_text(json.dumps(stated))
     if file.name.startswith("graph"):
-        list(runtime.open_folder(place).predict([Row(scene(40, 30))]))
+        list(runtime.Predictor(place, cache=folder / "graphs").predict([Row(scene(40, 30))]))
     else:
         ship.open_folder(place)
 
