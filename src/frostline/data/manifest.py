@@ -51,12 +51,14 @@ class Manifest:
 
     classes: all labels, numbers in them by value ("2" before "10"), also those whose pictures all had to be left out.
     source: where the rows came from.
+    multilabel: whether a picture may have several labels, or none; of a part it is what it is of the whole.
     """
 
     rows: tuple[Row, ...]
     classes: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     source: str = ""
+    multilabel: bool = False
 
     @classmethod
     def of(
@@ -94,7 +96,8 @@ class Manifest:
         if not usable:
             raise DataError("there is no usable picture", where=source or None, hint=_why_none(skipped))
         _check_complete(listed, source)
-        return cls(tuple(usable), _classes(listed, classes, source), tuple(skipped), source)
+        several = any(len(row.labels) > 1 for row in listed)
+        return cls(tuple(usable), _classes(listed, classes, source), tuple(skipped), source, several)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,11 +112,6 @@ class Manifest:
         """The splits that have rows, in the order train, val, test; empty where the source names none."""
         there = {row.split for row in self.rows}
         return tuple(split for split in SPLITS if split in there)
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether any picture has more than one label."""
-        return any(len(row.labels) > 1 for row in self.rows)
 
     def part(self, split: str) -> Self:
         """The rows of one split, with the classes of all.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from frostline.data.audit.report import warnings_for
 from frostline.data.manifest import Manifest
-from frostline.data.split import with_validation
+from frostline.data.split import dealt, few, shares_of, with_validation
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, Diverged
 from frostline.judge.calibrate import Calibration
@@ -67,6 +67,8 @@ class Settings:
     device: str = "auto"
     budget: float | None = None
     val: float = 0.2
+    split: str | None = None
+    few: int | None = None
     track: str | None = None
 
 
@@ -148,6 +150,10 @@ def fit(
 
 def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> _Job:
     """Everything that can be refused is refused here, before anything is learnt."""
+    if settings.split is not None:
+        if manifest.splits:
+            tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
+        manifest = dealt(manifest, shares_of(settings.split), seed=settings.seed)
     backbone = zoo.build(
         settings.model,
         classes=len(manifest.classes),
@@ -159,8 +165,12 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
     pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
+    if settings.few is not None:
+        pictures = min(pictures, settings.few * len(manifest.classes))
     plan = make_plan(settings.strategy, order, settings.options, pictures=pictures)
     manifest = _split(manifest, plan, settings)
+    if settings.few is not None:
+        manifest = few(manifest, settings.few, seed=settings.seed)
     activations = Activations(
         backbone.net,
         settings.model,
@@ -184,7 +194,8 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     for phase in plan.phases:
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
-    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=settings.options)
+    given = {**settings.options, "split": settings.split, "few": settings.few}
+    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given)
     record.json("plan.json", facts)
     return _Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
 
