@@ -31,9 +31,9 @@ def network(name: str, side: int) -> nn.Module:
     torch.manual_seed(0)
     size = {} if "img_size" not in _takes(name) or side == 224 else {"img_size": side}
     net: nn.Module = timm.create_model(name, num_classes=6, **size).eval()
-    for head in (net.get_classifier(),):  # mixers begin with a head of zeros, which no class moves
-        for layer in head if isinstance(head, tuple) else (head,):
-            nn.init.normal_(layer.weight, std=0.1)
+    head = net.get_classifier()
+    for layer in head if isinstance(head, tuple) else (head,):  # mixers begin with zeros there, which nothing moves
+        nn.init.normal_(layer.weight, std=0.1)
     return net
 
 
@@ -62,11 +62,16 @@ def test_every_family_has_a_map_of_the_picture_that_depends_on_the_class(name: s
 def from_the_package(
     kind: str, net: nn.Module, layer: nn.Module, x: torch.Tensor, k: int, reshape: object
 ) -> np.ndarray:
-    cam = pytest.importorskip("pytorch_grad_cam", reason="the package grad-cam is not installed")
+    import pytorch_grad_cam as cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     explain = getattr(cam, kind)(model=net, target_layers=[layer], reshape_transform=reshape)
     return np.asarray(explain(input_tensor=x, targets=[ClassifierOutputTarget(k)])[0])
+
+
+def stretched(heat: np.ndarray) -> np.ndarray:
+    """The package moves each map's least value to 0, as we do not: evidence everywhere stays evidence everywhere."""
+    return (heat - heat.min()) / np.ptp(heat)
 
 
 def normalised(pixels: np.ndarray) -> torch.Tensor:
@@ -80,7 +85,7 @@ def test_on_a_convolutional_network_it_is_grad_cam(k: int) -> None:
     net, pixels = network("resnet18", 128), picture(128)
     expected = from_the_package("GradCAM", net, net.get_submodule("layer4"), normalised(pixels), k, None)
     found = heatmap(net, Preprocessing(size=(128, 128)), pixels, k)
-    np.testing.assert_allclose(found, expected, atol=2e-3)  # the package stretches each map's least value to 0, too
+    np.testing.assert_allclose(stretched(found), expected, atol=2e-3)
 
 
 def test_on_a_vision_transformer_it_is_hires_cam_of_the_layer_that_the_package_recommends() -> None:
@@ -90,7 +95,7 @@ def test_on_a_vision_transformer_it_is_hires_cam_of_the_layer_that_the_package_r
         return tokens[:, 1:].reshape(1, 4, 4, -1).permute(0, 3, 1, 2)
 
     expected = from_the_package("HiResCAM", net, net.get_submodule("blocks.11.norm1"), normalised(pixels), 2, maps)
-    np.testing.assert_allclose(heatmap(net, Preprocessing(size=(64, 64)), pixels, 2), expected, atol=2e-3)
+    np.testing.assert_allclose(stretched(heatmap(net, Preprocessing(size=(64, 64)), pixels, 2)), expected, atol=2e-3)
 
 
 def test_the_map_lies_over_what_the_class_is_seen_by() -> None:

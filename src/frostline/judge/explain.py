@@ -99,7 +99,7 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np
     grey = pixels.astype(np.float32).mean(axis=2, keepdims=True)
     faded = 0.35 * pixels + 0.45 * grey
     weight = 0.65 * np.sqrt(shares)
-    return np.clip((1 - weight) * faded + weight * colours, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((1 - weight) * faded + weight * colours, 0, 255), np.uint8)
 
 
 def _evidence(chosen: Tensor, outputs: list[Any], proportion: float, classes: int) -> Tensor:
