@@ -18,6 +18,7 @@ from frostline.data.split import with_validation
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, Diverged
 from frostline.judge.metrics import Report
+from frostline.judge.outcomes import outcomes
 from frostline.judge.result import PhaseRow, RunResult
 from frostline.net import zoo
 from frostline.net.freeze import rates
@@ -25,7 +26,7 @@ from frostline.net.stages import stages
 from frostline.run.facts import facts_of
 from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
 from frostline.run.record import Record
-from frostline.run.verdict import Logits, hopeless, judged, share_right, temperature_of, verdict
+from frostline.run.verdict import Logits, hopeless, judged, probabilities_of, share_right, temperature_of, verdict
 from frostline.ship import folder
 from frostline.ship.about import About
 from frostline.train import checkpoint
@@ -238,16 +239,23 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
     """Judge the model that stands, the test split last and once, and write everything."""
     bench, record, manifest = job.bench, job.record, job.manifest
     temperature = _temperature(bench, standing)
-    reports: dict[str, Report] = {}
+    seen: dict[str, tuple[Manifest, Logits]] = {}
     if standing.val is not None and bench.val is not None:
-        reports["val"] = judged(standing.val, bench.val, temperature)
+        seen["val"] = bench.val, standing.val
     elif standing.crossed is not None:
-        reports["cross-validation"] = judged(standing.crossed, bench.train, temperature)
+        seen["cross-validation"] = bench.train, standing.crossed
     if "test" in manifest.splits:
-        test, logits = logits_of(bench, manifest.part("test"))
-        reports["test"] = judged(logits, test, temperature)
-        manifest = manifest.without([item for item in test.skipped if item not in manifest.skipped])
+        seen["test"] = logits_of(bench, manifest.part("test"))
+        manifest = manifest.without([item for item in seen["test"][0].skipped if item not in manifest.skipped])
         record.skipped(manifest.skipped)
+    reports = {split: judged(logits, part, temperature) for split, (part, logits) in seen.items()}
+    record.pictures(
+        [
+            outcome
+            for split, (part, logits) in seen.items()
+            for outcome in outcomes(part, probabilities_of(logits, part, temperature), split)
+        ]
+    )
     about = _ship(job, standing, reports, graph=True)
     result = RunResult(
         strategy=job.plan.strategy,

@@ -4,6 +4,7 @@ plan.json     all that was resolved, with versions and digests
 log.jsonl     a line a step and a line an epoch
 skipped.csv   pictures that were left out, and why
 metrics.json  the figures, with their intervals
+pictures.csv  each judged picture and its answer (`judge.outcomes`)
 model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
 """
@@ -19,6 +20,7 @@ from typing import IO, Any
 
 from frostline.data.manifest import Skipped
 from frostline.errors import CheckpointError
+from frostline.judge.outcomes import PICTURES, Outcome, to_csv
 from frostline.train.events import Epoch, Event, Judged, Note, Step, Warn
 
 LOG_EVERY = 1  # steps
@@ -77,6 +79,10 @@ class Record:
         writer.writerows((item.name, item.reason) for item in skipped)
         self._text("skipped.csv", text.getvalue())
 
+    def pictures(self, rows: Sequence[Outcome]) -> None:
+        """Write ``pictures.csv``, one line a judged picture."""
+        self._text(PICTURES, to_csv(rows))
+
     def log(self, event: Event) -> None:
         """A line of the log for the events that belong there."""
         if self._log is None:
@@ -110,7 +116,8 @@ class Record:
             return
         fresh = self.folder / f"{name}.tmp"
         try:
-            with fresh.open("w", encoding="utf-8", newline="") as file:
+            # surrogates stand for bytes of file names that are no UTF-8: they are written back as those bytes
+            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

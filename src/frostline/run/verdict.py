@@ -60,11 +60,17 @@ def temperature_of(logits: Logits, part: Manifest) -> float:
     return calibrate(logits, targets.astype(np.int64)).temperature
 
 
+def probabilities_of(logits: Logits, part: Manifest, temperature: float) -> NDArray[np.float64]:
+    """(N, K) of logits (N, K) / temperature: softmax, or a sigmoid each where the labels are several."""
+    scaled = logits.astype(np.float64) / temperature
+    if part.targets().ndim == 2:
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)))
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
 def judged(logits: Logits, part: Manifest, temperature: float) -> Report:
     """All figures of logits (N, K) against a manifest's labels."""
-    targets = part.targets()
-    scaled = logits.astype(np.float64) / temperature
-    if targets.ndim == 2:
-        return metrics.report_multilabel(1 / (1 + np.exp(-scaled)), targets.astype(np.int64), part.classes)
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return metrics.report(powers / powers.sum(1, keepdims=True), targets.astype(np.int64), part.classes)
+    targets, probabilities = part.targets(), probabilities_of(logits, part, temperature)
+    figures = metrics.report_multilabel if targets.ndim == 2 else metrics.report
+    return figures(probabilities, targets.astype(np.int64), part.classes)
