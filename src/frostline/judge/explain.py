@@ -102,6 +102,12 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np
     return np.asarray(np.clip((1 - weight) * faded + weight * colours, 0, 255), np.uint8)
 
 
+def resized(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A heat map (H, W) at another (height, width)."""
+    made = nn.functional.interpolate(torch.from_numpy(heat)[None, None], size, mode="bilinear", align_corners=False)
+    return np.asarray(made[0, 0].numpy())
+
+
 def _evidence(chosen: Tensor, outputs: list[Any], proportion: float, classes: int) -> Tensor:
     """(h, w) of the last output that lies over the picture and moves the logit, channels summed."""
     nothing: Tensor | None = None

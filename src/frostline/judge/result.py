@@ -49,6 +49,7 @@ class RunResult:
     folder: the model folder, or None if nothing was written. classes: in the order of the outputs.
     counts: usable pictures by split. skipped: what was left out. seconds: of the whole run.
     engine: that ran the frozen prefix. temperature: of the calibration, 1.0 if it did not help.
+    memory: the most that the process held at once so far, in bytes, 0 where the system does not say.
     interrupted: the plan was not carried out to its end.
     """
 
@@ -63,6 +64,7 @@ class RunResult:
     seconds: float
     engine: str
     temperature: float = 1.0
+    memory: int = 0
     interrupted: bool = False
 
     @property
@@ -86,6 +88,7 @@ class RunResult:
             "seconds": round(self.seconds, 2),
             "engine": self.engine,
             "temperature": self.temperature,
+            "memory": self.memory,
             "folder": None if self.folder is None else str(self.folder),
             "interrupted": self.interrupted,
         }

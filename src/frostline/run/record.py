@@ -3,6 +3,7 @@
 plan.json     all that was resolved, with versions and digests
 log.jsonl     a line a step and a line an epoch
 skipped.csv   pictures that were left out, and why
+report.html   all of it for people (`pages`)
 metrics.json  the figures, with their intervals
 pictures.csv  each judged picture and its answer (`judge.outcomes`)
 model/        the model folder (`ship.folder`)
@@ -21,7 +22,7 @@ from typing import IO, Any
 from frostline.data.manifest import Skipped
 from frostline.errors import CheckpointError
 from frostline.judge.outcomes import PICTURES, Outcome, to_csv
-from frostline.train.events import Epoch, Event, Judged, Note, Step, Warn
+from frostline.train.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 
 LOG_EVERY = 1  # steps
 
@@ -103,6 +104,8 @@ class Record:
                     "train_loss": event.train_loss,
                     "pictures_per_second": round(event.pictures_per_second, 1),
                 }
+            case PhaseStart():
+                line = {"phase": event.name, "line": event.line, "epochs": event.epochs}
             case Note() | Warn():
                 line = {type(event).__name__.lower(): event.text}
             case Epoch() | _:
