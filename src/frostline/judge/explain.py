@@ -93,7 +93,7 @@ def heatmaps(
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with its heat (H, W) in [0, 1] over it: cold parts fade to grey, warm ones glow. (H, W, 3)."""
+    """A picture (H, W, 3) with heat (H, W) in [0, 1] over it: cold parts fade to grey, warm ones glow. (H, W, 3)."""
     shares = np.clip(heat, 0, 1)[..., None].astype(np.float32)
     colours = np.stack([np.interp(shares[..., 0], np.linspace(0, 1, 5), _COLOURS[:, c]) for c in range(3)], axis=-1)
     grey = pixels.astype(np.float32).mean(axis=2, keepdims=True)

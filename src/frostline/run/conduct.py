@@ -175,6 +175,7 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
         tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
     record.skipped(manifest.skipped)
     train = manifest.part("train") if manifest.splits else manifest
+    record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
     bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, bench, settings)

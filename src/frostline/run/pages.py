@@ -122,7 +122,7 @@ def of_evaluation(
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
         counts=counts,
         skipped=found.skipped,
-        warnings=tuple(_warnings(found.report, counts, split)),
+        warnings=tuple(_warnings(found.report, counts, "")),
         temperature=about.temperature,
         facts={"run": str(about.facts.get("run", ""))},
         versions=about.versions,
@@ -158,7 +158,8 @@ def _page(
         "preprocessing": ", ".join(f"{name} {value}" for name, value in resolved["preprocessing"].items()),
         "machine": str(plan.get("machine", "")),
     }
-    warnings = list(_warnings(report, plan["counts"], split))
+    decided = "val" if any(row.epochs for row in phases) else ""
+    warnings = list(_warnings(report, plan["counts"], decided if decided == split else ""))
     if metrics["interrupted"]:
         warnings.insert(0, "The run was interrupted: this is the best model up to then.")
     return Page(
@@ -190,16 +191,16 @@ def _page(
     )
 
 
-def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], split: str) -> Iterator[str]:
-    if split == "val":
+def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: str) -> Iterator[str]:
+    """decided: "val" if the figures are of val pictures that something was chosen by."""
+    if decided == "val":
         yield (
             "The val pictures also decided when to stop and what to keep, so this figure is a little kind. "
             "A test split, read once at the end, is not."
         )
     if report.n < _FEW:
         yield "There are few pictures to judge by, so the interval is wide."
-    sizes = [count for own in counts.values() for count in own.values() if count]
-    if any(max(own.values()) > _UNEQUAL * max(1, min(own.values())) for own in counts.values() if own) and sizes:
+    if any(max(own.values()) > _UNEQUAL * max(1, min(own.values())) for own in counts.values() if own):
         yield "The classes are of very different sizes: look at each class, not at the accuracy alone."
 
 

@@ -19,7 +19,7 @@
       const figure = make("figure", ""), caption = make("figcaption", "");
       if (source) figure.append(Object.assign(make("img", ""), { src: source, alt: name }));
       else figure.append(make("div", name, "gone"));
-      caption.append(make("b", `${sure.toFixed(0)} %`), ` ${name}`);
+      caption.append(make("b", `${sure.toFixed(0)} %`), ` ${name.split("/").pop()}`);
       figure.title = name;
       figure.append(caption);
       gallery.append(figure);

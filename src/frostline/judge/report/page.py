@@ -189,7 +189,7 @@ def in_bytes(count: float) -> str:
     """1,234,000 -> "1.2 MB"."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.0f} {unit}"
+            return f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
 
