@@ -59,6 +59,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     device: "auto", "cpu", "cuda" or "mps".
     store_limit: how large the activation store may grow, in bytes or text such as "20GB".
     out: the run's folder; None writes nothing but the store. resume: go on where a run in `out` was stopped.
+    lang: of the run's report.html, "en" or "zh".
     track: trackers of accelerate, joined by commas: "tensorboard", "wandb", "mlflow", ...
 
     After ``fit``: ``classes_`` (array of K names), ``net_`` (the network, in eval mode), ``about_`` (classes,
@@ -113,6 +114,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         store_limit: int | str = "20GB",
         out: str | Path | None = None,
         resume: bool = False,
+        lang: str = "en",
         track: str | None = None,
     ) -> None:
         self.model = model
@@ -160,6 +162,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.store_limit = store_limit
         self.out = out
         self.resume = resume
+        self.lang = lang
         self.track = track
 
     def fit(
@@ -284,6 +287,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             split=self.split,
             few=self.few,
             track=self.track,
+            lang=self.lang,
             store=Store(cache / "store", limit=size(self.store_limit)),
             cache=cache,
         )

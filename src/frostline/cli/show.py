@@ -162,6 +162,7 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
         _promises(found, console)
     console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
+    console.print(f"report: {model.parent / 'report.html'}", soft_wrap=True, markup=False)
     console.print(
         f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False
     )

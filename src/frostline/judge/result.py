@@ -54,6 +54,7 @@ class RunResult:
     engine: that ran the frozen prefix. temperature: of the calibration, 1.0 if it did not help.
     calibration: how far probabilities were off, before and after, or None where nothing was held out.
     coverage: what prediction sets of the usual coverages came to. novelty: the threshold of pictures unlike these.
+    memory: the most that the process held at once so far, in bytes, 0 where the system does not say.
     interrupted: the plan was not carried out to its end.
     """
 
@@ -71,6 +72,7 @@ class RunResult:
     calibration: Calibration | None = None
     coverage: tuple[Covered, ...] = ()
     novelty: Novelty | None = None
+    memory: int = 0
     interrupted: bool = False
 
     @property
@@ -97,6 +99,7 @@ class RunResult:
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "coverage": [row.to_dict() for row in self.coverage],
             "novelty": None if self.novelty is None else self.novelty.to_dict(),
+            "memory": self.memory,
             "folder": None if self.folder is None else str(self.folder),
             "interrupted": self.interrupted,
         }

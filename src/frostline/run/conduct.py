@@ -23,11 +23,13 @@ from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
 from frostline.judge.novelty import Novelty
 from frostline.judge.outcomes import outcomes
+from frostline.judge.report.words import checked
 from frostline.judge.result import PhaseRow, RunResult
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
-from frostline.run.facts import facts_of
+from frostline.run import pages
+from frostline.run.facts import command_of, facts_of, machine, peak_memory
 from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
 from frostline.run.record import Record
 from frostline.run.trust import covered, novelty_of, sets_of
@@ -70,6 +72,7 @@ class Settings:
     split: str | None = None
     few: int | None = None
     track: str | None = None
+    lang: str = "en"
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,7 @@ def fit(
 
 def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> _Job:
     """Everything that can be refused is refused here, before anything is learnt."""
+    checked(settings.lang)
     if settings.split is not None:
         if manifest.splits:
             tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
@@ -188,6 +192,7 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     for line in warnings_for(manifest):
         tell(Warn(line))
     train = manifest.part("train") if manifest.splits else manifest
+    record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
     bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, bench, settings)
@@ -196,7 +201,14 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
     given = {**settings.options, "split": settings.split, "few": settings.few}
     facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given)
-    record.json("plan.json", facts)
+    sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
+    told = {
+        "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
+        "source": manifest.source,
+        "command": _command(manifest.source, settings),
+        "machine": machine(),
+    }
+    record.json("plan.json", {**facts, **told})
     return _Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
 
 
@@ -294,12 +306,40 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
         calibration=calibration,
         coverage=covered(sets, answered.get(source), answered.get("test")),
         novelty=novelty,
+        memory=peak_memory(),
         interrupted=standing.interrupted,
     )
     record.json("metrics.json", result.to_dict())
+    _report(job, seen)
     if record.checkpoint and record.writes:
         checkpoint.clear(record.checkpoint)
     return Fitted(bench.net.eval(), about, result)
+
+
+def _report(job: _Job, seen: Mapping[str, tuple[Manifest, Logits]]) -> None:
+    """``report.html``, with pictures from memory where they never were files."""
+    if job.record.folder is None or not job.record.writes:
+        return
+    pictures = {row.digest: row.picture for part, _ in seen.values() for row in part.rows}
+    page = pages.of_run(
+        job.record.folder,
+        net=job.bench.net,
+        preprocessing=job.backbone.preprocessing,
+        picture_of=lambda row: pictures.get(row.digest),
+    )
+    pages.write(page, job.record.folder / pages.REPORT, lang=job.settings.lang)
+
+
+def _command(source: str, settings: Settings) -> str:
+    """What repeats the run, without what is a default."""
+    model, weights, strategy = settings.model, settings.weights, settings.strategy
+    usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
+    names = ("seed", "val", "split", "few", "budget", "image_size", "drop_path", "engine", "precision", "device")
+    told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
+    options = dict(settings.options)
+    if options.pop("rate_search", None):
+        options["lr"] = "auto"
+    return command_of(source, {"model": model, "weights": weights, "strategy": strategy, **told}, options)
 
 
 def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import platform
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -41,6 +45,34 @@ def facts_of(
         "resolved": resolved,
         "versions": {name: _version(name) for name in PACKAGES},
     }
+
+
+def command_of(source: str, named: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """The line that repeats a run: ``frostline fit DATA --model ...``. What is None is left to its default."""
+    words = ["frostline", "fit", source or "PICTURES"]
+    for name, value in {**named, **options}.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def machine() -> str:
+    """What this run was measured on, in a few words."""
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{system}, {os.cpu_count()} cores"
+
+
+def peak_memory() -> int:
+    """The most that this process held at once so far, in bytes; 0 where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def pictures_digest(manifest: Manifest) -> str:

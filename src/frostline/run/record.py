@@ -3,7 +3,9 @@
 plan.json     all that was resolved, with versions and digests
 log.jsonl     a line a step and a line an epoch
 skipped.csv   pictures that were left out, and why
+report.html   all of it for people (`pages`)
 metrics.json  the figures, with their intervals
+training.csv  the pictures that it learnt from: name, path, digest, label
 pictures.csv  each judged picture and its answer (`judge.outcomes`)
 model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
@@ -18,11 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from frostline.data.manifest import Skipped
+from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.judge.outcomes import PICTURES, Outcome, to_csv
-from frostline.train.events import Epoch, Event, Judged, Note, Step, Warn
+from frostline.train.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 
+TRAINING = "training.csv"
 LOG_EVERY = 1  # steps
 
 
@@ -79,6 +82,16 @@ class Record:
         writer.writerows((item.name, item.reason) for item in skipped)
         self._text("skipped.csv", text.getvalue())
 
+    def training(self, manifest: Manifest) -> None:
+        """Write ``training.csv``, one line a picture that the run learns from; "|" joins several labels."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("name", "path", "digest", "label"))
+        for row in manifest.rows:
+            path = row.picture.absolute() if isinstance(row.picture, Path) else ""
+            writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
+        self._text(TRAINING, text.getvalue())
+
     def pictures(self, rows: Sequence[Outcome]) -> None:
         """Write ``pictures.csv``, one line a judged picture."""
         self._text(PICTURES, to_csv(rows))
@@ -103,6 +116,8 @@ class Record:
                     "train_loss": event.train_loss,
                     "pictures_per_second": round(event.pictures_per_second, 1),
                 }
+            case PhaseStart():
+                line = {"phase": event.name, "line": event.line, "epochs": event.epochs}
             case Note() | Warn():
                 line = {type(event).__name__.lower(): event.text}
             case Epoch() | _:
