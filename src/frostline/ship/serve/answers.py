@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from frostline.errors import DecodeError
 from frostline.ship.about import About
+from frostline.ship.serve.engine import Seen
 from frostline.ship.stream import Prediction, best
 
 
@@ -49,16 +50,17 @@ class Fault(BaseModel):
 
 
 def answered(
-    name: str, row: NDArray[np.float32] | DecodeError, about: About, *, top: int, coverages: Sequence[float]
+    name: str, seen: Seen | DecodeError, about: About, *, top: int, coverages: Sequence[float]
 ) -> dict[str, Any]:
     """One picture's answer as plain values.
 
-    row: logits (K,), or why there are none. coverages: in (0, 1), each gives a set where the model is calibrated for
+    seen: what the network makes of it, or why it could not be decoded. coverages: in (0, 1), each gives a set where the
+    model is calibrated for
     sets.
     """
-    if isinstance(row, DecodeError):
-        return {"name": name, "error": row.what}
-    probabilities = about.probabilities(row[None])
+    if isinstance(seen, DecodeError):
+        return {"name": name, "error": seen.what}
+    probabilities = about.probabilities(seen.logits[None])
     classes = [
         {"label": label, "probability": round(p, 6)}
         for label, p in best(Prediction(name, probabilities[0]), about, top)
@@ -67,6 +69,8 @@ def answered(
     sets = getattr(about, "sets", None)
     if coverages and sets is not None:
         found["sets"] = {f"{c:g}": _members(sets.members(probabilities, c)[0], about) for c in coverages}
+    if seen.novel is not None:
+        found["novel"] = seen.novel
     return found
 
 

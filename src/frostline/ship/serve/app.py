@@ -25,6 +25,7 @@ from frostline.ship.serve import page
 from frostline.ship.serve.answers import Answers, Fault, Json, answered
 from frostline.ship.serve.batcher import Batcher
 from frostline.ship.serve.body import uploads
+from frostline.ship.serve.engine import engine
 from frostline.ship.serve.figures import KIND, Figures
 from frostline.ship.serve.guard import Guard
 from frostline.ship.serve.heat import Heat, can_explain
@@ -124,10 +125,11 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     height, width = service.predictor.about.preprocessing.size
-    service.predictor.logits(np.zeros((1, height, width, 3), np.uint8))  # the first run allocates
+    look = engine(service.predictor)
+    look(np.zeros((1, height, width, 3), np.uint8))  # the first run allocates
     service.batcher = Batcher(
         service.view,
-        service.predictor.logits,
+        look,
         room=service.pictures,
         threads=min(_cores(), _MOST_THREADS),
         observe=service.figures.batch,
@@ -164,17 +166,17 @@ async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -
     assert service.batcher is not None
     with service.memory.guest() as held:
         sent = await uploads(request, service.limits, held)
-        rows = await service.batcher.answer([upload.data for upload in sent])
-    faults = [row for row in rows if isinstance(row, DecodeError)]
-    service.figures.pictures(answered=len(rows) - len(faults), unreadable=len(faults))
-    if len(faults) == len(rows):
+        found = await service.batcher.answer([upload.data for upload in sent])
+    faults = [seen for seen in found if isinstance(seen, DecodeError)]
+    service.figures.pictures(answered=len(found) - len(faults), unreadable=len(faults))
+    if len(faults) == len(found):
         raise _unreadable(faults[0])
     about, top = service.predictor.about, min(top, len(service.predictor.about.classes))
     return Json(
         {
             "results": [
-                answered(upload.name, row, about, top=top, coverages=coverages)
-                for upload, row in zip(sent, rows, strict=True)
+                answered(upload.name, seen, about, top=top, coverages=coverages)
+                for upload, seen in zip(sent, found, strict=True)
             ]
         }
     )

@@ -16,16 +16,11 @@ from numpy.typing import NDArray
 
 from frostline.data.views import View
 from frostline.errors import DecodeError
+from frostline.ship.serve.engine import Engine, Seen
 from frostline.ship.serve.limits import Room
 from frostline.ship.stream import BATCH
 
-Row: TypeAlias = NDArray[np.float32]
-"""What the engine says of one picture: (K,)."""
-
-Engine: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(N, K) of pictures (N, H, W, 3) uint8."""
-
-_Answer: TypeAlias = Row | DecodeError
+_Answer: TypeAlias = Seen | DecodeError
 _Waiting: TypeAlias = tuple[NDArray[np.uint8], "asyncio.Future[_Answer]"]
 
 
@@ -55,7 +50,7 @@ class Batcher:
         self._thread.start()
 
     async def answer(self, pictures: Sequence[bytes]) -> list[_Answer]:
-        """A row for each picture, or why it cannot be decoded, in their order.
+        """What the engine makes of each picture, or why it cannot be decoded, in their order.
 
         Raises: Refused: there is no room for so many (429).
         """
@@ -93,11 +88,11 @@ class Batcher:
             futures = [future for _, future in waiting]
             try:
                 self._observe(len(waiting))
-                rows = self._engine(np.stack([pixels for pixels, _ in waiting]))
+                seen = self._engine(np.stack([pixels for pixels, _ in waiting]))
             except Exception as error:
                 self._loop.call_soon_threadsafe(_fail, futures, error)
             else:
-                self._loop.call_soon_threadsafe(_settle, futures, list(rows))
+                self._loop.call_soon_threadsafe(_settle, futures, seen)
 
 
 def _settle(futures: "Sequence[asyncio.Future[_Answer]]", answers: Sequence[_Answer]) -> None:
