@@ -59,13 +59,11 @@ class Served:
 
 
 def form(files: Sequence[tuple[str, bytes]]) -> bytes:
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
-        + data
-        + b"\r\n"
-        for name, data in files
-    ]
-    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+    found = b""
+    for name, data in files:
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        found += head.encode() + data + b"\r\n"
+    return found + f"--{BOUNDARY}--\r\n".encode()
 
 
 @contextmanager
@@ -78,12 +76,10 @@ def serving(*words: object, token: str | None = None) -> Iterator[Served]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stderr is not None
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                if line.startswith("page"):
-                    break
-            assert said and said[-1].startswith("page"), "".join(said)
+            said = [next(process.stderr, "")]
+            while said[-1] and not said[-1].startswith("page"):
+                said.append(next(process.stderr, ""))
+            assert said[-1], "".join(said)
             yield Served(int(said[-1].rsplit(":", 1)[1].strip().strip("/")), process)
         finally:
             process.terminate()

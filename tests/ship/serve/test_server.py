@@ -1,6 +1,8 @@
 """The command as its clients meet it, over a socket."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,9 +24,8 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 
 def test_answers_are_those_of_the_predictor_alone_or_in_company(served, model):
     expected = list(predictor(model[0]).predict([Row(picture) for picture in PICTURES]))
-    together = served.predict(*((f"{i}.png", picture) for i, picture in enumerate(PICTURES)), query="?top=3").json[
-        "results"
-    ]
+    files = [(f"{i}.png", picture) for i, picture in enumerate(PICTURES)]
+    together = served.predict(*files, query="?top=3").json["results"]
     with ThreadPoolExecutor(6) as pool:
         alone = list(pool.map(lambda picture: served.ask("POST", "/predict?top=3", picture, JPEG), PICTURES))
     for i, answer in enumerate(expected):
@@ -89,7 +90,7 @@ def test_pages_name_nothing_outside_and_allow_no_script_but_their_own(served):
     [
         ({"Host": "evil.example"}, 421),
         ({"Host": "localhost.evil.example:80"}, 421),
-        ({"Host": "evil@127.0.0.1"}, 200),
+        ({"Host": "evil@127.0.0.1"}, 421),
         ({"Host": "[::1]:8000"}, 200),
         ({"Host": "LOCALHOST"}, 200),
         ({"Origin": "http://evil.example"}, 403),
@@ -133,9 +134,7 @@ def test_limits_are_told_by_status(narrow):
 def test_a_declared_length_is_refused_before_anything_is_sent(narrow):
     began = time.monotonic()
     for length in (b"2147483648", b"99999999999999999999"):
-        found = narrow.raw(
-            HEAD + b"Content-Type: image/png\r\nContent-Length: " + length + b"\r\nConnection: close\r\n\r\n"
-        )
+        found = narrow.raw(HEAD + b"Content-Type: image/png\r\nContent-Length: " + length + b"\r\n\r\n")
         assert found.startswith(b"HTTP/1.1 413 "), found[:80]
     assert time.monotonic() - began < 10
 
@@ -187,14 +186,11 @@ def test_a_token_opens_all_but_the_page_and_health(model, tmp_path):
     with serving(model[0], token=token) as server:
         for path in ("/", "/docs", "/health", "/page/app.js", "/openapi.json"):
             assert server.ask("GET", path).status == 200
-        for headers in (
-            {},
-            {"Authorization": "Bearer wrong"},
-            {"Authorization": f"Basic {token}"},
-            {"Authorization": "\xe4"},
-        ):
+        for given in ("", "Bearer wrong", f"Basic {token}", "\xe4", f"Bearer {token}x"):
             for method, path in (("GET", "/info"), ("GET", "/metrics"), ("POST", "/predict"), ("POST", "/explain")):
-                refused = server.ask(method, path, PICTURES[0] if method == "POST" else None, {**JPEG, **headers})
+                refused = server.ask(
+                    method, path, PICTURES[0] if method == "POST" else None, {**JPEG, "Authorization": given}
+                )
                 assert refused.status == 401
                 assert refused.headers["www-authenticate"] == "Bearer"
         right = {"Authorization": f"Bearer {token}"}
@@ -241,11 +237,8 @@ def test_a_stop_under_load_loses_no_request_that_was_accepted(model, workers):
 
 
 def test_a_worker_that_dies_is_replaced(model):
-    import os
-    import signal
-
     with serving(model[0], "--workers", 2) as server:
-        (pid,) = {_pid(server.ask("GET", "/metrics").body) for _ in range(1)}
+        pid = _pid(server.ask("GET", "/metrics").body)
         os.kill(pid, signal.SIGKILL)
         seen = set()
         end = time.monotonic() + 30

@@ -55,8 +55,7 @@ def answered(
     """One picture's answer as plain values.
 
     seen: what the network makes of it, or why it could not be decoded. coverages: in (0, 1), each gives a set where the
-    model is calibrated for
-    sets.
+    model is calibrated for sets.
     """
     if isinstance(seen, DecodeError):
         return {"name": name, "error": seen.what}

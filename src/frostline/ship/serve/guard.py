@@ -117,9 +117,12 @@ class Guard:
 
     def _knows(self, host: str) -> bool:
         try:
-            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+            place = urlsplit(f"//{host}")
         except ValueError:
             return False
+        if place.netloc != host or "@" in host:
+            return False
+        name = (place.hostname or "").rstrip(".")
         return name in self._hosts or _is_address(name)
 
 
