@@ -71,6 +71,7 @@ async function look(item) {
 async function take(files) {
   const fresh = [...files].filter((file) => !file.type || file.type.startsWith("image/"))
     .map((file) => ({ file, name: file.name || "picture", url: URL.createObjectURL(file) }));
+  await started;
   if (!about) return;
   if (!fresh.length) {
     say(() => word("not_pictures"));
@@ -187,4 +188,4 @@ document.addEventListener("paste", (event) => {
 });
 
 speak();
-begin();
+const started = begin();
