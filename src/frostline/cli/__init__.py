@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from frostline import __version__
-from frostline.cli import demo, evaluate, export, fit, models, predict, store, strategies
+from frostline.cli import demo, evaluate, export, fit, merge, models, predict, pull, push, store, strategies
 from frostline.errors import FrostlineError
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ app.command()(fit.fit)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(push.push)
+app.command()(pull.pull)
+app.command()(merge.merge)
 app.command()(models.models)
 app.command()(strategies.strategies)
 app.command()(demo.demo)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
     from frostline.ship.export import Exported
+    from frostline.ship.hub import Parcel
     from frostline.train.events import Event
     from frostline.train.store import Usage
 
@@ -217,6 +218,14 @@ def exported(found: "Exported") -> None:
     for name, size in found.files.items():
         print(f"{in_bytes(size):>9}  {found.folder / name}")
     aside(f"next: python {shlex.quote(str(found.folder / 'predict.py'))} PICTURE...")
+
+
+def parcel(found: "Parcel") -> None:
+    """What a push sends, file by file."""
+    print(f"{found.endpoint}/{found.repo}, {'private' if found.private else 'PUBLIC'} if it is new")
+    for file in found.files:
+        print(f"{in_bytes(file.bytes):>9}  {file.sha256}  {one_line(file.name)}")
+    print(f"{in_bytes(found.bytes):>9}  in {len(found.files)} files of {one_line(str(found.folder))}")
 
 
 def percent(figure: "Interval") -> str:

@@ -78,9 +78,9 @@ def export(
     trust: as ``folder.open_folder``.
 
     Raises: UnknownName: there is no such form. CheckpointError, WeightsError: the model folder is damaged.
-        MissingExtra: a package is not installed. DataError, PlanError: no pictures, or none that int8 can be made with. EngineError:
-        the network cannot be expressed, what was written does not answer as torch does, or int8 costs too much; nothing
-        is left behind then.
+        MissingExtra: a package is not installed. DataError, PlanError: no pictures, or none that int8 can be made with.
+        EngineError: the network cannot be expressed, what was written does not answer as torch does, or int8 costs too
+        much; nothing is left behind then.
     """
     form = forms.get(to)
     source = _about.located(model)

@@ -80,7 +80,7 @@ def _quantised(spare: Path, pictures: Sequence[NDArray[np.float32]]) -> Any:
                 _Reader(iter(pictures)),
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,  # what x86's 8 bit instructions take; QInt8 gains nothing
+                activation_type=quantization.QuantType.QUInt8,  # what x86's instructions take
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
             )

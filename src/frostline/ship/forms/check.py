@@ -20,7 +20,7 @@ from frostline.ship.about import About
 from frostline.ship.forms.exportable import Answer, Exportable, Pictured
 
 TOLERANCE = {"pixels": graphs.TOLERANCE, "pictures": 1e-3}
-"""How far logits may lie from torch's, as a share of the largest. Where a graph resizes, ties of rounding fall both ways."""
+"""How far logits may lie from torch's, as a share of the largest. Where a graph resizes, ties fall both ways."""
 
 _BATCH = 16
 
