@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from frostline.data.audit.report import Audit
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
+    from frostline.ship.export import Exported
+    from frostline.ship.hub import Parcel
     from frostline.train.events import Event
     from frostline.train.store import Usage
 
@@ -238,6 +240,34 @@ def usage(items: "Sequence[Usage]", *, where: Path) -> None:
     for item in items:
         print(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} rows  {item.about}")
     aside(f"{in_bytes(sum(item.bytes for item in items))} in {where}")
+
+
+def exported(found: "Exported") -> None:
+    """How an export answers beside torch, and where it lies."""
+    same, cost = found.agreement, found.cost
+    print(f"compared with torch on {same.n} pictures ({one_line(same.source)})")
+    print(f"largest difference of logits  {same.largest:.1e} ({same.relative:.1e} of the largest logit)")
+    print(f"same first class              {same.same_top:.1%}")
+    if same.placing:
+        apart = same.placing
+        print(
+            f"pictures prepared in graph    {apart.mean:.3f} levels of 255 away on average, {apart.largest} at most; "
+            f"logits {apart.logits:.1e} from `frostline predict`, same first class {apart.same_top:.1%}"
+        )
+    if cost:
+        print(f"accuracy on val, float32      {percent(cost.before)}, n = {cost.before.n:,}")
+        print(f"accuracy on val, int8         {percent(cost.after)}, {100 * cost.drop:.1f} points lost")
+    for name, size in found.files.items():
+        print(f"{in_bytes(size):>9}  {found.folder / name}")
+    aside(f"next: python {shlex.quote(str(found.folder / 'predict.py'))} PICTURE...")
+
+
+def parcel(found: "Parcel") -> None:
+    """What a push sends, file by file."""
+    print(f"{found.endpoint}/{found.repo}, {'private' if found.private else 'PUBLIC'} if it is new")
+    for file in found.files:
+        print(f"{in_bytes(file.bytes):>9}  {file.sha256}  {one_line(file.name)}")
+    print(f"{in_bytes(found.bytes):>9}  in {len(found.files)} files of {one_line(str(found.folder))}")
 
 
 def percent(figure: "Interval") -> str:

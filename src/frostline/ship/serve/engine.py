@@ -27,12 +27,12 @@ Engine: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Seen]]
 
 def engine(predictor: Predictor) -> Engine:
     """A predictor as the batcher wants it."""
-    novelty = getattr(predictor.about, "novelty", None)
-    if novelty is None:
-        return lambda pixels: [Seen(row) for row in predictor.logits(pixels)]
+    novelty = predictor.about.novelty
 
     def see(pixels: NDArray[np.uint8]) -> Sequence[Seen]:
-        logits, distances = predictor.see(pixels)  # type: ignore[attr-defined]
+        logits, distances = predictor.see(pixels)
+        if novelty is None or distances is None:
+            return [Seen(row) for row in logits]
         return [Seen(row, bool(far > novelty.threshold)) for row, far in zip(logits, distances, strict=True)]
 
     return see
