@@ -35,7 +35,8 @@ class Place:
         """frostline's command with a cache of that name, which `cold` empties before each run."""
         home = self.work / "caches" / cache
         command = [sys.executable, "-m", "frostline", *words]
-        return Contestant(name, command, {"XDG_CACHE_HOME": str(home)}, fresh(home) if cold else lambda: None)
+        env = {"XDG_CACHE_HOME": str(home), "PYTHONPATH": os.pathsep.join([str(peers.ROOT / "src"), str(peers.ROOT)])}
+        return Contestant(name, command, env, fresh(home) if cold else lambda: None)
 
     def peer(self, name: str, script: str, *words: str | Path) -> Contestant:
         """A contestant's script in the peers' environment, which does not see frostline."""

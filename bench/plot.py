@@ -45,8 +45,9 @@ def _chart(name: str, points: Points, x: int, y: int, wide: int, high: int) -> s
                 f'<text x="{left - 6}" y="{level + 4:.1f}" fill="{_INK}" text-anchor="end">{_short(10.0**power)}</text>'
             )
         for px, (value, _) in zip(xs, points, strict=True):
+            across, below = at(px, low)[0], top + height + 16
             parts.append(
-                f'<text x="{at(px, low)[0]:.1f}" y="{top + height + 16}" fill="{_INK}" text-anchor="middle">{_short(value)}</text>'
+                f'<text x="{across:.1f}" y="{below}" fill="{_INK}" text-anchor="middle">{_short(value)}</text>'
             )
         line = " ".join("{:.1f},{:.1f}".format(*at(px, py)) for px, py in zip(xs, ys, strict=True))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{_OURS}" stroke-width="2"/>')

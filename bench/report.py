@@ -1,6 +1,7 @@
-"""Write ``bench/RESULTS.md`` from ``bench/results.json``, and merge what a run of some sections found into the latter."""
+"""Write ``bench/RESULTS.md`` from ``bench/results.json``, into which every section that is run is merged."""
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -41,9 +42,9 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
     lines = [
         "# Results",
         "",
-        "Written by `make bench` (`python -m bench`); do not edit. Whole processes, in turn, on the same pictures and the",
-        "same trunk (`tf_efficientnet_lite0`); medians of n runs, ratios pair by pair; accuracy of the val split beside",
-        "every time. Peers run at their defaults, as their documentation says ([`contestants/`](contestants)).",
+        "Written by `make bench` (`python -m bench`); do not edit. Whole processes, in turn, on the same pictures and",
+        "the same trunk (`tf_efficientnet_lite0`); medians of n runs, ratios pair by pair; accuracy of the val split",
+        "beside every time. Peers run at their defaults, as their documentation says ([`contestants/`](contestants)).",
         "",
         *_machine(sections),
         "",
@@ -95,7 +96,7 @@ def _line(row: Row) -> str:
 
 def _misses(rows: list[Row], sections: list[Any]) -> list[str]:
     found = [
-        f"- {row.work}, against {row.theirs.name}: {row.ratio:.1f}x of {row.target:g}x. {row.limit[:1].upper()}{row.limit[1:]}."
+        f"- {row.work}, against {row.theirs.name}: {row.ratio:.1f}x of {row.target:g}x. What bounds it: {row.limit}."
         for row in rows
         if row.target is not None and not row.reached
     ]
@@ -144,8 +145,6 @@ def commit() -> str:
 
 def machine() -> str:
     """Processor, cores, memory, system."""
-    import os
-
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -155,4 +154,5 @@ def machine() -> str:
         pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):
         pages = 0
-    return f"{name}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{name}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB, {system}"

@@ -33,12 +33,14 @@ def run(place: Place) -> Found:
     work = "pictures to a saved model, ants and bees"
     cold, warm, freeze = (who.name for who in ours)
     found = Found()
+    bounds = "importing torch, timm and scikit-learn, which takes about 4 s in both; see the notes"
+    probing, freezing = f"{work}: `probe`, cold store", f"{work}: `freeze`, 4 views, {epochs} epochs, cold store"
     found.rows = [
-        compared(f"{work}: `probe`, cold store", runs, cold, lesson, target=40.0, limit="Python's imports (about 4 s of torch, timm and scikit-learn), then the trunk's one pass over the pictures"),
-        compared(f"{work}: the same with a warm store", runs, warm, cold, target=3.0, limit="Python's imports: about 4 s of torch, timm and scikit-learn are in both; see the notes"),
-        compared(f"{work}: `freeze`, 4 views, {epochs} epochs, cold store", runs, freeze, lesson, target=10.0),
-        *(compared(f"{work}: `probe`, cold store", runs, cold, who.name) for who in few[1:]),
-    ]  # fmt: skip
+        compared(probing, runs, cold, lesson, target=40.0, limit=f"{bounds}; then the one pass over the pictures"),
+        compared(f"{work}: the same with a warm store", runs, warm, cold, target=3.0, limit=bounds),
+        compared(freezing, runs, freeze, lesson, target=10.0, limit="one pass a view, and imports"),
+        *(compared(probing, runs, cold, who.name) for who in few[1:]),
+    ]
     for name, wanted in ((cold, 25.0), (warm, 10.0)):
         seconds = compared(work, runs, name, name).ours.seconds
         found.facts[f"{name}, whole process"] = f"{seconds:.1f} s (target {wanted:.0f} s)"

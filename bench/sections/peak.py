@@ -1,5 +1,8 @@
 """What the trunk reaches of what the machine can do: its matrix peak, measured, times the network's operations."""
 
+import json
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable

@@ -18,13 +18,12 @@ def upper_half(place: Place) -> Found:
     )  # fmt: skip
     runs = alternate([ours, theirs], place.times(3), once=[theirs.name])
     work = f"training the upper half of the stages, {epochs} epochs, cold store, whole process"
-    return Found(
-        [compared(work, runs, ours.name, theirs.name, target=4.0, limit="the upper half itself: its forward and backward passes are most of what remains, and both do them")]
-    )  # fmt: skip
+    limit = "the upper half itself: its forward and backward passes are most of what remains, and both do them"
+    return Found([compared(work, runs, ours.name, theirs.name, target=4.0, limit=limit)])
 
 
 def full_epoch(place: Place) -> Found:
-    """An epoch of everything, the same batch of 16 and fresh augmented views; an epoch is what lies between two lines."""
+    """An epoch of everything, batch 16, fresh views; an epoch is what lies between two lines of output."""
     data, epochs = place.ants_bees, "2" if place.quick else "4"
     ours = place.frostline(
         "frostline full, fresh views", "fit", data, "--strategy", "full", "--views", "0", "--augment", "resized-crop",
