@@ -5,6 +5,7 @@ python fastai_fine_tune.py DATA TRUNK --epochs 1
 
 import argparse
 import json
+from pathlib import Path
 
 from fastai.vision.all import ImageDataLoaders, Resize, accuracy, vision_learner
 
@@ -19,5 +20,5 @@ learn = vision_learner(dls, f"local-dir:{given.trunk}", metrics=accuracy)
 with learn.no_bar():
     learn.fine_tune(given.epochs)
     _, right = learn.validate()
-learn.export("model.pkl")
+learn.export(Path("model.pkl").absolute())  # a bare name would land beside the pictures
 print(json.dumps({"val": float(right), "n": len(dls.valid_ds)}))
