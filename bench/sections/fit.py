@@ -29,7 +29,7 @@ def run(place: Place) -> Found:
             "--json", "--out", "run", cache="freeze", cold=True,
         ),
     ]  # fmt: skip
-    runs = alternate([*ours, *few], place.times(3), once=[lesson, "transformers Trainer"])
+    runs = alternate([*ours, *few], place.times(3), once=[lesson, "transformers Trainer", "fastai fine_tune(1)"])
     work = "pictures to a saved model, ants and bees"
     cold, warm, freeze = (who.name for who in ours)
     found = Found()

@@ -16,7 +16,7 @@ def upper_half(place: Place) -> Found:
         "frostline, 4 views", "fit", data, "--strategy", "bench.upper_half:upper_half", "--views", "4",
         "--epochs", epochs, "--json", "--out", "run", cache="upper", cold=True,
     )  # fmt: skip
-    runs = alternate([ours, theirs], place.times(3), once=[theirs.name])
+    runs = alternate([ours, theirs], place.times(2), once=[theirs.name])
     work = f"training the upper half of the stages, {epochs} epochs, cold store, whole process"
     limit = "the upper half itself: its forward and backward passes are most of what remains, and both do them"
     return Found([compared(work, runs, ours.name, theirs.name, target=4.0, limit=limit)])
@@ -24,7 +24,7 @@ def upper_half(place: Place) -> Found:
 
 def full_epoch(place: Place) -> Found:
     """An epoch of everything, batch 16, fresh views; an epoch is what lies between two lines of output."""
-    data, epochs = place.ants_bees, "2" if place.quick else "4"
+    data, epochs = place.ants_bees, "2" if place.quick else "3"
     ours = place.frostline(
         "frostline full, fresh views", "fit", data, "--strategy", "full", "--views", "0", "--augment", "resized-crop",
         "--batch-size", "16", "--epochs", epochs, "--json", "--out", "run", cache="full", cold=True,
