@@ -291,7 +291,7 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         prepare = normalise(activations.preprocessing)
     else:
         _, suffix = cut(bench.net, phase.line)
-        prepare = torch.Tensor.float
+        prepare = activations_last
     learning = {name for group in chosen for name in group.names}
     for name, parameter in bench.net.named_parameters():
         parameter.requires_grad_(name in learning)
@@ -335,6 +335,16 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         machine.wait()
         read_val = in_memory(read_val, len(bench.val))
     return _SetUp(suffix, own, prepare, rows, read_val)
+
+
+def activations_last(stored: Tensor) -> Tensor:
+    """Activations as the suffix takes them: float32, maps (N, C, H, W) with the channels last in memory.
+
+    Convolutions train up to twice as fast over that, on a CPU and on a GPU; pictures come so by themselves.
+    """
+    if stored.ndim == 4:
+        return stored.float().contiguous(memory_format=torch.channels_last)
+    return stored.float()
 
 
 def _learning(bench: Bench, phase: Train, chosen: Sequence[Group]) -> tuple[Group, ...]:
