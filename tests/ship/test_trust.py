@@ -1,4 +1,4 @@
-"""A model folder says which pictures are unlike its training data, through OpenVINO as through torch, and old ones open."""
+"""A model folder knows pictures unlike its training data, through OpenVINO as through torch, and old ones open."""
 
 import json
 

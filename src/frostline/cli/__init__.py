@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from frostline import __version__
-from frostline.cli import demo, evaluate, fit, models, predict, store, strategies
+from frostline.cli import compare, demo, evaluate, fit, models, predict, store, strategies
 from frostline.errors import FrostlineError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(fit.fit)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
+app.command()(compare.compare)
 app.command()(models.models)
 app.command()(strategies.strategies)
 app.command()(demo.demo)
