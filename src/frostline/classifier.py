@@ -47,6 +47,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     batch_size ... compile: the fields of `frostline.Recipe`, which says what each is and whose paper it comes from.
     image_size: side of the square that the network sees, in pixels. drop_path: stochastic depth in [0, 1).
     val: the share of pictures set apart to judge by, where the data has no val split.
+    folds: cross-validate with that many folds in place of a val split; the model then learns from every picture.
     seed: of everything random.
     engine: what computes below the frost line: "auto", "openvino" or "torch".
     precision: "auto", "fp32" or "bf16".
@@ -97,6 +98,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         image_size: int | None = None,
         drop_path: float | None = None,
         val: float = 0.2,
+        folds: int | None = None,
         seed: int = 0,
         engine: str = "auto",
         precision: str = "auto",
@@ -141,6 +143,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.image_size = image_size
         self.drop_path = drop_path
         self.val = val
+        self.folds = folds
         self.seed = seed
         self.engine = engine
         self.precision = precision
@@ -259,6 +262,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             budget=duration(self.budget),
             val=self.val,
+            folds=self.folds,
             track=self.track,
             store=Store(cache / "store", limit=size(self.store_limit)),
             cache=cache,

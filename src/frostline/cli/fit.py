@@ -19,6 +19,9 @@ def fit(
     resume: Annotated[bool, Option("--resume", help="Go on where the run in --out was stopped.")] = False,
     seed: Annotated[int, Option(help="Of everything random.")] = 0,
     val: Annotated[float, Option(help="Share set apart to judge by, if the data has no val split.")] = 0.2,
+    folds: Annotated[
+        int | None, Option(help="Judge by cross-validation over so many folds, and learn from every picture.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     lr: Annotated[str | None, Option(help="Rate of the head, or auto (range test).", rich_help_panel=_LEARNING)] = None,
