@@ -13,6 +13,7 @@ import typer
 from frostline import __version__
 from frostline.cli import (
     check,
+    compare,
     demo,
     evaluate,
     explain,
@@ -49,6 +50,7 @@ app.command()(export.export)
 app.command()(push.push)
 app.command()(pull.pull)
 app.command()(merge.merge)
+app.command()(compare.compare)
 app.command()(models.models)
 app.command()(strategies.strategies)
 app.command()(demo.demo)

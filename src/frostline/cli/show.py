@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from frostline.judge.result import RunResult
     from frostline.ship.export import Exported
     from frostline.ship.hub import Parcel
+    from frostline.run.comparison import Comparison
     from frostline.train.events import Event
     from frostline.train.store import Usage
 
@@ -233,6 +234,60 @@ def audit(found: "Audit", *, page: Path) -> None:
     for text in found.not_checked:
         console.print(f"not looked at: {one_line(text)}", style="dim", markup=False)
     console.print(f"\nthe pictures are in {page}", soft_wrap=True, markup=False)
+
+
+def comparison(found: "Comparison") -> None:
+    """Runs, the best first, each with its interval drawn on one axis; then what can be said of their differences."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    entries = found.entries
+    low, high = min(e.accuracy.low for e in entries), max(e.accuracy.high for e in entries)
+    console.print(f"{len(entries)} runs on the same {found.n:,} pictures ({found.split})", style="bold", markup=False)
+    table = Table(box=_box(), pad_edge=False)
+    axis = f"{low:.1%}".ljust(_AXIS - 6) + f"{high:.1%}".rjust(6)
+    for column in ("run", "model", "strategy", "accuracy", axis, "log loss", "seconds"):
+        table.add_column(column, justify="right" if column in ("accuracy", "log loss", "seconds") else "left")
+    for entry in entries:
+        loss, seconds = entry.figures.get("log_loss"), entry.seconds
+        table.add_row(
+            *(Text(one_line(text)) for text in (entry.name, entry.model, entry.strategy)),
+            f"{entry.accuracy.value:.1%}",
+            _whiskers(entry.accuracy, low, high),
+            "" if loss is None else f"{loss:.3f}",
+            "" if seconds is None else f"{seconds:.0f}",
+        )
+    console.print(table)
+    pairs = [pair for pair in found.differences if pair.first == 0 or len(entries) <= 4]
+    for pair in pairs:
+        better, worse = (one_line(entries[place].name) for place in (pair.first, pair.second))
+        counts = (
+            f"{pair.paired.lost} pictures only {better} has right, {pair.paired.gained} only {worse}, "
+            f"p = {pair.adjusted:.2g}"
+        )
+        if pair.real:
+            console.print(f"{better} is better than {worse}: {counts}", style="bold", markup=False, soft_wrap=True)
+        else:
+            console.print(
+                f"{better} and {worse} cannot be told apart: {counts}", style="dim", markup=False, soft_wrap=True
+            )
+    more = "" if len(found.differences) == 1 else f", corrected for {len(found.differences)} pairs (Holm)"
+    console.print(f"p: McNemar's exact mid-p test{more}; 95 % intervals", style="dim", markup=False)
+
+
+_AXIS = 30  # characters
+
+
+def _whiskers(figure: "Interval", low: float, high: float) -> str:
+    """An interval on an axis from low to high: "   ├───●──┤  "."""
+    span = max(high - low, 1e-9)
+    left, middle, right = (
+        round((value - low) / span * (_AXIS - 1)) for value in (figure.low, figure.value, figure.high)
+    )
+    drawn = [" "] * left + ["├"] + ["─"] * (right - left - 1) + (["┤"] if right > left else [])
+    drawn[middle] = "●"
+    return "".join(drawn)
 
 
 def usage(items: "Sequence[Usage]", *, where: Path) -> None:

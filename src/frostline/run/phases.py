@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frostline.data.manifest import Manifest
+from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView, TrainingView
-from frostline.errors import Diverged, PlanError
+from frostline.errors import DataError, Diverged, PlanError
 from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, thaw
 from frostline.net.head import Head
@@ -37,6 +38,7 @@ from frostline.train.schedule import Schedule
 from frostline.train.solve import solve
 
 Logits = NDArray[np.float32]
+_FOLDS = 5
 CHECKPOINT_SECONDS = 30.0  # between checkpoints inside an epoch; each epoch ends with one anyway
 
 
@@ -88,6 +90,7 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
         classes=len(bench.train.classes),
         balanced=phase.balanced,
         seed=bench.seed,
+        folds=_inner_folds(bench),
     )
     put_head(bench.net, bench.head, solved.weight, solved.bias)
     bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
@@ -96,6 +99,16 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
         read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
         val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
     return Learnt(val, solved.logits, 0, trainable=solved.weight.size + solved.bias.size)
+
+
+def _inner_folds(bench: Bench) -> int | NDArray[np.int64]:
+    """Folds that choose the strength; with duplicates and groups on one side, where there are any."""
+    if not bound(bench.train):
+        return _FOLDS
+    try:
+        return fold_numbers(bench.train, _FOLDS, seed=bench.seed)
+    except DataError:  # fewer units than folds
+        return fold_numbers(bench.train, 2, seed=bench.seed)
 
 
 def solvable(bench: Bench) -> bool:
