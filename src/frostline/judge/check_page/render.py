@@ -14,6 +14,7 @@ from frostline.judge.check_page.words import WORDS, Words
 
 _HERE = Path(__file__).parent
 _CARDS = 48  # of a finding that are shown with pictures
+_OPEN = 12  # of these that are not folded away
 _PICTURES = 6  # of a card
 _LINES = 40
 _CLASSES = 200
@@ -107,7 +108,8 @@ def _section(audit: Audit, finding: Finding, words: Words, pictures: dict[int, s
         "advice": advice,
         "summary": finding.summary[:1].upper() + finding.summary[1:],
         "pictures": int(finding.mask.sum()),
-        "cards": cards,
+        "cards": cards[:_OPEN],
+        "folded": cards[_OPEN:],
         "lines": lines[:_LINES],
         "rest": [*lines[_LINES:], *hidden],
     }
