@@ -97,9 +97,7 @@ def _section(audit: Audit, finding: Finding, words: Words, pictures: dict[int, s
         }
         for item in with_pictures[:_CARDS]
     ]
-    lines = [item.text for item in finding.items if not item.rows]
-    if lines == [finding.summary]:
-        lines = []
+    lines = [item.text for item in finding.items if not item.rows and item.text != finding.summary]
     hidden = [f"{item.text}: {_names([rows[row].name for row in item.rows])}" for item in with_pictures[_CARDS:]]
     return {
         "check": finding.check,
