@@ -107,7 +107,7 @@ def _note(
         result.counts["?", "finding"] += 1
     result.findings.append(f"{name} {number}: {text}")
     if keep:
-        for path in Path(folder).glob("mutants/*/*"):
+        for path in filter(Path.is_file, Path(folder).glob("mutants/*/*")):
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"{name.replace(' ', '-')}-{number}-{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
 
