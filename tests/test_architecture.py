@@ -17,6 +17,7 @@ HEAVY = {
     "sklearn",
     "pandas",
     "pyarrow",
+    "datasets",
     "scipy",
     "transformers",
     "peft",

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from frostline import __version__
-from frostline.cli import demo, evaluate, explain, fit, models, predict, report, store, strategies
+from frostline.cli import check, demo, evaluate, explain, fit, models, predict, report, serve, store, strategies
 from frostline.errors import FrostlineError
 
 app = typer.Typer(
@@ -25,8 +25,10 @@ app = typer.Typer(
 app.command()(fit.fit)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
+app.command()(check.check)
 app.command()(report.report)
 app.command()(explain.explain)
+app.command()(serve.serve)
 app.command()(models.models)
 app.command()(strategies.strategies)
 app.command()(demo.demo)

@@ -13,9 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from frostline.errors import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from frostline.data.audit.report import Audit
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
     from frostline.train.events import Event
@@ -157,11 +160,28 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         split, figures = found.headline
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
+        _promises(found, console)
     console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
     console.print(f"report: {model.parent / 'report.html'}", soft_wrap=True, markup=False)
     console.print(
         f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False
     )
+
+
+def _promises(found: "RunResult", console: "Console") -> None:
+    """A line each on prediction sets and on pictures unlike these."""
+    for row in found.coverage:
+        if row.coverage == 0.95:
+            how = {"test": f"of {row.n:,} test pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
+            console.print(
+                f"sets of 95 % cover {row.share:.1%} ({100 * row.low:.1f} to {100 * row.high:.1f}) {how}, "
+                f"{row.size:.2f} classes each: predict --coverage 0.95",
+                markup=False,
+                soft_wrap=True,
+            )
+    if found.novelty:
+        rate = f"{found.novelty.false_alarms:.1%}"
+        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
@@ -188,6 +208,29 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
         console.print(f"and {len(figures.per_class) - 50} more classes, in metrics.json")
     if skipped:
         console.print(f"{skipped} files were left out", style="yellow")
+
+
+def audit(found: "Audit", *, page: Path) -> None:
+    """A line a finding, the worst first, and where to see more."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    listing = found.subject.listing
+    console.print(
+        f"{listing.source}: {len(listing):,} pictures, {len(listing.classes):,} classes", style="bold", markup=False
+    )
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for finding in found.findings:
+        style = {"error": "bold red", "warning": "yellow", "note": "dim"}[finding.level]
+        table.add_row(Text(finding.level, style), Text(finding.check), Text(one_line(finding.summary)))
+    if found.findings:
+        console.print(table)
+    else:
+        console.print("nothing was found that needs doing", style="green")
+    for text in found.not_checked:
+        console.print(f"not looked at: {one_line(text)}", style="dim", markup=False)
+    console.print(f"\nthe pictures are in {page}", soft_wrap=True, markup=False)
 
 
 def usage(items: "Sequence[Usage]", *, where: Path) -> None:

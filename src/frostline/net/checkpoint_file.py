@@ -95,7 +95,8 @@ def _refuse_bomb(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    # zipfile raises whatever its parts do on foreign bytes (BadZipFile, UnicodeDecodeError, struct.error, OSError)
+    except Exception as error:
         raise _damaged(path, error) from None
     if unpacked > 2 * path.stat().st_size + 2**20:
         raise WeightsError(

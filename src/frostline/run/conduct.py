@@ -13,11 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frostline.data.audit.report import warnings_for
 from frostline.data.manifest import Manifest
-from frostline.data.split import with_validation
+from frostline.data.split import dealt, few, shares_of, with_validation
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, Diverged
+from frostline.judge.calibrate import Calibration
+from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
+from frostline.judge.novelty import Novelty
 from frostline.judge.outcomes import outcomes
 from frostline.judge.report.words import checked
 from frostline.judge.result import PhaseRow, RunResult
@@ -28,7 +32,8 @@ from frostline.run import pages
 from frostline.run.facts import command_of, facts_of, machine, peak_memory
 from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
 from frostline.run.record import Record
-from frostline.run.verdict import Logits, hopeless, judged, probabilities_of, share_right, temperature_of, verdict
+from frostline.run.trust import covered, novelty_of, sets_of
+from frostline.run.verdict import Logits, calibration_of, hopeless, judged, probabilities_of, share_right, verdict
 from frostline.ship import folder
 from frostline.ship.about import About
 from frostline.train import checkpoint
@@ -64,6 +69,8 @@ class Settings:
     device: str = "auto"
     budget: float | None = None
     val: float = 0.2
+    split: str | None = None
+    few: int | None = None
     track: str | None = None
     lang: str = "en"
 
@@ -147,6 +154,10 @@ def fit(
 def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> _Job:
     """Everything that can be refused is refused here, before anything is learnt."""
     checked(settings.lang)
+    if settings.split is not None:
+        if manifest.splits:
+            tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
+        manifest = dealt(manifest, shares_of(settings.split), seed=settings.seed)
     backbone = zoo.build(
         settings.model,
         classes=len(manifest.classes),
@@ -158,8 +169,12 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
     pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
+    if settings.few is not None:
+        pictures = min(pictures, settings.few * len(manifest.classes))
     plan = make_plan(settings.strategy, order, settings.options, pictures=pictures)
     manifest = _split(manifest, plan, settings)
+    if settings.few is not None:
+        manifest = few(manifest, settings.few, seed=settings.seed)
     activations = Activations(
         backbone.net,
         settings.model,
@@ -174,6 +189,8 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     if manifest.skipped:
         tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
     record.skipped(manifest.skipped)
+    for line in warnings_for(manifest):
+        tell(Warn(line))
     train = manifest.part("train") if manifest.splits else manifest
     record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
@@ -182,7 +199,8 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     for phase in plan.phases:
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
-    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=settings.options)
+    given = {**settings.options, "split": settings.split, "few": settings.few}
+    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given)
     sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
     told = {
         "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
@@ -233,7 +251,8 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
         standing.rows.append(_row(bench, phase, learnt, time.monotonic() - began, kept, why))
         if kept:
             standing.take(net, learnt)
-            _ship(job, standing, {}, graph=False)
+            calibration = _calibration(bench, standing)
+            _ship(job, _Trust(1.0 if calibration is None else calibration.temperature), graph=False)
         else:
             net.load_state_dict(standing.state)
         standing.interrupted = learnt.early == "interrupted"
@@ -250,7 +269,10 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
 def _finish(job: _Job, standing: _Standing) -> Fitted:
     """Judge the model that stands, the test split last and once, and write everything."""
     bench, record, manifest = job.bench, job.record, job.manifest
-    temperature = _temperature(bench, standing)
+    calibration = _calibration(bench, standing)
+    if calibration is not None:
+        job.tell(Note(f"temperature: {calibration.why}"))
+    temperature = 1.0 if calibration is None else calibration.temperature
     seen: dict[str, tuple[Manifest, Logits]] = {}
     if standing.val is not None and bench.val is not None:
         seen["val"] = bench.val, standing.val
@@ -260,15 +282,15 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
         seen["test"] = logits_of(bench, manifest.part("test"))
         manifest = manifest.without([item for item in seen["test"][0].skipped if item not in manifest.skipped])
         record.skipped(manifest.skipped)
-    reports = {split: judged(logits, part, temperature) for split, (part, logits) in seen.items()}
+    answered = {split: (part, probabilities_of(logits, part, temperature)) for split, (part, logits) in seen.items()}
+    reports = {split: judged(probabilities, part) for split, (part, probabilities) in answered.items()}
     record.pictures(
-        [
-            outcome
-            for split, (part, logits) in seen.items()
-            for outcome in outcomes(part, probabilities_of(logits, part, temperature), split)
-        ]
+        [row for split, (part, probabilities) in answered.items() for row in outcomes(part, probabilities, split)]
     )
-    about = _ship(job, standing, reports, graph=True)
+    source = next((split for split in answered if split != "test"), "")
+    sets = sets_of(answered.get(source), source)
+    novelty = novelty_of(bench, bench.val if standing.val is not None else None)
+    about = _ship(job, _Trust(temperature, sets, novelty, reports), graph=True)
     result = RunResult(
         strategy=job.plan.strategy,
         model=job.settings.model,
@@ -281,6 +303,9 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
         seconds=time.monotonic() - job.begun,
         engine=bench.activations.engine_used,
         temperature=temperature,
+        calibration=calibration,
+        coverage=covered(sets, answered.get(source), answered.get("test")),
+        novelty=novelty,
         memory=peak_memory(),
         interrupted=standing.interrupted,
     )
@@ -309,7 +334,7 @@ def _command(source: str, settings: Settings) -> str:
     """What repeats the run, without what is a default."""
     model, weights, strategy = settings.model, settings.weights, settings.strategy
     usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
-    names = ("seed", "val", "budget", "image_size", "drop_path", "engine", "precision", "device", "track")
+    names = ("seed", "val", "split", "few", "budget", "image_size", "drop_path", "engine", "precision", "device")
     told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
     options = dict(settings.options)
     if options.pop("rate_search", None):
@@ -385,13 +410,23 @@ def _row(bench: Bench, phase: Phase, learnt: Learnt, seconds: float, kept: bool,
     return PhaseRow(phase.name, phase.line, figure, seconds, kept, why, learnt.epochs, early, learnt.trainable)
 
 
-def _temperature(bench: Bench, standing: _Standing) -> float:
+def _calibration(bench: Bench, standing: _Standing) -> Calibration | None:
     if standing.val is not None and bench.val is not None:
-        return temperature_of(standing.val, bench.val)
-    return 1.0 if standing.crossed is None else temperature_of(standing.crossed, bench.train)
+        return calibration_of(standing.val, bench.val)
+    return None if standing.crossed is None else calibration_of(standing.crossed, bench.train)
 
 
-def _ship(job: _Job, standing: _Standing, reports: Mapping[str, Report], *, graph: bool) -> About:
+@dataclass(frozen=True)
+class _Trust:
+    """What belongs to a finished model beside its weights."""
+
+    temperature: float = 1.0
+    sets: Sets | None = None
+    novelty: Novelty | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
+
+
+def _ship(job: _Job, trust: _Trust, *, graph: bool) -> About:
     """Write the model folder as it stands, between phases without a graph: only the last one needs it."""
     settings, bench = job.settings, job.bench
     about = About(
@@ -399,9 +434,11 @@ def _ship(job: _Job, standing: _Standing, reports: Mapping[str, Report], *, grap
         classes=bench.train.classes,
         preprocessing=job.backbone.preprocessing,
         multilabel=bench.train.multilabel,
-        temperature=_temperature(bench, standing),
+        temperature=trust.temperature,
+        sets=trust.sets,
+        novelty=trust.novelty,
         arguments={"img_size": settings.image_size} if settings.image_size else {},
-        metrics={split: report.to_dict() for split, report in reports.items()},
+        metrics={split: report.to_dict() for split, report in trust.reports.items()},
         plan=job.plan.to_dict(),
         facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts")},
     )

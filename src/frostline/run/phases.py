@@ -79,16 +79,12 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
     Raises: PlanError: the network has more than one head, or one whose input is not one vector a picture.
     """
     bench.listen(PhaseStart(phase.name, phase.line, 0))
-    if bench.train.multilabel:
-        raise PlanError(
-            "a head for several labels a picture cannot be solved", hint="use --strategy freeze, or deeper ones"
-        )
     view = EvaluationView(bench.activations.preprocessing)
     read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
     x = _vectors(read(np.arange(len(bench.train))), bench.head)
     solved = solve(
         x,
-        bench.train.targets().astype(np.int64),
+        bench.train.targets(),
         classes=len(bench.train.classes),
         balanced=phase.balanced,
         seed=bench.seed,
@@ -104,7 +100,7 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
 
 def solvable(bench: Bench) -> bool:
     """Whether the head is one linear layer over one vector a picture."""
-    if bench.head.others or bench.train.multilabel:
+    if bench.head.others:
         return False
     view = EvaluationView(bench.activations.preprocessing)
     read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
