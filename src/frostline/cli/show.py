@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from frostline.data.audit.report import Audit
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
+    from frostline.run.comparison import Comparison
     from frostline.ship.export import Exported
     from frostline.ship.hub import Parcel
-    from frostline.run.comparison import Comparison
     from frostline.train.events import Event
     from frostline.train.store import Usage
 
