@@ -1,6 +1,6 @@
 """`frostline serve` beside a plain FastAPI and torch endpoint, in one run on this machine; and what harm can be done.
 
-    python -m bench.serve MODEL PICTURES [--requests 10000] [--hostile 1000] [--seconds 8] [--json FILE]
+    python -m bench.serve MODEL PICTURES [--requests 10000] [--hostile 1000] [--seconds 8] [--precision bf16] [--json FILE]
 
 Throughput at 1, 8 and 64 clients, each server's turns alternating; then many requests, hostile bodies, and a stop under
 load. Clients run in this process and share its cores with the servers, as they share them with each other.
@@ -288,6 +288,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--hostile", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each turn")
+    parser.add_argument("--precision", default="f32", help="of frostline serve")
     parser.add_argument("--ports", type=int, nargs=2, default=(8441, 8442))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -295,7 +296,8 @@ def main() -> None:
     pictures = [path.read_bytes() for path in sorted(asked.pictures.rglob("*.jpg"))[:100]]
     ours, plain = asked.ports
     found: dict[str, Any] = {}
-    command = ("-m", "frostline", "serve", str(folder), "--port", str(ours), "--timeout", "2")
+    command = ["-m", "frostline", "serve", str(folder), "--port", str(ours), "--timeout", "2"]
+    command += ["--precision", asked.precision]
     with server(ours, *command) as process:
         plainly = ("-m", "uvicorn", "bench.plain_server:app", "--port", str(plain), "--log-level", "error")
         with server(plain, *plainly, MODEL=str(folder)) as other:

@@ -215,7 +215,7 @@ def test_sets_follow_the_slider_and_the_heat_map_a_click(opened):
     page = opened()
     full(page)
     expect(page.locator(".note")).to_have_text("Unlike the pictures that it learnt from: perhaps none of these.")
-    expect(page.locator(".sets label")).to_have_text("The right class is among these in 90% of cases:")
+    expect(page.locator(".sets label")).to_have_text("90% of sets like this hold the right class:")
     page.focus("#coverage")
     page.keyboard.press("ArrowRight")
     expect(page.locator(".sets strong")).to_have_text("ants, bees")
