@@ -106,7 +106,7 @@ class Batcher:
     def _asked(self, pixels: NDArray[np.uint8], own: Engine) -> Sequence[Found]:
         with self._counted:
             self._busy += 1
-            lone = self._busy == 1 and self._ready.empty()
+            lone = self._busy == 1 and len(pixels) == 1
         try:
             return self._alone(pixels) if lone else own(pixels)
         finally:
