@@ -181,6 +181,8 @@ def _page(
         skipped=tuple(_skipped(folder / "skipped.csv")),
         warnings=tuple(warnings),
         temperature=metrics["temperature"],
+        coverage=tuple(metrics.get("coverage") or ()),
+        novelty=metrics.get("novelty"),
         seconds=metrics["seconds"],
         memory=metrics.get("memory") or None,
         speed=speed,
