@@ -189,6 +189,7 @@ class _Pictures:
 
 def _by_name(text: str, place: Path) -> Any:
     import datasets
+    from huggingface_hub.utils import logging as hub
 
     asked = _NAME.fullmatch(text)
     if asked is None:
@@ -207,6 +208,8 @@ def _by_name(text: str, place: Path) -> Any:
             return datasets.load_dataset(name, config)
         except Exception:  # not in the cache, whatever the library says of it: now the hub is asked
             pass
+    loud = hub.get_verbosity()
+    hub.set_verbosity_error()  # else each of its attempts is a line
     try:
         return datasets.load_dataset(name, config)
     except Exception as error:  # of httpx, huggingface_hub or datasets
@@ -215,6 +218,8 @@ def _by_name(text: str, place: Path) -> Any:
             where=place,
             hint="check the name and the network; or save_to_disk it where there is one, and name that folder",
         ) from None
+    finally:
+        hub.set_verbosity(loud)
 
 
 @contextmanager
