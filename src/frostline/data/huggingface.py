@@ -4,6 +4,7 @@ Pictures stay in their memory-mapped Arrow files until they are needed. Code of 
 ``datasets`` that are asked for cannot.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,7 +210,7 @@ def _by_name(text: str, place: Path) -> Any:
         except Exception:  # not in the cache, whatever the library says of it: now the hub is asked
             pass
     loud = hub.get_verbosity()
-    hub.set_verbosity_error()  # else each of its attempts is a line
+    hub.set_verbosity(logging.ERROR)  # else each of its attempts is a line
     try:
         return datasets.load_dataset(name, config)
     except Exception as error:  # of httpx, huggingface_hub or datasets
