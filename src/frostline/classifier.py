@@ -53,12 +53,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     split: "80/20" or "70/15/15": deal all pictures anew into train and val, or train, val and test.
     group: the column whose equal values (a patient, a device, a day) never stand on both sides of a split.
     few: how many training pictures of each class to learn from, chosen by the seed; by default all.
+    folds: cross-validate with that many folds in place of a val split; the model then learns from every picture.
     seed: of everything random.
     engine: what computes below the frost line: "auto", "openvino" or "torch".
     precision: "auto", "fp32" or "bf16".
     device: "auto", "cpu", "cuda" or "mps".
     store_limit: how large the activation store may grow, in bytes or text such as "20GB".
     out: the run's folder; None writes nothing but the store. resume: go on where a run in `out` was stopped.
+    lang: of the run's report.html, "en" or "zh".
     track: trackers of accelerate, joined by commas: "tensorboard", "wandb", "mlflow", ...
 
     After ``fit``: ``classes_`` (array of K names), ``net_`` (the network, in eval mode), ``about_`` (classes,
@@ -106,6 +108,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         split: str | None = None,
         group: str | None = None,
         few: int | None = None,
+        folds: int | None = None,
         seed: int = 0,
         engine: str = "auto",
         precision: str = "auto",
@@ -113,6 +116,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         store_limit: int | str = "20GB",
         out: str | Path | None = None,
         resume: bool = False,
+        lang: str = "en",
         track: str | None = None,
     ) -> None:
         self.model = model
@@ -153,6 +157,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.split = split
         self.group = group
         self.few = few
+        self.folds = folds
         self.seed = seed
         self.engine = engine
         self.precision = precision
@@ -160,6 +165,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.store_limit = store_limit
         self.out = out
         self.resume = resume
+        self.lang = lang
         self.track = track
 
     def fit(
@@ -283,7 +289,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             val=self.val,
             split=self.split,
             few=self.few,
+            folds=self.folds,
             track=self.track,
+            lang=self.lang,
             store=Store(cache / "store", limit=size(self.store_limit)),
             cache=cache,
         )

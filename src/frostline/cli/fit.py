@@ -27,6 +27,10 @@ def fit(
     ] = None,
     group: Annotated[str | None, Option(help="Column (patient, device, day) that no split may part.")] = None,
     few: Annotated[int | None, Option(help="Learn from this many pictures of each class.")] = None,
+    lang: Annotated[str, Option(help="Language of the report: en or zh.")] = "en",
+    folds: Annotated[
+        int | None, Option(help="Judge by cross-validation over so many folds, and learn from every picture.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     lr: Annotated[str | None, Option(help="Rate of the head, or auto (range test).", rich_help_panel=_LEARNING)] = None,

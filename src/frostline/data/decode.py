@@ -9,6 +9,7 @@ junk passes for a picture.
 
 import hashlib
 import io
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM
 
 _KNOWN = f"read are {', '.join(FORMATS[:-1])}"
 _ORIENTATION = 0x0112
+_STANDARD_TABLE = 3688
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -142,6 +144,55 @@ def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[
         raise DecodeError("not enough memory to decode it", where=where, hint="make the picture smaller") from None
     except Exception as error:  # damaged input: Pillow's parsers let struct, zlib, Index- and other errors through
         raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself, before anything is decoded.
+
+    format: Pillow's name, "" for pixels. mode: Pillow's name of how its pixels are kept.
+    frames: whether there is more than the one that is looked at (an animation, the pages of a TIFF).
+    quality: of a JPEG, in [1, 100] as libjpeg counts, from its quantisation table; 0 for everything else.
+    bytes: as it is encoded.
+    """
+
+    format: str
+    mode: str
+    frames: bool
+    quality: int
+    bytes: int
+
+
+def header(picture: Picture) -> Header:
+    """Format, mode and compression of a picture.
+
+    Raises: DecodeError: as ``decode``, as far as the header tells.
+    """
+    where = described(picture)
+    try:
+        picture = _fetched(picture)
+        if isinstance(picture, np.ndarray):
+            return Header("", "L" if picture.ndim == 2 else "RGB", False, 0, picture.nbytes)
+        with strict_and_silent(), _source(picture) as source:
+            size = source.seek(0, os.SEEK_END)
+            source.seek(0)
+            opened = Image.open(source, formats=_formats())
+            # A JPEG of several pictures (MPO) is what telephones write: the first one is the photograph.
+            several = opened.format not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
+            return Header(opened.format or "", opened.mode, several, _quality(opened), size)
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+
+
+def _quality(opened: Image.Image) -> int:
+    """The inverse of how libjpeg scales its standard luminance table, whose 64 entries add up to 3688."""
+    tables = getattr(opened, "quantization", None)
+    if not isinstance(tables, dict) or 0 not in tables:
+        return 0
+    scale = 100 * sum(tables[0]) / _STANDARD_TABLE
+    return int(min(100, max(1, round(100 - scale / 2 if scale <= 100 else 5000 / scale))))
 
 
 def content_digest(picture: Picture) -> str:

@@ -82,7 +82,7 @@ class Manifest:
         usable: list[Row] = []
         listed: list[Row] = []
         skipped: list[Skipped] = []
-        for seen, item in enumerate(_digested(rows, digest), start=1):
+        for seen, item in enumerate(digested(rows, digest), start=1):
             if isinstance(item, Skipped):
                 skipped.append(item)
             else:
@@ -176,10 +176,10 @@ def natural(text: str) -> tuple[object, ...]:
     return (*(piece for pair in zip(parts[::2], [*digits, (0, "")], strict=True) for piece in pair), text)
 
 
-def _digested(
+def digested(
     rows: Iterable[Row | Skipped], digest: Callable[[Picture], str]
 ) -> Iterable[Skipped | tuple[Row, str | None]]:
-    """Rows with digests or a reason why there is none, in their order, without listing the source first."""
+    """Rows with names and digests, or a reason why there is none, in their order, without listing the source first."""
 
     def one(item: Row | Skipped) -> Skipped | tuple[Row, str | None]:
         if isinstance(item, Skipped):

@@ -15,7 +15,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from frostline.data.archives import is_archive, unpacked
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folders import LAYOUTS, SPLIT_NAMES, folder, in_split, maybe_picture, readable, single_inner, walk
-from frostline.data.manifest import Manifest, Row, Skipped
+from frostline.data.listing import Listing
+from frostline.data.manifest import Manifest, Row, Skipped, digested
 from frostline.data.parquet import parquet_table
 from frostline.data.tables import csv_table
 from frostline.errors import DataError, one_line
@@ -106,6 +107,37 @@ def read(
     Raises: DataError: no such place, no source claims it, it has no such column, or what it holds cannot be used (see
         ``Manifest.of``).
     """
+    with _opened(place, cache, digest, group) as (rows, source, how):
+        return Manifest.of(rows, source=source, classes=classes, digest=how, progress=progress)
+
+
+def as_found(
+    place: str | Path, *, cache: Path | None = None, progress: Callable[[int], None] = lambda done: None
+) -> Listing:
+    """As ``read``, but nothing is refused because of its labels, splits or bytes: that is for the audit to say.
+
+    Raises: DataError: no such place, no source claims it, or nothing that could be a picture lies there.
+    """
+    rows: list[Row] = []
+    faults: list[str] = []
+    passed_over: list[Skipped] = []
+    with _opened(place, cache, None, None) as (found, source, how):
+        for seen, item in enumerate(digested(found, how), start=1):
+            if isinstance(item, Skipped):
+                passed_over.append(item)
+            else:
+                rows.append(item[0])
+                faults.append(item[1] or "")
+            progress(seen)
+    if not rows:
+        raise DataError("there is no picture", where=source, hint="the place is empty: is it the right one?")
+    return Listing(tuple(rows), tuple(faults), tuple(passed_over), source)
+
+
+@contextmanager
+def _opened(
+    place: object, cache: Path | None, digest: Callable[[Picture], str] | None, group: str | None
+) -> Iterator[tuple[Iterator[Row | Skipped], str, Callable[[Picture], str]]]:
     asked = Path(place).expanduser() if isinstance(place, str | Path) else place
     cache = cache or default_cache()
     with ExitStack() as stack:
@@ -117,9 +149,8 @@ def read(
             found = _claiming(here)
         if found is None:
             raise _unread(here)
-        rows = found.rows(here, **_columns(found, here, group))
         name = readable(str(asked)) if isinstance(asked, Path) else ""
-        return Manifest.of(rows, source=name, classes=classes, digest=digest, progress=progress)
+        yield found.rows(here, **_columns(found, here, group)), name, digest
 
 
 def claimed(place: object) -> bool:

@@ -3,7 +3,10 @@
 plan.json     all that was resolved, with versions and digests
 log.jsonl     a line a step and a line an epoch
 skipped.csv   pictures that were left out, and why
+report.html   all of it for people (`pages`)
 metrics.json  the figures, with their intervals
+training.csv  the pictures that it learnt from: name, path, digest, label
+pictures.csv  each judged picture and its answer (`judge.outcomes`)
 model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
 """
@@ -18,10 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from frostline.data.manifest import Skipped
+from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
-from frostline.train.events import Epoch, Event, Judged, Note, Step, Warn
+from frostline.judge.outcomes import PICTURES, Outcome, to_csv
+from frostline.train.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 
+TRAINING = "training.csv"
 LOG_EVERY = 1  # steps
 
 
@@ -79,6 +84,20 @@ class Record:
         writer.writerows((item.name, item.reason) for item in skipped)
         self._text("skipped.csv", text.getvalue())
 
+    def training(self, manifest: Manifest) -> None:
+        """Write ``training.csv``, one line a picture that the run learns from; "|" joins several labels."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("name", "path", "digest", "label"))
+        for row in manifest.rows:
+            path = row.picture.absolute() if isinstance(row.picture, Path) else ""
+            writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
+        self._text(TRAINING, text.getvalue())
+
+    def pictures(self, rows: Sequence[Outcome]) -> None:
+        """Write ``pictures.csv``, one line a judged picture."""
+        self._text(PICTURES, to_csv(rows))
+
     def log(self, event: Event) -> None:
         """A line of the log for the events that belong there."""
         if self._log is None:
@@ -99,6 +118,8 @@ class Record:
                     "train_loss": event.train_loss,
                     "pictures_per_second": round(event.pictures_per_second, 1),
                 }
+            case PhaseStart():
+                line = {"phase": event.name, "line": event.line, "epochs": event.epochs}
             case Note() | Warn():
                 line = {type(event).__name__.lower(): event.text}
             case Epoch() | _:
@@ -115,7 +136,8 @@ class Record:
             return
         fresh = self.folder / f"{name}.tmp"
         try:
-            with fresh.open("w", encoding="utf-8", newline="") as file:
+            # surrogates stand for bytes of file names that are no UTF-8: they are written back as those bytes
+            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,4 +1,5 @@
-"""A network with its preprocessing as an OpenVINO graph: uint8 pictures (N, H, W, 3) in, logits (N, K) out.
+"""A network with its preprocessing as an OpenVINO graph: uint8 pictures (N, H, W, 3) in, logits (N, K) out, and what
+goes into the head (N, D) where novelty is judged by it.
 
 OpenVINO IR and not ONNX: it needs no exporter package (torch's wants onnx and onnxscript), keeps float32 weights as
 they are, and the engine that reads it is a dependency already. The converter is called through its frontend:
@@ -6,6 +7,7 @@ they are, and the engine that reads it is a dependency already. The converter is
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +26,34 @@ TOLERANCE = 1e-4
 
 
 class Whole(nn.Module):
-    """A network that takes pictures as they are decoded: uint8 (N, H, W, 3)."""
+    """A network that takes pictures as they are decoded: uint8 (N, H, W, 3).
+
+    head: path of the module whose input is given too, or "".
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(self, net: nn.Module, preprocessing: Preprocessing, *, head: str = "") -> None:
         super().__init__()
         self.net = net
+        self.head = head
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (N, K) of uint8 pixels (N, H, W, 3)."""
-        logits: Tensor = self.net((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
-        return logits
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Logits (N, K) of uint8 pixels (N, H, W, 3); with a head, its input (N, D) beside them."""
+        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        if not self.head:
+            return (self.net(x),)
+        seen: list[Tensor] = []
+        # hung up for one forward only, so that the network is left as it was
+        hook = self.net.get_submodule(self.head).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            logits: Tensor = self.net(x)
+        finally:
+            hook.remove()
+        return logits, seen[-1].flatten(1)
 
 
 def samples(preprocessing: Preprocessing, n: int) -> NDArray[np.uint8]:
@@ -55,26 +70,50 @@ def write(folder: Path, whole: Whole, preprocessing: Preprocessing) -> None:
 
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
+    example = torch.from_numpy(samples(preprocessing, 2))
+    store(converted(whole, example, [-1, *preprocessing.size, 3]), folder / GRAPH)
+
+
+def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
+    """The ``openvino.Model`` of a module in eval mode on the CPU that takes one tensor of the example's dtype.
+
+    shape: what it will take, -1 for sides that are known only when it runs.
+
+    Raises: EngineError: OpenVINO is not installed, or cannot express the network.
+    """
     openvino = quiet.openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    example = torch.from_numpy(samples(preprocessing, 2))
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns of every shape that is read; what comes of it is checked
-            traced = torch.jit.trace(whole, example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(module, example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
             frontend: Any = FrontEndManager().load_by_framework("pytorch")
             decoder: Any = TorchScriptPythonDecoder(traced, example_input=(example,))  # must outlive the conversion
             model = frontend.load(decoder)
             (place,) = model.get_inputs()
-            model.set_partial_shape(place, openvino.PartialShape([-1, *preprocessing.size, 3]))
-            model.set_element_type(place, openvino.Type.u8)
-            graph = frontend.convert(model)
-        openvino.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+            model.set_partial_shape(place, openvino.PartialShape(list(shape)))
+            model.set_element_type(place, openvino.Type.u8 if example.dtype == torch.uint8 else openvino.Type.f32)
+            return frontend.convert(model)
     except Exception as error:  # what tracer and converter raise on an operator they do not know is anything
-        said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
-        raise EngineError(f"the network cannot be written as a graph: {said}", hint="predict with torch") from None
+        raise _inexpressible(error) from None
+
+
+def store(graph: Any, path: Path) -> None:
+    """Write an ``openvino.Model`` and, beside it, its weights (`.bin`) as they are.
+
+    Raises: EngineError: it cannot be written.
+    """
+    try:
+        quiet.openvino().save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise _inexpressible(error) from None
+
+
+def _inexpressible(error: Exception) -> EngineError:
+    said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
+    return EngineError(f"the network cannot be written as a graph: {said}", hint="predict with torch")
 
 
 def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
