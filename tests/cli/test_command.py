@@ -68,7 +68,12 @@ def test_predict_names_sets_and_marks_what_is_strange(model: Path, leaves: Path,
 
 def test_evaluate_gives_figures_as_json(model: Path, leaves: Path) -> None:
     found = run("evaluate", model, leaves, "--split", "test", "--json")
-    assert json.loads(found.stdout)["metrics"]["accuracy"]["n"] == 24
+    values = json.loads(found.stdout)
+    assert values["metrics"]["accuracy"]["n"] == 24
+    assert values["drift"]["distance"]["n"] == 24
+    assert values["drift"]["mix"]["now"] == {"green leaf": 0.5, "red leaf": 0.5}
+    assert [row["coverage"] for row in values["coverage"]] == [0.8, 0.9, 0.95, 0.99]
+    assert "drift" in run("evaluate", model, leaves, "--split", "test").stdout
 
 
 def test_bad_input_is_three_lines_and_exit_code_two(leaves: Path, tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from frostline.data.audit.report import Audit
+    from frostline.judge.conformal import Covered
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
     from frostline.run.comparison import Comparison
+    from frostline.run.evaluate import Evaluation
     from frostline.ship.export import Exported
     from frostline.ship.hub import Parcel
     from frostline.train.events import Event
@@ -171,20 +173,32 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
     )
 
 
+def drift(found: "Evaluation") -> None:
+    """A line on prediction sets, if the model has any, and one on what has moved since training."""
+    console = _console()
+    _sets(found.coverage, console)
+    style = "yellow" if found.drift.signs else "dim"
+    console.print(one_line(str(found.drift)), style=style, markup=False, soft_wrap=True)
+
+
 def _promises(found: "RunResult", console: "Console") -> None:
     """A line each on prediction sets and on pictures unlike these."""
-    for row in found.coverage:
+    _sets(found.coverage, console)
+    if found.novelty:
+        rate = f"{found.novelty.false_alarms:.1%}"
+        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
+
+
+def _sets(coverage: "Sequence[Covered]", console: "Console") -> None:
+    for row in coverage:
         if row.coverage == 0.95:
-            how = {"test": f"of {row.n:,} test pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
+            how = {"test": f"of {row.n:,} pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
             console.print(
                 f"sets of 95 % cover {row.share:.1%} ({100 * row.low:.1f} to {100 * row.high:.1f}) {how}, "
                 f"{row.size:.2f} classes each: predict --coverage 0.95",
                 markup=False,
                 soft_wrap=True,
             )
-    if found.novelty:
-        rate = f"{found.novelty.false_alarms:.1%}"
-        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
