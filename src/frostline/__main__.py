@@ -2,4 +2,5 @@
 
 from frostline.cli import main
 
-main()
+if __name__ == "__main__":  # workers of `frostline serve` import this file again
+    main()

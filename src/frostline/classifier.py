@@ -3,7 +3,7 @@
 The command line repeats this signature and calls these methods; nothing is decided here that `run` does not decide.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
+from frostline.data import frames
 from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Row
-from frostline.data.sources import default_cache, pairs, pictures, read
+from frostline.data.pixels import picture_of
+from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.errors import DataError, DecodeError, PlanError
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
@@ -27,7 +29,8 @@ from frostline.train.events import Listener, quiet
 from frostline.train.plan import RECIPE_FIELDS
 from frostline.train.store import Store
 
-Pictures = str | Path | Sequence[Picture | str] | NDArray[Any]
+Pictures = Any
+"""What ``fit`` takes: see there."""
 
 _PLAN_OPTIONS = ("lr", "trunk_lr", "decay", "epochs", "rank", *RECIPE_FIELDS)
 
@@ -47,12 +50,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     batch_size ... compile: the fields of `frostline.Recipe`, which says what each is and whose paper it comes from.
     image_size: side of the square that the network sees, in pixels. drop_path: stochastic depth in [0, 1).
     val: the share of pictures set apart to judge by, where the data has no val split.
+    split: "80/20" or "70/15/15": deal all pictures anew into train and val, or train, val and test.
+    group: the column whose equal values (a patient, a device, a day) never stand on both sides of a split.
+    few: how many training pictures of each class to learn from, chosen by the seed; by default all.
+    folds: cross-validate with that many folds in place of a val split; the model then learns from every picture.
     seed: of everything random.
     engine: what computes below the frost line: "auto", "openvino" or "torch".
     precision: "auto", "fp32" or "bf16".
     device: "auto", "cpu", "cuda" or "mps".
     store_limit: how large the activation store may grow, in bytes or text such as "20GB".
     out: the run's folder; None writes nothing but the store. resume: go on where a run in `out` was stopped.
+    lang: of the run's report.html, "en" or "zh".
     track: trackers of accelerate, joined by commas: "tensorboard", "wandb", "mlflow", ...
 
     After ``fit``: ``classes_`` (array of K names), ``net_`` (the network, in eval mode), ``about_`` (classes,
@@ -97,6 +105,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         image_size: int | None = None,
         drop_path: float | None = None,
         val: float = 0.2,
+        split: str | None = None,
+        group: str | None = None,
+        few: int | None = None,
+        folds: int | None = None,
         seed: int = 0,
         engine: str = "auto",
         precision: str = "auto",
@@ -104,6 +116,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         store_limit: int | str = "20GB",
         out: str | Path | None = None,
         resume: bool = False,
+        lang: str = "en",
         track: str | None = None,
     ) -> None:
         self.model = model
@@ -141,6 +154,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.image_size = image_size
         self.drop_path = drop_path
         self.val = val
+        self.split = split
+        self.group = group
+        self.few = few
+        self.folds = folds
         self.seed = seed
         self.engine = engine
         self.precision = precision
@@ -148,17 +165,28 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.store_limit = store_limit
         self.out = out
         self.resume = resume
+        self.lang = lang
         self.track = track
 
-    def fit(self, X: Pictures, y: Iterable[object] | None = None, *, listen: Listener = quiet) -> Self:
-        """Learn from a folder, table or archive of labelled pictures, or from pictures X with labels y.
+    def fit(
+        self,
+        X: Pictures,
+        y: Iterable[object] | None = None,
+        groups: Iterable[object] | None = None,
+        *,
+        listen: Listener = quiet,
+    ) -> Self:
+        """Learn from a place or data set of labelled pictures, or from pictures X with labels y.
 
-        X: a place that `frostline.data.sources` reads, or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
+        X: whatever `frostline.data.sources` reads (a folder, table, archive or shards, a DataFrame, a data set of torch
+            or Hugging Face, a dict of such by split), or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
+        y: labels beside such a sequence; a list or tuple of labels for a picture that has several.
+        groups: beside such a sequence, what never stands on both sides of a split.
         listen: is called with what happens, see `frostline.train.events`.
 
         Raises: FrostlineError: one of its kinds, saying what is wrong, where, and what to do next.
         """
-        manifest = labelled(X, y)
+        manifest = labelled(X, y, groups, group=self.group)
         settings = self._settings()
         out = None if self.out is None else Path(self.out)
         self._take(fit(manifest, settings, out=out, resume=self.resume, listen=listen))
@@ -259,7 +287,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             budget=duration(self.budget),
             val=self.val,
+            split=self.split,
+            few=self.few,
+            folds=self.folds,
             track=self.track,
+            lang=self.lang,
             store=Store(cache / "store", limit=size(self.store_limit)),
             cache=cache,
         )
@@ -282,34 +314,41 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_: NDArray[np.str_]
 
 
-def labelled(X: Pictures, y: Iterable[object] | None = None, *, classes: tuple[str, ...] | None = None) -> Manifest:
+def labelled(
+    X: Pictures,
+    y: Iterable[object] | None = None,
+    groups: Iterable[object] | None = None,
+    *,
+    group: str | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> Manifest:
     """A manifest from whatever ``fit`` takes.
 
     classes: those that the labels may come from, in their order; by default those that occur.
 
     Raises: DataError: the place cannot be read, y has another length, or a sequence came without y.
     """
-    if isinstance(X, str | Path):
-        return read(X, classes=classes)
+    if isinstance(X, str | Path) or (y is None and claimed(X)):
+        return read(X, classes=classes, group=group)
     if y is None:
         raise DataError("pictures came without labels", hint="pass y, or a folder with a folder for each class")
-    return Manifest.of(pairs((_picture(x) for x in X), y), classes=classes)
+    if group is not None:
+        raise PlanError(
+            f"there is no column {group!r} in a sequence of pictures", where="group", hint="pass groups= to fit"
+        )
+    return Manifest.of(pairs(_pictures(X), y, groups), classes=classes)
 
 
 def _rows(X: Pictures) -> Iterator[Row]:
-    if isinstance(X, str | Path):
-        return pictures([str(X)])
-    return pairs(_picture(x) for x in X)
+    return pictures([str(X)]) if isinstance(X, str | Path) else pairs(_pictures(X))
 
 
-def _picture(x: Any) -> Picture | str:
-    """PIL pictures become arrays; everything else is a picture already."""
-    if hasattr(x, "getexif") and hasattr(x, "convert"):
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(x).convert("RGB"))
-    picture: Picture | str = x
-    return picture
+def _pictures(X: Pictures) -> Iterator[Picture]:
+    if frames.claims(X):
+        return (row.picture for row in frames.unlabelled(X))
+    if claimed(X):
+        return (row.picture for row in read(X).rows)
+    return (picture_of(x) for x in X)
 
 
 def duration(value: float | str | None) -> float | None:

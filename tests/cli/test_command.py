@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,21 @@ def test_predict_writes_a_line_a_picture_and_tells_what_it_cannot_read(
     assert "Traceback" not in found.stderr
     piped = run("predict", model, "-", "--json", "--top", "2", stdin=f"{leaves / 'test' / 'green leaf' / '0.png'}\n")
     assert [item["label"] for item in json.loads(piped.stdout)["classes"]] == ["green leaf", "red leaf"]
+
+
+def test_predict_names_sets_and_marks_what_is_strange(model: Path, leaves: Path, tmp_path: Path) -> None:
+    leaf = leaves / "test" / "green leaf" / "0.png"
+    line = json.loads(run("predict", model, leaf, "--json", "--coverage", "0.9").stdout)
+    assert line["coverage"] == 0.9
+    assert line["set"][0] == line["classes"][0]["label"]
+    assert line["novel"] in (True, False)
+    row = next(csv.DictReader(run("predict", model, leaf, "--csv", "--coverage", "0.999").stdout.splitlines()))
+    assert sorted(row["set"].split("|")) == ["green leaf", "red leaf"]
+    assert row["novel"] in ("0", "1")
+    assert "at most" in run("predict", model, leaf, "--coverage", "0.999").stderr
+    refused = run("predict", model, leaf, "--coverage", "95")
+    assert refused.returncode == 2
+    assert "between 0 and 1" in refused.stderr
 
 
 def test_evaluate_gives_figures_as_json(model: Path, leaves: Path) -> None:
@@ -113,3 +129,22 @@ def test_several_processes_need_a_place_for_their_results(model: Path, leaves: P
     found = run("predict", model, leaves / "test", "--shard", "0/2")
     assert found.returncode == 2
     assert "--out DIR" in found.stderr
+
+
+def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(leaves, tmp_path / "leaves")
+    shutil.copy(place / "train/red leaf/3.png", place / "test/red leaf/copy.png")
+    page, table = tmp_path / "check.html", tmp_path / "cleaned.csv"
+    words = ["check", place, "--no-features", "--out", page, "--write", table, "--drop", "leakage", "--json"]
+    found = run(*words)
+    assert found.returncode == 0, found.stderr
+    said = json.loads(found.stdout)
+    assert said["failed"]
+    assert said["findings"][0]["check"] == "leakage"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert len(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))) == 96
+    assert "96 pictures" in found.stderr
+    strict = run("check", place, "--no-features", "--out", page, "--strict", "--quiet")
+    assert strict.returncode == 1
+    assert "1 of 25 test pictures are also in train" in strict.stdout
+    assert strict.stderr == ""

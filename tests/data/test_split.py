@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frostline.data.manifest import Manifest, Row
-from frostline.data.split import folds, with_validation
+from frostline.data.split import dealt, few, folds, shares_of, with_validation
 from frostline.errors import DataError, PlanError
 
 
@@ -134,3 +134,69 @@ def test_several_labels_and_none_can_be_split():
     assert found.part("val").counts() == {"a": 8, "b": 8, "c": 4}
     bare = Manifest(tuple(Row(b"x", digest=str(n)) for n in range(10)), ())
     assert Counter(row.split for row in with_validation(bare).rows) == {"train": 8, "val": 2}
+
+
+def grouped(count: int = 60, classes: str = "ab") -> Manifest:
+    rows = tuple(
+        Row(b"x", (classes[n % len(classes)],), split="train", group=f"g{n // 4}", digest=f"{n:03d}")
+        for n in range(count)
+    )
+    return Manifest(rows, tuple(classes))
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [("80/20", (0.8, 0.2)), ("70/15/15", (0.7, 0.15, 0.15)), ("0.5/0.5", (0.5, 0.5)), ("1/98/1", (0.01, 0.98, 0.01))],
+)
+def test_shares_are_read_from_percent_and_from_parts_of_one(text, shares):
+    assert shares_of(text) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("text", ["", "70", "70/20", "70/0/30", "a/b", "40/30/20/10", "nan/50", "-20/120", "70:30"])
+def test_what_does_not_say_how_to_split_is_refused(text):
+    with pytest.raises(PlanError, match="does not say how to split"):
+        shares_of(text)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_are_dealt_anew_in_the_shares_asked_for_and_groups_stay_together(seed):
+    found = dealt(grouped(), (0.7, 0.15, 0.15), seed=seed)
+    sizes = Counter(row.split for row in found.rows)
+    assert sizes.total() == 60
+    assert {split: sizes[split] for split in ("val", "test")} == {"val": 8, "test": 8}
+    for split in ("train", "val", "test"):
+        assert found.part(split).counts()["a"] == found.part(split).counts()["b"]
+    sides: dict[str, set[str]] = {}
+    for row in found.rows:
+        sides.setdefault(row.group, set()).add(row.split)
+    assert all(len(side) == 1 for side in sides.values())
+    assert dealt(grouped(), (0.7, 0.15, 0.15), seed=seed) == found
+    assert dealt(grouped(), (0.7, 0.15, 0.15), seed=seed + 1) != found
+
+
+def test_two_shares_have_no_test():
+    found = dealt(grouped(), (0.8, 0.2))
+    assert found.splits == ("train", "val")
+
+
+def test_few_takes_so_many_of_each_class_of_train_and_leaves_the_rest_of_the_data_alone():
+    data = dealt(grouped(classes="abc"), (0.6, 0.2, 0.2))
+    found = few(data, 5, seed=1)
+    assert found.part("train").counts() == {"a": 5, "b": 5, "c": 5}
+    assert found.part("val").rows == data.part("val").rows
+    assert found.part("test").rows == data.part("test").rows
+    assert few(data, 5, seed=1) == found
+    assert few(data, 5, seed=2) != found
+    # More of the same seed is a superset, so that curves over N grow along one path.
+    assert set(found.rows) < set(few(data, 8, seed=1).rows)
+    assert few(data, 1000) == data
+    with pytest.raises(PlanError, match="at least 1"):
+        few(data, 0)
+
+
+def test_few_of_several_labels_takes_until_every_label_has_enough():
+    rows = tuple(Row(b"x", ("a", "b") if n % 3 == 0 else ("b",), digest=f"{n:03d}") for n in range(30))
+    found = few(Manifest(rows, ("a", "b"), multilabel=True), 4)
+    assert found.counts()["a"] >= 4
+    assert found.counts()["b"] >= 4
+    assert len(found) <= 8

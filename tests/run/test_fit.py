@@ -44,6 +44,11 @@ def test_probe_learns_and_writes_a_whole_run(leaves: Path, tmp_path: Path) -> No
     assert plan["counts"]["train"] == {"green leaf": 24, "red leaf": 24}
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["metrics"]["test"]["accuracy"]["n"] == 24
+    pictures = list(csv.DictReader((run / "pictures.csv").read_text().splitlines()))
+    assert [row["split"] for row in pictures] == ["val"] * 24 + ["test"] * 24
+    assert sum(row["right"] == "1" for row in pictures[24:]) == round(
+        24 * metrics["metrics"]["test"]["accuracy"]["value"]
+    )
     assert not list(run.glob("*.tmp"))
     assert not (run / "checkpoint" / "checkpoint.safetensors").exists()
     loaded = ImageClassifier.load(run / "model")

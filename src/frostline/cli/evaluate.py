@@ -10,6 +10,8 @@ def evaluate(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     data: Annotated[Path, Argument(help="Labelled pictures, as for `fit`.")],
     split: Annotated[str | None, Option(help="Only this split: train, val or test.")] = None,
+    report: Annotated[Path | None, Option(help="Write a page with figures and pictures to this file.")] = None,
+    lang: Annotated[str, Option(help="Language of that page: en or zh.")] = "en",
     json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
@@ -28,6 +30,21 @@ def evaluate(
         if split:
             manifest = manifest.part(split)
         found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))
+        if report:
+            from frostline.judge.report.words import checked
+            from frostline.run import pages
+            from frostline.ship.folder import open_folder
+
+            checked(lang)
+            page = pages.of_evaluation(
+                found,
+                answering.about,
+                manifest,
+                title=data.name,
+                split=split or "",
+                net=open_folder(located(model)).net,
+            )
+            pages.write(page, report, lang=lang)
     if json:
         show.json({"metrics": found.report.to_dict(), "skipped": len(found.skipped)})
     else:

@@ -9,7 +9,9 @@ _LEARNING, _STEP, _VIEWS, _MACHINE = "How it learns", "Each step", "What it sees
 
 
 def fit(
-    data: Annotated[Path, Argument(help="Folder, table (CSV, TSV, Parquet) or archive of labelled pictures.")],
+    data: Annotated[
+        Path, Argument(help="Labelled pictures: folder, table (CSV, TSV, Parquet), archive, shards (.tar) or hf:NAME.")
+    ],
     model: Annotated[
         str, Option(help="A timm name, torchvision/NAME or package.module:factory.")
     ] = "tf_efficientnet_lite0",
@@ -19,6 +21,15 @@ def fit(
     resume: Annotated[bool, Option("--resume", help="Go on where the run in --out was stopped.")] = False,
     seed: Annotated[int, Option(help="Of everything random.")] = 0,
     val: Annotated[float, Option(help="Share set apart to judge by, if the data has no val split.")] = 0.2,
+    split: Annotated[
+        str | None, Option(help="Deal all pictures anew: 80/20 (train/val) or 70/15/15 (and test).")
+    ] = None,
+    group: Annotated[str | None, Option(help="Column (patient, device, day) that no split may part.")] = None,
+    few: Annotated[int | None, Option(help="Learn from this many pictures of each class.")] = None,
+    lang: Annotated[str, Option(help="Language of the report: en or zh.")] = "en",
+    folds: Annotated[
+        int | None, Option(help="Judge by cross-validation over so many folds, and learn from every picture.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     lr: Annotated[str | None, Option(help="Rate of the head, or auto (range test).", rich_help_panel=_LEARNING)] = None,

@@ -5,18 +5,26 @@ import json as _json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from frostline.ship.about import About
 
 
 def predict(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     images: Annotated[list[str], Argument(help="Files, folders, globs, or - for names on standard input.")],
     top: Annotated[int, Option(help="How many classes to name.", min=1)] = 1,
+    coverage: Annotated[
+        float | None, Option(help="Name a set of classes that holds the right one so often: 0.95.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="A JSON object a line.")] = False,
-    as_csv: Annotated[bool, Option("--csv", help="Columns path, label, probability, label_2, ...")] = False,
+    as_csv: Annotated[
+        bool, Option("--csv", help="Columns path, label, probability, label_2, ..., set, novel.")
+    ] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
@@ -27,15 +35,16 @@ def predict(
 ) -> None:
     """Name what pictures show.
 
-    A picture that cannot be read is told on standard error, the others go on, and the exit code is 1.
-    With --out a killed process goes on where it was, and what cannot be read is a line of the results.
+    Pictures unlike all that the model has learnt from are marked "none of these?". A picture that cannot be read is
+    told on standard error, the others go on, and the exit code is 1. With --out a killed process goes on where it
+    was, and what cannot be read is a line of the results.
     """
     from frostline.data.sources import pictures
     from frostline.errors import PlanError
     from frostline.ship import shards
     from frostline.ship.about import located
     from frostline.ship.predict import predictor
-    from frostline.ship.stream import BATCH, Failure, best
+    from frostline.ship.stream import BATCH, Failure, best, members
 
     if json and as_csv:
         raise PlanError("--json and --csv exclude each other", hint="choose one")
@@ -44,7 +53,10 @@ def predict(
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
     answering = predictor(located(model), engine=engine)
-    top = min(top, len(answering.about.classes))
+    about = answering.about
+    if coverage is not None:
+        _promise(about, coverage, model)
+    top = min(top, len(about.classes))
     if out is not None:
         count = shards.work(
             out,
@@ -62,6 +74,8 @@ def predict(
     if as_csv:
         lines.writerow(
             ["path", "label", "probability", *(f"{n}_{i}" for i in range(2, top + 1) for n in ("label", "probability"))]
+            + (["set"] if coverage is not None else [])
+            + ["novel"]
         )
     batch = 1 if "-" in images else BATCH
     for answer in answering.predict(pictures(images), batch=batch):
@@ -69,15 +83,43 @@ def predict(
             failed += 1
             print(f"{answer.name}: {answer.reason}", file=sys.stderr, flush=True)
             continue
-        named = best(answer, answering.about, top)
+        named = best(answer, about, top)
+        held = None if coverage is None else members(answer, about, coverage)
         if json:
             found = [{"label": label, "probability": round(p, 6)} for label, p in named]
-            print(_json.dumps({"path": answer.name, "classes": found}, ensure_ascii=False))
+            more = {} if held is None else {"coverage": coverage, "set": [label for label, _ in held]}
+            print(
+                _json.dumps({"path": answer.name, "classes": found, **more, "novel": answer.novel}, ensure_ascii=False)
+            )
         elif as_csv:
-            lines.writerow([answer.name, *(value for label, p in named for value in (label, f"{p:.6f}"))])
+            more_cells = [] if held is None else ["|".join(label for label, _ in held)]
+            novel = "" if answer.novel is None else int(answer.novel)
+            lines.writerow(
+                [answer.name, *(value for label, p in named for value in (label, f"{p:.6f}")), *more_cells, novel]
+            )
         else:
-            print(answer.name, *(f"{label} {p:.1%}" for label, p in named), sep="\t")
+            shown = [f"{label} {p:.1%}" for label, p in (named if held is None else held)]
+            print(answer.name, *shown, *(["none of these?"] if answer.novel else []), sep="\t")
         if batch == 1:
             sys.stdout.flush()
     if failed:
         raise typer.Exit(1)
+
+
+def _promise(about: "About", coverage: float, model: Path) -> None:
+    """Check that a coverage can be promised.
+
+    Raises: PlanError: the model has no prediction sets. JudgementError: it is no coverage.
+    """
+    from frostline.cli import show
+    from frostline.errors import PlanError
+
+    if about.sets is None:
+        why = "its pictures may have several labels" if about.multilabel else "it was saved without held-out pictures"
+        raise PlanError(
+            f"this model has no prediction sets: {why}", where=model, hint="leave --coverage out, or fit again"
+        )
+    if about.sets.threshold(coverage) == float("inf"):
+        show.aside(
+            f"{about.sets.n} held-out pictures can promise at most {about.sets.highest:.2%}: every set is all classes"
+        )

@@ -18,8 +18,10 @@ from frostline.errors import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from frostline.data.audit.report import Audit
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
+    from frostline.run.comparison import Comparison
     from frostline.ship.export import Exported
     from frostline.ship.hub import Parcel
     from frostline.train.events import Event
@@ -161,10 +163,28 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         split, figures = found.headline
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
+        _promises(found, console)
     console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
+    console.print(f"report: {model.parent / 'report.html'}", soft_wrap=True, markup=False)
     console.print(
         f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False
     )
+
+
+def _promises(found: "RunResult", console: "Console") -> None:
+    """A line each on prediction sets and on pictures unlike these."""
+    for row in found.coverage:
+        if row.coverage == 0.95:
+            how = {"test": f"of {row.n:,} test pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
+            console.print(
+                f"sets of 95 % cover {row.share:.1%} ({100 * row.low:.1f} to {100 * row.high:.1f}) {how}, "
+                f"{row.size:.2f} classes each: predict --coverage 0.95",
+                markup=False,
+                soft_wrap=True,
+            )
+    if found.novelty:
+        rate = f"{found.novelty.false_alarms:.1%}"
+        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
@@ -191,6 +211,83 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
         console.print(f"and {len(figures.per_class) - 50} more classes, in metrics.json")
     if skipped:
         console.print(f"{skipped} files were left out", style="yellow")
+
+
+def audit(found: "Audit", *, page: Path) -> None:
+    """A line a finding, the worst first, and where to see more."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    listing = found.subject.listing
+    console.print(
+        f"{listing.source}: {len(listing):,} pictures, {len(listing.classes):,} classes", style="bold", markup=False
+    )
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for finding in found.findings:
+        style = {"error": "bold red", "warning": "yellow", "note": "dim"}[finding.level]
+        table.add_row(Text(finding.level, style), Text(finding.check), Text(one_line(finding.summary)))
+    if found.findings:
+        console.print(table)
+    else:
+        console.print("nothing was found that needs doing", style="green")
+    for text in found.not_checked:
+        console.print(f"not looked at: {one_line(text)}", style="dim", markup=False)
+    console.print(f"\nthe pictures are in {page}", soft_wrap=True, markup=False)
+
+
+def comparison(found: "Comparison") -> None:
+    """Runs, the best first, each with its interval drawn on one axis; then what can be said of their differences."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    entries = found.entries
+    low, high = min(e.accuracy.low for e in entries), max(e.accuracy.high for e in entries)
+    console.print(f"{len(entries)} runs on the same {found.n:,} pictures ({found.split})", style="bold", markup=False)
+    table = Table(box=_box(), pad_edge=False)
+    axis = f"{low:.1%}".ljust(_AXIS - 6) + f"{high:.1%}".rjust(6)
+    for column in ("run", "model", "strategy", "accuracy", axis, "log loss", "seconds"):
+        table.add_column(column, justify="right" if column in ("accuracy", "log loss", "seconds") else "left")
+    for entry in entries:
+        loss, seconds = entry.figures.get("log_loss"), entry.seconds
+        table.add_row(
+            *(Text(one_line(text)) for text in (entry.name, entry.model, entry.strategy)),
+            f"{entry.accuracy.value:.1%}",
+            _whiskers(entry.accuracy, low, high),
+            "" if loss is None else f"{loss:.3f}",
+            "" if seconds is None else f"{seconds:.0f}",
+        )
+    console.print(table)
+    pairs = [pair for pair in found.differences if pair.first == 0 or len(entries) <= 4]
+    for pair in pairs:
+        better, worse = (one_line(entries[place].name) for place in (pair.first, pair.second))
+        counts = (
+            f"{pair.paired.lost} pictures only {better} has right, {pair.paired.gained} only {worse}, "
+            f"p = {pair.adjusted:.2g}"
+        )
+        if pair.real:
+            console.print(f"{better} is better than {worse}: {counts}", style="bold", markup=False, soft_wrap=True)
+        else:
+            console.print(
+                f"{better} and {worse} cannot be told apart: {counts}", style="dim", markup=False, soft_wrap=True
+            )
+    more = "" if len(found.differences) == 1 else f", corrected for {len(found.differences)} pairs (Holm)"
+    console.print(f"p: McNemar's exact mid-p test{more}; 95 % intervals", style="dim", markup=False)
+
+
+_AXIS = 30  # characters
+
+
+def _whiskers(figure: "Interval", low: float, high: float) -> str:
+    """An interval on an axis from low to high: "   ├───●──┤  "."""
+    span = max(high - low, 1e-9)
+    left, middle, right = (
+        round((value - low) / span * (_AXIS - 1)) for value in (figure.low, figure.value, figure.high)
+    )
+    drawn = [" "] * left + ["├"] + ["─"] * (right - left - 1) + (["┤"] if right > left else [])
+    drawn[middle] = "●"
+    return "".join(drawn)
 
 
 def usage(items: "Sequence[Usage]", *, where: Path) -> None:

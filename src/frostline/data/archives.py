@@ -6,6 +6,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import time
@@ -34,7 +35,10 @@ _DAMAGE = (
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
+    struct.error,
     EOFError,
+    IndexError,
+    OverflowError,
     NotImplementedError,
     RuntimeError,
     ValueError,
@@ -129,17 +133,43 @@ def _zip(archive: Path) -> Iterator[Member]:
 
 
 def _tar(archive: Path, budget: int) -> Iterator[Member]:
-    with (
-        _plain(archive) as plain,
-        tarfile.open(fileobj=cast(IO[bytes], bounded := _Bounded(plain, archive, budget)), mode="r:") as packed,
-    ):
+    with _plain(archive) as plain:
+        for packed, info in _headers(plain, archive, budget):
+            yield info.name, partial(_member, packed, info)
+
+
+def tar_index(archive: Path) -> Iterator[tuple[str, int, int]]:
+    """(name, offset, length) of each file in a tar that is not compressed; only its headers are read.
+
+    Raises: DataError: a link or device, a damaged or a giant header, or the file cannot be read.
+    """
+    try:
+        with archive.open("rb") as plain:
+            size = archive.stat().st_size
+            for _, info in _headers(plain, archive, size):
+                if info.offset_data + info.size > size:
+                    raise tarfile.TarError(f"{one_line(info.name)} ends behind the end of the archive")
+                yield info.name, info.offset_data, info.size
+    except _DAMAGE as error:
+        raise DataError(
+            f"the archive is damaged: {one_line(str(error))}", where=archive, hint="copy it again from where it came"
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"the archive cannot be read: {error.strerror}", where=archive, hint="check its name and permissions"
+        ) from None
+
+
+def _headers(plain: IO[bytes], archive: Path, budget: int) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    bounded = _Bounded(plain, archive, budget)
+    with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as packed:
         while (info := packed.next()) is not None:
             if info.isdir():
                 _inside(info.name, archive)
             elif not info.isreg() or info.issparse():
                 raise _refused(archive, info.name, "is a link, device or sparse file")
             else:
-                yield info.name, partial(_member, packed, info)
+                yield packed, info
             packed.members = []  # type: ignore[attr-defined]  # else it keeps every header
         bounded.seek(packed.offset)
         if bounded.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end

@@ -9,13 +9,14 @@ junk passes for a picture.
 
 import hashlib
 import io
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,36 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from frostline.data.hush import strict_and_silent
 from frostline.errors import DecodeError, one_line
 
-Picture: TypeAlias = Path | bytes | NDArray[np.uint8]
-"""A file, an encoded file's bytes, or pixels of shape (H, W), (H, W, 3) or (H, W, 4)."""
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A picture within a larger file, such as a member of a tar: ``length`` bytes from ``offset`` on."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+class Indexed(Protocol):
+    """What gives a picture by its number, from any thread."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """A path, encoded bytes, or pixels.
+
+        Raises: anything: the picture then counts as one that cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """A picture that is fetched whenever it is needed and never kept: ``of[index]``."""
+
+    of: Indexed
+    index: int
+
+
+Picture: TypeAlias = Path | bytes | NDArray[np.uint8] | Slice | Item
+"""A file, an encoded file's bytes, pixels of shape (H, W), (H, W, 3) or (H, W, 4), or where one of these is found."""
 
 Size: TypeAlias = tuple[int, int]
 """(width, height) in pixels, as Pillow has it."""
@@ -40,6 +69,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM
 
 _KNOWN = f"read are {', '.join(FORMATS[:-1])}"
 _ORIENTATION = 0x0112
+_STANDARD_TABLE = 3688
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -100,6 +130,7 @@ def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[
     """
     where = described(picture)
     try:
+        picture = _fetched(picture)
         with strict_and_silent():
             if isinstance(picture, np.ndarray):
                 return _from_array(picture, max_pixels)
@@ -115,24 +146,75 @@ def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[
         raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself, before anything is decoded.
+
+    format: Pillow's name, "" for pixels. mode: Pillow's name of how its pixels are kept.
+    frames: whether there is more than the one that is looked at (an animation, the pages of a TIFF).
+    quality: of a JPEG, in [1, 100] as libjpeg counts, from its quantisation table; 0 for everything else.
+    bytes: as it is encoded.
+    """
+
+    format: str
+    mode: str
+    frames: bool
+    quality: int
+    bytes: int
+
+
+def header(picture: Picture) -> Header:
+    """Format, mode and compression of a picture.
+
+    Raises: DecodeError: as ``decode``, as far as the header tells.
+    """
+    where = described(picture)
+    try:
+        picture = _fetched(picture)
+        if isinstance(picture, np.ndarray):
+            return Header("", "L" if picture.ndim == 2 else "RGB", False, 0, picture.nbytes)
+        with strict_and_silent(), _source(picture) as source:
+            size = source.seek(0, os.SEEK_END)
+            source.seek(0)
+            opened = Image.open(source, formats=_formats())
+            # A JPEG of several pictures (MPO) is what telephones write: the first one is the photograph.
+            several = opened.format not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
+            return Header(opened.format or "", opened.mode, several, _quality(opened), size)
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+
+
+def _quality(opened: Image.Image) -> int:
+    """The inverse of how libjpeg scales its standard luminance table, whose 64 entries add up to 3688."""
+    tables = getattr(opened, "quantization", None)
+    if not isinstance(tables, dict) or 0 not in tables:
+        return 0
+    scale = 100 * sum(tables[0]) / _STANDARD_TABLE
+    return int(min(100, max(1, round(100 - scale / 2 if scale <= 100 else 5000 / scale))))
+
+
 def content_digest(picture: Picture) -> str:
     """BLAKE2b-128, in hex, of a file's bytes; of shape and values where pixels are given.
 
-    Raises: DecodeError: no such file, not readable, or empty.
+    Raises: DecodeError: no such file, not readable, truncated, or empty.
     """
+    where = described(picture)
     digest = hashlib.blake2b(digest_size=16)
-    if isinstance(picture, np.ndarray):
-        digest.update(f"pixels {picture.dtype} {picture.shape}\n".encode())
-        digest.update(np.ascontiguousarray(picture).tobytes())
-        return digest.hexdigest()
     try:
+        picture = _fetched(picture)
+        if isinstance(picture, np.ndarray):
+            digest.update(f"pixels {picture.dtype} {picture.shape}\n".encode())
+            digest.update(np.ascontiguousarray(picture).tobytes())
+            return digest.hexdigest()
         with _source(picture) as source:
             while block := source.read(1 << 20):
                 digest.update(block)
     except DecodeError as error:
-        raise DecodeError(error.what, where=described(picture), hint=error.hint) from None
+        raise DecodeError(error.what, where=where, hint=error.hint) from None
     except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
-        raise DecodeError(_refusal(error), where=described(picture), hint=_LOOK) from None
+        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
     return digest.hexdigest()
 
 
@@ -142,11 +224,37 @@ def described(picture: Picture) -> str:
         return str(picture)
     if isinstance(picture, np.ndarray):
         return f"array of shape {picture.shape}, {picture.dtype}"
+    if isinstance(picture, Slice):
+        return f"{picture.path}, byte {picture.offset:,}"
+    if isinstance(picture, Item):
+        return f"#{picture.index}"
     return f"{len(picture):,} bytes"
 
 
+def _fetched(picture: Picture) -> Path | bytes | NDArray[np.uint8] | Slice:
+    if not isinstance(picture, Item):
+        return picture
+    try:
+        found = picture.of[picture.index]
+    except DecodeError:
+        raise
+    except Exception as error:  # somebody else's code: whatever it raises, this picture is not to be had
+        reason = one_line(str(error).strip().partition("\n")[0][:200])
+        raise DecodeError(f"cannot be fetched: {reason or type(error).__name__}", hint=_LOOK) from None
+    if isinstance(found, Path | bytes | np.ndarray | Slice):
+        return found
+    raise DecodeError(f"there is no picture, but {type(found).__name__}", hint="give a path, bytes or uint8 pixels")
+
+
 @contextmanager
-def _source(picture: Path | bytes) -> Iterator[IO[bytes]]:
+def _source(picture: Path | bytes | Slice) -> Iterator[IO[bytes]]:
+    if isinstance(picture, Slice):
+        there = max(0, picture.path.stat().st_size - picture.offset)
+        if there < picture.length:
+            raise DecodeError(f"truncated: {there:,} of {picture.length:,} bytes are there", hint=_LOOK)
+        with _source(picture.path) as whole:
+            whole.seek(picture.offset)
+            picture = whole.read(picture.length)
     if isinstance(picture, bytes):
         if not picture:
             raise DecodeError("there are no bytes", hint="was the file read to its end already?")

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from frostline.data.decode import Picture, content_digest
+from frostline.data.decode import Item, Picture, Slice, content_digest
 
 _FRESH = 2_000_000_000  # ns: a file this young may change again within the clock's grain and keep its time (cf. git)
 _BATCH = 512
@@ -50,14 +50,17 @@ class DigestCache:
 
         Raises: DecodeError: as ``content_digest``.
         """
-        if isinstance(picture, bytes | np.ndarray):
+        if isinstance(picture, bytes | np.ndarray | Item):
             return self._compute(picture)
-        key = os.path.abspath(picture)  # noqa: PTH100 (resolving links would cost a call per folder of the path)
-        before = _state(picture)
+        path = picture.path if isinstance(picture, Slice) else picture
+        key = os.path.abspath(path)  # noqa: PTH100 (resolving links would cost a call per folder of the path)
+        if isinstance(picture, Slice):
+            key += f"//{picture.offset}+{picture.length}"  # no absolute path has two slashes
+        before = _state(path)
         if before is not None and (known := self._known(key, before)):
             return known
         digest = self._compute(picture)
-        if before is not None and before == _state(picture) and abs(time.time_ns() - before[1]) > _FRESH:
+        if before is not None and before == _state(path) and abs(time.time_ns() - before[1]) > _FRESH:
             with self._lock:
                 self._new[key] = (*before, digest)
                 if len(self._new) >= _BATCH:

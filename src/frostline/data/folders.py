@@ -1,7 +1,8 @@
 """Folders of pictures: what is walked, what is junk, which folder is a split and which a class."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from frostline.data.manifest import Row, Skipped, natural
@@ -18,7 +19,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 
-_SUFFIXES = frozenset(
+SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"),
         *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".qoi", ".ico"),
@@ -38,12 +39,19 @@ def is_junk(name: str) -> bool:
 def maybe_picture(name: str) -> bool:
     """Whether a file's name does not rule out that it is a picture: what it is, decoding tells."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (half a million times)
-    return suffix in _SUFFIXES or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
+    return suffix in SUFFIXES or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
 
 
 def readable(path: str) -> str:
     """A path as text that can be written: bytes that are no UTF-8 become escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def in_split(split: str, rows: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
+    """Rows of a source that says nothing of splits, as those of one split."""
+    for item in rows:
+        name = f"{split}/{item.name}"
+        yield replace(item, name=name, split=split) if isinstance(item, Row) else replace(item, name=name)
 
 
 def folder(place: Path) -> Iterator[Row | Skipped]:
@@ -82,7 +90,7 @@ def walk(top: Path) -> Iterator[Path | tuple[Path, str]]:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
-                kinds = sorted((natural(entry.name), entry.is_dir(), entry.name) for entry in entries)
+                kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
         except OSError as error:
             yield here, f"cannot be read: {error.strerror}"
             continue
@@ -140,13 +148,20 @@ def _splits(place: Path, folders: list[str]) -> dict[str, str]:
 def _listed(place: Path) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(place) as entries:
-            kinds = sorted((natural(entry.name), entry.is_dir(), entry.name) for entry in entries)
+            kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
     except OSError as error:
         raise DataError(
             f"the folder cannot be read: {error.strerror}", where=place, hint="check its name and permissions"
         ) from None
     there = [(is_folder, name) for _, is_folder, name in kinds if not is_junk(name)]
     return [name for is_folder, name in there if is_folder], [name for is_folder, name in there if not is_folder]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: that is no folder, and what it is, reading it tells
+        return False
 
 
 def _name(path: Path, place: Path) -> str:

@@ -51,12 +51,14 @@ class Manifest:
 
     classes: all labels, numbers in them by value ("2" before "10"), also those whose pictures all had to be left out.
     source: where the rows came from.
+    multilabel: whether a picture may have several labels, or none; of a part it is what it is of the whole.
     """
 
     rows: tuple[Row, ...]
     classes: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     source: str = ""
+    multilabel: bool = False
 
     @classmethod
     def of(
@@ -80,7 +82,7 @@ class Manifest:
         usable: list[Row] = []
         listed: list[Row] = []
         skipped: list[Skipped] = []
-        for seen, item in enumerate(_digested(rows, digest), start=1):
+        for seen, item in enumerate(digested(rows, digest), start=1):
             if isinstance(item, Skipped):
                 skipped.append(item)
             else:
@@ -94,7 +96,8 @@ class Manifest:
         if not usable:
             raise DataError("there is no usable picture", where=source or None, hint=_why_none(skipped))
         _check_complete(listed, source)
-        return cls(tuple(usable), _classes(listed, classes, source), tuple(skipped), source)
+        several = any(len(row.labels) > 1 for row in listed)
+        return cls(tuple(usable), _classes(listed, classes, source), tuple(skipped), source, several)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,11 +112,6 @@ class Manifest:
         """The splits that have rows, in the order train, val, test; empty where the source names none."""
         there = {row.split for row in self.rows}
         return tuple(split for split in SPLITS if split in there)
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether any picture has more than one label."""
-        return any(len(row.labels) > 1 for row in self.rows)
 
     def part(self, split: str) -> Self:
         """The rows of one split, with the classes of all.
@@ -178,10 +176,10 @@ def natural(text: str) -> tuple[object, ...]:
     return (*(piece for pair in zip(parts[::2], [*digits, (0, "")], strict=True) for piece in pair), text)
 
 
-def _digested(
+def digested(
     rows: Iterable[Row | Skipped], digest: Callable[[Picture], str]
 ) -> Iterable[Skipped | tuple[Row, str | None]]:
-    """Rows with digests or a reason why there is none, in their order, without listing the source first."""
+    """Rows with names and digests, or a reason why there is none, in their order, without listing the source first."""
 
     def one(item: Row | Skipped) -> Skipped | tuple[Row, str | None]:
         if isinstance(item, Skipped):

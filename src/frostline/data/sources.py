@@ -5,50 +5,80 @@ A source of one's own is a generator of rows and an entry point in the group ``f
     @source("coco-folder", claims=lambda place: (place / "annotations.json").is_file())
     def coco_folder(place: Path) -> Iterator[Row]: ...
 
-``folders`` and ``tables`` hold the built-in ones. An archive is no source: it is unpacked, and then read as a folder.
-Digests, limits and checks are the Manifest's business.
+A built-in one is a module of this room and a line below. An archive is no source: it is unpacked, and then read as a
+folder. Digests, limits and checks are the Manifest's business.
 """
 
 import difflib
 import glob
+import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from frostline.data import frames, huggingface, shards, torch_datasets
 from frostline.data.archives import is_archive, unpacked
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
-from frostline.data.folders import LAYOUTS, folder, maybe_picture, readable, single_inner, walk
-from frostline.data.manifest import Manifest, Row, Skipped
-from frostline.data.tables import csv_table, parquet_table
+from frostline.data.folders import LAYOUTS, SPLIT_NAMES, folder, in_split, maybe_picture, readable, single_inner, walk
+from frostline.data.listing import Listing
+from frostline.data.manifest import Manifest, Row, Skipped, digested
+from frostline.data.parquet import parquet_table
+from frostline.data.tables import csv_table
 from frostline.errors import DataError, one_line
 from frostline.registry import Registry
 
-Rows = Callable[[Path], Iterator[Row | Skipped]]
+Rows = Callable[..., Iterator[Row | Skipped]]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """claims: whether it can read a place. rows: what lies there; it may raise DataError."""
+    """claims: whether it can read a place. rows: what lies there; it may raise DataError.
 
-    claims: Callable[[Path], bool]
+    ``rows`` takes the place and, if it knows columns, ``group``: the name of the one to group by.
+    of: the kind of place that it is asked about: a Path (of something on disk, or any text), or a type of Python's.
+    """
+
+    claims: Callable[[Any], bool]
     rows: Rows
+    of: type = Path
 
 
 sources: Registry[Source] = Registry("source", "frostline.sources")
 
 
-def source(name: str, *, claims: Callable[[Path], bool]) -> Callable[[Rows], Source]:
+def source(name: str, *, claims: Callable[[Any], bool], of: type = Path) -> Callable[[Rows], Source]:
     """``@source("name", claims=...)`` above a generator of rows makes it a source and registers it."""
-    return lambda rows: sources.register(name, Source(claims, rows))
+    return lambda rows: sources.register(name, Source(claims, rows, of))
+
+
+@source(
+    "splits", claims=lambda parts: bool(parts) and all(str(name).lower() in SPLIT_NAMES for name in parts), of=Mapping
+)
+def by_split(parts: Mapping[str, object], *, group: str | None = None) -> Iterator[Row | Skipped]:
+    """``{"train": …, "val": …, "test": …}`` of whatever other sources read.
+
+    Raises: DataError: no source reads a part, and as these do.
+    """
+    for name, part in parts.items():
+        here = Path(part).expanduser() if isinstance(part, str) else part
+        if (found := _claiming(here)) is None:
+            raise _unread(here)
+        yield from in_split(SPLIT_NAMES[name.lower()], found.rows(here, **_columns(found, here, group)))
 
 
 sources.register("folder", Source(Path.is_dir, folder))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table))
+sources.register("webdataset", Source(shards.claims, shards.shards))
+sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
+sources.register("torch-dataset", Source(torch_datasets.claims, torch_datasets.torch_dataset, object))
+sources.register("huggingface-dataset", Source(huggingface.is_dataset, huggingface.in_memory, object))
+sources.register("dataframe", Source(frames.claims, frames.dataframe, object))
 
 
 def default_cache() -> Path:
@@ -57,32 +87,75 @@ def default_cache() -> Path:
 
 
 def read(
-    place: str | Path,
+    place: object,
     *,
     classes: Sequence[str] | None = None,
+    group: str | None = None,
     cache: Path | None = None,
     digest: Callable[[Picture], str] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Manifest:
     """The pictures of a folder, a table, an archive, or whatever else a source claims.
 
+    place: a path or other text; or a DataFrame, a data set of torch or Hugging Face, ...
     classes: the classes there may be; by default those that occur.
+    group: the column whose equal values belong together; by default the one called "group", if there is one.
     cache: where digests are remembered and archives unpacked; by default ``default_cache()``.
     digest: in place of the remembered ones.
     progress: called with the number of files seen so far.
 
-    Raises: DataError: no such place, no source claims it, or what it holds cannot be used (see ``Manifest.of``).
+    Raises: DataError: no such place, no source claims it, it has no such column, or what it holds cannot be used (see
+        ``Manifest.of``).
     """
-    asked = Path(place).expanduser()
+    with _opened(place, cache, digest, group) as (rows, source, how):
+        return Manifest.of(rows, source=source, classes=classes, digest=how, progress=progress)
+
+
+def as_found(
+    place: str | Path, *, cache: Path | None = None, progress: Callable[[int], None] = lambda done: None
+) -> Listing:
+    """As ``read``, but nothing is refused because of its labels, splits or bytes: that is for the audit to say.
+
+    Raises: DataError: no such place, no source claims it, or nothing that could be a picture lies there.
+    """
+    rows: list[Row] = []
+    faults: list[str] = []
+    passed_over: list[Skipped] = []
+    with _opened(place, cache, None, None) as (found, source, how):
+        for seen, item in enumerate(digested(found, how), start=1):
+            if isinstance(item, Skipped):
+                passed_over.append(item)
+            else:
+                rows.append(item[0])
+                faults.append(item[1] or "")
+            progress(seen)
+    if not rows:
+        raise DataError("there is no picture", where=source, hint="the place is empty: is it the right one?")
+    return Listing(tuple(rows), tuple(faults), tuple(passed_over), source)
+
+
+@contextmanager
+def _opened(
+    place: object, cache: Path | None, digest: Callable[[Picture], str] | None, group: str | None
+) -> Iterator[tuple[Iterator[Row | Skipped], str, Callable[[Picture], str]]]:
+    asked = Path(place).expanduser() if isinstance(place, str | Path) else place
     cache = cache or default_cache()
     with ExitStack() as stack:
         if digest is None:
             digest = stack.enter_context(DigestCache(cache / "digests.sqlite"))
-        here = asked
-        if is_archive(asked):
+        found, here = _claiming(asked), asked
+        if found is None and isinstance(asked, Path) and is_archive(asked):
             here = single_inner(unpacked(asked, digest(asked), cache))
-        rows = _claiming(here).rows(here)
-        return Manifest.of(rows, source=readable(str(asked)), classes=classes, digest=digest, progress=progress)
+            found = _claiming(here)
+        if found is None:
+            raise _unread(here)
+        name = readable(str(asked)) if isinstance(asked, Path) else ""
+        yield found.rows(here, **_columns(found, here, group)), name, digest
+
+
+def claimed(place: object) -> bool:
+    """Whether some source says that a thing of Python's is its own."""
+    return _claiming(place) is not None
 
 
 def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Iterator[Row]:
@@ -93,9 +166,9 @@ def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Itera
     Raises: DataError: at once, before the first row: a glob that matches nothing, or a folder without pictures.
     """
     for place in places:
-        if place == "-" or Path(place).is_file():
+        if place == "-" or os.path.isfile(place):  # noqa: PTH113 (pathlib raises on a name that no file can have)
             continue
-        if Path(place).is_dir():
+        if os.path.isdir(place):  # noqa: PTH112
             if next(_below(place), None) is None:
                 raise DataError("there is no picture in the folder", where=place, hint="name another, or the files")
         elif glob.has_magic(place) and next(_matching(place), None) is None:
@@ -103,19 +176,29 @@ def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Itera
     return _pictures(places, sys.stdin if stdin is None else stdin)
 
 
-def pairs(pictures: Iterable[Picture | str], labels: Iterable[object] | None = None) -> Iterator[Row]:
-    """Rows from pictures and their labels, side by side, as an estimator gets them.
+def pairs(
+    pictures: Iterable[Picture | str],
+    labels: Iterable[object] | None = None,
+    groups: Iterable[object] | None = None,
+) -> Iterator[Row]:
+    """Rows from pictures, their labels and their groups, side by side, as an estimator gets them.
 
-    Raises: DataError: not as many labels as pictures.
+    labels: one for each picture, or a list, tuple or set of several.
+
+    Raises: DataError: not as many labels or groups as pictures.
     """
-    if labels is None:
-        yield from (_row(number, picture) for number, picture in enumerate(pictures))
-        return
+    beside = [column for column in (labels, groups) if column is not None]
     try:
-        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-            yield replace(_row(number, picture), labels=(str(label),))
+        for number, (picture, *said) in enumerate(zip(pictures, *beside, strict=True)):
+            row = _row(number, picture)
+            if labels is not None:
+                several = said[0] if isinstance(said[0], list | tuple | set | frozenset) else (said[0],)
+                row = replace(row, labels=tuple(str(label) for label in several))
+            yield row if groups is None else replace(row, group=str(said[-1]))
     except ValueError:
-        raise DataError("there are not as many labels as pictures", hint="give one label for each picture") from None
+        raise DataError(
+            "there are not as many labels or groups as pictures", hint="give one for each picture"
+        ) from None
 
 
 def _row(number: int, picture: Picture | str) -> Row:
@@ -124,20 +207,43 @@ def _row(number: int, picture: Picture | str) -> Row:
     return Row(picture, name=f"#{number}")
 
 
-def _claiming(place: Path) -> Source:
-    # Strangers first: a folder with annotations in it is theirs, and any folder is ours.
-    for _, found in reversed(list(sources)):
-        if found.claims(place):
-            return found
-    if place.exists():
+def _claiming(place: object) -> Source | None:
+    # Strangers first, then the narrower of ours: a folder with annotations in it is theirs, and any folder is ours.
+    of_its_kind = (found for _, found in reversed(list(sources)) if isinstance(place, found.of))
+    try:
+        return next((found for found in of_its_kind if found.claims(place)), None)
+    except OSError as error:  # a name that no file can have, or a folder above that may not be looked into
         raise DataError(
+            f"the place cannot be read: {error.strerror}",
+            where=place if isinstance(place, Path) else None,
+            hint="check its name and permissions",
+        ) from None
+
+
+def _columns(found: Source, place: object, group: str | None) -> dict[str, str]:
+    if group is None:
+        return {}
+    if "group" not in inspect.signature(found.rows).parameters:
+        raise DataError(
+            f"there are no columns to group by, so none called {one_line(group)!r}",
+            where=place if isinstance(place, Path) else None,
+            hint="list the pictures in a CSV with columns path,label and that one",
+        )
+    return {"group": group}
+
+
+def _unread(place: object) -> DataError:
+    if not isinstance(place, Path):
+        return DataError(f"no source reads {type(place).__name__}", hint=f"sources: {', '.join(sources.names())}")
+    if place.exists():
+        return DataError(
             f"no source reads {one_line(place.name)!r}",
             where=place,
             hint=f"expected: {LAYOUTS}, or an archive of such a folder; sources: {', '.join(sources.names())}",
         )
     near = difflib.get_close_matches(place.name, _names(place.parent), n=1)
     hint = f"did you mean {one_line(str(place.parent / near[0]))}?" if near else "check the spelling, and where you are"
-    raise DataError("there is no such file or folder", where=place, hint=hint)
+    return DataError("there is no such file or folder", where=place, hint=hint)
 
 
 def _names(parent: Path) -> list[str]:
@@ -153,7 +259,7 @@ def _pictures(places: Sequence[str], stdin: Iterable[str]) -> Iterator[Row]:
             for line in stdin:
                 if name := line.rstrip("\r\n"):
                     yield from _at(name)
-        elif glob.has_magic(place) and not Path(place).exists():
+        elif glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
             for found in sorted(_matching(place)):
                 yield from _at(found)
         else:
@@ -165,7 +271,7 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def _at(place: str) -> Iterator[Row]:
-    if Path(place).is_dir():
+    if os.path.isdir(place):  # noqa: PTH112
         yield from _below(place)
     else:
         yield Row(Path(place), name=readable(place))

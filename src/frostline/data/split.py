@@ -26,6 +26,61 @@ class _Unit:
     counts: Counter[str]
 
 
+def shares_of(text: str) -> tuple[float, ...]:
+    """The shares of train and val, or of train, val and test, in "80/20", "70/15/15" or "0.7/0.15/0.15"; they sum to 1.
+
+    Raises: PlanError: it is none of these.
+    """
+    try:
+        numbers = [float(part) for part in text.split("/")]
+    except ValueError:
+        numbers = []
+    whole = sum(numbers)
+    fits = len(numbers) in (2, 3) and min(numbers, default=0) > 0 and min(abs(whole - 1), abs(whole - 100)) < 1e-6
+    if not fits:
+        raise PlanError(
+            f"{text!r} does not say how to split",
+            where="--split",
+            hint="write train/val, such as 80/20, or train/val/test, such as 70/15/15; they sum to 100",
+        )
+    return tuple(number / whole for number in numbers)
+
+
+def dealt(manifest: Manifest, shares: tuple[float, ...], *, seed: int = 0) -> Manifest:
+    """All rows dealt anew into train, val and test, whatever splits the source names.
+
+    shares: as ``shares_of`` gives them; of each class, as nearly as duplicates and groups allow.
+
+    Raises: DataError: nothing can be parted.
+    """
+    whole = replace(manifest, rows=tuple(replace(row, split=None) for row in manifest.rows))
+    if len(shares) == 3:
+        whole = _parted(whole, "test", shares[2], seed)
+    return _parted(whole, "val", shares[1] / (shares[0] + shares[1]), seed)
+
+
+def few(manifest: Manifest, count: int, *, seed: int = 0) -> Manifest:
+    """At most ``count`` training rows of each class; which, says a hash of their content and the seed.
+
+    The other training rows are left out; those of val and test stay. Where pictures have several labels, one is taken
+    while any label of it lacks some.
+
+    Raises: PlanError: ``count`` is below 1.
+    """
+    if count < 1:
+        raise PlanError(f"there must be at least 1 picture a class, not {count}", where="--few")
+    learnt = [number for number, row in enumerate(manifest.rows) if row.split in (None, "train")]
+    have: Counter[str] = Counter()
+    chosen: set[int] = set()
+    for number in sorted(learnt, key=lambda number: (_order(manifest.rows[number], seed), number)):
+        labels = manifest.rows[number].labels or ("",)
+        if any(have[label] < count for label in labels):
+            chosen.add(number)
+            have.update(labels)
+    left_out = set(learnt) - chosen
+    return replace(manifest, rows=tuple(row for number, row in enumerate(manifest.rows) if number not in left_out))
+
+
 def with_validation(manifest: Manifest, *, share: float = 0.2, seed: int = 0) -> Manifest:
     """Split a validation part off the training rows, unless there is one.
 
@@ -39,21 +94,29 @@ def with_validation(manifest: Manifest, *, share: float = 0.2, seed: int = 0) ->
         raise PlanError(f"the share of validation pictures must lie between 0 and 1: {share}")
     if "val" in manifest.splits:
         return manifest
+    return _parted(manifest, "val", share, seed)
+
+
+def _parted(manifest: Manifest, name: str, share: float, seed: int) -> Manifest:
+    """A share of the rows that are in train or in no split becomes the split of that name, the rest train."""
     learnt = [number for number, row in enumerate(manifest.rows) if row.split in (None, "train")]
+    called = {"val": "validation"}.get(name, name)
     if not learnt:
         raise DataError(
-            "there are no training pictures to split a validation part off",
+            f"there are no training pictures to split a {called} part off",
             where=manifest.source or None,
             hint=f"the splits there are: {', '.join(manifest.splits)}",
         )
-    chosen = _validating(_units(manifest.rows, learnt, seed), share)
+    chosen = _chosen(_units(manifest.rows, learnt, seed), share)
     if not chosen:
         raise DataError(
-            "no validation part can be split off: all pictures of each class belong together",
+            f"no {called} part can be split off: all pictures of each class belong together",
             where=manifest.source or None,
-            hint="add pictures that are neither duplicates nor of the same group, or a val folder",
+            hint=f"add pictures that are neither duplicates nor of the same group, or a {name} folder",
         )
-    sides = {number: "val" if number in chosen else "train" for number in learnt}
+    # Test comes off first, and what is left has to stay free for val: so it is in no split yet.
+    rest = "train" if name == "val" else None
+    sides = {number: name if number in chosen else rest for number in learnt}
     rows = tuple(replace(row, split=sides.get(number, row.split)) for number, row in enumerate(manifest.rows))
     return replace(manifest, rows=rows)
 
@@ -88,6 +151,22 @@ def folds(manifest: Manifest, k: int, *, seed: int = 0) -> list[tuple[NDArray[np
     return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(k)]
 
 
+def fold_numbers(manifest: Manifest, k: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """The fold (N,) of each row, as ``folds`` deals them out.
+
+    Raises: PlanError, DataError: as ``folds``.
+    """
+    number_of = np.zeros(len(manifest.rows), np.int64)
+    for number, (_, tested) in enumerate(folds(manifest, k, seed=seed)):
+        number_of[tested] = number
+    return number_of
+
+
+def bound(manifest: Manifest) -> bool:
+    """Whether any rows belong together: duplicates, or a group of more than one."""
+    return len(_units(manifest.rows, range(len(manifest.rows)), 0)) < len(manifest.rows)
+
+
 def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit]:
     parent = {number: number for number in members}
 
@@ -110,13 +189,17 @@ def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit
 
 
 def _unit(rows: Sequence[Row], numbers: list[int], seed: int) -> _Unit:
-    content = min(rows[number].digest or rows[number].name for number in numbers)
-    order = hashlib.blake2b(f"{seed}\0{content}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    first = min(numbers, key=lambda number: rows[number].digest or rows[number].name)
     counts = Counter(label for number in numbers for label in rows[number].labels or ("",))
-    return _Unit(tuple(numbers), order, counts)
+    return _Unit(tuple(numbers), _order(rows[first], seed), counts)
 
 
-def _validating(units: Sequence[_Unit], share: float) -> set[int]:
+def _order(row: Row, seed: int) -> bytes:
+    content = row.digest or row.name
+    return hashlib.blake2b(f"{seed}\0{content}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _chosen(units: Sequence[_Unit], share: float) -> set[int]:
     total: Counter[str] = Counter()
     partable: Counter[str] = Counter()
     for unit in units:

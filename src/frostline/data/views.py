@@ -129,9 +129,13 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class EvaluationView:
-    """The geometry of timm's evaluation transform, by one resize from a box of a JPEG decoded no larger than needed."""
+    """The geometry of timm's evaluation transform, by one resize from a box of a JPEG decoded no larger than needed.
+
+    max_pixels: a larger picture is refused. It is no part of the key, for it changes no pixel.
+    """
 
     preprocessing: Preprocessing
+    max_pixels: int = decode.MAX_PIXELS
 
     @property
     def key(self) -> str:
@@ -147,7 +151,19 @@ class EvaluationView:
 
         Raises: DecodeError: the picture cannot be decoded.
         """
-        return placed(decode.image(picture, at_least=lambda _: max(scaled(self.preprocessing))), self.preprocessing)
+        return placed(self.decoded(picture), self.preprocessing)
+
+    def decoded(self, picture: Picture) -> Decoded:
+        """The whole picture, no larger than the view needs it.
+
+        Raises: DecodeError: the picture cannot be decoded.
+        """
+        return decode.image(picture, max_pixels=self.max_pixels, at_least=lambda _: self.least)
+
+    @property
+    def least(self) -> int:
+        """How long the shorter side of a decoded JPEG stays at least, in pixels."""
+        return max(scaled(self.preprocessing))
 
 
 @dataclass(frozen=True)

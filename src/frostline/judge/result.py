@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from frostline.data.manifest import Skipped
+from frostline.judge.calibrate import Calibration
+from frostline.judge.conformal import Covered
 from frostline.judge.metrics import Interval, Report
+from frostline.judge.novelty import Novelty
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class RunResult:
     folder: the model folder, or None if nothing was written. classes: in the order of the outputs.
     counts: usable pictures by split. skipped: what was left out. seconds: of the whole run.
     engine: that ran the frozen prefix. temperature: of the calibration, 1.0 if it did not help.
+    calibration: how far probabilities were off, before and after, or None where nothing was held out.
+    coverage: what prediction sets of the usual coverages came to. novelty: the threshold of pictures unlike these.
+    memory: the most that the process held at once so far, in bytes, 0 where the system does not say.
     interrupted: the plan was not carried out to its end.
     """
 
@@ -63,6 +69,10 @@ class RunResult:
     seconds: float
     engine: str
     temperature: float = 1.0
+    calibration: Calibration | None = None
+    coverage: tuple[Covered, ...] = ()
+    novelty: Novelty | None = None
+    memory: int = 0
     interrupted: bool = False
 
     @property
@@ -86,6 +96,10 @@ class RunResult:
             "seconds": round(self.seconds, 2),
             "engine": self.engine,
             "temperature": self.temperature,
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "coverage": [row.to_dict() for row in self.coverage],
+            "novelty": None if self.novelty is None else self.novelty.to_dict(),
+            "memory": self.memory,
             "folder": None if self.folder is None else str(self.folder),
             "interrupted": self.interrupted,
         }

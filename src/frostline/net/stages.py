@@ -222,8 +222,7 @@ def _legal(net: nn.Module, found: Stages, shape: Shape, only: Sequence[str] | No
 
 
 def _legal_near(net: nn.Module, found: Stages, path: str, one: Trace) -> list[str]:
-    at = one.calls[path][0].start if path in one.calls else 0
-    starts = [one.calls[stage.modules[0]][0].start for stage in found]
+    at, *starts = (_began(one, module) for module in (path, *(stage.modules[0] for stage in found)))
     below = [s.name for s, start in zip(found, starts, strict=True) if start < at]
     above = [s.name for s, start in zip(found, starts, strict=True) if start > at]
     good = set(_legal(net, found, one.shape, [*below[-3:], *above[:3]]))
@@ -237,7 +236,7 @@ def _resolve(net: nn.Module, found: Stages, seen: Trace, line: Line) -> str:
     inside = [path for path in seen.calls if path == line or path.startswith(f"{line}.")]
     if line and inside:
         # a list of modules never runs itself: the first of it that does is the line
-        return line if line in seen.calls else min(inside, key=lambda path: seen.calls[path][0].start)
+        return line if line in seen.calls else min(inside, key=lambda path: _began(seen, path))
     if line and line in dict(net.named_modules()):
         raise StageError(f"the module {line!r} does not run", hint=f"the stages are: {', '.join(found.names)}")
     found.named(line)
@@ -303,11 +302,7 @@ class _Plan:
         while (index := self._to_open(units)) is not None:
             self.opened.add(units[index])
             units[index : index + 1] = self._children(units[index])
-        return sorted((u for u in units if u not in self.heads), key=self.start)
-
-    def start(self, path: str) -> int:
-        """When it first ran: a list of modules, when the first in it did."""
-        return min(calls[0].start for name, calls in self.seen.calls.items() if _within(name, path))
+        return sorted((u for u in units if u not in self.heads), key=lambda unit: _began(self.seen, unit))
 
     def weights(self, path: str) -> int:
         """How many numbers its parameters have."""
@@ -341,7 +336,10 @@ class _Plan:
         return None
 
     def _is_chain(self, unit: str) -> bool:
-        """Whether it is a plain sequence of single layers: features of a VGG, a deep stem."""
+        """Whether it is a plain sequence of single layers: features of a VGG, a deep stem. A block of many is none."""
+        holder = self.net.get_submodule(unit.rpartition(".")[0])
+        if isinstance(holder, nn.Sequential) and sum(isinstance(m, nn.Sequential) for m in holder.children()) > 1:
+            return False
         counts = [self.matrices(child) for child in self._children(unit)]
         return isinstance(self.net.get_submodule(unit), nn.Sequential) and max(counts) < 2 <= sum(counts)
 
@@ -384,6 +382,11 @@ def _joined(plan: _Plan, units: Sequence[str]) -> Iterator[_Part]:
             part, in_stem = _Part([unit], weights, matrices < 2), False
     if part is not None:
         yield part
+
+
+def _began(seen: Trace, path: str) -> int:
+    """When a module first ran: a list of modules, when the first in it did."""
+    return min(calls[0].start for name, calls in seen.calls.items() if _within(name, path))
 
 
 def _within(name: str, path: str) -> bool:

@@ -10,22 +10,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frostline.data.audit.report import warnings_for
 from frostline.data.manifest import Manifest
-from frostline.data.split import with_validation
+from frostline.data.split import dealt, few, shares_of, with_validation
 from frostline.data.views import EvaluationView
-from frostline.errors import CheckpointError, Diverged
+from frostline.errors import CheckpointError, Diverged, PlanError
+from frostline.judge.calibrate import Calibration
+from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
+from frostline.judge.novelty import Novelty
+from frostline.judge.outcomes import outcomes
+from frostline.judge.report.words import checked
 from frostline.judge.result import PhaseRow, RunResult
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
-from frostline.run.facts import facts_of
+from frostline.run import folds, pages
+from frostline.run.facts import command_of, facts_of, machine, peak_memory
 from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
 from frostline.run.record import Record
-from frostline.run.verdict import Logits, hopeless, judged, share_right, temperature_of, verdict
+from frostline.run.trust import covered, novelty_of, sets_of
+from frostline.run.verdict import Logits, calibration_of, hopeless, judged, probabilities_of, share_right, verdict
 from frostline.ship import folder
 from frostline.ship.about import About
 from frostline.train import checkpoint
@@ -61,7 +71,11 @@ class Settings:
     device: str = "auto"
     budget: float | None = None
     val: float = 0.2
+    split: str | None = None
+    few: int | None = None
+    folds: int | None = None
     track: str | None = None
+    lang: str = "en"
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ class _Standing:
     state: dict[str, Tensor] = field(default_factory=dict)
     val: Logits | None = None
     crossed: Logits | None = None
+    distances: NDArray[np.float32] | None = None
     interrupted: bool = False
 
     def take(self, net: nn.Module, learnt: Learnt) -> None:
@@ -135,13 +150,18 @@ def fit(
 
     try:
         job = _resolve(manifest, settings, record, tell, begun)
-        return _finish(job, _carry_out(job, resume=resume))
+        return _finish(job, _carry_out_in_folds(job) if settings.folds else _carry_out(job, resume=resume))
     finally:
         record.close()
 
 
 def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> _Job:
     """Everything that can be refused is refused here, before anything is learnt."""
+    checked(settings.lang)
+    if settings.split is not None:
+        if manifest.splits:
+            tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
+        manifest = dealt(manifest, shares_of(settings.split), seed=settings.seed)
     backbone = zoo.build(
         settings.model,
         classes=len(manifest.classes),
@@ -153,8 +173,12 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
     pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
+    if settings.few is not None:
+        pictures = min(pictures, settings.few * len(manifest.classes))
     plan = make_plan(settings.strategy, order, settings.options, pictures=pictures)
     manifest = _split(manifest, plan, settings)
+    if settings.few is not None:
+        manifest = few(manifest, settings.few, seed=settings.seed)
     activations = Activations(
         backbone.net,
         settings.model,
@@ -169,15 +193,26 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
     if manifest.skipped:
         tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
     record.skipped(manifest.skipped)
+    for line in warnings_for(manifest):
+        tell(Warn(line))
     train = manifest.part("train") if manifest.splits else manifest
+    record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
     bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, bench, settings)
     for phase in plan.phases:
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
-    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=settings.options)
-    record.json("plan.json", facts)
+    given = {**settings.options, "split": settings.split, "few": settings.few}
+    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given, folds=settings.folds)
+    sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
+    told = {
+        "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
+        "source": manifest.source,
+        "command": _command(manifest.source, settings),
+        "machine": machine(),
+    }
+    record.json("plan.json", {**facts, **told})
     return _Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
 
 
@@ -220,7 +255,8 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
         standing.rows.append(_row(bench, phase, learnt, time.monotonic() - began, kept, why))
         if kept:
             standing.take(net, learnt)
-            _ship(job, standing, {}, graph=False)
+            calibration = _calibration(bench, standing)
+            _ship(job, _Trust(1.0 if calibration is None else calibration.temperature), graph=False)
         else:
             net.load_state_dict(standing.state)
         standing.interrupted = learnt.early == "interrupted"
@@ -234,21 +270,82 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
     return standing
 
 
+def _carry_out_in_folds(job: _Job) -> _Standing:
+    """The plan's phases, each judged by cross-validation; then the network itself learns it from every picture.
+
+    Nothing is kept for a resumption: folds are for data so small that what lies in the store is most of the work.
+    """
+    plan, bench, net, settings = job.plan, job.bench, job.bench.net, job.settings
+    k = settings.folds or 0
+    anchors = {name: p.detach().clone() for name, p in net.named_parameters()} if _pulls(plan) else {}
+    machine = open_machine(settings.device, settings.precision, settings.track, job.record.folder)
+    standing, parts = _Standing(), folds.begin(bench, k)
+    standing_net = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+    job.tell(Note(f"{k} folds: each picture is judged by a model that has not seen it; the one that is kept has all"))
+    for number, phase in enumerate(plan.phases):
+        began = time.monotonic()
+        why = _not_worth_it(job, standing, phase)
+        if why:
+            standing.rows.append(PhaseRow(phase.name, phase.line, None, 0.0, kept=False, why=why))
+            continue
+        total = _seconds_for(job, plan.phases[number:])
+        seconds = None if total is None else total / (k + 1)
+        crossed: folds.Crossed | None = None
+        try:
+            crossed = folds.cross(bench, phase, parts, machine, anchors=anchors, seconds=seconds)
+            learnt = Learnt(None, crossed.logits, 0)
+            kept, why = _verdict(job, standing, learnt)
+            net.load_state_dict(standing_net)
+            if kept:
+                if isinstance(phase, Solve):
+                    learnt = solve_head(bench, phase)
+                else:
+                    learnt = train_stages(bench, phase, machine, anchors=anchors, seconds=seconds)
+                learnt = replace(learnt, crossed=crossed.logits)
+        except (KeyboardInterrupt, Diverged) as error:
+            if not standing.state:
+                raise
+            stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error.args[0])
+            job.tell(Warn(f"{phase.name}: {stopped}; the best model so far stays"))
+            learnt, kept, why = Learnt(None, None, 0, stopped), False, stopped
+        standing.rows.append(_row(bench, phase, learnt, time.monotonic() - began, kept, why))
+        if kept and crossed is not None:
+            standing.take(net, learnt)
+            standing_net, parts = standing.state, crossed.folds
+            standing.distances = crossed.distances if crossed.distances is not None else standing.distances
+        standing.interrupted = learnt.early == "interrupted"
+        if standing.interrupted:
+            break
+    machine.accelerator.end_training()
+    net.load_state_dict(standing.state)
+    return standing
+
+
 def _finish(job: _Job, standing: _Standing) -> Fitted:
     """Judge the model that stands, the test split last and once, and write everything."""
     bench, record, manifest = job.bench, job.record, job.manifest
-    temperature = _temperature(bench, standing)
-    reports: dict[str, Report] = {}
+    calibration = _calibration(bench, standing)
+    if calibration is not None:
+        job.tell(Note(f"temperature: {calibration.why}"))
+    temperature = 1.0 if calibration is None else calibration.temperature
+    seen: dict[str, tuple[Manifest, Logits]] = {}
     if standing.val is not None and bench.val is not None:
-        reports["val"] = judged(standing.val, bench.val, temperature)
+        seen["val"] = bench.val, standing.val
     elif standing.crossed is not None:
-        reports["cross-validation"] = judged(standing.crossed, bench.train, temperature)
+        seen["cross-validation"] = bench.train, standing.crossed
     if "test" in manifest.splits:
-        test, logits = logits_of(bench, manifest.part("test"))
-        reports["test"] = judged(logits, test, temperature)
-        manifest = manifest.without([item for item in test.skipped if item not in manifest.skipped])
+        seen["test"] = logits_of(bench, manifest.part("test"))
+        manifest = manifest.without([item for item in seen["test"][0].skipped if item not in manifest.skipped])
         record.skipped(manifest.skipped)
-    about = _ship(job, standing, reports, graph=True)
+    answered = {split: (part, probabilities_of(logits, part, temperature)) for split, (part, logits) in seen.items()}
+    reports = {split: judged(probabilities, part) for split, (part, probabilities) in answered.items()}
+    record.pictures(
+        [row for split, (part, probabilities) in answered.items() for row in outcomes(part, probabilities, split)]
+    )
+    source = next((split for split in answered if split != "test"), "")
+    sets = sets_of(answered.get(source), source)
+    novelty = novelty_of(bench, bench.val if standing.val is not None else None, standing.distances)
+    about = _ship(job, _Trust(temperature, sets, novelty, reports), graph=True)
     result = RunResult(
         strategy=job.plan.strategy,
         model=job.settings.model,
@@ -261,16 +358,55 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
         seconds=time.monotonic() - job.begun,
         engine=bench.activations.engine_used,
         temperature=temperature,
+        calibration=calibration,
+        coverage=covered(sets, answered.get(source), answered.get("test")),
+        novelty=novelty,
+        memory=peak_memory(),
         interrupted=standing.interrupted,
     )
     record.json("metrics.json", result.to_dict())
+    _report(job, seen)
     if record.checkpoint and record.writes:
         checkpoint.clear(record.checkpoint)
     return Fitted(bench.net.eval(), about, result)
 
 
+def _report(job: _Job, seen: Mapping[str, tuple[Manifest, Logits]]) -> None:
+    """``report.html``, with pictures from memory where they never were files."""
+    if job.record.folder is None or not job.record.writes:
+        return
+    pictures = {row.digest: row.picture for part, _ in seen.values() for row in part.rows}
+    page = pages.of_run(
+        job.record.folder,
+        net=job.bench.net,
+        preprocessing=job.backbone.preprocessing,
+        picture_of=lambda row: pictures.get(row.digest),
+    )
+    pages.write(page, job.record.folder / pages.REPORT, lang=job.settings.lang)
+
+
+def _command(source: str, settings: Settings) -> str:
+    """What repeats the run, without what is a default."""
+    model, weights, strategy = settings.model, settings.weights, settings.strategy
+    usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
+    names = (
+        *("seed", "val", "split", "few", "folds", "budget"),
+        *("image_size", "drop_path", "engine", "precision", "device"),
+    )
+    told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
+    options = dict(settings.options)
+    if options.pop("rate_search", None):
+        options["lr"] = "auto"
+    return command_of(source, {"model": model, "weights": weights, "strategy": strategy, **told}, options)
+
+
 def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
     """A val split, unless the source has one or nothing in the plan needs it."""
+    if settings.folds is not None:
+        if settings.folds < 2:
+            raise PlanError(f"there must be at least 2 folds, not {settings.folds}", where="--folds")
+        rows = (replace(row, split="train") if row.split == "val" else row for row in manifest.rows)
+        return replace(manifest, rows=tuple(rows))
     if "val" in manifest.splits:
         return manifest
     from_python = not manifest.source
@@ -306,9 +442,15 @@ def _pulls(plan: Plan) -> bool:
 
 
 def _not_worth_it(job: _Job, standing: _Standing, phase: Phase) -> str:
-    if job.plan.keep == "always" or isinstance(phase, Solve) or standing.val is None or job.bench.val is None:
+    if job.plan.keep == "always" or isinstance(phase, Solve):
         return ""
-    return hopeless(standing.val, job.bench.val)
+    logits, part = _judged_by(job, standing)
+    return "" if logits is None or part is None else hopeless(logits, part)
+
+
+def _judged_by(job: _Job, learnt: _Standing | Learnt) -> tuple[Logits | None, Manifest | None]:
+    """What phases are judged by: the val split, or with folds every training picture, out of fold."""
+    return (learnt.crossed, job.bench.train) if job.settings.folds else (learnt.val, job.bench.val)
 
 
 def _seconds_for(job: _Job, ahead: tuple[Phase, ...]) -> float | None:
@@ -324,7 +466,8 @@ def _verdict(job: _Job, standing: _Standing, learnt: Learnt) -> tuple[bool, str]
         return True, "the first model"
     if learnt.val is None and learnt.crossed is None and not learnt.epochs:
         return False, learnt.early
-    return verdict(job.plan.keep, standing.val, learnt.val, job.bench.val)
+    before, part = _judged_by(job, standing)
+    return verdict(job.plan.keep, before, _judged_by(job, learnt)[0], part)
 
 
 def _row(bench: Bench, phase: Phase, learnt: Learnt, seconds: float, kept: bool, why: str) -> PhaseRow:
@@ -337,13 +480,23 @@ def _row(bench: Bench, phase: Phase, learnt: Learnt, seconds: float, kept: bool,
     return PhaseRow(phase.name, phase.line, figure, seconds, kept, why, learnt.epochs, early, learnt.trainable)
 
 
-def _temperature(bench: Bench, standing: _Standing) -> float:
+def _calibration(bench: Bench, standing: _Standing) -> Calibration | None:
     if standing.val is not None and bench.val is not None:
-        return temperature_of(standing.val, bench.val)
-    return 1.0 if standing.crossed is None else temperature_of(standing.crossed, bench.train)
+        return calibration_of(standing.val, bench.val)
+    return None if standing.crossed is None else calibration_of(standing.crossed, bench.train)
 
 
-def _ship(job: _Job, standing: _Standing, reports: Mapping[str, Report], *, graph: bool) -> About:
+@dataclass(frozen=True)
+class _Trust:
+    """What belongs to a finished model beside its weights."""
+
+    temperature: float = 1.0
+    sets: Sets | None = None
+    novelty: Novelty | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
+
+
+def _ship(job: _Job, trust: _Trust, *, graph: bool) -> About:
     """Write the model folder as it stands, between phases without a graph: only the last one needs it."""
     settings, bench = job.settings, job.bench
     about = About(
@@ -351,9 +504,11 @@ def _ship(job: _Job, standing: _Standing, reports: Mapping[str, Report], *, grap
         classes=bench.train.classes,
         preprocessing=job.backbone.preprocessing,
         multilabel=bench.train.multilabel,
-        temperature=_temperature(bench, standing),
+        temperature=trust.temperature,
+        sets=trust.sets,
+        novelty=trust.novelty,
         arguments={"img_size": settings.image_size} if settings.image_size else {},
-        metrics={split: report.to_dict() for split, report in reports.items()},
+        metrics={split: report.to_dict() for split, report in trust.reports.items()},
         plan=job.plan.to_dict(),
         facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts")},
     )

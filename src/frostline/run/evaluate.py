@@ -9,15 +9,17 @@ from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import DataError
 from frostline.judge import metrics
 from frostline.judge.metrics import Report
+from frostline.judge.outcomes import Outcome, outcomes
 from frostline.ship.stream import Failure, Predictor
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """report: the figures. skipped: pictures that could not be read and count nowhere."""
+    """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others."""
 
     report: Report
     skipped: tuple[Skipped, ...]
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def evaluate(
@@ -52,4 +54,5 @@ def evaluate(
     else:
         probabilities /= probabilities.sum(1, keepdims=True)
         report = metrics.report(probabilities, np.array([labels[0] for labels in truths]), about.classes)
-    return Evaluation(report, (*manifest.skipped, *skipped))
+    rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
+    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows))

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import platform
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,11 +18,18 @@ PACKAGES = ("frostline", "torch", "torchvision", "timm", "numpy", "pillow", "sci
 
 
 def facts_of(
-    plan: Plan, manifest: Manifest, backbone: Backbone, stages: Sequence[str], *, seed: int, given: Mapping[str, Any]
+    plan: Plan,
+    manifest: Manifest,
+    backbone: Backbone,
+    stages: Sequence[str],
+    *,
+    seed: int,
+    given: Mapping[str, Any],
+    folds: int | None = None,
 ) -> dict[str, Any]:
     """Plain values. "run" identifies plan, pictures, weights and seed together.
 
-    given: the options that the user set.
+    given: the options that the user set. folds: of the cross-validation, if there is one.
     """
     loaded = backbone.loaded
     resolved = {
@@ -30,6 +41,8 @@ def facts_of(
         "classes": list(manifest.classes),
         "preprocessing": backbone.preprocessing.to_dict(),
     }
+    if folds is not None:
+        resolved["folds"] = folds
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,
@@ -41,6 +54,34 @@ def facts_of(
         "resolved": resolved,
         "versions": {name: _version(name) for name in PACKAGES},
     }
+
+
+def command_of(source: str, named: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """The line that repeats a run: ``frostline fit DATA --model ...``. What is None is left to its default."""
+    words = ["frostline", "fit", source or "PICTURES"]
+    for name, value in {**named, **options}.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def machine() -> str:
+    """What this run was measured on, in a few words."""
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{system}, {os.cpu_count()} cores"
+
+
+def peak_memory() -> int:
+    """The most that this process held at once so far, in bytes; 0 where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def pictures_digest(manifest: Manifest) -> str:

@@ -3,7 +3,10 @@
 plan.json     all that was resolved, with versions and digests
 log.jsonl     a line a step and a line an epoch
 skipped.csv   pictures that were left out, and why
+report.html   all of it for people (`pages`)
 metrics.json  the figures, with their intervals
+training.csv  the pictures that it learnt from: name, path, digest, label
+pictures.csv  each judged picture and its answer (`judge.outcomes`)
 model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
 """
@@ -13,14 +16,17 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from frostline.data.manifest import Skipped
+from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
-from frostline.train.events import Epoch, Event, Judged, Note, Step, Warn
+from frostline.judge.outcomes import PICTURES, Outcome, to_csv
+from frostline.train.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 
+TRAINING = "training.csv"
 LOG_EVERY = 1  # steps
 
 
@@ -63,7 +69,8 @@ class Record:
     def close(self) -> None:
         """Close the log."""
         if self._log:
-            self._log.close()
+            with suppress(OSError):  # the last lines of a log on a full disk; what could not be written was told
+                self._log.close()
 
     def json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
@@ -76,6 +83,20 @@ class Record:
         writer.writerow(("path", "reason"))
         writer.writerows((item.name, item.reason) for item in skipped)
         self._text("skipped.csv", text.getvalue())
+
+    def training(self, manifest: Manifest) -> None:
+        """Write ``training.csv``, one line a picture that the run learns from; "|" joins several labels."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("name", "path", "digest", "label"))
+        for row in manifest.rows:
+            path = row.picture.absolute() if isinstance(row.picture, Path) else ""
+            writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
+        self._text(TRAINING, text.getvalue())
+
+    def pictures(self, rows: Sequence[Outcome]) -> None:
+        """Write ``pictures.csv``, one line a judged picture."""
+        self._text(PICTURES, to_csv(rows))
 
     def log(self, event: Event) -> None:
         """A line of the log for the events that belong there."""
@@ -97,28 +118,38 @@ class Record:
                     "train_loss": event.train_loss,
                     "pictures_per_second": round(event.pictures_per_second, 1),
                 }
+            case PhaseStart():
+                line = {"phase": event.name, "line": event.line, "epochs": event.epochs}
             case Note() | Warn():
                 line = {type(event).__name__.lower(): event.text}
             case Epoch() | _:
                 return
-        self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
-        if not isinstance(event, Step):
-            self._log.flush()
+        try:
+            self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if not isinstance(event, Step):
+                self._log.flush()
+        except OSError as error:
+            raise self._unwritten(error, "log.jsonl") from None
 
     def _text(self, name: str, text: str) -> None:
         if self.folder is None or not self.writes:
             return
         fresh = self.folder / f"{name}.tmp"
         try:
-            with fresh.open("w", encoding="utf-8", newline="") as file:
+            # surrogates stand for bytes of file names that are no UTF-8: they are written back as those bytes
+            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.folder / name)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise CheckpointError(
-                f"the run's folder cannot be written: {error.strerror}",
-                where=self.folder / name,
-                hint="free some space, then go on with --resume",
-            ) from None
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise self._unwritten(error, name) from None
+
+    def _unwritten(self, error: OSError, name: str) -> CheckpointError:
+        return CheckpointError(
+            f"the run's folder cannot be written: {error.strerror}",
+            where=self.folder / name if self.folder else name,
+            hint="free some space, then go on with --resume",
+        )

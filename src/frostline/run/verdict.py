@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest
 from frostline.judge import metrics
-from frostline.judge.calibrate import calibrate, calibrate_multilabel
+from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
 from frostline.judge.compare import attainable, paired
 from frostline.judge.metrics import Interval, Report
 
@@ -52,19 +52,25 @@ def share_right(logits: Logits, part: Manifest) -> Interval:
     return metrics.wilson(int(correct.sum()), len(correct))
 
 
-def temperature_of(logits: Logits, part: Manifest) -> float:
-    """What logits are to be divided by so that probabilities mean what they say; 1.0 if nothing helps."""
+def calibration_of(logits: Logits, part: Manifest) -> Calibration:
+    """What logits are to be divided by so that probabilities mean what they say, and whether it helps."""
     targets = part.targets()
     if targets.ndim == 2:
-        return calibrate_multilabel(logits, targets).temperature
-    return calibrate(logits, targets.astype(np.int64)).temperature
+        return calibrate_multilabel(logits, targets)
+    return calibrate(logits, targets.astype(np.int64))
 
 
-def judged(logits: Logits, part: Manifest, temperature: float) -> Report:
-    """All figures of logits (N, K) against a manifest's labels."""
-    targets = part.targets()
+def probabilities_of(logits: Logits, part: Manifest, temperature: float) -> NDArray[np.float64]:
+    """(N, K) of logits (N, K) / temperature: softmax, or a sigmoid each where the labels are several."""
     scaled = logits.astype(np.float64) / temperature
-    if targets.ndim == 2:
-        return metrics.report_multilabel(1 / (1 + np.exp(-scaled)), targets.astype(np.int64), part.classes)
+    if part.targets().ndim == 2:
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)))
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return metrics.report(powers / powers.sum(1, keepdims=True), targets.astype(np.int64), part.classes)
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def judged(probabilities: NDArray[np.float64], part: Manifest) -> Report:
+    """All figures of probabilities (N, K) against a manifest's labels."""
+    targets = part.targets()
+    figures = metrics.report_multilabel if targets.ndim == 2 else metrics.report
+    return figures(probabilities, targets.astype(np.int64), part.classes)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
-from frostline.ship.folder_names import ABOUT
+from frostline.judge.conformal import Sets
+from frostline.judge.novelty import Novelty
+from frostline.ship.folder_names import ABOUT, NOVELTY
 
 FORMAT = 1
 KINDS = ("timm", "torchvision", "factory")
@@ -37,6 +39,8 @@ class About:
     preprocessing: what is done to a picture before the network sees it.
     multilabel: several classes may hold at once: a sigmoid for each, in place of one softmax.
     temperature: logits are divided by it before they become probabilities.
+    sets: prediction sets of any coverage, or None (several labels a picture, or nothing held out).
+    novelty: which pictures are unlike the training data, or None where that is not known.
     arguments: what the architecture was built with beside the classes (``img_size``), as timm names it.
     metrics: measured figures by split, ``{"val": {"accuracy": {"value": 0.96, "low": 0.92, "high": 0.98, "n": 153}}}``.
     plan: how it was learnt, as ``plan.json`` has it.
@@ -54,6 +58,8 @@ class About:
     preprocessing: Preprocessing
     multilabel: bool = False
     temperature: float = 1.0
+    sets: Sets | None = None
+    novelty: Novelty | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +88,9 @@ class About:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"format": FORMAT, **plain, "classes": list(self.classes), "preprocessing": self.preprocessing.to_dict()}
+        own = {name: None if plain[name] is None else plain[name].to_dict() for name in ("sets", "novelty")}
+        of_pictures = {"classes": list(self.classes), "preprocessing": self.preprocessing.to_dict()}
+        return {"format": FORMAT, **plain, **of_pictures, **own}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -111,7 +119,11 @@ class About:
             raise CheckpointError("its preprocessing is not of two sides and three channels", hint=_AGAIN)
         if max(preprocessing.size) > _LONGEST_SIDE:
             raise CheckpointError(f"its pictures would be {preprocessing.size}", hint=f"at most {_LONGEST_SIDE} a side")
-        return cls(**{**known, "classes": tuple(known["classes"]), "preprocessing": preprocessing})
+        known |= {"classes": tuple(known["classes"]), "preprocessing": preprocessing}
+        for name, made in (("sets", Sets.from_dict), ("novelty", Novelty.from_dict)):
+            if known.get(name) is not None:
+                known[name] = made(known[name])
+        return cls(**known)
 
 
 _TYPES: dict[str, Any] = {
@@ -154,6 +166,24 @@ def read(folder: Path) -> About:
     except (ValueError, TypeError, RecursionError) as error:
         said = one_line(str(error))[:200]
         raise CheckpointError(f"not a description of a model: {said}", where=path, hint=_AGAIN) from None
+
+
+def recalled(folder: Path, about: About) -> About:
+    """The same with what its novelty knows of the training pictures, from the folder's file.
+
+    Raises: CheckpointError: the file is missing or damaged.
+    """
+    if about.novelty is None:
+        return about
+    check_files(folder, about, (NOVELTY,))
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return replace(about, novelty=about.novelty.with_known(load_file(folder / NOVELTY)))
+    except (SafetensorError, FrostlineError, OSError, KeyError) as error:
+        said = error.what if isinstance(error, FrostlineError) else one_line(str(error))[:200]
+        raise CheckpointError(said, where=folder / NOVELTY, hint=_AGAIN) from None
 
 
 def located(place: Path) -> Path:

@@ -15,7 +15,7 @@ from frostline.data.views import EvaluationView
 from frostline.ship.about import About
 from frostline.ship.folder import open_folder
 from frostline.ship.graph import Whole
-from frostline.ship.stream import BATCH, Answer, answers
+from frostline.ship.stream import BATCH, Answer, Seen, answers
 
 
 class Predictor:
@@ -41,14 +41,23 @@ class Predictor:
         self.about = about
         self._view = EvaluationView(about.preprocessing)
         self._device = next((tensor.device for tensor in net.state_dict().values()), torch.device("cpu"))
-        self._whole = Whole(net, about.preprocessing).to(self._device).eval()
+        head = "" if about.novelty is None else about.novelty.head
+        self._whole = Whole(net, about.preprocessing, head=head).to(self._device).eval()
 
-    @torch.inference_mode()
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
-        found: NDArray[np.float32] = self._whole(torch.from_numpy(pixels).to(self._device)).float().cpu().numpy()
-        return found
+        return self._outputs(pixels)[0]
+
+    def see(self, pixels: NDArray[np.uint8]) -> Seen:
+        """The same logits, and distances from the training pictures where the model knows them."""
+        logits, *features = self._outputs(pixels)
+        novelty = self.about.novelty
+        return logits, None if novelty is None else novelty.distances(features[0])
+
+    @torch.inference_mode()
+    def _outputs(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        return [found.float().cpu().numpy() for found in self._whole(torch.from_numpy(pixels).to(self._device))]
 
     def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
         """One Prediction or Failure a row, in the rows' order, a batch at a time."""
-        return answers(rows, self._view, self.logits, self.about, batch)
+        return answers(rows, self._view, self.see, self.about, batch)

@@ -6,6 +6,7 @@ Its files:
     frostline.json      all that we know of the model: see ``about``
     README.md           the model card: see ``card``
     graph.xml, .bin     the same network for a machine without torch: see ``graph``
+    novelty.safetensors features of some training pictures, where unlike ones are to be told: see ``judge.novelty``
 
 timm and transformers build their own architectures only. Networks of torchvision or of a user's factory are written to
 the same files and opened by us; `frostline.json` says how, and the card says so.
@@ -25,6 +26,7 @@ import timm
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -36,7 +38,7 @@ from frostline.ship import about as _about
 from frostline.ship import card, place, runtime
 from frostline.ship import graph as graphs
 from frostline.ship.about import About
-from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, WEIGHTS
+from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 
 _PACKAGES = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
 _SAMPLES = 3
@@ -80,12 +82,16 @@ def save(folder: Path, net: nn.Module, about: About, *, graph: bool = True) -> A
     _check_place(folder)
     kind = _kind(about.name, net)
     about = replace(about, kind=kind, versions=_versions(), files={}, graph={})
+    if about.novelty is not None and about.novelty.known is None:
+        about = replace(about, novelty=None)
     with place.whole(folder) as made, _still(net) as still:
-        whole = graphs.Whole(still, about.preprocessing).eval()
+        head = "" if about.novelty is None else about.novelty.head
+        whole = graphs.Whole(still, about.preprocessing, head=head).eval()
         expected = _expected(whole, about)
         _write_weights(made / WEIGHTS, still)
         (made / CONFIG).write_bytes(_about.to_json(_config(still, about)))
-        about = replace(about, files=_stated(made, (WEIGHTS, CONFIG)))
+        known = _write_known(made / NOVELTY, about)
+        about = replace(about, files=_stated(made, (WEIGHTS, CONFIG, *known)))
         about = _with_graph(made, whole, about, expected) if graph else replace(about, graph=_UNASKED)
         (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
         (made / CARD).write_text(card.text(about), encoding="utf-8")
@@ -104,6 +110,7 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     folder = _about.located(folder)
     about = _about.read(folder)
     _about.check_files(folder, about, (WEIGHTS, CONFIG))
+    about = _about.recalled(folder, about)
     net = _built(folder, about, trust)
     try:
         state = load_file(folder / WEIGHTS)
@@ -174,17 +181,18 @@ def _still(net: nn.Module) -> Iterator[nn.Module]:
             module.training = mode
 
 
-def _expected(whole: graphs.Whole, about: About) -> NDArray[np.float32]:
-    """Logits of the sample pictures, by torch: what every other form of the network must give."""
+def _expected(whole: graphs.Whole, about: About) -> list[NDArray[np.float32]]:
+    """Logits of the sample pictures, and features if they are asked for: what every other form must give."""
     with torch.no_grad():
-        logits: NDArray[np.float32] = whole(torch.from_numpy(graphs.samples(about.preprocessing, _SAMPLES))).numpy()
+        found = [given.numpy() for given in whole(torch.from_numpy(graphs.samples(about.preprocessing, _SAMPLES)))]
+    logits = found[0]
     if logits.shape != (_SAMPLES, len(about.classes)):
         raise CheckpointError(
             f"the network gives {logits.shape} for {_SAMPLES} pictures, and there are {len(about.classes)} classes",
             where=about.name,
             hint="replace its head first: frostline.net.head.replace(net, classes)",
         )
-    return logits
+    return found
 
 
 def _write_weights(path: Path, net: nn.Module) -> None:
@@ -192,6 +200,16 @@ def _write_weights(path: Path, net: nn.Module) -> None:
     state = {name: tensor.detach().contiguous().clone() for name, tensor in net.state_dict().items()}
     save_file(state, path, metadata={"format": "pt"})
     path.chmod((path.parent.stat().st_mode & 0o666) | 0o200)  # safetensors makes it readable by its owner only
+
+
+def _write_known(path: Path, about: About) -> tuple[str, ...]:
+    """The file of novelty, if the model knows it; returns its name."""
+    if about.novelty is None or about.novelty.known is None:
+        return ()
+    known = about.novelty.known
+    save_arrays({"vectors": known.vectors, "held_out": known.held_out}, path)
+    path.chmod((path.parent.stat().st_mode & 0o666) | 0o200)
+    return (path.name,)
 
 
 def _config(net: nn.Module, about: About) -> dict[str, Any]:
@@ -234,7 +252,7 @@ def _arguments(net: nn.Module) -> dict[str, Any]:
         return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
-def _with_graph(made: Path, whole: graphs.Whole, about: About, expected: NDArray[np.float32]) -> About:
+def _with_graph(made: Path, whole: graphs.Whole, about: About, expected: list[NDArray[np.float32]]) -> About:
     """Write the graph and ask it through ``runtime`` itself: it stays only if it answers as the network does."""
     try:
         graphs.write(made, whole, about.preprocessing)
@@ -242,12 +260,14 @@ def _with_graph(made: Path, whole: graphs.Whole, about: About, expected: NDArray
         (made / ABOUT).write_bytes(_about.to_json(replace(about, files=files).to_dict()))
         answering = runtime.Predictor(made)
         pictures = graphs.samples(about.preprocessing, _SAMPLES)
+        forms = (answering.logits, answering.features)[: len(expected)]
         apart = max(
-            graphs.difference(answering.logits(pictures), expected),
-            graphs.difference(answering.logits(pictures[:1]), expected[:1]),
+            graphs.difference(form(pictures[:n]), given[:n])
+            for form, given in zip(forms, expected, strict=True)
+            for n in (_SAMPLES, 1)
         )
         if not apart <= graphs.TOLERANCE:
-            raise EngineError(f"its logits differ from the network's by {apart:.1e}", hint="predict with torch")
+            raise EngineError(f"its answers differ from the network's by {apart:.1e}", hint="predict with torch")
         return replace(about, files=files, graph={"differs_by": apart, "precision": "f32"})
     except (EngineError, CheckpointError) as error:
         for name in (GRAPH, GRAPH_WEIGHTS):

@@ -6,5 +6,6 @@ CONFIG = "config.json"
 CARD = "README.md"
 GRAPH = "graph.xml"
 GRAPH_WEIGHTS = "graph.bin"
+NOVELTY = "novelty.safetensors"
 
-ALL = (ABOUT, WEIGHTS, CONFIG, CARD, GRAPH, GRAPH_WEIGHTS)
+ALL = (ABOUT, WEIGHTS, CONFIG, CARD, GRAPH, GRAPH_WEIGHTS, NOVELTY)

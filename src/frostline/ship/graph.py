@@ -1,4 +1,5 @@
-"""A network with its preprocessing as an OpenVINO graph: uint8 pictures (N, H, W, 3) in, logits (N, K) out.
+"""A network with its preprocessing as an OpenVINO graph: uint8 pictures (N, H, W, 3) in, logits (N, K) out, and what
+goes into the head (N, D) where novelty is judged by it.
 
 OpenVINO IR and not ONNX: it needs no exporter package (torch's wants onnx and onnxscript), keeps float32 weights as
 they are, and the engine that reads it is a dependency already. The converter is called through its frontend:
@@ -25,21 +26,34 @@ TOLERANCE = 1e-4
 
 
 class Whole(nn.Module):
-    """A network that takes pictures as they are decoded: uint8 (N, H, W, 3)."""
+    """A network that takes pictures as they are decoded: uint8 (N, H, W, 3).
+
+    head: path of the module whose input is given too, or "".
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(self, net: nn.Module, preprocessing: Preprocessing, *, head: str = "") -> None:
         super().__init__()
         self.net = net
+        self.head = head
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (N, K) of uint8 pixels (N, H, W, 3)."""
-        logits: Tensor = self.net((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
-        return logits
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Logits (N, K) of uint8 pixels (N, H, W, 3); with a head, its input (N, D) beside them."""
+        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        if not self.head:
+            return (self.net(x),)
+        seen: list[Tensor] = []
+        # hung up for one forward only, so that the network is left as it was
+        hook = self.net.get_submodule(self.head).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            logits: Tensor = self.net(x)
+        finally:
+            hook.remove()
+        return logits, seen[-1].flatten(1)
 
 
 def samples(preprocessing: Preprocessing, n: int) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from frostline.errors import CheckpointError, EngineError, one_line
 from frostline.ship import about as _about
 from frostline.ship.about import About
 from frostline.ship.folder_names import GRAPH, GRAPH_WEIGHTS
-from frostline.ship.stream import BATCH, Answer, Failure, Prediction, answers
+from frostline.ship.stream import BATCH, Answer, Failure, Prediction, Seen, answers
 from frostline.train import quiet
 
 __all__ = ["Failure", "Prediction", "Predictor", "cache_folder"]
@@ -46,7 +46,7 @@ class Predictor:
 
     def __init__(self, folder: Path, *, cache: Path | None = None) -> None:
         folder = _about.located(folder)
-        self.about = _about.read(folder)
+        self.about = _about.recalled(folder, _about.read(folder))
         self._view = EvaluationView(self.about.preprocessing)
         self._compiled = _compiled(folder, self.about, cache_folder() if cache is None else cache)
         self._request = self._compiled.create_infer_request()
@@ -54,11 +54,24 @@ class Predictor:
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
         self._request.infer({0: pixels})
-        return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
+        return self._output(0)
+
+    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What goes into the head, (N, D) float32, of pictures as in ``logits``; for models that know novelty."""
+        self._request.infer({0: pixels})
+        return self._output(1)
+
+    def see(self, pixels: NDArray[np.uint8]) -> Seen:
+        """The same logits, and distances from the training pictures where the model knows them."""
+        logits, novelty = self.logits(pixels), self.about.novelty
+        return logits, None if novelty is None else novelty.distances(self._output(1))
+
+    def _output(self, number: int) -> NDArray[np.float32]:
+        return np.array(self._request.get_output_tensor(number).data, dtype=np.float32)
 
     def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
         """One Prediction or Failure a row, in the rows' order, a batch at a time. Not for two threads at once."""
-        return answers(rows, self._view, self.logits, self.about, batch)
+        return answers(rows, self._view, self.see, self.about, batch)
 
 
 def cache_folder() -> Path:
@@ -147,3 +160,11 @@ def _check_shapes(compiled: Any, about: About, folder: Path) -> None:
             where=folder / GRAPH,
             hint="the folder was put together from two models: copy it again, or fit again",
         )
+    if about.novelty is not None and about.novelty.known is not None:
+        width = about.novelty.known.vectors.shape[1]
+        if len(compiled.outputs) < 2 or compiled.output(1).partial_shape.to_string() not in (f"[?,{width}]", "[?,?]"):
+            raise CheckpointError(
+                f"the graph does not give the {width} features that novelty is judged by",
+                where=folder / GRAPH,
+                hint="the folder was put together from two models: copy it again, or fit again",
+            )

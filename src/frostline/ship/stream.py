@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from frostline.data.decode import described
 from frostline.data.manifest import Row
 from frostline.data.views import View
-from frostline.errors import DecodeError
+from frostline.errors import DecodeError, JudgementError
 from frostline.ship.about import About
 
 BATCH = 16
@@ -32,16 +32,31 @@ class Prediction:
 
     name: the row's.
     probabilities: (K,) float32 in the order of the model's classes, after temperature.
+    distance: from the training pictures, see ``judge.novelty``; None where the model does not know.
+    novel: whether that is too far to be one of the classes at all, or None.
     """
 
     name: str
     probabilities: NDArray[np.float32]
+    distance: float | None = None
+    novel: bool | None = None
 
 
 def best(answer: Prediction, about: About, top: int) -> list[tuple[str, float]]:
     """The most probable classes, highest first: (name, probability) `top` times."""
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
     return [(about.classes[index], float(answer.probabilities[index])) for index in order]
+
+
+def members(answer: Prediction, about: About, coverage: float) -> list[tuple[str, float]]:
+    """The set of classes that holds the right one with a probability of `coverage`, highest first, as ``best``.
+
+    Raises: JudgementError: the model has no prediction sets, or no such coverage can be promised.
+    """
+    if about.sets is None:
+        raise JudgementError("this model has no prediction sets", hint="fit it again, one label a picture")
+    held = int(about.sets.members(answer.probabilities[None], coverage).sum())  # those of the highest probabilities
+    return best(answer, about, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,8 @@ class Failure:
 
 
 Answer: TypeAlias = Prediction | Failure
+Seen: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Logits (N, K), and distances from the training pictures (N,) where the model knows them."""
 
 
 class Predictor(Protocol):
@@ -70,6 +87,9 @@ class Predictor(Protocol):
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, K) of pictures (N, H, W, 3) that have been through the evaluation view."""
 
+    def see(self, pixels: NDArray[np.uint8]) -> Seen:
+        """Logits, and distances from the training pictures; a distance past ``about.novelty.threshold`` is novel."""
+
     def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
         """One answer a row, in the rows' order; see ``answers``."""
 
@@ -77,7 +97,7 @@ class Predictor(Protocol):
 def answers(
     rows: Iterable[Row],
     view: View,
-    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    see: Callable[[NDArray[np.uint8]], Seen],
     about: About,
     batch: int,
 ) -> Iterator[Answer]:
@@ -98,7 +118,7 @@ def answers(
                 if not waiting:
                     return
                 named = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-                yield from _answered([(name, future.result()) for name, future in named], logits, about)
+                yield from _answered([(name, future.result()) for name, future in named], see, about)
         finally:  # whoever stops listening early does not wait for pictures that nobody asks for
             for _, future in waiting:
                 future.cancel()
@@ -106,13 +126,24 @@ def answers(
 
 def _answered(
     decoded: list[tuple[str, NDArray[np.uint8] | Failure]],
-    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    see: Callable[[NDArray[np.uint8]], Seen],
     about: About,
 ) -> Iterator[Answer]:
     pixels = [picture for _, picture in decoded if not isinstance(picture, Failure)]
-    probabilities = iter(about.probabilities(logits(np.stack(pixels))) if pixels else ())
+    found = iter(_found(np.stack(pixels), see, about) if pixels else ())
     for name, picture in decoded:
-        yield picture if isinstance(picture, Failure) else Prediction(name, next(probabilities))
+        yield picture if isinstance(picture, Failure) else Prediction(name, *next(found))
+
+
+def _found(
+    pixels: NDArray[np.uint8], see: Callable[[NDArray[np.uint8]], Seen], about: About
+) -> Iterator[tuple[NDArray[np.float32], float | None, bool | None]]:
+    logits, distances = see(pixels)
+    probabilities = about.probabilities(logits)
+    if distances is None or about.novelty is None:
+        return ((p, None, None) for p in probabilities)
+    limit = about.novelty.threshold
+    return ((p, float(far), bool(far > limit)) for p, far in zip(probabilities, distances, strict=True))
 
 
 def _viewed(view: View, row: Row, name: str) -> NDArray[np.uint8] | Failure:

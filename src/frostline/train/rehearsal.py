@@ -20,7 +20,7 @@ from frostline.train.plan import Recipe
 
 SLOWEST, FASTEST = 1e-3, 1e2  # rates of the range test, as multiples of the given ones
 WIDTH = 5  # losses that are averaged
-BLOWN_UP = 4.0  # times the lowest loss, as in Smith's test and fastai's
+BLOWN_UP = 4.0  # times the largest loss of the untouched network
 
 
 def range_test(
@@ -37,18 +37,19 @@ def range_test(
     """The factor by which to multiply every rate: Smith's learning-rate range test (arXiv:1506.01186).
 
     The rates rise geometrically from `SLOWEST` to `FASTEST` over `steps` batches; the answer is where the smoothed
-    loss falls most steeply, or 1 if it never falls. The network is as before afterwards.
+    loss falls most steeply, or 1 if it never falls. From each batch's loss that of the untouched network is taken away,
+    because in small data one batch is harder than another by more than a small rate gains. The network is as before
+    afterwards.
     """
     factors = np.geomspace(SLOWEST, FASTEST, steps)
-    losses: list[float] = []
+    untouched = list(_rehearsal(suffix, objective, groups, recipe, rows, machine, 0 * factors, prepare=prepare))
+    gained: list[float] = []
     with closing(_rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare)) as rehearsed:
-        for loss in rehearsed:
-            if not np.isfinite(loss):
+        for loss, before in zip(rehearsed, untouched, strict=False):
+            if not np.isfinite(loss) or loss > BLOWN_UP * max(untouched):
                 break
-            losses.append(loss)
-            if _smooth(losses)[-1] > BLOWN_UP * _smooth(losses).min():
-                break
-    return machine.agreed(_steepest(losses, factors))
+            gained.append(loss - before)
+    return machine.agreed(_steepest(gained, factors))
 
 
 def _steepest(losses: Sequence[float], factors: NDArray[np.floating]) -> float:
@@ -110,7 +111,7 @@ def _rehearsal(
         for factor, batch in zip(factors, batches, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            with machine.autocast():
+            with machine.autocast(suffix):
                 loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -1,13 +1,14 @@
-"""A head that is solved, not stepped: multinomial logistic regression, its strength chosen by cross-validation.
+"""A head that is solved, not stepped: logistic regression, its strength chosen by cross-validation.
 
 What is minimised, over weights W (K, D) and biases b (K,) of standardised features z, is
 
     sum_i w_i * -log softmax(W z_i + b)[y_i] / sum_i w_i  +  strength / 2 * ||W||^2
 
-which is convex: there is one answer, and L-BFGS finds it. scikit-learn's C is 1 / (strength * sum_i w_i). With fewer
-pictures than features every answer lies in the span of the pictures, so the problem is turned into that span first (a
-QR decomposition): the same numbers from a fraction of the work. Large features are never copied: their standardisation
-is folded into the weights at every step.
+where a picture has one class; where it may have several, the first term is the sum over classes of the binary log loss:
+one regression for each class against the rest. Both are convex: there is one answer, and L-BFGS finds it.
+scikit-learn's C is 1 / (strength * sum_i w_i). With fewer pictures than features every answer lies in the span of the
+pictures, so the problem is turned into that span first (a QR decomposition): the same numbers from a fraction of the
+work. Large features are never copied: their standardisation is folded into the weights at every step.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
-from frostline.errors import DataError
+from frostline.errors import DataError, PlanError
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -41,7 +43,7 @@ class Solved:
     weight: (K, D) float32. bias: (K,) float32. strength: the one chosen.
     logits: (N, K) float32 out of fold: each picture's by a head that has not learnt from it. A picture that is alone in
         its class is learnt from by all; its logits are those of the head itself.
-    score: mean log loss (nats) of these logits, pictures weighted as in training.
+    score: mean log loss (nats) of these logits, pictures weighted as in training; of several classes the sum.
     """
 
     weight: NDArray[np.float32]
@@ -53,7 +55,7 @@ class Solved:
 
 def solve(
     x: AnyFloats,
-    y: Indices,
+    y: Indices | AnyFloats,
     *,
     classes: int,
     balanced: bool = False,
@@ -64,30 +66,39 @@ def solve(
 
     The features' means and deviations are those of all pictures, also for the folds; labels are not used for them.
 
-    x: (N, D) finite. y: (N,) in [0, classes). balanced: weigh pictures by the inverse frequency of their class.
+    x: (N, D) finite. y: (N,) in [0, classes), or (N, classes) of 0 and 1 where a picture may have
+        several classes or none. balanced: weigh pictures by the inverse frequency of their class.
     folds: how many, or (N,) the fold of each picture, where duplicates and groups must stay together.
 
     Deterministic: equal input gives equal output on one machine. Memory beside x: some (N, K) arrays, 20 of (K, D), and
     at most 200 MB.
 
-    Raises: DataError: x is not finite, x and y disagree, or y has fewer than two classes.
+    Raises: DataError: x is not finite, x and y disagree, or y has fewer than two classes. PlanError: classes are to be
+        balanced where a picture may have several.
     """
-    y = np.asarray(y, np.int64)
-    _check(x, y, classes)
-    importance = _inverse_frequency(y) if balanced else np.ones(len(y))
+    several = y.ndim == 2
+    task = _AnyOf(y.astype(np.float64)) if several else _OneOf(y.astype(np.int64), classes)
+    _check(x, task.y, classes)
+    if balanced and several:
+        raise PlanError(
+            "classes are balanced by the one label of each picture",
+            where="multi-label data",
+            hint="leave --balance out",
+        )
+    importance = _inverse_frequency(task.kinds()) if balanced else np.ones(len(y))
     design = _design(x)
-    fold = _stratified(y, folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
-    alone = np.bincount(y, minlength=classes)[y] == 1
+    fold = _stratified(task.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
+    alone = task.alone()
     unseen = [held for number in np.unique(fold) if (held := (fold == number) & ~alone).any()]
-    problems = [_Problem(design, y, np.where(held, 0.0, importance), classes) for held in unseen]
+    problems = [_Problem(design, task, np.where(held, 0.0, importance)) for held in unseen]
 
     strength, heads = _best(problems, unseen, importance)
-    head = _Problem(design, y, importance, classes).solve(strength, heads[0] if heads else None, tight=True)
+    head = _Problem(design, task, importance).solve(strength, heads[0] if heads else None, tight=True)
     logits = design.logits(head)
     for number, held in enumerate(unseen):
         part = heads[number] if number < len(heads) else problems[number].solve(strength, head)
         logits[held] = design.logits(part)[held]
-    score = float(np.average(_losses(logits, y), weights=importance))
+    score = float(np.average(task.losses(logits), weights=importance))
     weight, bias = design.folded_in(head)
     return Solved(weight.astype(np.float32), bias.astype(np.float32), strength, logits.astype(np.float32), score)
 
@@ -148,39 +159,125 @@ def _design(x: AnyFloats) -> _Design:
 
 
 @dataclass(frozen=True)
+class _OneOf:
+    """One class a picture: softmax. y: (N,) in [0, classes)."""
+
+    y: Indices
+    classes: int
+
+    def kinds(self) -> Indices:
+        """(N,): what is to be spread evenly over folds."""
+        return self.y
+
+    def alone(self) -> NDArray[np.bool_]:
+        """(N,): the only picture of its class."""
+        return np.asarray(np.bincount(self.y, minlength=self.classes)[self.y] == 1)
+
+    def learnable(self, importance: Floats) -> NDArray[np.bool_]:
+        """(K,): the pictures that count say something of this class."""
+        return np.asarray(np.bincount(self.y, weights=importance, minlength=self.classes) > 0)
+
+    def start(self, importance: Floats) -> Floats:
+        """(K,): biases that give every class its frequency."""
+        share = np.bincount(self.y, weights=importance, minlength=self.classes) / importance.sum()
+        return np.log(np.where(share > 0, share, 1.0))
+
+    def unlearnt(self, bias: Floats, learnable: NDArray[np.bool_], importance: Floats) -> Floats:
+        """The biases (K,), with those of classes of which nothing was seen below all others: they come last."""
+        return np.where(learnable, bias, bias[learnable].min() - np.log(len(self.y)))
+
+    def slopes(self, logits: AnyFloats, share: Floats, learnable: NDArray[np.bool_]) -> float:
+        """The weighted log loss; ``logits`` (N, K) become its derivative."""
+        everyone = np.arange(len(self.y))
+        logits[:, ~learnable] = -np.inf
+        logits -= logits.max(1, keepdims=True)
+        right = logits[everyone, self.y]
+        np.exp(logits, out=logits)
+        total = logits.sum(1, keepdims=True)
+        counted = share > 0
+        loss = float(share[counted] @ (np.log(total[counted, 0], dtype=np.float64) - right[counted]))
+        logits /= total
+        logits[everyone, self.y] -= 1
+        logits *= share.astype(logits.dtype)[:, None]
+        return loss
+
+    def judgeable(self, importance: Floats) -> NDArray[np.bool_]:
+        """(N,): its class was among the pictures that count."""
+        return self.learnable(importance)[self.y]
+
+    def losses(self, logits: AnyFloats) -> Floats:
+        """Log loss (N,) of each picture, in nats."""
+        shifted = logits.astype(np.float64)
+        shifted -= shifted.max(1, keepdims=True)
+        right = shifted[np.arange(len(self.y)), self.y]
+        losses: Floats = np.log(np.exp(shifted, out=shifted).sum(1)) - right
+        return losses
+
+
+@dataclass(frozen=True)
+class _AnyOf:
+    """Any number of classes a picture: a sigmoid for each. y: (N, K) of 0 and 1. Methods as ``_OneOf``'s."""
+
+    y: Floats
+
+    def kinds(self) -> Indices:
+        return np.unique(self.y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    def alone(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.y), np.bool_)
+
+    def learnable(self, importance: Floats) -> NDArray[np.bool_]:
+        seen = self.y[importance > 0]
+        return np.asarray((seen.min(0) == 0) & (seen.max(0) == 1))
+
+    def start(self, importance: Floats) -> Floats:
+        have = importance @ self.y
+        return np.asarray(np.log((have + 0.5) / (importance.sum() - have + 0.5)))
+
+    def unlearnt(self, bias: Floats, learnable: NDArray[np.bool_], importance: Floats) -> Floats:
+        return np.where(learnable, bias, self.start(importance))
+
+    def slopes(self, logits: AnyFloats, share: Floats, learnable: NDArray[np.bool_]) -> float:
+        y = self.y.astype(logits.dtype)
+        counted = share > 0
+        binary = np.logaddexp(0, logits[counted], dtype=np.float64) - y[counted] * logits[counted]
+        loss = float(share[counted] @ binary[:, learnable].sum(1))
+        expit(logits, out=logits)
+        logits -= y
+        logits *= share.astype(logits.dtype)[:, None]
+        logits[:, ~learnable] = 0
+        return loss
+
+    def judgeable(self, importance: Floats) -> NDArray[np.bool_]:
+        return np.ones(len(self.y), np.bool_)
+
+    def losses(self, logits: AnyFloats) -> Floats:
+        losses: Floats = (np.logaddexp(0, logits, dtype=np.float64) - self.y * logits).sum(1)
+        return losses
+
+
+@dataclass(frozen=True)
 class _Problem:
     """One fit: which pictures count how much. importance: (N,), 0 for those held out."""
 
     design: _Design
-    y: Indices
+    task: _OneOf | _AnyOf
     importance: Floats
-    classes: int
 
     def solve(self, strength: float, start: _Head | None, *, tight: bool = False) -> _Head:
         """The answer at one strength. start: a nearby answer. tight: to the last digits that the features allow."""
         share = self.importance / self.importance.sum()
-        prior = np.bincount(self.y, weights=share, minlength=self.classes)
-        there = prior > 0
-        shape = (self.classes, self.design.rows.shape[1])
+        learnable = self.task.learnable(self.importance)
         if start is None:
-            start = _Head(np.zeros(shape), np.log(np.where(there, prior, 1.0)))
-        cut = shape[0] * shape[1]
-        shares = share.astype(self.design.rows.dtype)[:, None]
-        everyone = np.arange(len(self.y))
+            bias = self.task.start(self.importance)
+            start = _Head(np.zeros((len(bias), self.design.rows.shape[1])), bias)
+        shape = start.weight.shape
+        cut = start.weight.size
 
         def objective(flat: Floats) -> tuple[float, Floats]:
             head = _Head(flat[:cut].reshape(shape), flat[cut:])
             logits = self.design.logits(head)
-            logits[:, ~there] = -np.inf
-            logits -= logits.max(1, keepdims=True)
-            right = logits[everyone, self.y]
-            np.exp(logits, out=logits)
-            total = logits.sum(1, keepdims=True)
-            counted = share > 0
-            loss = float(share[counted] @ (np.log(total[counted, 0], dtype=np.float64) - right[counted]))
-            logits /= total
-            logits[everyone, self.y] -= 1
-            logits *= shares
+            loss = self.task.slopes(logits, share, learnable)
             by_weight, by_bias = self.design.gradient(logits)
             by_weight += strength * head.weight
             return loss + 0.5 * strength * float(flat[:cut] @ flat[:cut]), np.concatenate([by_weight.ravel(), by_bias])
@@ -195,8 +292,8 @@ class _Problem:
         begin = np.concatenate([start.weight.ravel(), start.bias])
         found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options).x
         weight, bias = found[:cut].reshape(shape).copy(), found[cut:].copy()
-        if not there.all():  # nothing was seen of these classes: they come last
-            weight[~there], bias[~there] = 0.0, bias[there].min() - np.log(len(self.y))
+        if not learnable.all():
+            weight[~learnable], bias = 0.0, self.task.unlearnt(bias, learnable, self.importance)
         return _Head(weight, bias)
 
 
@@ -214,9 +311,8 @@ def _best(
         total, weight = 0.0, 0.0
         for number, problem in enumerate(asked):
             head = heads[number] = problem.solve(strength, heads[number])
-            known = np.bincount(problem.y, weights=problem.importance)[problem.y] > 0
-            held = unseen[number] & known
-            total += float(importance[held] @ _losses(problem.design.logits(head)[held], problem.y[held]))
+            held = unseen[number] & problem.task.judgeable(problem.importance)
+            total += float(importance[held] @ problem.task.losses(problem.design.logits(head))[held])
             weight += float(importance[held].sum())
         if total / max(weight, 1e-300) < least:
             best, least, since = strength, total / max(weight, 1e-300), 0
@@ -226,15 +322,6 @@ def _best(
             if since == _PATIENCE:
                 break
     return best, found
-
-
-def _losses(logits: AnyFloats, y: Indices) -> Floats:
-    """Log loss (N,) of each picture, in nats."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(1, keepdims=True)
-    right = shifted[np.arange(len(y)), y]
-    losses: Floats = np.log(np.exp(shifted, out=shifted).sum(1)) - right
-    return losses
 
 
 def _stratified(y: Indices, folds: int, seed: int) -> Indices:
@@ -259,8 +346,8 @@ def _chunks(x: AnyFloats) -> list[AnyFloats]:
     return [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
 
 
-def _check(x: AnyFloats, y: Indices, classes: int) -> None:
-    if x.ndim != 2 or y.shape != x.shape[:1]:
+def _check(x: AnyFloats, y: Indices | AnyFloats, classes: int) -> None:
+    if x.ndim != 2 or y.shape not in (x.shape[:1], (len(x), classes)):
         raise DataError(f"features of shape {x.shape} do not go with labels of shape {y.shape}")
     if not all(np.isfinite(part).all() for part in _chunks(x)):
         broken = int((~np.isfinite(x).all(1)).sum())
@@ -268,6 +355,10 @@ def _check(x: AnyFloats, y: Indices, classes: int) -> None:
             f"the features of {broken} of {len(x)} pictures are not finite",
             hint="are the weights whole? --engine torch --precision fp32 rules the engine out",
         )
+    if y.ndim == 2:
+        if not np.isin(y, (0, 1)).all() or not ((y.min(0) == 0) & (y.max(0) == 1)).any():
+            raise DataError("no class is there in some pictures and not in others; a head needs one")
+        return
     if len(y) and (y.min() < 0 or y.max() >= classes):
         raise DataError(f"labels from {y.min()} to {y.max()} for {classes} classes")
     if len(np.unique(y)) < 2:

@@ -1,0 +1,60 @@
+"""``frostline check``: what is wrong with a data set, before anyone trains on it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+
+def check(
+    data: Annotated[Path, Argument(help="Pictures as for `fit`: folder, table or archive.")],
+    out: Annotated[Path, Option(help="The page with everything that was found.")] = Path("check.html"),
+    json: Annotated[bool, Option("--json", help="Print what was found as JSON.")] = False,
+    strict: Annotated[bool, Option("--strict", help="Exit with 1 if there is leakage or a label conflict.")] = False,
+    write: Annotated[Path | None, Option(help="Write a CSV for `fit` without what --drop names.")] = None,
+    drop: Annotated[
+        str, Option(help="Findings that --write leaves out, joined by commas.")
+    ] = "unreadable,duplicates,leakage",
+    features: Annotated[
+        bool, Option("--features/--no-features", help="Ask a network about labels and outliers.")
+    ] = True,
+    model: Annotated[str, Option(help="The network that is asked, as for `fit`.")] = "tf_efficientnet_lite0",
+    weights: Annotated[str, Option(help="auto, or a checkpoint file.")] = "auto",
+    engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    lang: Annotated[str, Option(help="Of the page: en or zh.")] = "en",
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+) -> None:
+    """Look for leakage, wrong labels, copies, shortcuts and broken files; no picture is ever changed.
+
+    [dim]frostline check hymenoptera_data[/dim]
+    [dim]frostline check hymenoptera_data --write cleaned.csv --drop unreadable,leakage[/dim]
+    """
+    from frostline.cli import show
+    from frostline.data.audit.cleaned import chosen, write_cleaned
+    from frostline.data.sources import default_cache
+    from frostline.judge.check_page.render import write_page
+
+    with show.Screen(quiet=quiet) as screen:
+        screen.say(f"reading {data}")
+        from frostline.run import check as run
+        from frostline.train.store import Store
+
+        unwanted, cache = chosen(drop), default_cache()
+        if features:
+            store = Store(cache / "store")
+            found = run.check(
+                data, store=store, cache=cache, model=model, weights=weights, engine=engine, listen=screen
+            )
+        else:
+            found = run.check_files(data, cache=cache, listen=screen)
+        write_page(found, out, lang=lang)
+    if json:
+        show.json(found.to_dict())
+    else:
+        show.audit(found, page=out)
+    if write is not None:
+        kept, gone = write_cleaned(found, write, drop=unwanted)
+        show.aside(f"{kept:,} pictures are in {write}, {gone:,} are left out; next: frostline fit {write}")
+    if strict and found.failed:
+        raise typer.Exit(1)

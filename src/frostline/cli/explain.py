@@ -1,0 +1,69 @@
+"""``frostline explain``: a picture of the evidence for each picture, and the training pictures that look like it."""
+
+import json as _json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+
+def explain(
+    model: Annotated[Path, Argument(help="A run's folder, or a model folder.")],
+    images: Annotated[list[str], Argument(help="Files, folders or globs.")],
+    out: Annotated[Path | None, Option(help="Where overlays go [default: beside each picture].")] = None,
+    label: Annotated[str | None, Option("--class", help="The class to explain [default: what it says].")] = None,
+    near: Annotated[int, Option(help="How many training pictures that look like it are named.", min=0)] = 3,
+    json: Annotated[bool, Option("--json", help="A JSON object a line.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+) -> None:
+    """Show where in a picture the evidence for its class lies, and which training pictures look most like it.
+
+    The overlay of ant.jpg is ant.explained.png: bright where something speaks for the class, grey where nothing does.
+    """
+    from PIL import Image
+
+    from frostline.cli import show
+    from frostline.data.sources import default_cache, pictures
+    from frostline.run.explain import explanations
+    from frostline.ship.stream import Failure
+    from frostline.train.store import Store
+
+    rows = list(pictures(images))
+    cache = default_cache()
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    with show.Screen(quiet=quiet) as screen:
+        answers = explanations(
+            model, rows, label=label, near=near, store=Store(cache / "store"), cache=cache, listen=screen
+        )
+        for row, answer in zip(rows, answers, strict=True):
+            if isinstance(answer, Failure):
+                failed += 1
+                print(f"{answer.name}: {answer.reason}", file=sys.stderr, flush=True)
+                continue
+            place = free_file(row.picture if isinstance(row.picture, Path) else Path(answer.name), out)
+            Image.fromarray(answer.overlay).save(place)
+            if json:
+                alike = [{"path": n.name, "label": n.label, "similarity": round(n.similarity, 4)} for n in answer.near]
+                told = {"path": answer.name, "label": answer.label, "probability": round(answer.probability, 6)}
+                print(_json.dumps({**told, "overlay": str(place), "near": alike}, ensure_ascii=False))
+                continue
+            print(answer.name, f"{answer.label} {answer.probability:.1%}", place, sep="\t")
+            for found in answer.near:
+                print("", f"looks like {found.label} {found.similarity:.2f}", found.name, sep="\t")
+    if failed:
+        raise typer.Exit(1)
+
+
+def free_file(picture: Path, folder: Path | None) -> Path:
+    """``NAME.explained.png`` beside a picture or in a folder; there with a number if the name is taken."""
+    if folder is None:
+        return picture.with_name(f"{picture.stem}.explained.png")
+    place, count = folder / f"{picture.stem}.explained.png", 1
+    while place.exists():
+        count += 1
+        place = folder / f"{picture.stem}-{count}.explained.png"
+    return place

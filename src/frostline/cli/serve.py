@@ -1,0 +1,59 @@
+"""``frostline serve``: a model behind HTTP, with a page for people."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+_WHO, _LIMITS = "Who may ask", "How much one may ask for"
+
+
+def serve(
+    model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
+    host: Annotated[str, Option(help="Address to listen at; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, Option(help="0 is any free one.", min=0, max=65535)] = 8000,
+    workers: Annotated[int, Option(help="Processes, each with the model.", min=1)] = 1,
+    engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    token_file: Annotated[
+        Path | None,
+        Option(help="File with a token that clients must send; else $FROSTLINE_TOKEN.", rich_help_panel=_WHO),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        Option(help="Name the server goes by, such as a proxy's. Repeatable.", rich_help_panel=_WHO),
+    ] = None,
+    max_bytes: Annotated[int, Option(help="Of one request.", rich_help_panel=_LIMITS)] = 32 << 20,
+    max_pixels: Annotated[int, Option(help="Of one picture.", rich_help_panel=_LIMITS)] = 50_000_000,
+    max_files: Annotated[int, Option(help="Of one request.", rich_help_panel=_LIMITS)] = 64,
+    queue: Annotated[int, Option(help="Pictures that may wait; past it: 429.", rich_help_panel=_LIMITS)] = 256,
+    timeout: Annotated[float, Option(help="Seconds for a head, and a body.", rich_help_panel=_LIMITS)] = 15.0,
+) -> None:
+    """Answer over HTTP, with a page at / to drop pictures on.
+
+    Ctrl+C or SIGTERM stops it, after it has answered what it accepted.
+    """
+    from frostline.cli import show
+    from frostline.ship.serve.launch import launch, secret
+    from frostline.ship.serve.limits import Limits
+
+    limits = Limits(
+        max_bytes=max_bytes,
+        max_pixels=max_pixels,
+        max_files=max_files,
+        queue=queue,
+        memory=max(max_bytes, Limits.memory),
+        patience=timeout,
+    )
+    token = secret(token_file, os.environ.get("FROSTLINE_TOKEN"))
+    launch(
+        model,
+        host=host,
+        port=port,
+        workers=workers,
+        engine=engine,
+        token=token,
+        hosts=tuple(allow_host or ()),
+        limits=limits,
+        tell=show.aside,
+    )

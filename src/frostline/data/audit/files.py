@@ -1,0 +1,132 @@
+"""Files: what cannot be read, what is not what its name says, what is kept in an odd way."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from frostline.data.audit.findings import Finding, Item, Subject, checks, count, whole
+
+_SUFFIXES = {
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
+    "MPO": {".jpg", ".jpeg", ".mpo"},
+    "PNG": {".png", ".apng"},
+    "TIFF": {".tif", ".tiff"},
+    "JPEG2000": {".jp2", ".j2k", ".jpx"},
+    "PPM": {".ppm", ".pgm", ".pbm", ".pnm", ".pfm"},
+}
+_USUAL_MODES = ("RGB", "L", "RGBA", "P")
+_SMALL, _LARGE, _LONG = 64, 40_000_000, 4.0  # a side in pixels; pixels; length over breadth
+
+
+@checks.decorator("unreadable")
+def unreadable(subject: Subject) -> Finding | None:
+    """Empty, truncated, damaged, missing: what training would leave out."""
+    listing = subject.listing
+    bad = np.flatnonzero(~listing.readable)
+    if not len(bad):
+        return None
+    items = [Item((int(row),), listing.faults[row]) for row in bad]
+    reasons = Counter(re.sub(r" *\([^)]*\)", "", listing.faults[row]) for row in bad)
+    why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(2))
+    return Finding(
+        "unreadable",
+        "warning",
+        f"{count(len(bad), 'file')} cannot be read: {why}",
+        listing.readable.astype(np.float32),
+        ~listing.readable,
+        tuple(items),
+    )
+
+
+@checks.decorator("passed-over")
+def passed_over(subject: Subject) -> Finding | None:
+    """Files beside the pictures that nobody will look at."""
+    left = subject.listing.passed_over
+    if not left:
+        return None
+    items = [Item((), f"{item.name}: {item.reason}") for item in left]
+    return whole(subject, "passed-over", "note", f"{count(len(left), 'file')} beside the pictures are left out", items)
+
+
+@checks.decorator("extension")
+def extension(subject: Subject) -> Finding | None:
+    """A name that says another format than the bytes do. frostline believes the bytes; other programs may not."""
+    if subject.looks is None:
+        return None
+    wrong: list[Item] = []
+    for number, row in enumerate(subject.listing.rows):
+        kind = str(subject.looks["format"][number])
+        if isinstance(row.picture, Path) and kind:
+            suffix = row.picture.suffix.lower()
+            known = _SUFFIXES.get(kind, {f".{kind.lower()}"})
+            if suffix and suffix not in known:
+                wrong.append(Item((number,), f"a {kind} called {suffix}"))
+    return _of_items(subject, "extension", "note", wrong, "{} named after another format than it has")
+
+
+@checks.decorator("animated")
+def animated(subject: Subject) -> Finding | None:
+    """Animations and files of many pages, of which only the first frame is seen."""
+    if subject.looks is None:
+        return None
+    items = [Item((int(row),), "only the first frame is seen") for row in np.flatnonzero(subject.looks["frames"])]
+    return _of_items(subject, "animated", "note", items, "{} with more than one frame; the first is seen")
+
+
+@checks.decorator("mode")
+def mode(subject: Subject) -> Finding | None:
+    """Pixels kept in an unusual way (CMYK, 16 bit, floats), or in another way than nearly all the others."""
+    if subject.looks is None:
+        return None
+    modes = subject.looks["mode"]
+    there = subject.listing.readable
+    counts = Counter(str(name) for name in modes[there])
+    if not counts:
+        return None
+    usual, most = counts.most_common(1)[0]
+    rare = most >= 0.95 * there.sum()
+    items = []
+    for row in np.flatnonzero(there):
+        name = str(modes[row])
+        grey_among_colour = rare and {name, usual} in ({"L", "RGB"}, {"RGBA", "RGB"}, {"P", "RGB"}) and name != usual
+        if name != usual and (name not in _USUAL_MODES or grey_among_colour):
+            items.append(Item((int(row),), f"{name}; nearly all others are {usual}"))
+    return _of_items(subject, "mode", "note", items, "{} kept in another colour mode than the rest")
+
+
+@checks.decorator("size")
+def size(subject: Subject) -> Finding | None:
+    """Pictures so small that there is little to see, so large that they slow everything down, or very long."""
+    if subject.looks is None:
+        return None
+    wide, high = subject.looks["width"].astype(np.float64), subject.looks["height"].astype(np.float64)
+    there = subject.listing.readable
+    short, long = np.minimum(wide, high), np.maximum(wide, high)
+    middle = float(np.median(short[there])) if there.any() else 0.0
+    found: list[tuple[float, Item]] = []
+    for row in np.flatnonzero(there):
+        says = f"{wide[row]:.0f} x {high[row]:.0f}"
+        if short[row] < _SMALL and short[row] < 0.5 * middle:
+            found.append((short[row] / _SMALL, Item((int(row),), f"{says}: very small")))
+        elif long[row] > _LONG * short[row]:
+            found.append((_LONG * short[row] / long[row], Item((int(row),), f"{says}: a crop sees little of it")))
+        elif wide[row] * high[row] > _LARGE:
+            found.append((_LARGE / (wide[row] * high[row]), Item((int(row),), f"{says}: very large")))
+    found.sort(key=lambda pair: pair[0])
+    finding = _of_items(subject, "size", "note", [item for _, item in found], "{} of extreme size or proportions")
+    for score, item in found:
+        if finding is not None:
+            finding.scores[item.rows[0]] = score
+    return finding
+
+
+def _of_items(subject: Subject, check: str, level: str, items: list[Item], summary: str) -> Finding | None:
+    if not items:
+        return None
+    scores, mask = np.ones(len(subject.listing), np.float32), np.zeros(len(subject.listing), bool)
+    for item in items:
+        scores[item.rows[0]], mask[item.rows[0]] = 0, True
+    says = summary.format(count(len(items), "picture"))
+    return Finding(check, "note" if level == "note" else "warning", says, scores, mask, tuple(items))

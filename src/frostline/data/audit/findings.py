@@ -1,0 +1,92 @@
+"""The one form of what a check finds, and the registry of checks.
+
+A check is a function of a `Subject` that returns a `Finding`, or None if there is nothing to say or what it needs is
+not there. One of your own is an entry point in the group ``frostline.checks``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.audit.copies import Copies
+from frostline.data.audit.looks import Looks
+from frostline.data.listing import Listing
+from frostline.registry import Registry
+
+Level = Literal["error", "warning", "note"]
+"""error: the figures of a model would be wrong, or `fit` would refuse. warning: look at it. note: good to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing found.
+
+    rows: the pictures concerned, indices into the listing; may be empty.
+    text: what to say of them.
+    """
+
+    rows: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a check says of N pictures.
+
+    check: its name. summary: one line for a person.
+    scores: (N,) float32 in [0, 1]; 1 is as it should be, 0 the worst.
+    mask: (N,) bool, the pictures concerned.
+    items: the details, the worst first.
+    drop: (N,) bool, the pictures that go if this finding is to be dropped; by default those of the mask.
+    figures: plain values, for JSON.
+    """
+
+    check: str
+    level: Level
+    summary: str
+    scores: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    items: tuple[Item, ...] = ()
+    drop: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not len(self.drop):
+            object.__setattr__(self, "drop", self.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is looked at: N rows and whatever is known of them.
+
+    copies: which rows show the same. looks: (N,) of what decoding tells; None where nothing was decoded.
+    features: (N, D) float32 by a pretrained trunk; rows of unreadable pictures are 0.
+    probabilities: (N, K) float32 over ``listing.classes`` by a classifier that did not see the row, nor any copy of it;
+        rows of unreadable pictures are 0.
+    """
+
+    listing: Listing
+    copies: Copies
+    looks: Looks | None = None
+    features: NDArray[np.float32] | None = None
+    probabilities: NDArray[np.float32] | None = None
+
+
+Check = Callable[[Subject], Finding | None]
+checks: Registry[Check] = Registry("check", "frostline.checks")
+
+
+def whole(subject: Subject, check: str, level: Level, summary: str, items: list[Item], **figures: Any) -> Finding:
+    """A finding about the set as a whole, not about single pictures."""
+    n = len(subject.listing)
+    return Finding(
+        check, level, summary, np.ones(n, np.float32), np.zeros(n, bool), tuple(items), np.zeros(n, bool), figures
+    )
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``count(2, "picture")`` -> "2 pictures"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,82 @@
+"""What a trunk and a probe that did not see the picture say of it: its label is probably wrong, or it stands apart."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.audit.findings import Finding, Item, Subject, checks, count
+
+_NEIGHBOURS = 10
+_REFERENCES = 20_000
+_FAR = 3.0  # quartile ranges above the upper quartile: Tukey's "far out"
+_BLOCK = 1024
+
+
+@checks.decorator("labels")
+def labels(subject: Subject) -> Finding | None:
+    """Labels that are probably wrong, by confident learning (Northcutt et al. 2021, arXiv:1911.00068, cleanlab)."""
+    from cleanlab.filter import find_label_issues
+
+    targets = subject.listing.targets
+    asked = np.flatnonzero(subject.listing.readable & (targets >= 0))
+    if subject.probabilities is None or len(subject.listing.classes) < 2 or not len(asked):
+        return None
+    said = subject.probabilities[asked].astype(np.float64)
+    said /= said.sum(1, keepdims=True)
+    given = targets[asked]
+    ranked = find_label_issues(given, said, return_indices_ranked_by="self_confidence", n_jobs=1)
+    scores, mask = np.ones(len(targets), np.float32), np.zeros(len(targets), bool)
+    scores[asked] = said[np.arange(len(asked)), given]
+    if not len(ranked):
+        return None
+    rows = asked[ranked]
+    mask[rows] = True
+    names = subject.listing.classes
+    items = []
+    for row, probability in zip(rows, said[ranked], strict=True):
+        best = int(probability.argmax())
+        items.append(
+            Item((int(row),), f"labelled {names[targets[row]]}, looks like {names[best]} ({probability[best]:.0%})")
+        )
+    accuracy = float((said.argmax(1) == given).mean())
+    says = (
+        f"{count(len(items), 'label is', 'labels are')} suspect, the likeliest first; a probe that did not see the "
+        f"pictures agrees with {accuracy:.0%} of all labels"
+    )
+    return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy})
+
+
+@checks.decorator("outliers")
+def outliers(subject: Subject) -> Finding | None:
+    """Pictures unlike all others: the mean distance to the nearest ones, in the trunk's features, is far out."""
+    asked = np.flatnonzero(subject.listing.readable)
+    if subject.features is None or len(asked) < 4 * _NEIGHBOURS:
+        return None
+    unit = subject.features[asked] / np.maximum(np.linalg.norm(subject.features[asked], axis=1, keepdims=True), 1e-6)
+    distance = _to_neighbours(unit)
+    low, high = np.percentile(distance, (25, 75))
+    far = np.flatnonzero(distance > high + _FAR * max(high - low, 1e-6))
+    scores, mask = np.ones(len(subject.listing), np.float32), np.zeros(len(subject.listing), bool)
+    scores[asked] = np.clip(1 - distance / max(float(distance.max()), 1e-6), 0, 1)
+    if not len(far):
+        return None
+    far = far[np.argsort(-distance[far], kind="stable")]
+    mask[asked[far]] = True
+    middle = float(np.median(distance))
+    items = tuple(
+        Item((int(asked[n]),), f"{distance[n] / max(middle, 1e-6):.1f} times as far from its neighbours as is usual")
+        for n in far
+    )
+    says = f"{count(len(far), 'picture is', 'pictures are')} unlike all the others"
+    return Finding("outliers", "note", says, scores, mask, items)
+
+
+def _to_neighbours(unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) mean cosine distance to the nearest other rows; beyond `_REFERENCES` rows, to the nearest of a sample."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(unit))[:_REFERENCES])
+    found = np.empty(len(unit), np.float32)
+    for start in range(0, len(unit), _BLOCK):
+        here = np.arange(start, min(start + _BLOCK, len(unit)))
+        apart = 1 - unit[here] @ unit[chosen].T
+        apart[here[:, None] == chosen] = np.inf
+        found[here] = np.partition(apart, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS].mean(1)
+    return found

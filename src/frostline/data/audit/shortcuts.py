@@ -1,0 +1,145 @@
+"""Whether something trivial already predicts the class: then a network may learn that, and nothing else.
+
+A small decision tree is cross-validated on each of: size, mean colour, compression, file format, the name. It should do
+no better than guessing the commonest class.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.audit.findings import Finding, Item, Level, Subject, checks, whole
+from frostline.data.audit.looks import Looks
+from frostline.data.manifest import Row
+
+Floats = NDArray[np.float64]
+
+_FOLDS = 5
+_NAMES = 40  # name prefixes or folders that are told apart; the rest is one
+_MOST = 20_000  # pictures that are asked
+_CLEAR = 0.5  # of the way from the commonest class to all right: a warning, else a note
+_ALONE = 0.9  # F1 with which one class is told from all others
+
+
+@checks.decorator("shortcuts")
+def shortcuts(subject: Subject) -> Finding | None:
+    """What predicts the class without looking at the picture, with its cross-validated accuracy and 95 % interval."""
+    from scipy.stats import binomtest
+
+    if subject.looks is None or len(subject.listing.classes) < 2:
+        return None
+    targets = subject.listing.targets
+    asked = np.flatnonzero(subject.listing.readable & (targets >= 0))
+    asked = np.sort(np.random.default_rng(0).permutation(asked)[:_MOST])
+    if len(asked) < 4 * _FOLDS or len(np.unique(targets[asked])) < 2:
+        return None
+    looks, rows = subject.looks[asked], [subject.listing.rows[n] for n in asked]
+    y, together = targets[asked], subject.copies.near[asked]
+    majority = float(np.bincount(y).max() / len(y))
+    items: list[tuple[float, Item]] = []
+    figures: dict[str, object] = {"majority": majority}
+    level: Level = "note"
+    for what, attributes in _ATTRIBUTES.items():
+        x = attributes(looks, rows)
+        if (x == x[0]).all():
+            continue
+        said = _out_of_fold(x, y, together)
+        right = int((said == y).sum())
+        interval = binomtest(right, len(y)).proportion_ci(method="wilson")
+        told = _told_apart(said, y, subject.listing.classes)
+        figures[what] = {"accuracy": right / len(y), "low": interval.low, "high": interval.high, "n": len(y)}
+        if interval.low <= majority + 0.1 * (1 - majority) and not told:
+            continue
+        if told or interval.low > majority + _CLEAR * (1 - majority):
+            level = "note" if what == "colour" and level == "note" else "warning"
+        text = (
+            f"{what} alone predicts the class with {right / len(y):.1%} (95 % interval {100 * interval.low:.1f} to "
+            f"{100 * interval.high:.1f}); always guessing the commonest gives {majority:.1%}"
+        )
+        items.append((-right, Item((), text + (f"; it gives away {told}" if told else ""))))
+    if not items:
+        return None
+    items.sort(key=lambda pair: pair[0])
+    best = items[0][1].text
+    return whole(subject, "shortcuts", level, best, [item for _, item in items], **figures)
+
+
+def _size(looks: Looks, rows: Sequence[Row]) -> Floats:
+    wide, high = looks["width"].astype(np.float64), looks["height"].astype(np.float64)
+    return np.stack([wide, high, wide * high, wide / np.maximum(high, 1)], 1)
+
+
+def _colour(looks: Looks, rows: Sequence[Row]) -> Floats:
+    found: Floats = np.column_stack([looks["colour"], looks["spread"]]).astype(np.float64)
+    return found
+
+
+def _compression(looks: Looks, rows: Sequence[Row]) -> Floats:
+    pixels = np.maximum(looks["width"].astype(np.float64) * looks["height"], 1)
+    return np.column_stack([looks["quality"].astype(np.float64), looks["bytes"] / pixels])
+
+
+def _format(looks: Looks, rows: Sequence[Row]) -> Floats:
+    return _one_of([f"{kind} {mode}" for kind, mode in zip(looks["format"], looks["mode"], strict=True)])
+
+
+def _name(looks: Looks, rows: Sequence[Row]) -> Floats:
+    """The letters that a file's name begins with, and the folder below the class's; the class's own name is cut out."""
+    prefixes, folders = [], []
+    for row in rows:
+        path = PurePath(row.name)
+        stem = path.stem.casefold()
+        for label in row.labels:
+            stem = stem.replace(label.casefold(), "")
+        prefixes.append(re.split(r"[0-9]", stem)[0][:12])
+        inner = [part for part in path.parts[:-1] if part not in row.labels and part != row.split]
+        folders.append("/".join(inner[-2:]))
+    return np.concatenate([_one_of(prefixes), _one_of(folders)], 1)
+
+
+def _one_of(names: Sequence[str]) -> Floats:
+    known = {name: place for place, (name, _) in enumerate(Counter(names).most_common(_NAMES))}
+    found = np.zeros((len(names), len(known) + 1))
+    found[np.arange(len(names)), [known.get(name, len(known)) for name in names]] = 1
+    return found
+
+
+_ATTRIBUTES: Mapping[str, Callable[[Looks, Sequence[Row]], Floats]] = {
+    "size": _size,
+    "colour": _colour,
+    "compression": _compression,
+    "file format": _format,
+    "file name": _name,
+}
+
+
+def _out_of_fold(x: Floats, y: NDArray[np.int64], together: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a small tree says of each picture that it did not see; copies are on one side."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    _, group = np.unique(together, return_inverse=True)
+    fold = np.random.default_rng(0).permutation(group.max() + 1)[group] % _FOLDS
+    said = np.empty(len(y), np.int64)
+    for held in range(_FOLDS):
+        test = fold == held
+        if not test.any() or test.all():
+            continue
+        leaf = max(2, len(y) // 200)
+        tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=leaf, random_state=0).fit(x[~test], y[~test])
+        said[test] = tree.predict(x[test])
+    return said
+
+
+def _told_apart(said: NDArray[np.int64], y: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """The classes that are found nearly always and nearly never wrongly."""
+    names = []
+    for number in np.unique(y):
+        hits = int(((said == number) & (y == number)).sum())
+        f1 = 2 * hits / max(1, int((said == number).sum() + (y == number).sum()))
+        if f1 >= _ALONE and (y == number).sum() >= 5 and (y == number).mean() < 0.8:
+            names.append(repr(classes[number]))
+    return ", ".join(names[:5])

@@ -1,0 +1,24 @@
+"""Small pictures for people to look at."""
+
+import io
+
+from PIL import Image
+
+from frostline.data import decode
+from frostline.data.decode import Picture
+from frostline.errors import DecodeError
+
+
+def thumbnail(picture: Picture, *, side: int = 176) -> bytes | None:
+    """A JPEG of at most ``side`` pixels in height and twice that in width, or None if the picture cannot be decoded."""
+    try:
+        image = decode.image(picture, at_least=lambda _: side).image
+    except DecodeError:
+        return None
+    factor = max(image.height / side, image.width / (2 * side), 1)
+    small = image.resize(
+        (max(1, round(image.width / factor)), max(1, round(image.height / factor))), Image.Resampling.BICUBIC
+    )
+    kept = io.BytesIO()
+    small.save(kept, "JPEG", quality=78, optimize=True)
+    return kept.getvalue()

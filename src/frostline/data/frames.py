@@ -1,0 +1,42 @@
+"""A pandas DataFrame as a table of pictures: columns path (or image) and label, perhaps split and group.
+
+pandas itself is not asked for: whoever has a DataFrame has it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from frostline.data.manifest import Row
+from frostline.data.tables import rows_of
+
+_NAME = "DataFrame"
+
+
+def claims(thing: object) -> bool:
+    """Whether it is a DataFrame."""
+    return all(hasattr(thing, name) for name in ("columns", "iloc", "itertuples"))
+
+
+def dataframe(frame: Any, *, group: str | None = None) -> Iterator[Row]:
+    """One row a record; a cell holds a path, encoded bytes, a PIL picture or pixels. Paths start where one is.
+
+    Raises: DataError: as ``tables.csv_table``.
+    """
+    yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, group=group)
+
+
+def unlabelled(frame: Any) -> Iterator[Row]:
+    """The same pictures, where a column of labels may be missing.
+
+    Raises: DataError: there is no column of pictures, or a cell holds none.
+    """
+    yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, labelled=False)
+
+
+def _records(frame: Any) -> Iterator[tuple[int, list[Any]]]:
+    for number, values in enumerate(frame.itertuples(index=False, name=None)):
+        yield number, [None if _missing(value) else value for value in values]
+
+
+def _missing(value: Any) -> bool:
+    return (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")

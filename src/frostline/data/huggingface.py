@@ -1,0 +1,235 @@
+"""Data sets of Hugging Face: a folder made by ``save_to_disk``, ``hf:NAME[:config]``, or one that a program holds.
+
+Pictures stay in their memory-mapped Arrow files until they are needed. Code of a data set is never run: the versions of
+``datasets`` that are asked for cannot.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from frostline.data.decode import Item
+from frostline.data.folders import SPLIT_NAMES, in_split
+from frostline.data.manifest import Row, Skipped
+from frostline.data.tables import known, rows_of
+from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
+
+_PREFIX = "hf:"
+_NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?")
+
+
+def claims(place: Path) -> bool:
+    """Whether it is a folder that ``save_to_disk`` made, or ``hf:NAME[:config]``."""
+    if str(place).startswith(_PREFIX):
+        return True
+    return (place / "dataset_dict.json").is_file() or (
+        (place / "dataset_info.json").is_file() and (place / "state.json").is_file()
+    )
+
+
+def is_dataset(thing: object) -> bool:
+    """Whether it is a Dataset or DatasetDict of ``datasets``."""
+    return any(base.__module__.startswith("datasets.") for base in type(thing).__mro__)
+
+
+def by_place(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped]:
+    """As ``in_memory``. What a name stands for is taken from the cache on this machine if it is there, else fetched.
+
+    Raises: DataError: as ``in_memory``; no such data set, or no network to fetch it by. MissingExtra: ``datasets`` is
+        not installed.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise MissingExtra(
+            "reading data sets of Hugging Face needs its package datasets",
+            where=place,
+            hint="pip install 'frostline[datasets]'",
+        ) from None
+    text = str(place)
+    if text.startswith(_PREFIX):
+        yield from in_memory(_by_name(text.removeprefix(_PREFIX), place), group=group, place=text)
+        return
+    try:
+        found = datasets.load_from_disk(str(place))
+        for part in found.values() if isinstance(found, Mapping) else [found]:
+            part.data.validate(full=True)  # else Arrow believes offsets into memory that a damaged file names
+        yield from in_memory(found, group=group, place=text)
+    except FrostlineError:
+        raise
+    except Exception as error:  # damaged JSON or Arrow: pyarrow, json and datasets each raise their own
+        raise DataError(
+            f"the data set cannot be read: {_said(error)}", where=place, hint="save it again with save_to_disk"
+        ) from None
+
+
+def in_memory(found: Any, *, group: str | None = None, place: str = "data set") -> Iterator[Row | Skipped]:
+    """One row a record: the column of images, the labels by their names, and the splits of a DatasetDict.
+
+    group: the column to group by. place: what to call it in messages.
+
+    Raises: DataError: a streamed data set; there is no column of images, or none or several that may be the label.
+    """
+    if not isinstance(found, Mapping):
+        yield from _records(found, group, place)
+        return
+    for name, part in found.items():
+        if (split := SPLIT_NAMES.get(str(name).lower())) is None:
+            yield Skipped(f"{name}/", "a split that is neither train, val nor test")
+        else:
+            yield from in_split(split, _records(part, group, place))
+
+
+def _records(found: Any, group: str | None, place: str) -> Iterator[Row]:
+    if not hasattr(found, "cast_column") or not hasattr(found, "__getitem__") or not hasattr(found, "num_rows"):
+        raise DataError(
+            "a streamed data set has no records by number",
+            where=place,
+            hint="load it without streaming=True, or save_to_disk a part of it",
+        )
+    import datasets
+
+    features = dict(found.features)
+    image = _image_column(features, place)
+    label = _label_column(features, place)
+    pictures = _Pictures(found.select_columns([image]).cast_column(image, datasets.Image(decode=False)), image)
+    others = [
+        name for name in features if name != image and (known(name) in ("split", "group") or name in (label, group))
+    ]
+    named = _names(features[label], place)
+    rest = found.select_columns(others).with_format(None)
+
+    def records() -> Iterator[tuple[int, Sequence[Any]]]:
+        line = 0
+        for batch in rest.iter(4096):
+            for values in zip(*(batch[name] for name in others), strict=True):
+                record = dict(zip(others, values, strict=True))
+                cell = named(record[label])
+                yield line + 1, [Item(pictures, line), cell, *(record[name] for name in others)]
+                line += 1
+
+    # The columns that were chosen here come first, under the names by which a table's are known.
+    yield from rows_of(["image", "label", *others], records(), place, group=group)
+
+
+def _image_column(features: Mapping[str, Any], place: str) -> str:
+    import datasets
+
+    found = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+    if not found:
+        raise DataError(
+            "there is no column of images",
+            where=place,
+            hint=f"cast one to datasets.Image(); there are: {one_line(', '.join(features))}",
+        )
+    return found[0]
+
+
+def _label_column(features: Mapping[str, Any], place: str) -> str:
+    import datasets
+
+    by_name = [name for name in features if known(name) == "label"]
+    by_kind = [name for name, feature in features.items() if isinstance(_inner(feature), datasets.ClassLabel)]
+    found = by_name or by_kind
+    if len(found) != 1 and "label" not in found:
+        what = (
+            f"several columns may be the label: {one_line(', '.join(found))}" if found else "there is no label column"
+        )
+        raise DataError(
+            what, where=place, hint=f"rename the right one to label; there are: {one_line(', '.join(features))}"
+        )
+    return "label" if "label" in found else found[0]
+
+
+def _inner(feature: Any) -> Any:
+    return getattr(feature, "feature", feature)  # of a list
+
+
+def _names(feature: Any, place: str) -> Any:
+    """What turns a cell into labels: numbers of a ClassLabel into their names, -1 (not known) into none."""
+    import datasets
+
+    inner = _inner(feature)
+    if not isinstance(inner, datasets.ClassLabel):
+        return lambda cell: cell
+
+    def named(cell: Any) -> list[str]:
+        numbers = cell if isinstance(cell, list) else [cell]
+        return [_name_of(inner, number, place) for number in numbers if number is not None and number >= 0]
+
+    return named
+
+
+def _name_of(feature: Any, number: int, place: str) -> str:
+    if number >= feature.num_classes:
+        raise DataError(
+            f"there is a label {number} among {feature.num_classes} classes",
+            where=place,
+            hint="write the data set again",
+        )
+    return str(feature.int2str(number))
+
+
+class _Pictures:
+    def __init__(self, dataset: Any, column: str) -> None:
+        self._dataset = dataset
+        self._column = column
+
+    def __getitem__(self, index: int, /) -> bytes | Path:
+        cell = self._dataset[index][self._column] or {}
+        if cell.get("bytes"):
+            content: bytes = cell["bytes"]
+            return content
+        if cell.get("path"):
+            return Path(cell["path"])
+        raise DecodeError("there is neither a picture nor a path in the record")
+
+
+def _by_name(text: str, place: Path) -> Any:
+    import datasets
+
+    asked = _NAME.fullmatch(text)
+    if asked is None:
+        raise DataError(
+            f"{one_line(text)!r} names no data set", where=place, hint="write hf:owner/name or hf:name:config"
+        )
+    name, config = asked["name"], asked["config"]
+    if Path(name).exists():  # the library would read that instead, whatever it is
+        raise DataError(
+            f"{name!r} may be the folder here or the data set of that name",
+            where=place,
+            hint="name the folder without hf:, or start from another folder",
+        )
+    with _offline():
+        try:
+            return datasets.load_dataset(name, config)
+        except Exception:  # not in the cache, whatever the library says of it: now the hub is asked
+            pass
+    try:
+        return datasets.load_dataset(name, config)
+    except Exception as error:  # of httpx, huggingface_hub or datasets
+        raise DataError(
+            f"the data set is not in this machine's cache, and cannot be fetched: {_said(error)}",
+            where=place,
+            hint="check the name and the network; or save_to_disk it where there is one, and name that folder",
+        ) from None
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    import datasets
+
+    before, loud = datasets.config.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
+    datasets.config.HF_HUB_OFFLINE = True
+    datasets.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+        datasets.logging.set_verbosity(loud)
+
+
+def _said(error: Exception) -> str:
+    return one_line(str(error).strip().partition("\n")[0][:200]) or type(error).__name__

@@ -1,0 +1,93 @@
+"""Parquet as data tools write it: paths, or the encoded pictures themselves, which stay in the file until needed."""
+
+import bisect
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from frostline.data.decode import Item
+from frostline.data.manifest import Row
+from frostline.data.tables import known, rows_of
+from frostline.errors import DataError, DecodeError, MissingExtra, one_line
+
+_HELD = 2  # row groups whose pictures are in memory at a time: pictures are read in order, by some threads at once
+
+
+def parquet_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
+    """As ``csv_table``; the picture may be a path, encoded bytes, or Hugging Face's {bytes, path}; labels may be lists.
+
+    Raises: DataError: as ``csv_table``, or not a Parquet file. MissingExtra: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra(
+            "reading Parquet needs pyarrow", where=place, hint="pip install 'frostline[parquet]'"
+        ) from None
+    try:
+        with pyarrow.parquet.ParquetFile(place) as file:
+            schema = file.schema_arrow
+            header = list(schema.names)
+            held = [name for name in header if known(name) == "path" and not _is_text(schema.field(name).type)]
+            wanted = [name for name in header if (known(name) is not None or name == group) and name not in held]
+            pictures = {name: _Column(place, name) for name in held}
+            yield from rows_of(header, _records(file, header, wanted, pictures), place, group=group)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
+        raise DataError(
+            f"not a Parquet file that can be read: {one_line(str(error))}", where=place, hint="write it again"
+        ) from None
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind))
+
+
+def _records(
+    file: Any, header: Sequence[str], wanted: list[str], pictures: dict[str, "_Column"]
+) -> Iterator[tuple[int, Sequence[Any]]]:
+    lines = itertools.count()
+    for batch in file.iter_batches(batch_size=4096, columns=wanted):
+        for record in batch.to_pylist() if wanted else [{}] * batch.num_rows:
+            line = next(lines)
+            yield (
+                line + 1,
+                [Item(pictures[name], line) if name in pictures else record.get(name) for name in header],
+            )
+
+
+class _Column:
+    """The pictures of one column, by row; row groups are read whole, as the format wants it, and few are kept."""
+
+    def __init__(self, place: Path, column: str) -> None:
+        import pyarrow.parquet
+
+        self._place = place
+        self._column = column
+        self._file = pyarrow.parquet.ParquetFile(place, memory_map=True)
+        sizes = (self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups))
+        self._starts = [0, *itertools.accumulate(sizes)]
+        self._held: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getitem__(self, index: int, /) -> bytes | Path:
+        number = bisect.bisect_right(self._starts, index) - 1
+        with self._lock:
+            if number not in self._held:
+                while len(self._held) >= _HELD:
+                    self._held.popitem(last=False)
+                self._held[number] = self._file.read_row_group(number, columns=[self._column]).column(0)
+            self._held.move_to_end(number)
+            value = self._held[number][index - self._starts[number]].as_py()
+        content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+        if isinstance(content, bytes) and content:
+            return content
+        if isinstance(path, str) and path.strip():
+            return self._place.parent / path.strip()
+        raise DecodeError("there is neither a picture nor a path in the cell", hint="remove the row")

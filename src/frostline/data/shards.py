@@ -1,0 +1,221 @@
+"""WebDataset: tar shards of samples, ``key.jpg`` beside ``key.cls`` or ``key.json``; nothing is unpacked.
+
+Only headers and labels are read here; a picture is a slice of its shard, and read when it is needed. Written down at
+https://github.com/webdataset/webdataset. A shard that is compressed cannot be read at a place, and is refused.
+"""
+
+import glob
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from frostline.data.archives import tar_index
+from frostline.data.decode import Slice
+from frostline.data.folders import SPLIT_NAMES, SUFFIXES, is_junk, readable
+from frostline.data.manifest import Row, Skipped, natural
+from frostline.data.tables import COLUMNS, labels_of
+from frostline.errors import DataError, one_line
+
+_LABELS = ("cls", "json")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_MOST_SHARDS = 100_000
+_MOST_TEXT = 1 << 20  # bytes of a label or of a JSON
+_LOOKED_AT = 20  # members by which a shard is known
+
+
+def claims(place: Path) -> bool:
+    """Whether it is a shard, a pattern of shards (``x-{000..099}.tar``, ``x-*.tar``), or a folder with shards in it.
+
+    A tar is one if a picture and a label of one key are among its first members; any other is an archive of a folder.
+    """
+    if place.is_dir():
+        first = next(iter(sorted(place.glob("*.tar"))), None)
+        return first is not None and _is_shard(first)
+    if not place.name.lower().endswith(".tar"):
+        return False
+    return _is_pattern(place) or _is_shard(place)
+
+
+def shards(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped]:
+    """One row a sample. The label is its ``.cls``, or in its ``.json`` under "label", "class" or "labels".
+
+    The split is the JSON's "split", or what the shard's name begins with or contains as a word (``train-0003.tar``).
+    group: the key of the JSON to group by, by default "group".
+
+    Raises: DataError: no shard matches; a shard is damaged or refused; a JSON that is none.
+    """
+    for shard in _shards(place):
+        yield from _samples(shard, group)
+
+
+@dataclass
+class _Sample:
+    """Members of one key, which lie side by side in a shard."""
+
+    shard: Path
+    key: str
+    picture: tuple[str, Slice] | None = None
+    others: list[str] = field(default_factory=list)
+    texts: dict[str, Slice] = field(default_factory=dict)
+
+
+def _samples(shard: Path, group: str | None) -> Iterator[Row | Skipped]:
+    split = _split_of(shard)
+    sample = _Sample(shard, "")
+    for name, offset, length in tar_index(shard):
+        if any(is_junk(part) for part in name.split("/")):
+            continue
+        key, suffix = _parted(name)
+        if key != sample.key:
+            yield from _rows(sample, split, group)
+            sample = _Sample(shard, key)
+        if suffix in _LABELS:
+            sample.texts[suffix] = Slice(shard, offset, length)
+        elif _pictured(suffix) and sample.picture is None:
+            sample.picture = name, Slice(shard, offset, length)
+        elif _pictured(suffix):
+            sample.others.append(name)
+    yield from _rows(sample, split, group)
+
+
+def _rows(sample: _Sample, split: str | None, group: str | None) -> Iterator[Row | Skipped]:
+    if sample.picture is None:
+        if sample.texts:
+            yield Skipped(_called(sample, sample.key), "a label without a picture")
+        return
+    for name in sample.others:
+        yield Skipped(_called(sample, name), "a second picture of one sample")
+    name, picture = sample.picture
+    facts = _facts(sample)
+    split = _said(facts, "split") or split
+    if split is not None and split.lower() not in SPLIT_NAMES:
+        raise DataError(f"{one_line(split)!r} is no split", where=_called(sample, name), hint="train, val or test")
+    grouped = _said(facts, group or "group")
+    if group is not None and grouped is None:
+        raise DataError(
+            f"the sample says nothing of {one_line(group)!r} to group by",
+            where=_called(sample, name),
+            hint="its JSON says it",
+        )
+    yield Row(
+        picture,
+        _labelled(sample, facts),
+        None if split is None else SPLIT_NAMES[split.lower()],
+        grouped,
+        _called(sample, name),
+    )
+
+
+def _labelled(sample: _Sample, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    said = next((facts[name] for name in COLUMNS["label"] if facts.get(name) is not None), None)
+    if said is None and "cls" in sample.texts:
+        said = _text(sample.texts["cls"])
+    return labels_of(said)
+
+
+def _facts(sample: _Sample) -> Mapping[str, Any]:
+    if "json" not in sample.texts:
+        return {}
+    place = sample.texts["json"]
+    try:
+        found = json.loads(_text(place))
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"the JSON of {one_line(sample.key)!r} is damaged: {one_line(str(error))}",
+            where=place.path,
+            hint="write the shard again",
+        ) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _said(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    return None if value is None or value == "" else str(value)
+
+
+def _text(place: Slice) -> str:
+    if place.length > _MOST_TEXT:
+        raise DataError(f"a label of {place.length:,} bytes", where=place.path, hint="write the shard again")
+    try:
+        with place.path.open("rb") as file:
+            file.seek(place.offset)
+            return file.read(place.length).decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise DataError("a label is no UTF-8", where=place.path, hint="write the shard again") from None
+    except OSError as error:
+        raise DataError(f"the shard cannot be read: {error.strerror}", where=place.path, hint="is it there?") from None
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Key and suffix, as WebDataset parts them: at the first dot of the last part of the name."""
+    folder, slash, base = name.rpartition("/")
+    stem, _, suffix = base.partition(".")
+    return folder + slash + stem, suffix.lower()
+
+
+def _pictured(suffix: str) -> bool:
+    return f".{suffix.rpartition('.')[2]}" in SUFFIXES
+
+
+def _called(sample: _Sample, name: str) -> str:
+    return readable(f"{sample.shard}/{name}")
+
+
+def _split_of(shard: Path) -> str | None:
+    for text in (shard.stem, shard.parent.name):
+        words = re.split(r"[^a-z]+", text.lower())
+        if found := next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None):
+            return found
+    return None
+
+
+def _is_shard(place: Path) -> bool:
+    try:
+        members = [_parted(name) for name, _, _ in islice(tar_index(place), _LOOKED_AT)]
+    except DataError:
+        return False
+    pictures = {key for key, suffix in members if _pictured(suffix)}
+    return any(key in pictures for key, suffix in members if suffix in _LABELS)
+
+
+def _is_pattern(place: Path) -> bool:
+    return not place.exists() and any(sign in str(place) for sign in "{*?[")
+
+
+def _shards(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from sorted(place.glob("*.tar"), key=lambda path: natural(path.name))
+        return
+    if not _is_pattern(place):
+        yield place
+        return
+    count = 0
+    for pattern in _expanded(str(place)):
+        found = sorted(glob.iglob(pattern), key=natural)  # noqa: PTH207 (pathlib refuses absolute patterns)
+        if not found:
+            raise DataError("no shard matches the pattern", where=pattern, hint="quote it, and try it with ls")
+        yield from map(Path, found)
+        count += len(found)
+        if count > _MOST_SHARDS:
+            raise DataError(f"more than {_MOST_SHARDS:,} shards", where=place, hint="name fewer at a time")
+
+
+def _expanded(text: str) -> Iterator[str]:
+    """``{000..012}`` and ``{a,b}`` as a shell expands them, one after another."""
+    braces = _BRACES.search(text)
+    if braces is None:
+        yield text
+        return
+    if numbers := _RANGE.fullmatch(braces[1]):
+        first, last = int(numbers[1]), int(numbers[2])
+        width = len(numbers[1]) if numbers[1].startswith("0") else 0
+        choices: Iterator[str] = (f"{number:0{width}d}" for number in range(first, last + 1))
+    else:
+        choices = iter(braces[1].split(","))
+    for choice in choices:
+        yield from _expanded(text[: braces.start()] + choice + text[braces.end() :])

@@ -1,0 +1,102 @@
+"""What became of each judged picture: the rows of a run's ``pictures.csv``, which ``compare`` pairs and reports show.
+
+Columns: name, path, digest, split, label, predicted, probability, right. Several labels of a picture are joined by "|".
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.manifest import Manifest
+from frostline.errors import JudgementError, one_line
+
+PICTURES = "pictures.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One picture and how it was answered.
+
+    name: within its source. path: of its file, absolute, or "" if it has none. digest: of its content.
+    split: that it was judged in: "val", "test", or "cross-validation" (by a head that has not learnt from it).
+    label, predicted: classes. probability: of what was predicted, calibrated; with several labels a picture, of the
+        least sure of its K decisions.
+    right: with several labels, whether all K decisions are.
+    """
+
+    name: str
+    path: str
+    digest: str
+    split: str
+    label: str
+    predicted: str
+    probability: float
+    right: bool
+
+
+def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) -> list[Outcome]:
+    """One a row of a labelled manifest.
+
+    probabilities: (N, K), calibrated, in the order of the manifest's classes.
+    """
+    targets = part.targets()
+    found = []
+    for row, target, p in zip(part.rows, targets, probabilities, strict=True):
+        if targets.ndim == 2:
+            held = p >= 0.5
+            named, sure = (
+                "|".join(name for name, on in zip(part.classes, held, strict=True) if on),
+                np.maximum(p, 1 - p),
+            )
+            right, probability = bool((held == (target > 0.5)).all()), float(sure.min())
+        else:
+            first = int(p.argmax())
+            named, right, probability = part.classes[first], first == int(target), float(p[first])
+        path = str(row.picture.absolute()) if isinstance(row.picture, Path) else ""
+        found.append(
+            Outcome(row.name, path, row.digest, split, "|".join(row.labels), named, round(probability, 6), right)
+        )
+    return found
+
+
+def to_csv(rows: Iterable[Outcome]) -> str:
+    """The text of ``pictures.csv``; right is 1 or 0."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Outcome))
+    writer.writerows((*astuple(row)[:-1], int(row.right)) for row in rows)
+    return text.getvalue()
+
+
+def read_outcomes(place: Path) -> list[Outcome]:
+    """The rows of a run's ``pictures.csv``.
+
+    place: the file.
+
+    Raises: JudgementError: it is not there, or not what a run has written.
+    """
+    try:
+        with place.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [
+                Outcome(
+                    **{key: row[key] for key in ("name", "path", "digest", "split", "label", "predicted")},
+                    probability=float(row["probability"]),
+                    right={"0": False, "1": True}[row["right"]],
+                )
+                for row in csv.DictReader(file)
+            ]
+    except OSError as error:
+        raise JudgementError(
+            f"the pictures of the run cannot be read: {error.strerror}",
+            where=place,
+            hint="name the folder of a finished `frostline fit`; runs of older versions have to be fitted again",
+        ) from None
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise JudgementError(
+            f"not the pictures of a run: {one_line(str(error))[:100]}", where=place, hint="fit again to write it anew"
+        ) from None

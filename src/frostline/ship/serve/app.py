@@ -1,0 +1,287 @@
+"""The routes: what is asked at which path. Who may ask is ``guard``'s business, how a body is read ``body``'s."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from frostline import __version__
+from frostline.data.views import EvaluationView
+from frostline.errors import DecodeError, FrostlineError, one_line
+from frostline.ship.serve import page
+from frostline.ship.serve.answers import Answers, Fault, Json, answered
+from frostline.ship.serve.batcher import Batcher
+from frostline.ship.serve.body import uploads
+from frostline.ship.serve.engine import engine
+from frostline.ship.serve.figures import KIND, Figures
+from frostline.ship.serve.guard import Guard
+from frostline.ship.serve.heat import Heat, can_explain
+from frostline.ship.serve.limits import Limits, Refused, Room
+from frostline.ship.stream import Predictor
+
+_MOST_THREADS = 8
+_MOST_COVERAGES = 16
+_PICTURE = {"type": "string", "format": "binary"}
+_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": {"type": "array", "items": _PICTURE}}}
+        },
+        "image/*": {"schema": _PICTURE},
+    },
+}
+_FAULTS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Fault, "description": "No picture in the request, or a damaged form."},
+    408: {"model": Fault, "description": "The body came too slowly."},
+    413: {"model": Fault, "description": "More bytes, pixels or files than the server takes."},
+    415: {"model": Fault, "description": "The Content-Type is neither a picture's nor a form's."},
+    422: {"model": Fault, "description": "Not one of the pictures can be decoded, or an option means nothing."},
+    429: {"model": Fault, "description": "Too many pictures wait already: try again after Retry-After seconds."},
+}
+
+
+@dataclass(kw_only=True)
+class Service:
+    """What the routes share.
+
+    batcher: made when the event loop runs.
+    """
+
+    predictor: Predictor
+    limits: Limits
+    view: EvaluationView
+    stopping: Event
+    pictures: Room
+    memory: Room
+    maps: Room
+    figures: Figures
+    heat: Heat | None
+    painter: ThreadPoolExecutor
+    batcher: Batcher | None = None
+
+
+def create_app(
+    predictor: Predictor,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    hosts: Iterable[str] = (),
+    token: str | None = None,
+    stopping: Event | None = None,
+) -> Guard:
+    """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
+
+    predictor: answers; nobody else may use it meanwhile. folder: its model folder, for heat maps.
+    hosts: names beside addresses and "localhost" that the server goes by. token: see ``Guard``.
+    stopping: set by who runs it when it takes no more requests, so that `/health` says so.
+    """
+    limits = limits or Limits()
+    pictures, memory = Room(limits.queue, "pictures"), Room(limits.memory, "bytes")
+    service = Service(
+        predictor=predictor,
+        limits=limits,
+        view=EvaluationView(predictor.about.preprocessing, max_pixels=limits.max_pixels),
+        stopping=stopping or Event(),
+        pictures=pictures,
+        memory=memory,
+        maps=Room(4, "heat maps"),
+        figures=Figures(predictor.about, predictor.engine, pictures=pictures, memory=memory),
+        heat=Heat(folder) if can_explain() else None,
+        painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
+    )
+    app = FastAPI(
+        title="frostline",
+        version=__version__,
+        description=f"{one_line(predictor.about.name)}: what do pictures show?",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    app.include_router(_routes)
+    app.include_router(page.routes)
+    app.add_exception_handler(FrostlineError, _frostline_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    return Guard(app, hosts=hosts, token=token, observe=service.figures.request)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    height, width = service.predictor.about.preprocessing.size
+    look = engine(service.predictor)
+    look(np.zeros((1, height, width, 3), np.uint8))  # the first run allocates
+    service.batcher = Batcher(
+        service.view,
+        look,
+        room=service.pictures,
+        threads=min(_cores(), _MOST_THREADS),
+        observe=service.figures.batch,
+    )
+    yield
+    await asyncio.to_thread(service.batcher.close)
+    service.painter.shutdown()
+
+
+_routes = APIRouter()
+
+_Top = Annotated[int, Query(ge=1, le=1000, description="How many classes to name.")]
+_Coverage = Annotated[
+    list[float] | None,
+    Query(
+        max_length=_MOST_COVERAGES, description="How often a set of classes must hold the right one: 0.9. Repeatable."
+    ),
+]
+
+
+@_routes.post("/predict", response_model=Answers, responses=_FAULTS, openapi_extra={"requestBody": _BODY})
+async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -> Response:
+    """Say what one or many pictures show.
+
+    A picture that cannot be read is told in its place, and the others are answered; if none can be read, the status is
+    422 (413 for one with too many pixels).
+    """
+    service: Service = request.app.state.service
+    coverages = coverage or []
+    if not all(0 < c < 1 for c in coverages):
+        raise Refused(422, "a coverage lies between 0 and 1", hint="coverage=0.9")
+    if service.pictures.taken >= service.pictures.limit:  # before a byte of the body is read
+        raise service.pictures.refusal()
+    assert service.batcher is not None
+    with service.memory.guest() as held:
+        sent = await uploads(request, service.limits, held)
+        found = await service.batcher.answer([upload.data for upload in sent])
+    faults = [seen for seen in found if isinstance(seen, DecodeError)]
+    service.figures.pictures(answered=len(found) - len(faults), unreadable=len(faults))
+    if len(faults) == len(found):
+        raise _unreadable(faults[0])
+    about, top = service.predictor.about, min(top, len(service.predictor.about.classes))
+    return Json(
+        {
+            "results": [
+                answered(upload.name, seen, about, top=top, coverages=coverages)
+                for upload, seen in zip(sent, found, strict=True)
+            ]
+        }
+    )
+
+
+@_routes.post(
+    "/explain",
+    responses={**_FAULTS, 200: {"content": {"image/png": {}}}, 501: {"model": Fault, "description": "It cannot."}},
+    response_class=Response,
+    openapi_extra={"requestBody": _BODY},
+)
+async def explain(request: Request, label: str | None = None) -> Response:
+    """Draw where in a picture the evidence for a class lies: a PNG of what the network sees, with the heat over it.
+
+    label: a class; the likeliest one without it.
+    """
+    service: Service = request.app.state.service
+    if service.heat is None:
+        raise Refused(501, "this server draws no heat maps", hint="they need torch: pip install frostline")
+    classes = service.predictor.about.classes
+    if label is not None and label not in classes:
+        raise Refused(422, "there is no such class", hint="GET /info lists them")
+    loop = asyncio.get_running_loop()
+    with service.maps.guest() as place, service.memory.guest() as held:
+        place.take(1)
+        sent = await uploads(request, service.limits, held)
+        try:
+            pixels = await loop.run_in_executor(service.painter, service.view, sent[0].data)
+        except DecodeError as error:
+            raise _unreadable(error) from None
+        try:
+            png = await loop.run_in_executor(
+                service.painter, service.heat.drawn, pixels, None if label is None else classes.index(label)
+            )
+        except FrostlineError as error:
+            raise Refused(501, error.what) from None
+    return Response(png, media_type="image/png")
+
+
+@_routes.get("/health", responses={503: {"description": "It takes no more requests."}})
+async def health(request: Request) -> Response:
+    """Tell whether the process lives, and whether it takes requests (status 503 if not)."""
+    service: Service = request.app.state.service
+    ready = service.batcher is not None and not service.stopping.is_set()
+    return Json({"alive": True, "ready": ready, "waiting": service.pictures.taken}, 200 if ready else 503)
+
+
+@_routes.get("/info")
+async def info(request: Request) -> Response:
+    """Tell what the model is, how well it did, and what a request may hold."""
+    service: Service = request.app.state.service
+    about, limits = service.predictor.about, service.limits
+    return Json(
+        {
+            "model": about.name,
+            "classes": list(about.classes),
+            "multilabel": about.multilabel,
+            "metrics": about.metrics,
+            "engine": service.predictor.engine,
+            "size": list(about.preprocessing.size),
+            "sets": getattr(about, "sets", None) is not None,
+            "novelty": getattr(about, "novelty", None) is not None,
+            "explain": service.heat is not None,
+            "limits": {name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_files", "queue")},
+            "frostline": __version__,
+        }
+    )
+
+
+@_routes.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Count requests, pictures and batches of the worker that answers, in Prometheus' text form."""
+    service: Service = request.app.state.service
+    return Response(service.figures.text(), headers={"content-type": KIND})
+
+
+def _unreadable(error: DecodeError) -> Refused:
+    return Refused(413 if "more than the limit" in error.what else 422, error.what, hint=error.hint)
+
+
+async def _frostline_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, FrostlineError)
+    if not isinstance(error, Refused):
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return Json({"error": "the server failed", "hint": "its operator finds the reason on its standard error"}, 500)
+    headers = {} if error.retry is None else {"retry-after": str(error.retry)}
+    return Json({"error": error.what, "hint": error.hint}, error.status, headers=headers)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = one_line(str(first["loc"][-1]))[:40]
+    return Json({"error": f"{name}: {first['msg']}", "hint": "/docs says what may be asked"}, 422)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    hint = "/docs says what may be asked"
+    return Json({"error": error.detail, "hint": hint}, error.status_code, headers=error.headers)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,58 @@
+"""check.html: one file, and text from outside stays text."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frostline.data.audit.copies import exact_copies
+from frostline.data.audit.findings import Subject, checks
+from frostline.data.audit.report import Audit, audited
+from frostline.data.listing import Listing
+from frostline.data.manifest import Row
+from frostline.errors import UnknownName
+from frostline.judge.check_page.render import page, write_page
+from frostline.judge.check_page.words import WORDS
+
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+def audit(tmp_path: Path, n: int = 2) -> Audit:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.full((30, 40, 3), 90, np.uint8)).save(path)
+    rows = tuple(
+        Row(path, (f"{HOSTILE}{k % 2}",), ("train", "test")[k % 2], None, f"{HOSTILE} {k}.png", f"d{k // 2}")
+        for k in range(n)
+    )
+    listing = Listing(rows, ("",) * n, source=f"data {HOSTILE}")
+    return audited(Subject(listing, exact_copies(listing)), not_checked=[HOSTILE])
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_page_needs_nothing_beside_it_and_runs_nothing(tmp_path: Path, lang: str) -> None:
+    text = page(audit(tmp_path), lang=lang)
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert not re.search(r'(?:src|href)="(?!data:image/jpeg;base64,|#)', text)
+    assert "url(" not in text
+    assert text.count("data:image/jpeg;base64,") == 4  # two pictures, in leakage and in label conflicts
+    assert WORDS[lang].about["leakage"][0] in text
+
+
+def test_every_check_has_words_in_every_language() -> None:
+    assert set(WORDS["en"].about) == set(WORDS["zh"].about) == set(checks.names())
+    assert set(WORDS["en"].page) == set(WORDS["zh"].page)
+
+
+def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:
+    text = page(audit(tmp_path, 200))
+    assert "and 52 more" in text
+    assert len(text) < 1_000_000
+
+
+def test_another_language_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="there are: en, zh"):
+        write_page(audit(tmp_path), tmp_path / "check.html", lang="tlh")
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]

@@ -1,0 +1,69 @@
+"""A solved head is scikit-learn's logistic regression: softmax where there is one class, one against the rest else."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from frostline.errors import DataError, PlanError
+from frostline.train.solve import solve
+
+
+def features(pictures: int = 120, width: int = 20, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(pictures, width)) * rng.uniform(0.1, 5, width) + rng.normal(size=width)).astype(np.float32)
+
+
+def log_odds(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
+    scaled = StandardScaler().fit_transform(x.astype(np.float64))
+    return (
+        LogisticRegression(C=1 / (strength * len(x)), tol=1e-10, max_iter=5000).fit(scaled, y).decision_function(scaled)
+    )
+
+
+@pytest.mark.parametrize("width", [20, 300])  # fewer and more features than pictures
+def test_one_of_several_classes_is_scikit_learns_softmax(width: int) -> None:
+    x = features(width=width)
+    y = (x[:, :3] + np.random.default_rng(1).normal(size=(120, 3))).argmax(1)
+    found = solve(x, y, classes=3)
+    ours = x.astype(np.float64) @ found.weight.T + found.bias
+    expected = log_odds(x, y, found.strength)
+    np.testing.assert_allclose(
+        ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("width", [20, 300])
+def test_any_of_several_classes_is_one_regression_for_each(width: int) -> None:
+    x = features(width=width)
+    y = (x[:, :4] - x[:, :4].mean(0) + np.random.default_rng(1).normal(size=(120, 4)) > 0.5).astype(np.float32)
+    found = solve(x, y, classes=4)
+    ours = x.astype(np.float64) @ found.weight.T + found.bias
+    expected = np.stack([log_odds(x, y[:, k], found.strength) for k in range(4)], axis=1)
+    np.testing.assert_allclose(ours, expected, atol=2e-3)
+    # Out of fold: each class is told better than by chance, and worse than what was learnt from.
+    loss = np.logaddexp(0, found.logits) - y * found.logits
+    assert found.score == pytest.approx(loss.sum(1).mean(), rel=1e-5)
+    assert loss.mean() > (np.logaddexp(0, ours) - y * ours).mean()
+
+
+def test_a_class_that_only_one_picture_has_gets_a_finite_bias_in_the_folds_without_it() -> None:
+    x = features()
+    y = np.zeros((120, 3), np.float32)
+    y[:, 0] = x[:, 0] > x[:, 0].mean()
+    y[:60, 1] = 1
+    y[7, 2] = 1
+    found = solve(x, y, classes=3)
+    # Held out, picture 7 is judged by a fold that knows the class from no picture: odds of 0.5 in 96.5.
+    assert found.logits[7, 2] == pytest.approx(np.log(0.5 / 96.5), abs=0.1)
+    assert np.isfinite(found.logits).all()
+
+
+def test_what_cannot_be_solved_is_refused() -> None:
+    x = features()
+    with pytest.raises(PlanError, match="balanced by the one label"):
+        solve(x, np.eye(3)[np.arange(120) % 3], classes=3, balanced=True)
+    with pytest.raises(DataError, match="no class is there in some pictures"):
+        solve(x, np.ones((120, 3)), classes=3)
+    with pytest.raises(DataError, match="1 classes among"):
+        solve(x, np.zeros(120, np.int64), classes=3)
