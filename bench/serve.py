@@ -1,6 +1,6 @@
 """`frostline serve` beside a plain FastAPI and torch endpoint, in one run on this machine; and what harm can be done.
 
-    python -m bench.serve MODEL PICTURES [--requests 10000] [--hostile 1000] [--seconds 8] [--precision bf16] [--json FILE]
+    python -m bench.serve MODEL PICTURES [--requests 10000] [--hostile 1000] [--seconds 8] [--precision bf16]
 
 Throughput at 1, 8 and 64 clients, each server's turns alternating; then many requests, hostile bodies, and a stop under
 load. Clients run in this process and share its cores with the servers, as they share them with each other.
