@@ -1,0 +1,1 @@
+"""What frostline is measured against, and how: ``python -m bench``."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import frostline
 
 ROOT = Path(frostline.__file__).parent
-ROOMS = ("errors", "registry", "data", "net", "train", "judge", "ship", "run", "search", "classifier", "cli")
+ROOMS = ("errors", "registry", "data", "net", "train", "judge", "ship", "run", "search", "classifier", "testing", "cli")
 HEAVY = {
     "torch",
     "torchvision",

@@ -53,6 +53,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     split: "80/20" or "70/15/15": deal all pictures anew into train and val, or train, val and test.
     group: the column whose equal values (a patient, a device, a day) never stand on both sides of a split.
     few: how many training pictures of each class to learn from, chosen by the seed; by default all.
+    folds: cross-validate with that many folds in place of a val split; the model then learns from every picture.
     seed: of everything random.
     engine: what computes below the frost line: "auto", "openvino" or "torch".
     precision: "auto", "fp32" or "bf16".
@@ -107,6 +108,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         split: str | None = None,
         group: str | None = None,
         few: int | None = None,
+        folds: int | None = None,
         seed: int = 0,
         engine: str = "auto",
         precision: str = "auto",
@@ -155,6 +157,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.split = split
         self.group = group
         self.few = few
+        self.folds = folds
         self.seed = seed
         self.engine = engine
         self.precision = precision
@@ -286,6 +289,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             val=self.val,
             split=self.split,
             few=self.few,
+            folds=self.folds,
             track=self.track,
             lang=self.lang,
             store=Store(cache / "store", limit=size(self.store_limit)),

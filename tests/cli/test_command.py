@@ -68,7 +68,12 @@ def test_predict_names_sets_and_marks_what_is_strange(model: Path, leaves: Path,
 
 def test_evaluate_gives_figures_as_json(model: Path, leaves: Path) -> None:
     found = run("evaluate", model, leaves, "--split", "test", "--json")
-    assert json.loads(found.stdout)["metrics"]["accuracy"]["n"] == 24
+    values = json.loads(found.stdout)
+    assert values["metrics"]["accuracy"]["n"] == 24
+    assert values["drift"]["distance"]["n"] == 24
+    assert values["drift"]["mix"]["now"] == {"green leaf": 0.5, "red leaf": 0.5}
+    assert [row["coverage"] for row in values["coverage"]] == [0.8, 0.9, 0.95, 0.99]
+    assert "drift" in run("evaluate", model, leaves, "--split", "test").stdout
 
 
 def test_bad_input_is_three_lines_and_exit_code_two(leaves: Path, tmp_path: Path) -> None:
@@ -106,6 +111,29 @@ def test_lists(model: Path) -> None:
     assert "tf_efficientnet_lite0" in run("models", "lite0").stdout.splitlines()[0]
     assert "rows" in run("store", "ls").stdout
     assert run("--version").stdout.startswith("frostline ")
+
+
+def test_export_push_and_shards_are_commands(model: Path, leaves: Path, tmp_path: Path) -> None:
+    found = run("export", model, "--to", "openvino", "--data", leaves / "val", "--out", tmp_path / "out", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["agreement"]["same_top"] == 1.0
+    assert (tmp_path / "out" / "predict.py").is_file()
+    sent = run("push", model, "me/leaves", "--dry-run")
+    assert sent.returncode == 0, sent.stderr
+    assert "private" in sent.stdout
+    assert "model.safetensors" in sent.stdout
+    assert "nothing was sent" in sent.stderr
+    for shard in ("0/2", "1/2"):
+        assert run("predict", model, leaves / "test", "--out", tmp_path / "answers", "--shard", shard).returncode == 0
+    merged = run("merge", tmp_path / "answers")
+    assert merged.returncode == 0, merged.stderr
+    assert len(list(csv.DictReader(merged.stdout.splitlines()))) == 24
+
+
+def test_several_processes_need_a_place_for_their_results(model: Path, leaves: Path) -> None:
+    found = run("predict", model, leaves / "test", "--shard", "0/2")
+    assert found.returncode == 2
+    assert "--out DIR" in found.stderr
 
 
 def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: Path, tmp_path: Path) -> None:

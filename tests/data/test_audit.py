@@ -163,7 +163,7 @@ def test_leakage_says_how_much_it_could_lift_the_figure() -> None:
     assert finding.level == "error"
     assert np.flatnonzero(finding.mask).tolist() == [0, 4]
     assert np.flatnonzero(finding.drop).tolist() == [0]
-    assert finding.figures["test in train"] == {"leaked": 1, "of": 6, "at_most": 1 / 6, "likely": 1 / 6}
+    assert finding.figures["test in train"] == {"leaked": 1, "exact": 1, "of": 6, "at_most": 1 / 6, "likely": 1 / 6}
     assert "1 of 6 test pictures are also in train" in finding.summary
 
 

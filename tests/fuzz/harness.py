@@ -17,7 +17,7 @@ from pathlib import Path
 
 from frostline.errors import FrostlineError
 from tests.fuzz.mutate import mutant
-from tests.fuzz.targets import TARGETS, Seed, check_words
+from tests.fuzz.targets import FAULTY, TARGETS, Seed, check_words
 
 SECONDS = 20.0
 """A mutant that takes longer hangs."""
@@ -49,19 +49,27 @@ def run(
     mutants: int,
     *,
     seed: int = 0,
+    seconds: float = SECONDS,
     keep: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Result:
-    """So many mutants of one target. keep: a folder for those that are findings."""
+    """So many mutants of one target. seconds: after which one hangs. keep: a folder for those that are findings."""
     result = Result()
     done = 0
     while done < mutants:
-        done = _child(name, seed, done, mutants, result, keep, progress)
+        done = _child(name, seed, seconds, done, mutants, result, keep, progress)
     return result
 
 
 def _child(
-    name: str, seed: int, first: int, last: int, result: Result, keep: Path | None, progress: Callable[[int], None]
+    name: str,
+    seed: int,
+    seconds: float,
+    first: int,
+    last: int,
+    result: Result,
+    keep: Path | None,
+    progress: Callable[[int], None],
 ) -> int:
     """Mutants from ``first`` on until the child dies or all are done; returns how many are done then."""
     context = multiprocessing.get_context("spawn")
@@ -76,13 +84,13 @@ def _child(
                 if not ours.poll(wait):
                     _note(result, name, number, f"no answer within {wait:.0f} s", folder, keep)
                     return number + 1
-                outcome, kind, text, seconds = ours.recv()
-                wait = SECONDS
+                outcome, kind, text, took = ours.recv()
+                wait = seconds
                 if outcome == "ready":
                     ready = True
                     continue
                 result.counts[kind, outcome] += 1
-                result.slowest = max(result.slowest, seconds)
+                result.slowest = max(result.slowest, took)
                 if outcome == "finding":
                     _note(result, name, number, text, folder, keep, counted=True)
                 number += 1
@@ -107,7 +115,7 @@ def _note(
         result.counts["?", "finding"] += 1
     result.findings.append(f"{name} {number}: {text}")
     if keep:
-        for path in Path(folder).glob("mutants/*/*"):
+        for path in filter(Path.is_file, Path(folder).glob("mutants/*/*")):
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"{name.replace(' ', '-')}-{number}-{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
 
@@ -126,7 +134,7 @@ def mutants_of(seeds: list[Seed], name: str, seed: int, first: int, last: int) -
 def _work(name: str, seed: int, first: int, last: int, answers: Connection, folder: Path) -> None:
     os.chdir(folder)
     os.environ["XDG_CACHE_HOME"] = str(folder / "home")
-    target = TARGETS[name]
+    target = {**TARGETS, **FAULTY}[name]
     seeds = target.seeds(folder)
     (folder / "mutants" / "sealed").mkdir(parents=True)
     (folder / "mutants" / "broken").mkdir(parents=True)

@@ -10,10 +10,12 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import pickle
 import shutil
 import struct
 import tarfile
+import time
 import warnings
 import zipfile
 import zlib
@@ -259,6 +261,27 @@ TARGETS: Mapping[str, Target] = {
     "checkpoints": Target(0.15, checkpoints, read_checkpoint),
     "model folders": Target(0.05, model_folders, read_model_folder),
 }
+
+
+def _only_this(_: Path) -> list[Seed]:
+    return [Seed("good", b"good")]
+
+
+def _wrong(fault: Callable[[], object]) -> Callable[[Path, Path], None]:
+    def attempt(file: Path, _: Path) -> None:
+        if file.read_bytes() != b"good":
+            fault()
+
+    return attempt
+
+
+FAULTY: Mapping[str, Target] = {
+    "dies": Target(0, _only_this, _wrong(os.abort)),
+    "hangs": Target(0, _only_this, _wrong(lambda: time.sleep(60))),
+    "eats memory": Target(0, _only_this, _wrong(lambda: bytearray(1 << 32))),
+    "raises": Target(0, _only_this, _wrong(lambda: 1 // 0)),
+}
+"""Readers that do what none may do: by them the harness itself is tested."""
 
 
 def check_words(what: str, where: str | None) -> None:

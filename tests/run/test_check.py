@@ -33,6 +33,7 @@ def test_planted_faults_in_ants_and_bees_are_found(ants_bees: Path, tmp_path: Pa
     assert missed["false alarms"] <= 5
     assert found["shortcuts"]["figures"]["size"]["low"] > 0.85
     assert found["leakage"]["figures"]["val in train"]["leaked"] == 10
+    assert found["leakage"]["figures"]["val in train"]["exact"] == 5
     assert audit.failed
     assert audit.not_checked == ()
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from frostline.errors import CheckpointError, WeightsError
 from frostline.net import zoo
-from frostline.ship import folder
 from frostline.ship.about import About, read
 from frostline.ship.folder import open_folder, save
 from tests.ship.conftest import CLASSES, about, backbone, saved
@@ -106,7 +105,7 @@ def test_what_was_there_stays_if_saving_fails(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "_settle", full)
+    monkeypatch.setattr("frostline.ship.place._settle", full)
     with pytest.raises(CheckpointError, match="No space left") as caught:
         save(place, made.net, about(made), graph=False)
     assert caught.value.hint

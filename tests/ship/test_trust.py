@@ -1,4 +1,4 @@
-"""A model folder says which pictures are unlike its training data, through OpenVINO as through torch, and old ones open."""
+"""A model folder says which pictures are unlike its training data, by OpenVINO as by torch, and old ones open."""
 
 import json
 

@@ -11,7 +11,24 @@ from typing import Annotated
 import typer
 
 from frostline import __version__
-from frostline.cli import check, demo, evaluate, explain, fit, models, predict, report, serve, store, strategies
+from frostline.cli import (
+    check,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    export,
+    fit,
+    merge,
+    models,
+    predict,
+    pull,
+    push,
+    report,
+    serve,
+    store,
+    strategies,
+)
 from frostline.errors import FrostlineError
 
 app = typer.Typer(
@@ -29,6 +46,11 @@ app.command()(check.check)
 app.command()(report.report)
 app.command()(explain.explain)
 app.command()(serve.serve)
+app.command()(export.export)
+app.command()(push.push)
+app.command()(pull.pull)
+app.command()(merge.merge)
+app.command()(compare.compare)
 app.command()(models.models)
 app.command()(strategies.strategies)
 app.command()(demo.demo)

@@ -16,7 +16,7 @@ def evaluate(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
 ) -> None:
-    """Judge a model on labelled pictures: accuracy with its interval, F1, and each class."""
+    """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
     from frostline.cli import show
     from frostline.data.sources import read
     from frostline.run.evaluate import evaluate as judge
@@ -46,6 +46,7 @@ def evaluate(
             )
             pages.write(page, report, lang=lang)
     if json:
-        show.json({"metrics": found.report.to_dict(), "skipped": len(found.skipped)})
+        show.json(found.to_dict())
     else:
         show.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
+        show.drift(found)

@@ -1,5 +1,6 @@
 """``frostline fit``: the estimator's own arguments, and the screen while it works."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,9 @@ def fit(
     group: Annotated[str | None, Option(help="Column (patient, device, day) that no split may part.")] = None,
     few: Annotated[int | None, Option(help="Learn from this many pictures of each class.")] = None,
     lang: Annotated[str, Option(help="Language of the report: en or zh.")] = "en",
+    folds: Annotated[
+        int | None, Option(help="Judge by cross-validation over so many folds, and learn from every picture.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     lr: Annotated[str | None, Option(help="Rate of the head, or auto (range test).", rich_help_panel=_LEARNING)] = None,
@@ -129,7 +133,7 @@ def number(text: str, option: str) -> float:
 
 def free_folder(data: Path, strategy: str) -> Path:
     """``runs/DATA-STRATEGY``, with a number behind it if that is taken."""
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{data.resolve().stem}-{strategy}")
+    name = re.sub(r"[^\w.]+", "-", f"{data.resolve().stem}-{strategy}").strip("-.")
     folder, count = Path("runs") / name, 1
     while folder.exists():
         count += 1

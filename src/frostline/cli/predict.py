@@ -2,6 +2,7 @@
 
 import csv
 import json as _json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,25 +26,49 @@ def predict(
         bool, Option("--csv", help="Columns path, label, probability, label_2, ..., set, novel.")
     ] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    out: Annotated[
+        Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
+    ] = None,
+    shard: Annotated[
+        str | None, Option(help="I/N: answer this share of the pictures; else RANK and WORLD_SIZE say it.")
+    ] = None,
 ) -> None:
     """Name what pictures show.
 
     Pictures unlike all that the model has learnt from are marked "none of these?". A picture that cannot be read is
-    told on standard error, the others go on, and the exit code is 1.
+    told on standard error, the others go on, and the exit code is 1. With --out a killed process goes on where it
+    was, and what cannot be read is a line of the results.
     """
     from frostline.data.sources import pictures
     from frostline.errors import PlanError
+    from frostline.ship import shards
     from frostline.ship.about import located
     from frostline.ship.predict import predictor
     from frostline.ship.stream import BATCH, Failure, best, members
 
     if json and as_csv:
         raise PlanError("--json and --csv exclude each other", hint="choose one")
+    if out is None and (shard or shards.shard_of(None, os.environ).of > 1):
+        raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
+    if out is not None and (json or as_csv):
+        raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
     answering = predictor(located(model), engine=engine)
     about = answering.about
     if coverage is not None:
         _promise(about, coverage, model)
     top = min(top, len(about.classes))
+    if out is not None:
+        count = shards.work(
+            out,
+            shards.shard_of(shard, os.environ),
+            pictures(images),
+            answering,
+            places=images,
+            top=top,
+            tell=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+        print(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read", file=sys.stderr)
+        return
     failed = 0
     lines = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:

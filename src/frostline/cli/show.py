@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from frostline.data.audit.report import Audit
+    from frostline.judge.conformal import Covered
     from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import RunResult
+    from frostline.run.comparison import Comparison
+    from frostline.run.evaluate import Evaluation
+    from frostline.ship.export import Exported
+    from frostline.ship.hub import Parcel
     from frostline.train.events import Event
     from frostline.train.store import Usage
 
@@ -168,20 +173,32 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
     )
 
 
+def drift(found: "Evaluation") -> None:
+    """A line on prediction sets, if the model has any, and one on what has moved since training."""
+    console = _console()
+    _sets(found.coverage, console)
+    style = "yellow" if found.drift.signs else "dim"
+    console.print(one_line(str(found.drift)), style=style, markup=False, soft_wrap=True)
+
+
 def _promises(found: "RunResult", console: "Console") -> None:
     """A line each on prediction sets and on pictures unlike these."""
-    for row in found.coverage:
+    _sets(found.coverage, console)
+    if found.novelty:
+        rate = f"{found.novelty.false_alarms:.1%}"
+        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
+
+
+def _sets(coverage: "Sequence[Covered]", console: "Console") -> None:
+    for row in coverage:
         if row.coverage == 0.95:
-            how = {"test": f"of {row.n:,} test pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
+            how = {"test": f"of {row.n:,} pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
             console.print(
                 f"sets of 95 % cover {row.share:.1%} ({100 * row.low:.1f} to {100 * row.high:.1f}) {how}, "
                 f"{row.size:.2f} classes each: predict --coverage 0.95",
                 markup=False,
                 soft_wrap=True,
             )
-    if found.novelty:
-        rate = f"{found.novelty.false_alarms:.1%}"
-        console.print(f'pictures unlike these are marked "none of these?", and {rate} of those like them', markup=False)
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
@@ -233,11 +250,93 @@ def audit(found: "Audit", *, page: Path) -> None:
     console.print(f"\nthe pictures are in {page}", soft_wrap=True, markup=False)
 
 
+def comparison(found: "Comparison") -> None:
+    """Runs, the best first, each with its interval drawn on one axis; then what can be said of their differences."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    entries = found.entries
+    low, high = min(e.accuracy.low for e in entries), max(e.accuracy.high for e in entries)
+    console.print(f"{len(entries)} runs on the same {found.n:,} pictures ({found.split})", style="bold", markup=False)
+    table = Table(box=_box(), pad_edge=False)
+    axis = f"{low:.1%}".ljust(_AXIS - 6) + f"{high:.1%}".rjust(6)
+    for column in ("run", "model", "strategy", "accuracy", axis, "log loss", "seconds"):
+        table.add_column(column, justify="right" if column in ("accuracy", "log loss", "seconds") else "left")
+    for entry in entries:
+        loss, seconds = entry.figures.get("log_loss"), entry.seconds
+        table.add_row(
+            *(Text(one_line(text)) for text in (entry.name, entry.model, entry.strategy)),
+            f"{entry.accuracy.value:.1%}",
+            _whiskers(entry.accuracy, low, high),
+            "" if loss is None else f"{loss:.3f}",
+            "" if seconds is None else f"{seconds:.0f}",
+        )
+    console.print(table)
+    pairs = [pair for pair in found.differences if pair.first == 0 or len(entries) <= 4]
+    for pair in pairs:
+        better, worse = (one_line(entries[place].name) for place in (pair.first, pair.second))
+        counts = (
+            f"{pair.paired.lost} pictures only {better} has right, {pair.paired.gained} only {worse}, "
+            f"p = {pair.adjusted:.2g}"
+        )
+        if pair.real:
+            console.print(f"{better} is better than {worse}: {counts}", style="bold", markup=False, soft_wrap=True)
+        else:
+            console.print(
+                f"{better} and {worse} cannot be told apart: {counts}", style="dim", markup=False, soft_wrap=True
+            )
+    more = "" if len(found.differences) == 1 else f", corrected for {len(found.differences)} pairs (Holm)"
+    console.print(f"p: McNemar's exact mid-p test{more}; 95 % intervals", style="dim", markup=False)
+
+
+_AXIS = 30  # characters
+
+
+def _whiskers(figure: "Interval", low: float, high: float) -> str:
+    """An interval on an axis from low to high: "   ├───●──┤  "."""
+    span = max(high - low, 1e-9)
+    left, middle, right = (
+        round((value - low) / span * (_AXIS - 1)) for value in (figure.low, figure.value, figure.high)
+    )
+    drawn = [" "] * left + ["├"] + ["─"] * (right - left - 1) + (["┤"] if right > left else [])
+    drawn[middle] = "●"
+    return "".join(drawn)
+
+
 def usage(items: "Sequence[Usage]", *, where: Path) -> None:
     """A table of the store's shelves."""
     for item in items:
         print(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} rows  {item.about}")
     aside(f"{in_bytes(sum(item.bytes for item in items))} in {where}")
+
+
+def exported(found: "Exported") -> None:
+    """How an export answers beside torch, and where it lies."""
+    same, cost = found.agreement, found.cost
+    print(f"compared with torch on {same.n} pictures ({one_line(same.source)})")
+    print(f"largest difference of logits  {same.largest:.1e} ({same.relative:.1e} of the largest logit)")
+    print(f"same first class              {same.same_top:.1%}")
+    if same.placing:
+        apart = same.placing
+        print(
+            f"pictures prepared in graph    {apart.mean:.3f} levels of 255 away on average, {apart.largest} at most; "
+            f"logits {apart.logits:.1e} from `frostline predict`, same first class {apart.same_top:.1%}"
+        )
+    if cost:
+        print(f"accuracy on val, float32      {percent(cost.before)}, n = {cost.before.n:,}")
+        print(f"accuracy on val, int8         {percent(cost.after)}, {100 * cost.drop:.1f} points lost")
+    for name, size in found.files.items():
+        print(f"{in_bytes(size):>9}  {found.folder / name}")
+    aside(f"next: python {shlex.quote(str(found.folder / 'predict.py'))} PICTURE...")
+
+
+def parcel(found: "Parcel") -> None:
+    """What a push sends, file by file."""
+    print(f"{found.endpoint}/{found.repo}, {'private' if found.private else 'PUBLIC'} if it is new")
+    for file in found.files:
+        print(f"{in_bytes(file.bytes):>9}  {file.sha256}  {one_line(file.name)}")
+    print(f"{in_bytes(found.bytes):>9}  in {len(found.files)} files of {one_line(str(found.folder))}")
 
 
 def percent(figure: "Interval") -> str:

@@ -90,7 +90,7 @@ def walk(top: Path) -> Iterator[Path | tuple[Path, str]]:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
-                kinds = sorted((natural(entry.name), entry.is_dir(), entry.name) for entry in entries)
+                kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
         except OSError as error:
             yield here, f"cannot be read: {error.strerror}"
             continue
@@ -148,13 +148,20 @@ def _splits(place: Path, folders: list[str]) -> dict[str, str]:
 def _listed(place: Path) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(place) as entries:
-            kinds = sorted((natural(entry.name), entry.is_dir(), entry.name) for entry in entries)
+            kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
     except OSError as error:
         raise DataError(
             f"the folder cannot be read: {error.strerror}", where=place, hint="check its name and permissions"
         ) from None
     there = [(is_folder, name) for _, is_folder, name in kinds if not is_junk(name)]
     return [name for is_folder, name in there if is_folder], [name for is_folder, name in there if not is_folder]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: that is no folder, and what it is, reading it tells
+        return False
 
 
 def _name(path: Path, place: Path) -> str:

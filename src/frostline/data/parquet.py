@@ -36,7 +36,7 @@ def parquet_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
             wanted = [name for name in header if (known(name) is not None or name == group) and name not in held]
             pictures = {name: _Column(place, name) for name in held}
             yield from rows_of(header, _records(file, header, wanted, pictures), place, group=group)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
         raise DataError(
             f"not a Parquet file that can be read: {one_line(str(error))}", where=place, hint="write it again"
         ) from None

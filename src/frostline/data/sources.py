@@ -166,9 +166,9 @@ def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Itera
     Raises: DataError: at once, before the first row: a glob that matches nothing, or a folder without pictures.
     """
     for place in places:
-        if place == "-" or Path(place).is_file():
+        if place == "-" or os.path.isfile(place):  # noqa: PTH113 (pathlib raises on a name that no file can have)
             continue
-        if Path(place).is_dir():
+        if os.path.isdir(place):  # noqa: PTH112
             if next(_below(place), None) is None:
                 raise DataError("there is no picture in the folder", where=place, hint="name another, or the files")
         elif glob.has_magic(place) and next(_matching(place), None) is None:
@@ -210,7 +210,14 @@ def _row(number: int, picture: Picture | str) -> Row:
 def _claiming(place: object) -> Source | None:
     # Strangers first, then the narrower of ours: a folder with annotations in it is theirs, and any folder is ours.
     of_its_kind = (found for _, found in reversed(list(sources)) if isinstance(place, found.of))
-    return next((found for found in of_its_kind if found.claims(place)), None)
+    try:
+        return next((found for found in of_its_kind if found.claims(place)), None)
+    except OSError as error:  # a name that no file can have, or a folder above that may not be looked into
+        raise DataError(
+            f"the place cannot be read: {error.strerror}",
+            where=place if isinstance(place, Path) else None,
+            hint="check its name and permissions",
+        ) from None
 
 
 def _columns(found: Source, place: object, group: str | None) -> dict[str, str]:
@@ -252,7 +259,7 @@ def _pictures(places: Sequence[str], stdin: Iterable[str]) -> Iterator[Row]:
             for line in stdin:
                 if name := line.rstrip("\r\n"):
                     yield from _at(name)
-        elif glob.has_magic(place) and not Path(place).exists():
+        elif glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
             for found in sorted(_matching(place)):
                 yield from _at(found)
         else:
@@ -264,7 +271,7 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def _at(place: str) -> Iterator[Row]:
-    if Path(place).is_dir():
+    if os.path.isdir(place):  # noqa: PTH112
         yield from _below(place)
     else:
         yield Row(Path(place), name=readable(place))

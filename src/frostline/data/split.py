@@ -151,6 +151,22 @@ def folds(manifest: Manifest, k: int, *, seed: int = 0) -> list[tuple[NDArray[np
     return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(k)]
 
 
+def fold_numbers(manifest: Manifest, k: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """The fold (N,) of each row, as ``folds`` deals them out.
+
+    Raises: PlanError, DataError: as ``folds``.
+    """
+    number_of = np.zeros(len(manifest.rows), np.int64)
+    for number, (_, tested) in enumerate(folds(manifest, k, seed=seed)):
+        number_of[tested] = number
+    return number_of
+
+
+def bound(manifest: Manifest) -> bool:
+    """Whether any rows belong together: duplicates, or a group of more than one."""
+    return len(_units(manifest.rows, range(len(manifest.rows)), 0)) < len(manifest.rows)
+
+
 def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit]:
     parent = {number: number for number in members}
 

@@ -163,7 +163,7 @@ class EvaluationView:
     @property
     def least(self) -> int:
         """How long the shorter side of a decoded JPEG stays at least, in pixels."""
-        return max(_scaled(self.preprocessing))
+        return max(scaled(self.preprocessing))
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def placed(picture: Decoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     view = picture.image.resize(seen, _FILTERS[preprocessing.interpolation], box=box)
     if seen == target:
         return np.asarray(view)
-    canvas = Image.new("RGB", target, _colour(preprocessing))
+    canvas = Image.new("RGB", target, fill(preprocessing))
     canvas.paste(view, ((target[0] - seen[0]) // 2, (target[1] - seen[1]) // 2))
     return np.asarray(canvas)
 
@@ -252,14 +252,15 @@ def _within(extent: Box, share: Box) -> Box:
     )
 
 
-def _scaled(preprocessing: Preprocessing) -> tuple[int, int]:
+def scaled(preprocessing: Preprocessing) -> tuple[int, int]:
+    """(width, height) that a picture is resized to fill, before the crop takes its share of it."""
     height, width = preprocessing.size
     return math.floor(width / preprocessing.crop_pct), math.floor(height / preprocessing.crop_pct)
 
 
 def _resized(whole: Size, preprocessing: Preprocessing) -> Size:
     width, height = whole
-    wide, high = _scaled(preprocessing)
+    wide, high = scaled(preprocessing)
     if preprocessing.crop_mode == "squash":
         return wide, high
     if preprocessing.crop_mode == "center" and wide == high:  # torchvision's Resize, which rounds down
@@ -270,7 +271,8 @@ def _resized(whole: Size, preprocessing: Preprocessing) -> Size:
     return max(1, round(width / ratio)), max(1, round(height / ratio))
 
 
-def _colour(preprocessing: Preprocessing) -> tuple[int, int, int]:
+def fill(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    """The mean colour, with which the crop mode "border" fills what the picture leaves free."""
     red, green, blue = (round(255 * part) for part in preprocessing.mean)
     return (red, green, blue)
 

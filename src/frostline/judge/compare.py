@@ -1,13 +1,15 @@
 """Is one model better than another on the same pictures, or was it luck?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frostline.errors import JudgementError
 
-LEVEL = 0.05  # one-sided
+LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +66,51 @@ def paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Paired:
 def attainable(right: NDArray[np.bool_]) -> bool:
     """Whether any model at all could be measurably better: with too few errors left, even a perfect one could not."""
     return paired(right, np.ones_like(right)).better
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two of several models, by their places, on the same pictures.
+
+    p: two-sided, of McNemar's mid-p test. adjusted: for the number of pairs (Holm 1979): the chance of calling any one
+        difference real, if none is, stays below 5 % where those with adjusted < 0.05 are called real.
+    """
+
+    first: int
+    second: int
+    paired: Paired
+    p: float
+    adjusted: float
+
+    @property
+    def real(self) -> bool:
+        """Whether the difference is more than luck, at a level of 5 % over all pairs together."""
+        return self.adjusted < LEVEL
+
+
+def differences(right: Sequence[NDArray[np.bool_]]) -> tuple[Difference, ...]:
+    """Every pair of models, judged on the same N pictures.
+
+    right: (N,) for each model, in the same order of pictures.
+
+    Raises: JudgementError: fewer than two models, no pictures, or different numbers of them.
+    """
+    if len(right) < 2:
+        raise JudgementError(f"{len(right)} model cannot be compared", hint="name two or more")
+    places = list(combinations(range(len(right)), 2))
+    tests = [paired(right[first], right[second]) for first, second in places]
+    # both ways round, and not 1 - p: very small ones would be lost
+    ps = [min(1.0, 2 * min(test.p, paired(right[b], right[a]).p)) for (a, b), test in zip(places, tests, strict=True)]
+    return tuple(
+        Difference(first, second, test, p, adjusted)
+        for (first, second), test, p, adjusted in zip(places, tests, ps, holm(ps), strict=True)
+    )
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p-values of several tests, adjusted so that 5 % is the risk of all together (Holm 1979)."""
+    adjusted, largest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = largest
+    return adjusted

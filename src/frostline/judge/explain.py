@@ -98,7 +98,7 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np
     colours = np.stack([np.interp(shares[..., 0], np.linspace(0, 1, 5), _COLOURS[:, c]) for c in range(3)], axis=-1)
     grey = pixels.astype(np.float32).mean(axis=2, keepdims=True)
     faded = 0.35 * pixels + 0.45 * grey
-    weight = 0.65 * np.sqrt(shares)
+    weight = 0.55 * np.sqrt(shares)
     return np.asarray(np.clip((1 - weight) * faded + weight * colours, 0, 255), np.uint8)
 
 

@@ -125,6 +125,11 @@ def remembered(y: NDArray[np.generic], *, most: int = MOST, seed: int = 0) -> ND
     return np.sort(np.lexsort((place, turn))[:most])
 
 
+def distances(known: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.float32]:
+    """How far pictures (n, D) lie from known ones (M, D), (n,) in [0, 2]."""
+    return _nearest(_unit(known).astype(np.float16), features, NEIGHBOURS)
+
+
 def from_held_out(
     features: NDArray[np.floating], held_out: NDArray[np.floating], *, head: str, rate: float = RATE
 ) -> Novelty | None:

@@ -21,6 +21,7 @@ from frostline.errors import WeightsError, one_line
 # Averaged weights first, as timm does: where a trainer kept both, its published accuracy is that of the average.
 _AVERAGED = ("state_dict_ema", "model_ema", "ema")
 _WRAPPERS = (*_AVERAGED, "state_dict", "model_state_dict", "model", "net", "module", "teacher")
+_READABLE = "check its permissions, and the disk"
 _NEEDED = "needed: torch (.pth, .pt) or safetensors"
 _GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL)\s+(\S+)", re.IGNORECASE)
 _ANOTHER_FORM = {
@@ -68,7 +69,7 @@ def _form(path: Path) -> str:
     except FileNotFoundError:
         raise WeightsError("there is no such weights file", where=path, hint="check the path") from None
     except OSError as error:
-        raise WeightsError(f"the weights file cannot be read: {error.strerror}", where=path) from None
+        raise WeightsError(f"the weights file cannot be read: {error.strerror}", where=path, hint=_READABLE) from None
     again = "download it again"
     if not start:
         raise WeightsError("the weights file is empty (0 bytes)", where=path, hint=again)

@@ -145,7 +145,9 @@ def file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"the weights file cannot be read: {error.strerror}", where=path) from None
+        raise WeightsError(
+            f"the weights file cannot be read: {error.strerror}", where=path, hint="check its permissions"
+        ) from None
 
 
 def locate(package: Package) -> Path | None:

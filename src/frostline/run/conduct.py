@@ -10,14 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frostline.data.audit.report import warnings_for
 from frostline.data.manifest import Manifest
 from frostline.data.split import dealt, few, shares_of, with_validation
 from frostline.data.views import EvaluationView
-from frostline.errors import CheckpointError, Diverged
+from frostline.errors import CheckpointError, Diverged, PlanError
 from frostline.judge.calibrate import Calibration
 from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
@@ -28,7 +30,7 @@ from frostline.judge.result import PhaseRow, RunResult
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
-from frostline.run import pages
+from frostline.run import folds, pages
 from frostline.run.facts import command_of, facts_of, machine, peak_memory
 from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
 from frostline.run.record import Record
@@ -71,6 +73,7 @@ class Settings:
     val: float = 0.2
     split: str | None = None
     few: int | None = None
+    folds: int | None = None
     track: str | None = None
     lang: str = "en"
 
@@ -107,6 +110,7 @@ class _Standing:
     state: dict[str, Tensor] = field(default_factory=dict)
     val: Logits | None = None
     crossed: Logits | None = None
+    distances: NDArray[np.float32] | None = None
     interrupted: bool = False
 
     def take(self, net: nn.Module, learnt: Learnt) -> None:
@@ -146,7 +150,7 @@ def fit(
 
     try:
         job = _resolve(manifest, settings, record, tell, begun)
-        return _finish(job, _carry_out(job, resume=resume))
+        return _finish(job, _carry_out_in_folds(job) if settings.folds else _carry_out(job, resume=resume))
     finally:
         record.close()
 
@@ -200,7 +204,7 @@ def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Liste
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
     given = {**settings.options, "split": settings.split, "few": settings.few}
-    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given)
+    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given, folds=settings.folds)
     sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
     told = {
         "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
@@ -266,6 +270,57 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
     return standing
 
 
+def _carry_out_in_folds(job: _Job) -> _Standing:
+    """The plan's phases, each judged by cross-validation; then the network itself learns it from every picture.
+
+    Nothing is kept for a resumption: folds are for data so small that what lies in the store is most of the work.
+    """
+    plan, bench, net, settings = job.plan, job.bench, job.bench.net, job.settings
+    k = settings.folds or 0
+    anchors = {name: p.detach().clone() for name, p in net.named_parameters()} if _pulls(plan) else {}
+    machine = open_machine(settings.device, settings.precision, settings.track, job.record.folder)
+    standing, parts = _Standing(), folds.begin(bench, k)
+    standing_net = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+    job.tell(Note(f"{k} folds: each picture is judged by a model that has not seen it; the one that is kept has all"))
+    for number, phase in enumerate(plan.phases):
+        began = time.monotonic()
+        why = _not_worth_it(job, standing, phase)
+        if why:
+            standing.rows.append(PhaseRow(phase.name, phase.line, None, 0.0, kept=False, why=why))
+            continue
+        total = _seconds_for(job, plan.phases[number:])
+        seconds = None if total is None else total / (k + 1)
+        crossed: folds.Crossed | None = None
+        try:
+            crossed = folds.cross(bench, phase, parts, machine, anchors=anchors, seconds=seconds)
+            learnt = Learnt(None, crossed.logits, 0)
+            kept, why = _verdict(job, standing, learnt)
+            net.load_state_dict(standing_net)
+            if kept:
+                if isinstance(phase, Solve):
+                    learnt = solve_head(bench, phase)
+                else:
+                    learnt = train_stages(bench, phase, machine, anchors=anchors, seconds=seconds)
+                learnt = replace(learnt, crossed=crossed.logits)
+        except (KeyboardInterrupt, Diverged) as error:
+            if not standing.state:
+                raise
+            stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error.args[0])
+            job.tell(Warn(f"{phase.name}: {stopped}; the best model so far stays"))
+            learnt, kept, why = Learnt(None, None, 0, stopped), False, stopped
+        standing.rows.append(_row(bench, phase, learnt, time.monotonic() - began, kept, why))
+        if kept and crossed is not None:
+            standing.take(net, learnt)
+            standing_net, parts = standing.state, crossed.folds
+            standing.distances = crossed.distances if crossed.distances is not None else standing.distances
+        standing.interrupted = learnt.early == "interrupted"
+        if standing.interrupted:
+            break
+    machine.accelerator.end_training()
+    net.load_state_dict(standing.state)
+    return standing
+
+
 def _finish(job: _Job, standing: _Standing) -> Fitted:
     """Judge the model that stands, the test split last and once, and write everything."""
     bench, record, manifest = job.bench, job.record, job.manifest
@@ -289,7 +344,7 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
     )
     source = next((split for split in answered if split != "test"), "")
     sets = sets_of(answered.get(source), source)
-    novelty = novelty_of(bench, bench.val if standing.val is not None else None)
+    novelty = novelty_of(bench, bench.val if standing.val is not None else None, standing.distances)
     about = _ship(job, _Trust(temperature, sets, novelty, reports), graph=True)
     result = RunResult(
         strategy=job.plan.strategy,
@@ -334,7 +389,10 @@ def _command(source: str, settings: Settings) -> str:
     """What repeats the run, without what is a default."""
     model, weights, strategy = settings.model, settings.weights, settings.strategy
     usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
-    names = ("seed", "val", "split", "few", "budget", "image_size", "drop_path", "engine", "precision", "device")
+    names = (
+        *("seed", "val", "split", "few", "folds", "budget"),
+        *("image_size", "drop_path", "engine", "precision", "device"),
+    )
     told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
     options = dict(settings.options)
     if options.pop("rate_search", None):
@@ -344,6 +402,11 @@ def _command(source: str, settings: Settings) -> str:
 
 def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
     """A val split, unless the source has one or nothing in the plan needs it."""
+    if settings.folds is not None:
+        if settings.folds < 2:
+            raise PlanError(f"there must be at least 2 folds, not {settings.folds}", where="--folds")
+        rows = (replace(row, split="train") if row.split == "val" else row for row in manifest.rows)
+        return replace(manifest, rows=tuple(rows))
     if "val" in manifest.splits:
         return manifest
     from_python = not manifest.source
@@ -379,9 +442,15 @@ def _pulls(plan: Plan) -> bool:
 
 
 def _not_worth_it(job: _Job, standing: _Standing, phase: Phase) -> str:
-    if job.plan.keep == "always" or isinstance(phase, Solve) or standing.val is None or job.bench.val is None:
+    if job.plan.keep == "always" or isinstance(phase, Solve):
         return ""
-    return hopeless(standing.val, job.bench.val)
+    logits, part = _judged_by(job, standing)
+    return "" if logits is None or part is None else hopeless(logits, part)
+
+
+def _judged_by(job: _Job, learnt: _Standing | Learnt) -> tuple[Logits | None, Manifest | None]:
+    """What phases are judged by: the val split, or with folds every training picture, out of fold."""
+    return (learnt.crossed, job.bench.train) if job.settings.folds else (learnt.val, job.bench.val)
 
 
 def _seconds_for(job: _Job, ahead: tuple[Phase, ...]) -> float | None:
@@ -397,7 +466,8 @@ def _verdict(job: _Job, standing: _Standing, learnt: Learnt) -> tuple[bool, str]
         return True, "the first model"
     if learnt.val is None and learnt.crossed is None and not learnt.epochs:
         return False, learnt.early
-    return verdict(job.plan.keep, standing.val, learnt.val, job.bench.val)
+    before, part = _judged_by(job, standing)
+    return verdict(job.plan.keep, before, _judged_by(job, learnt)[0], part)
 
 
 def _row(bench: Bench, phase: Phase, learnt: Learnt, seconds: float, kept: bool, why: str) -> PhaseRow:

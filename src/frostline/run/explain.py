@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from frostline.data.decode import content_digest
 from frostline.data.manifest import Row
-from frostline.data.views import EvaluationView, Preprocessing
-from frostline.errors import DataError, DecodeError, FrostlineError, UnknownName
+from frostline.data.views import EvaluationView
+from frostline.errors import DecodeError, FrostlineError, UnknownName
 from frostline.judge import explain
 from frostline.judge.report.thumbs import viewed
 from frostline.run.record import TRAINING
@@ -73,7 +73,8 @@ def explanations(
     about = shipped.about
     if label is not None and label not in about.classes:
         raise UnknownName(f"the model has no class {label!r}", hint=f"it knows: {', '.join(about.classes)}")
-    neighbours = _neighbours(model, near, shipped.net, about.name, about.preprocessing, store, cache, listen)
+    activations = Activations(shipped.net, about.name, about.preprocessing, store, cache, "auto", "auto", listen)
+    alike = _alike(model, rows, near, activations, listen) if near else {}
     predictor = Predictor.of(shipped.net, about)
     view = EvaluationView(about.preprocessing)
     side = max(SIDE, about.preprocessing.size[0])
@@ -89,55 +90,46 @@ def explanations(
         large = viewed(row.picture, about.preprocessing, side)
         assert large is not None  # it was decoded a moment ago
         overlay = explain.overlay(large, explain.resized(heat, large.shape[:2]))
-        found = neighbours.of(row) if neighbours else ()
+        found = alike.get(row.name, ())
         yield Explanation(row.name, about.classes[index], float(probabilities[index]), overlay, found)
 
 
-@dataclass(frozen=True, eq=False)
-class _Neighbours:
-    activations: Activations
-    rows: Sequence[Row]
-    features: NDArray[np.float32]
-    count: int
+def _alike(
+    model: Path, rows: Sequence[Row], count: int, activations: Activations, listen: Listener
+) -> dict[str, tuple[Near, ...]]:
+    """The training pictures of a run that look most like each row, by what the trunk makes of them, by the rows' names.
 
-    def of(self, row: Row) -> tuple[Near, ...]:
-        query = Row(row.picture, name=row.name, digest=content_digest(row.picture))
-        own = _features(self.activations, [query])[0]
-        similarity = self.features @ own
-        order = np.argsort(-similarity, kind="stable")[: self.count]
-        return tuple(Near(self.rows[i].name, "|".join(self.rows[i].labels), float(similarity[i])) for i in order)
-
-
-def _neighbours(
-    model: Path,
-    count: int,
-    net: object,
-    name: str,
-    preprocessing: Preprocessing,
-    store: Store,
-    cache: Path,
-    listen: Listener,
-) -> _Neighbours | None:
-    """The training pictures of a run by what the trunk makes of them; None, with a word why, where there are none."""
-    if count < 1:
-        return None
+    Where they are not known any more, a word why, and none.
+    """
     listed = [place / TRAINING for place in (model, located(model).parent) if (place / TRAINING).is_file()]
     if not listed:
         listen(Note("nothing is known of the training pictures: name the run's folder to see which look alike"))
-        return None
-    rows = _training(listed[0])
-    there = [row for row in rows if isinstance(row.picture, Path) and row.picture.is_file()]
-    if len(there) < len(rows):
-        listen(Note(f"{len(rows) - len(there)} of {len(rows)} training pictures are not where they were"))
-    if not there:
-        return None
-    activations = Activations(net, name, preprocessing, store, cache, "auto", "auto", listen)  # type: ignore[arg-type]
+        return {}
+    training = _training(listed[0])
+    there = [row for row in training if isinstance(row.picture, Path) and row.picture.is_file()]
+    if len(there) < len(training):
+        listen(Note(f"{len(training) - len(there)} of {len(training)} training pictures are not where they were"))
+    asked = [replace(row, digest=digest) for row in rows if (digest := _digest(row))]
+    if not there or not asked:
+        return {}
     try:
-        features = _features(activations, there)
+        known, features = _features(activations, there, "training pictures")
+        named, own = _features(activations, asked, "pictures")
     except FrostlineError as error:
         listen(Note(f"which training pictures look alike cannot be told: {error.what}"))
-        return None
-    return _Neighbours(activations, there, features, count)
+        return {}
+    found = {}
+    for row, similarity in zip(named, own @ features.T, strict=True):
+        order = np.argsort(-similarity, kind="stable")[:count]
+        found[row.name] = tuple(Near(known[i].name, "|".join(known[i].labels), float(similarity[i])) for i in order)
+    return found
+
+
+def _digest(row: Row) -> str:
+    try:
+        return content_digest(row.picture)
+    except DecodeError:
+        return ""
 
 
 def _training(path: Path) -> list[Row]:
@@ -148,15 +140,11 @@ def _training(path: Path) -> list[Row]:
         ]
 
 
-def _features(activations: Activations, rows: Sequence[Row]) -> NDArray[np.float32]:
-    """(N, D) of length 1: what reaches the head.
-
-    Raises: DataError: a picture cannot be read any more.
-    """
-    view = EvaluationView(activations.preprocessing)
-    read, skipped = activations.at("head", rows, view, what="training pictures")
-    if skipped:
-        raise DataError(f"{len(skipped)} of the pictures cannot be read", where=skipped[0].name, hint=skipped[0].reason)
-    found = read(np.arange(len(rows))).reshape(len(rows), -1).astype(np.float32)
+def _features(activations: Activations, rows: Sequence[Row], what: str) -> tuple[list[Row], NDArray[np.float32]]:
+    """Those rows that can be read, and what reaches the head of each, (N, D), of length 1."""
+    read, skipped = activations.at("head", rows, EvaluationView(activations.preprocessing), what=what)
+    left_out = {item.name for item in skipped}
+    usable = [row for row in rows if row.name not in left_out]
+    found = read(np.arange(len(usable))).reshape(len(usable), -1).astype(np.float32)
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.maximum(lengths, 1e-12))
+    return usable, np.asarray(found / np.maximum(lengths, 1e-12))

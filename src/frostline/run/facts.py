@@ -18,11 +18,18 @@ PACKAGES = ("frostline", "torch", "torchvision", "timm", "numpy", "pillow", "sci
 
 
 def facts_of(
-    plan: Plan, manifest: Manifest, backbone: Backbone, stages: Sequence[str], *, seed: int, given: Mapping[str, Any]
+    plan: Plan,
+    manifest: Manifest,
+    backbone: Backbone,
+    stages: Sequence[str],
+    *,
+    seed: int,
+    given: Mapping[str, Any],
+    folds: int | None = None,
 ) -> dict[str, Any]:
     """Plain values. "run" identifies plan, pictures, weights and seed together.
 
-    given: the options that the user set.
+    given: the options that the user set. folds: of the cross-validation, if there is one.
     """
     loaded = backbone.loaded
     resolved = {
@@ -34,6 +41,8 @@ def facts_of(
         "classes": list(manifest.classes),
         "preprocessing": backbone.preprocessing.to_dict(),
     }
+    if folds is not None:
+        resolved["folds"] = folds
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,

@@ -20,6 +20,7 @@ from frostline.data.manifest import Manifest, Skipped
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import CheckpointError, DecodeError, FrostlineError, StageError
 from frostline.judge import explain
+from frostline.judge.drift import Drift
 from frostline.judge.metrics import Report
 from frostline.judge.outcomes import PICTURES, Outcome, read_outcomes
 from frostline.judge.report import thumbs
@@ -126,6 +127,9 @@ def of_evaluation(
         temperature=about.temperature,
         facts={"run": str(about.facts.get("run", ""))},
         versions=about.versions,
+        coverage=tuple(row.to_dict() for row in found.coverage),
+        novelty=None if about.novelty is None else about.novelty.to_dict(),
+        drift="" if found.drift == Drift(None, None) else str(found.drift),
     )
 
 
@@ -181,6 +185,8 @@ def _page(
         skipped=tuple(_skipped(folder / "skipped.csv")),
         warnings=tuple(warnings),
         temperature=metrics["temperature"],
+        coverage=tuple(metrics.get("coverage") or ()),
+        novelty=metrics.get("novelty"),
         seconds=metrics["seconds"],
         memory=metrics.get("memory") or None,
         speed=speed,

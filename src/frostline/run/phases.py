@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frostline.data.manifest import Manifest
+from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView, TrainingView
-from frostline.errors import Diverged, PlanError
+from frostline.errors import DataError, Diverged, PlanError
 from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, thaw
 from frostline.net.head import Head
@@ -37,6 +38,7 @@ from frostline.train.schedule import Schedule
 from frostline.train.solve import solve
 
 Logits = NDArray[np.float32]
+_FOLDS = 5
 CHECKPOINT_SECONDS = 30.0  # between checkpoints inside an epoch; each epoch ends with one anyway
 
 
@@ -88,6 +90,7 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
         classes=len(bench.train.classes),
         balanced=phase.balanced,
         seed=bench.seed,
+        folds=_inner_folds(bench),
     )
     put_head(bench.net, bench.head, solved.weight, solved.bias)
     bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
@@ -96,6 +99,16 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
         read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
         val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
     return Learnt(val, solved.logits, 0, trainable=solved.weight.size + solved.bias.size)
+
+
+def _inner_folds(bench: Bench) -> int | NDArray[np.int64]:
+    """Folds that choose the strength; with duplicates and groups on one side, where there are any."""
+    if not bound(bench.train):
+        return _FOLDS
+    try:
+        return fold_numbers(bench.train, _FOLDS, seed=bench.seed)
+    except DataError:  # fewer units than folds
+        return fold_numbers(bench.train, 2, seed=bench.seed)
 
 
 def solvable(bench: Bench) -> bool:
@@ -291,7 +304,7 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         prepare = normalise(activations.preprocessing)
     else:
         _, suffix = cut(bench.net, phase.line)
-        prepare = torch.Tensor.float
+        prepare = activations_last
     learning = {name for group in chosen for name in group.names}
     for name, parameter in bench.net.named_parameters():
         parameter.requires_grad_(name in learning)
@@ -335,6 +348,16 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         machine.wait()
         read_val = in_memory(read_val, len(bench.val))
     return _SetUp(suffix, own, prepare, rows, read_val)
+
+
+def activations_last(stored: Tensor) -> Tensor:
+    """Activations as the suffix takes them: float32, maps (N, C, H, W) with the channels last in memory.
+
+    Convolutions train up to twice as fast over that, on a CPU and on a GPU; pictures come so by themselves.
+    """
+    if stored.ndim == 4:
+        return stored.float().contiguous(memory_format=torch.channels_last)
+    return stored.float()
 
 
 def _learning(bench: Bench, phase: Train, chosen: Sequence[Group]) -> tuple[Group, ...]:

@@ -16,6 +16,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -68,7 +69,8 @@ class Record:
     def close(self) -> None:
         """Close the log."""
         if self._log:
-            self._log.close()
+            with suppress(OSError):  # the last lines of a log on a full disk; what could not be written was told
+                self._log.close()
 
     def json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
@@ -122,9 +124,12 @@ class Record:
                 line = {type(event).__name__.lower(): event.text}
             case Epoch() | _:
                 return
-        self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
-        if not isinstance(event, Step):
-            self._log.flush()
+        try:
+            self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if not isinstance(event, Step):
+                self._log.flush()
+        except OSError as error:
+            raise self._unwritten(error, "log.jsonl") from None
 
     def _text(self, name: str, text: str) -> None:
         if self.folder is None or not self.writes:
@@ -138,9 +143,13 @@ class Record:
                 os.fsync(file.fileno())
             fresh.replace(self.folder / name)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise CheckpointError(
-                f"the run's folder cannot be written: {error.strerror}",
-                where=self.folder / name,
-                hint="free some space, then go on with --resume",
-            ) from None
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise self._unwritten(error, name) from None
+
+    def _unwritten(self, error: OSError, name: str) -> CheckpointError:
+        return CheckpointError(
+            f"the run's folder cannot be written: {error.strerror}",
+            where=self.folder / name if self.folder else name,
+            hint="free some space, then go on with --resume",
+        )

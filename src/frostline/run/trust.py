@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest
-from frostline.data.split import folds
+from frostline.data.split import fold_numbers
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, EngineError, StageError, StoreError
 from frostline.judge import conformal, novelty
@@ -41,20 +41,20 @@ def covered(sets: Sets | None, held_out: Judged | None, test: Judged | None) -> 
     return conformal.measured_on_halves(probabilities, y)
 
 
-def novelty_of(bench: Bench, held_out: Manifest | None) -> Novelty | None:
+def novelty_of(bench: Bench, held_out: Manifest | None, distances: NDArray[np.float32] | None = None) -> Novelty | None:
     """From which distance on a picture is unlike the training data, by the network as it stands.
 
     held_out: a val split; None takes the training pictures by folds, which is honest for a trunk that was frozen.
+    distances: (N,) of the training pictures, each by a network that has not learnt from it, where a trunk learnt.
     Returns None, having said why, where the head does not read one vector a picture, or too few were held out.
     """
     kept = novelty.remembered(bench.train.targets(), seed=bench.seed)
     try:
         known = _features(bench, bench.train, kept)
-        if held_out is None:
-            parts = folds(bench.train, min(_FOLDS, len(bench.train)), seed=bench.seed)
-            fold = np.zeros(len(bench.train), np.int64)
-            for number, (_, out) in enumerate(parts):
-                fold[out] = number
+        if distances is not None:
+            found = novelty.from_distances(known, distances, head=bench.head.path)
+        elif held_out is None:
+            fold = fold_numbers(bench.train, min(_FOLDS, len(bench.train)), seed=bench.seed)
             found = novelty.from_folds(known, fold[kept], head=bench.head.path)
         else:
             chosen = novelty.remembered(held_out.targets(), seed=bench.seed)

@@ -14,10 +14,6 @@ the same files and opened by us; `frostline.json` says how, and the card says so
 
 import copy
 import json
-import os
-import secrets
-import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -39,13 +35,12 @@ from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, EngineError, FrostlineError, WeightsError, one_line
 from frostline.net import zoo
 from frostline.ship import about as _about
-from frostline.ship import card, runtime
+from frostline.ship import card, place, runtime
 from frostline.ship import graph as graphs
 from frostline.ship.about import About
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 
 _PACKAGES = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
-_STALE_SECONDS = 24 * 3600
 _SAMPLES = 3
 _UNASKED = {"absent": "not asked for"}
 
@@ -89,28 +84,17 @@ def save(folder: Path, net: nn.Module, about: About, *, graph: bool = True) -> A
     about = replace(about, kind=kind, versions=_versions(), files={}, graph={})
     if about.novelty is not None and about.novelty.known is None:
         about = replace(about, novelty=None)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        with _beside(folder) as made, _still(net) as still:
-            head = "" if about.novelty is None else about.novelty.head
-            whole = graphs.Whole(still, about.preprocessing, head=head).eval()
-            expected = _expected(whole, about)
-            _write_weights(made / WEIGHTS, still)
-            (made / CONFIG).write_bytes(_about.to_json(_config(still, about)))
-            known = _write_known(made / NOVELTY, about)
-            about = replace(about, files=_stated(made, (WEIGHTS, CONFIG, *known)))
-            about = _with_graph(made, whole, about, expected) if graph else replace(about, graph=_UNASKED)
-            (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
-            (made / CARD).write_text(card.text(about), encoding="utf-8")
-            _settle(made)
-            _put(made, folder)
-    except OSError as error:
-        raise CheckpointError(
-            f"the model folder cannot be written: {error.strerror or one_line(str(error))}",
-            where=folder,
-            hint="is there room on the disk, and may you write there? name another place with --out",
-        ) from None
+    with place.whole(folder) as made, _still(net) as still:
+        head = "" if about.novelty is None else about.novelty.head
+        whole = graphs.Whole(still, about.preprocessing, head=head).eval()
+        expected = _expected(whole, about)
+        _write_weights(made / WEIGHTS, still)
+        (made / CONFIG).write_bytes(_about.to_json(_config(still, about)))
+        known = _write_known(made / NOVELTY, about)
+        about = replace(about, files=_stated(made, (WEIGHTS, CONFIG, *known)))
+        about = _with_graph(made, whole, about, expected) if graph else replace(about, graph=_UNASKED)
+        (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
+        (made / CARD).write_text(card.text(about), encoding="utf-8")
     return about
 
 
@@ -306,57 +290,8 @@ def _versions() -> dict[str, str]:
 
 
 def _check_place(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise CheckpointError("there is a file of that name", where=folder, hint="name another place")
-    known = {*ALL, ".DS_Store"}
-    with suppress(CheckpointError):  # damaged, or not ours: then only the names tell
-        known.update(_about.read(folder).files)
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in known)
-    if strange:
-        some = ", ".join(one_line(name) for name in strange[:3])
-        raise CheckpointError(
-            f"the folder holds {len(strange)} things that are not a model's: {some}",
-            where=folder,
-            hint="they would be lost; move them away, or name another place",
-        )
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    made = folder.parent / f".{folder.name}.tmp-{secrets.token_hex(6)}"
-    made.mkdir()
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _settle(made: Path) -> None:
-    """All bytes on the disk, before the folder gets its name."""
-    for path in made.iterdir():
-        with path.open("rb+") as written:
-            os.fsync(written.fileno())
-
-
-def _put(made: Path, folder: Path) -> None:
-    if not folder.exists():
-        made.rename(folder)
-        return
-    older = folder.parent / f".{folder.name}.old-{secrets.token_hex(6)}"
-    folder.rename(older)
-    try:
-        made.rename(folder)
-    except BaseException:
-        older.rename(folder)
-        raise
-    shutil.rmtree(older, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """What killed processes left beside the folder, once it is a day old and the folder itself is there."""
-    for path in folder.parent.glob(".*"):
-        left = path.name.startswith((f".{folder.name}.tmp-", f".{folder.name}.old-"))
-        if left and folder.exists() and time.time() - path.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+    known = set(ALL)
+    if folder.is_dir():
+        with suppress(CheckpointError):  # damaged, or not ours: then only the names tell
+            known.update(_about.read(folder).files)
+    place.check(folder, known)

@@ -7,6 +7,7 @@ they are, and the engine that reads it is a dependency already. The converter is
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,26 +70,50 @@ def write(folder: Path, whole: Whole, preprocessing: Preprocessing) -> None:
 
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
+    example = torch.from_numpy(samples(preprocessing, 2))
+    store(converted(whole, example, [-1, *preprocessing.size, 3]), folder / GRAPH)
+
+
+def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
+    """The ``openvino.Model`` of a module in eval mode on the CPU that takes one tensor of the example's dtype.
+
+    shape: what it will take, -1 for sides that are known only when it runs.
+
+    Raises: EngineError: OpenVINO is not installed, or cannot express the network.
+    """
     openvino = quiet.openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    example = torch.from_numpy(samples(preprocessing, 2))
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns of every shape that is read; what comes of it is checked
-            traced = torch.jit.trace(whole, example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(module, example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
             frontend: Any = FrontEndManager().load_by_framework("pytorch")
             decoder: Any = TorchScriptPythonDecoder(traced, example_input=(example,))  # must outlive the conversion
             model = frontend.load(decoder)
             (place,) = model.get_inputs()
-            model.set_partial_shape(place, openvino.PartialShape([-1, *preprocessing.size, 3]))
-            model.set_element_type(place, openvino.Type.u8)
-            graph = frontend.convert(model)
-        openvino.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+            model.set_partial_shape(place, openvino.PartialShape(list(shape)))
+            model.set_element_type(place, openvino.Type.u8 if example.dtype == torch.uint8 else openvino.Type.f32)
+            return frontend.convert(model)
     except Exception as error:  # what tracer and converter raise on an operator they do not know is anything
-        said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
-        raise EngineError(f"the network cannot be written as a graph: {said}", hint="predict with torch") from None
+        raise _inexpressible(error) from None
+
+
+def store(graph: Any, path: Path) -> None:
+    """Write an ``openvino.Model`` and, beside it, its weights (`.bin`) as they are.
+
+    Raises: EngineError: it cannot be written.
+    """
+    try:
+        quiet.openvino().save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise _inexpressible(error) from None
+
+
+def _inexpressible(error: Exception) -> EngineError:
+    said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
+    return EngineError(f"the network cannot be written as a graph: {said}", hint="predict with torch")
 
 
 def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:

@@ -69,7 +69,7 @@ def train(
             rates = schedule.apply(optimizer, state.step, state.losses)
             stepping = (state.batch + 1) % accumulate == 0 or state.batch + 1 == len(sizes)
             with machine.syncing(suffix, when=stepping):
-                with machine.autocast():
+                with machine.autocast(suffix):
                     loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
                 # Every process sees the same mean, so that all of them stop or none.
                 mean = machine.mean(loss.detach() * batch.share)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frostline.errors import MissingExtra, PlanError
+from frostline.train import depthwise
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -56,10 +57,14 @@ class Machine:
         """Whether this process is the one that writes files and speaks."""
         return self.rank == 0
 
-    def autocast(self) -> AbstractContextManager[None]:
-        """Mixed precision for forward and loss."""
+    def autocast(self, learning: nn.Module | None = None) -> AbstractContextManager[None]:
+        """Mixed precision for forward and loss. learning: a network whose backward pass follows, if one does."""
         # accelerate's own would replace the forward method of the network, which is used elsewhere as well.
-        return nullcontext() if self.precision == "fp32" else torch.autocast(self.device.type, torch.bfloat16)
+        if self.precision == "fp32":
+            return nullcontext()
+        if learning is not None and self.device.type == "cpu":
+            return depthwise.autocast(learning)
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def prepared(self, suffix: nn.Module) -> nn.Module:
         """The suffix as this machine trains it; with several processes its gradients are averaged."""

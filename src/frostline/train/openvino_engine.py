@@ -68,7 +68,9 @@ def make(network: Network, precision: str, sample: Batch, key: str, cache: Path)
     try:
         compiled = _recalled(core, kept, options)
         if compiled is None:
-            compiled = core.compile_model(_converted(module, network, sample), "CPU", options)
+            if network.converted is None:
+                network.converted = _converted(module, network, sample)
+            compiled = core.compile_model(network.converted, "CPU", options)
             _keep(compiled, kept)
         return OpenVINO(module, compiled, precision)
     except Exception as error:  # tracing runs a stranger's code, converting is another library's: any of it may fail

@@ -111,7 +111,7 @@ def _rehearsal(
         for factor, batch in zip(factors, batches, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            with machine.autocast():
+            with machine.autocast(suffix):
                 loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -310,7 +310,11 @@ class Shelf:
             try:
                 rows = self._blocks[path].map()
             except Damaged as error:
-                raise StoreError(f"a block was changed while it was in use: {error}", where=path) from None
+                raise StoreError(
+                    f"a block was changed while it was in use: {error}",
+                    where=path,
+                    hint="run it again: what is damaged is computed anew",
+                ) from None
             self._keep_open(path, rows)
         self._maps.move_to_end(path)
         return rows

@@ -111,7 +111,14 @@ def make_plan(name: str, stages: Stages, given: Mapping[str, Any], *, pictures: 
     Raises: UnknownName: there is no such strategy. PlanError: options are unknown, out of range, contradict each other
         or have no use; the message names all of them.
     """
-    function = strategies.get(name)
+    return plan_by(strategies.get(name), name, stages, given, pictures=pictures)
+
+
+def plan_by(function: Strategy, name: str, stages: Stages, given: Mapping[str, Any], *, pictures: int) -> Plan:
+    """As ``make_plan``, of a strategy that is at hand; ``name`` is what messages call it.
+
+    Raises: PlanError: as ``make_plan``.
+    """
     wanted = _options_of(name, function)
     told = {option: value for option, value in given.items() if value is not None}
     faults = _faults(told, wanted)

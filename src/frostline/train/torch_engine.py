@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,12 @@ class Normalise(nn.Module):
 
 
 class Network(nn.Module):
-    """Normalise, then the prefix: pictures (N, H, W, 3) uint8 -> activations."""
+    """Normalise, then the prefix: pictures (N, H, W, 3) uint8 -> activations.
+
+    converted: the same in another library's form, once an engine needed it: two precisions share one conversion.
+    """
+
+    converted: Any = None
 
     def __init__(self, prefix: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
@@ -76,6 +82,7 @@ class Tuned(Plain):
 
     def __init__(self, network: Network) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network.converted = None  # what is copied is torch's form only
         super().__init__(copy.deepcopy(network).to(device).to(memory_format=torch.channels_last))
         self._device = device
         self._batch = _CUDA_BATCH if device.type == "cuda" else _CPU_BATCH

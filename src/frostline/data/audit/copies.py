@@ -23,7 +23,7 @@ _AGREE = 0.85  # correlation of what is left
 _LOOK_ALIKES, _REFERENCES = 24, 2048
 _MOST_PAIRS = 50_000
 _FLAT = 0.02  # a standard deviation of grey below which every picture looks like every other
-_BLOCK = 2048
+_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,13 +21,14 @@ def leakage(subject: Subject) -> Finding | None:
     if not families:
         return None
     mask, drop = np.zeros(len(listing), bool), np.zeros(len(listing), bool)
-    items: list[tuple[int, Item]] = []
+    items: list[tuple[tuple[int, bool], Item]] = []
     for rows in families:
         mask[rows] = True
         drop[rows] = ranks[rows] < ranks[rows].max()  # what is tested on stays as it is
         order = rows[np.argsort(-ranks[rows], kind="stable")]
         where = " and ".join(SPLITS[rank] for rank in sorted(set(ranks[rows]), reverse=True))
-        items.append((-int(ranks[rows].max()), Item(tuple(order.tolist()), f"{kind_of(subject, rows)}, in {where}")))
+        worst = -int(ranks[rows].max()), not is_exact(subject, rows)
+        items.append((worst, Item(tuple(order.tolist()), f"{kind_of(subject, rows)}, in {where}")))
     parts, figures = [], {}
     for rank in (2, 1):
         for behind in range(rank):
@@ -127,11 +128,14 @@ def _lift(subject: Subject, leaked: Indices, rank: int, behind: int) -> tuple[st
     known = {(int(near[r]), listing.rows[r].labels) for r in np.flatnonzero(listing.split_ranks == behind)}
     same = np.array([r for r in leaked if (int(near[r]), listing.rows[r].labels) in known], np.int64)
     at_most = len(same) / len(there)
+    bytes_there = subject.copies.exact[listing.split_ranks == behind]
+    exact = int(np.isin(subject.copies.exact[leaked], bytes_there).sum())
+    nearly = "" if exact == len(leaked) else f" ({exact:,} exactly, {len(leaked) - exact:,} nearly)"
     text = (
-        f"{len(leaked):,} of {len(there):,} {SPLITS[rank]} pictures are also in {SPLITS[behind]}, "
-        f"which could lift the {SPLITS[rank]} accuracy by up to {100 * at_most:.1f} points"
+        f"{len(leaked):,} of {len(there):,} {SPLITS[rank]} pictures are also in {SPLITS[behind]}{nearly}, which "
+        f"could lift the {SPLITS[rank]} accuracy by up to {100 * at_most:.1f} points"
     )
-    values: dict[str, float | int] = {"leaked": len(leaked), "of": len(there), "at_most": at_most}
+    values: dict[str, float | int] = {"leaked": len(leaked), "exact": exact, "of": len(there), "at_most": at_most}
     if subject.probabilities is not None and (listing.targets[same] >= 0).all():
         wrong = int((subject.probabilities[same].argmax(1) != listing.targets[same]).sum())
         values["likely"] = wrong / len(there)

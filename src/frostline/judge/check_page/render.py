@@ -14,6 +14,7 @@ from frostline.judge.check_page.words import WORDS, Words
 
 _HERE = Path(__file__).parent
 _CARDS = 48  # of a finding that are shown with pictures
+_OPEN = 12  # of these that are not folded away
 _PICTURES = 6  # of a card
 _LINES = 40
 _CLASSES = 200
@@ -96,9 +97,7 @@ def _section(audit: Audit, finding: Finding, words: Words, pictures: dict[int, s
         }
         for item in with_pictures[:_CARDS]
     ]
-    lines = [item.text for item in finding.items if not item.rows]
-    if lines == [finding.summary]:
-        lines = []
+    lines = [item.text for item in finding.items if not item.rows and item.text != finding.summary]
     hidden = [f"{item.text}: {_names([rows[row].name for row in item.rows])}" for item in with_pictures[_CARDS:]]
     return {
         "check": finding.check,
@@ -107,7 +106,8 @@ def _section(audit: Audit, finding: Finding, words: Words, pictures: dict[int, s
         "advice": advice,
         "summary": finding.summary[:1].upper() + finding.summary[1:],
         "pictures": int(finding.mask.sum()),
-        "cards": cards,
+        "cards": cards[:_OPEN],
+        "folded": cards[_OPEN:],
         "lines": lines[:_LINES],
         "rest": [*lines[_LINES:], *hidden],
     }

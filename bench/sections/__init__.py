@@ -1,0 +1,18 @@
+"""What is measured: name -> a function of `Place` that returns what it found, in the order of the report."""
+
+from collections.abc import Callable
+
+from bench.place import Place
+from bench.rows import Found
+from bench.sections import fit, grow, peak, predict, solar, start, train
+
+SECTIONS: dict[str, Callable[[Place], Found]] = {
+    "start": start.run,
+    "predict": predict.run,
+    "fit": fit.run,
+    "upper": train.upper_half,
+    "full": train.full_epoch,
+    "solar": solar.run,
+    "peak": peak.run,
+    "grow": grow.run,
+}

@@ -1,0 +1,34 @@
+"""Solar cells, pictures unlike ImageNet's: ``auto`` to its final model, against fastai's ``fine_tune``."""
+
+from bench import pictures
+from bench.place import Place
+from bench.rows import Found, compared
+from bench.runner import alternate
+
+FASTAI_EPOCHS = 2  # `fine_tune` has no default number of epochs; everything else is at its own, as `auto` is
+
+
+def run(place: Place) -> Found:
+    """Each once: they take minutes."""
+    data = pictures.solar_cells(place.work / "solar-cells-few", at_most=100) if place.quick else (
+        pictures.solar_cells(place.work / "solar-cells")
+    )  # fmt: skip
+    epochs = "1" if place.quick else str(FASTAI_EPOCHS)
+    auto = place.frostline(
+        "frostline auto", "fit", data, "--json", "--out", "run",
+        cache="solar", cold=True,
+    )  # fmt: skip
+    probe = place.frostline(
+        "frostline probe", "fit", data, "--strategy", "probe", "--json", "--out", "run", cache="solar-probe", cold=True
+    )
+    theirs = place.peer(f"fastai fine_tune({epochs})", "fastai_fine_tune", data, place.trunk, "--epochs", epochs)
+    runs = alternate([auto, probe, theirs], 1)
+    work = "solar cells, pictures to a saved model"
+    limit = "the default budget of five minutes: `auto` goes on while it is left, for accuracy's sake"
+    named = f"{work}: `auto` at its defaults"
+    return Found(
+        [
+            compared(named, runs, auto.name, theirs.name, target=4.0, limit=limit),
+            compared(f"{work}: `probe`", runs, probe.name, theirs.name),
+        ]
+    )

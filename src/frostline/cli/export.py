@@ -1,0 +1,37 @@
+"""``frostline export``: a model for other runtimes."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def export(
+    model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
+    to: Annotated[str, Option(help="onnx, openvino, torch or int8.")],
+    out: Annotated[Path | None, Option(help="Where; if not given, beside the model folder.")] = None,
+    with_preprocessing: Annotated[
+        bool,
+        Option("--with-preprocessing", help="Whole uint8 pictures of any size in: the graph prepares them itself."),
+    ] = False,
+    data: Annotated[
+        Path | None, Option(help="Pictures to compare with torch on; int8 needs labelled ones, as for `fit`.")
+    ] = None,
+    max_drop: Annotated[float, Option(help="How much accuracy on val int8 may cost.", min=0, max=1)] = 0.01,
+    trust: Annotated[
+        str | None, Option(help="The package.module:factory of a network of your own, which is then run.")
+    ] = None,
+    json: Annotated[bool, Option("--json", help="Print what was measured as JSON.")] = False,
+) -> None:
+    """Write a model for ONNX Runtime, OpenVINO or torch.export, with a predict.py that needs no frostline.
+
+    What is written answers real pictures as torch does, or is not kept.
+    """
+    from frostline.cli import show
+    from frostline.ship.export import export as write
+
+    found = write(model, to, out=out, with_preprocessing=with_preprocessing, data=data, max_drop=max_drop, trust=trust)
+    if json:
+        show.json(found.to_dict())
+    else:
+        show.exported(found)

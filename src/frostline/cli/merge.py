@@ -1,0 +1,35 @@
+"""``frostline merge``: the shards of `predict --out` as one table."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+
+def merge(
+    folder: Annotated[Path, Argument(help="The --out that all workers were given.")],
+    out: Annotated[Path | None, Option(help="Write here; if not given, on standard output.")] = None,
+) -> None:
+    """Join the shards of `predict --out`: every picture once, sorted by name.
+
+    Exit code 1 if some pictures could not be read; their reason stands in the column "error".
+    """
+    from frostline.cli import show
+    from frostline.ship import shards
+
+    if out is None:
+        count = shards.merge(folder, csv.writer(sys.stdout, lineterminator="\n").writerow)
+    else:
+        fresh = out.with_name(f".{out.name}.tmp")
+        try:
+            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                count = shards.merge(folder, csv.writer(file, lineterminator="\n").writerow)
+            fresh.replace(out)
+        finally:
+            fresh.unlink(missing_ok=True)
+    show.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
+    if count.unreadable:
+        raise typer.Exit(1)

@@ -1,0 +1,20 @@
+"""``frostline pull``: a model folder from the Hugging Face hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def pull(
+    repo: Annotated[str, Argument(help="OWNER/NAME on the hub.")],
+    out: Annotated[Path | None, Option(help="Where; if not given, NAME.")] = None,
+    revision: Annotated[str | None, Option(help="A branch, tag or commit.")] = None,
+) -> None:
+    """Fetch a model that `push` sent. Every file is compared with its digest before the folder is there."""
+    from frostline.cli import show
+    from frostline.ship import hub
+
+    found = hub.pull(repo, out=out, revision=revision)
+    print(found)
+    show.aside(f"next: frostline predict {found} PICTURE...")

@@ -1,0 +1,93 @@
+"""``predict.py`` beside an export: some twenty lines that need NumPy, Pillow and the runtime, and no frostline.
+
+What it does to a picture is `data.views.placed` for the model's own crop; sizes, labels and temperature it reads from
+the graph's metadata.
+"""
+
+from frostline.data.views import Preprocessing
+
+_HEAD = '''"""Name what pictures show: python predict.py PICTURE...
+
+It needs: pip install numpy pillow {runtime}
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+{imports}from PIL import Image, ImageOps
+
+{opening}labels, wants = json.loads(facts["labels"]), json.loads(facts["preprocessing"])
+
+
+def prepared(picture):
+    """{doing}."""
+    picture = ImageOps.exif_transpose(picture).convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+{steps}
+
+for name in sys.argv[1:]:
+    logits = answer(prepared(Image.open(name)))[0] / float(facts["temperature"])
+    powers = np.exp(logits - logits.max())
+    shares = 1 / (1 + np.exp(-logits)) if facts["multilabel"] == "true" else powers / powers.sum()
+    print(name, *(f"{{labels[n]}} {{shares[n]:.1%}}" for n in np.argsort(-shares)[:1]), sep="\\t")
+'''
+_ONNX = """onnxruntime.disable_telemetry_events()
+graph = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"), providers=["CPUExecutionProvider"])
+facts = graph.get_modelmeta().custom_metadata_map
+answer = lambda pictures: graph.run(["logits"], {"pictures": pictures})[0]  # noqa: E731
+"""
+_OPENVINO = """read = openvino.Core().read_model(Path(__file__).with_name("model.xml"))
+facts = dict(read.get_rt_info("frostline").value)
+graph = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+answer = lambda pictures: graph(pictures)[0]  # noqa: E731
+"""
+_TORCH = """extra = {"frostline.json": ""}
+graph = torch.export.load(Path(__file__).with_name("model.pt2"), extra_files=extra).module()
+facts = json.loads(extra["frostline.json"])
+answer = lambda pictures: graph(torch.from_numpy(pictures)).detach().numpy()  # noqa: E731
+"""
+_RUNTIMES = {
+    "onnxruntime": ("import onnxruntime\n", _ONNX),
+    "openvino": ('sys.modules["openvino_telemetry"] = None  # it would tell its makers\nimport openvino\n', _OPENVINO),
+    "torch": ("import torch\n", _TORCH),
+}
+_SIZES = """    (height, width), (w, h) = wants["size"], picture.size
+    wide, high = int(width / wants["crop_pct"]), int(height / wants["crop_pct"])
+"""
+_SQUARE = "    wide, high = int(wide * w / min(w, h)), int(wide * h / min(w, h))\n"
+_RATIO = """    ratio = {pick}(h / high, w / wide)
+    wide, high = max(1, round(w / ratio)), max(1, round(h / ratio))
+"""
+_RESIZE = """    seen = min(wide, width), min(high, height)
+    left, top = round((wide - seen[0]) / 2), round((high - seen[1]) / 2)
+    box = left * w / wide, top * h / high, min(w, (left + seen[0]) * w / wide), min(h, (top + seen[1]) * h / high)
+    picture = picture.resize(seen, Image.Resampling[wants["interpolation"].upper()], box=box)
+"""
+_CANVAS = """    canvas = Image.new("RGB", (width, height), tuple(round(255 * part) for part in wants["mean"]))
+    canvas.paste(picture, ((width - seen[0]) // 2, (height - seen[1]) // 2))
+    picture = canvas
+"""
+_NORMAL = """    pixels = (np.asarray(picture, dtype=np.float32) / 255 - wants["mean"]) / wants["std"]
+    return pixels.astype(np.float32).transpose(2, 0, 1)[None]
+"""
+
+
+def script(runtime: str, takes: str, preprocessing: Preprocessing) -> str:
+    """The text of ``predict.py`` for a runtime ("onnxruntime", "openvino" or "torch") and what the graph takes."""
+    imports, opening = _RUNTIMES[runtime]
+    whole = takes == "pictures"
+    doing = "Upright, on white" if whole else "Upright, on white, resized, cropped and normalised as in training"
+    steps = "    return np.asarray(picture)[None].copy()\n" if whole else _steps(preprocessing)
+    return _HEAD.format(runtime=runtime, imports=imports, opening=opening, doing=doing, steps=steps)
+
+
+def _steps(preprocessing: Preprocessing) -> str:
+    mode, (height, width) = preprocessing.crop_mode, preprocessing.size
+    if mode == "squash":
+        return _SIZES + _RESIZE + _NORMAL
+    if mode == "border":
+        return _SIZES + _RATIO.format(pick="max") + _RESIZE + _CANVAS + _NORMAL
+    crop = int(width / preprocessing.crop_pct) == int(height / preprocessing.crop_pct)
+    return _SIZES + (_SQUARE if crop else _RATIO.format(pick="min")) + _RESIZE + _NORMAL

@@ -1,0 +1,281 @@
+"""The page: what it says, that it asks nobody for anything, and that it stays small."""
+
+import html
+import json
+import os
+import re
+import shutil
+import string
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frostline.data.manifest import Skipped
+from frostline.data.views import Preprocessing
+from frostline.errors import PlanError
+from frostline.judge import metrics
+from frostline.judge.metrics import Interval
+from frostline.judge.outcomes import Outcome
+from frostline.judge.report import figures, page, thumbs
+from frostline.judge.report.figures import Curve, Layer, Point
+from frostline.judge.report.page import Page, render
+from frostline.judge.report.words import chinese, speaking
+from frostline.judge.result import PhaseRow
+
+HOSTILE = '<img src=x onerror="alert(1)">&"\'</script>'
+STAGES = ("stem", "layer1", "layer2", "layer3", "head")
+
+
+def answers(n: int, classes: tuple[str, ...], *, folder: Path | None = None, seed: int = 0) -> tuple[Outcome, ...]:
+    rng = np.random.default_rng(seed)
+    found = []
+    for index in range(n):
+        truth = classes[index % len(classes)]
+        says = truth if rng.random() < 0.9 else classes[int(rng.integers(len(classes)))]
+        path = str(folder / f"{index % 50}.png") if folder else ""
+        name = f"val/{truth}/{index}.png"
+        found.append(Outcome(name, path, str(index), "val", truth, says, float(rng.uniform(0.5, 1)), says == truth))
+    return tuple(found)
+
+
+def a_page(outcomes: tuple[Outcome, ...], classes: tuple[str, ...], **more: Any) -> Page:
+    place = {name: index for index, name in enumerate(classes)}
+    sure = np.full((len(outcomes), len(classes)), 0.0)
+    for line, row in zip(sure, outcomes, strict=True):
+        line += (1 - row.probability) / (len(classes) - 1)
+        line[place[row.predicted]] = row.probability
+    report = metrics.report(sure, np.array([place[row.label] for row in outcomes]), classes, resamples=50)
+    half = Interval(0.9, 0.8, 0.95, len(outcomes))
+    given: dict[str, Any] = {
+        "title": "leaves",
+        "what": "fit",
+        "model": "resnet18",
+        "split": "val",
+        "report": report,
+        "classes": classes,
+        "outcomes": outcomes,
+        "shown": thumbs.choose(outcomes),
+        "strategy": "auto",
+        "phases": (
+            PhaseRow("probe", "head", half, 1.0, why="the first model", trainable=1026),
+            PhaseRow("thaw", "layer2", half, 60.0, kept=False, why="not measurably better: p = 1", epochs=3),
+        ),
+        "layers": tuple(Layer(name, 10**index) for index, name in enumerate(STAGES)),
+        "rates": ({}, {"stem": 0.0, "layer1": 0.0, "layer2": 1e-5, "layer3": 1e-4, "head": 1e-3}),
+        "curves": (Curve("thaw", tuple(Point(e, 0.8 + e / 100, 0.5 / e, 0.4 / e) for e in (1, 2, 3))),),
+        "counts": {"train": dict.fromkeys(classes, 20), "val": dict.fromkeys(classes, 5)},
+        "temperature": 1.2,
+        "seconds": 61.0,
+        "memory": 1_200_000_000,
+        "command": "frostline fit leaves --model resnet18",
+    }
+    return Page(**{**given, **more})
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """50 pictures of full noise, which compress worst."""
+    folder = tmp_path_factory.mktemp("noise")
+    rng = np.random.default_rng(0)
+    for index in range(50):
+        Image.fromarray(rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    return folder
+
+
+def test_the_headline_is_the_figure_with_its_interval_in_words() -> None:
+    outcomes = answers(200, ("a", "b"))
+    right = sum(row.right for row in outcomes)
+    sure = metrics.wilson(right, 200)
+    text = html.unescape(render(a_page(outcomes, ("a", "b"))))
+    assert f"<h1>{100 * right / 200:.1f}\u202f%</h1>" in text
+    assert f"Of 200 pictures it has not learnt from, it named {right} rightly." in text
+    assert f"about {round(100 * sure.low)} to {round(100 * sure.high)} rightly" in text
+
+
+def test_what_comes_from_outside_is_escaped_wherever_it_is_shown() -> None:
+    classes = ("fine", HOSTILE)
+    outcomes = tuple(
+        Outcome(f"{HOSTILE}{i}", "", str(i), "val", classes[i % 2], classes[i % 3 % 2], 0.7, i % 2 == i % 3 % 2)
+        for i in range(30)
+    )
+    shown = a_page(
+        outcomes,
+        classes,
+        title=HOSTILE,
+        model=HOSTILE,
+        strategy=HOSTILE,
+        command=HOSTILE,
+        engine=HOSTILE,
+        warnings=(HOSTILE,),
+        skipped=(Skipped(HOSTILE, HOSTILE),),
+        layers=(*(Layer(name) for name in STAGES[:-1]), Layer(HOSTILE)),
+        facts={HOSTILE: HOSTILE},
+        versions={HOSTILE: HOSTILE},
+    )
+    for lang in ("en", "zh"):
+        text = render(shown, lang=lang)
+        assert "<img src=x" not in text
+        assert text.count("</script>") == 2
+        assert text.count('onerror="') == 0
+
+
+def test_every_sentence_of_the_page_has_a_chinese_one_with_the_same_places() -> None:
+    template = Path(page.__file__).with_name("page.html").read_text()
+    drawn = Path(figures.__file__).read_text()
+    said = set(re.findall(r"\bt\('([^']+)'", template)) | set(re.findall(r'\bsay\(\s*"([^"]+)"', drawn))
+    said -= {"on "}  # followed by the split
+    assert len(said) > 60
+    assert not said - set(chinese())
+    for english, translated in chinese().items():
+        fields = [sorted(f for _, f, _, _ in string.Formatter().parse(text) if f) for text in (english, translated)]
+        assert fields[0] == fields[1], english
+
+
+def test_the_reasons_of_a_run_are_chinese_too() -> None:
+    say = speaking("zh")
+    assert say("no better val loss for 5 epochs") == "验证损失连续 5 轮没有改善"
+    assert say("something new") == "something new"
+    with pytest.raises(PlanError, match="'fr'"):
+        speaking("fr")
+
+
+def test_mistakes_come_first_by_how_sure_they_were_and_every_class_has_some() -> None:
+    outcomes = answers(300, ("a", "b", "c"))
+    chosen = thumbs.choose(outcomes)
+    sure = [outcomes[i].probability for i in chosen.mistakes]
+    assert sure == sorted((row.probability for row in outcomes if not row.right), reverse=True)[: len(sure)]
+    unsure = [outcomes[i].probability for i in chosen.unsure]
+    assert unsure == sorted(row.probability for row in outcomes if row.right)[: len(unsure)]
+    assert sorted(chosen.listed) == list(range(300))
+    wrong = sum(not row.right for row in outcomes)
+    assert {outcomes[i].label for i in chosen.listed[wrong : wrong + 3]} == {"a", "b", "c"}
+
+
+def test_two_thousand_pictures_make_less_than_three_megabytes(pictures: Path) -> None:
+    outcomes = answers(2000, tuple("abcdefghij"), folder=pictures)
+    chosen = thumbs.choose(outcomes)
+    wants = Preprocessing(size=(64, 64))
+    shown = thumbs.seen(chosen, outcomes, wants, lambda row: Path(row.path))
+    assert len(shown.thumbs) > 200
+    heat = ((i, np.full((200, 200, 3), 128, np.uint8)) for i in shown.large)
+    text = render(a_page(outcomes, tuple("abcdefghij"), shown=thumbs.with_heat(shown, heat)))
+    assert len(text.encode()) < 3_000_000
+    assert text.count("data:image/webp") > 200
+
+
+def test_pictures_that_are_gone_are_named_and_counted(tmp_path: Path) -> None:
+    outcomes = answers(20, ("a", "b"), folder=tmp_path)
+    shown = thumbs.seen(thumbs.choose(outcomes), outcomes, Preprocessing(), lambda row: Path(row.path))
+    assert not shown.thumbs
+    assert shown.lacking == 20
+    assert "20 pictures are not where they were" in render(a_page(outcomes, ("a", "b"), shown=shown))
+
+
+def test_many_classes_are_listed_as_pairs_most_often_confused_first() -> None:
+    classes = tuple(f"class {i}" for i in range(60))
+    outcomes = answers(600, classes)
+    text = render(a_page(outcomes, classes))
+    assert 'class="matrix' not in text
+    counts = [int(n) for n in re.findall(r'data-count="(\d+)"', text)]
+    assert counts == sorted(counts, reverse=True)
+    assert 0 < len(counts) <= 40
+
+
+def test_several_labels_a_picture_have_a_page_too() -> None:
+    rng = np.random.default_rng(0)
+    report = metrics.report_multilabel(rng.random((40, 3)), rng.integers(0, 2, (40, 3)), ("a", "b", "c"), resamples=50)
+    rows = tuple(Outcome(f"{i}.png", "", str(i), "val", "a|b", "a", 0.6, i % 2 == 0) for i in range(40))
+    shown = Page(
+        title="x", what="evaluation", model="m", split="", report=report, classes=("a", "b", "c"), outcomes=rows
+    )
+    text = render(shown)
+    assert "every class of" in text
+    assert f'<td class="n">{report.confusion[0][1][1]}</td>' in text
+
+
+def test_the_frost_line_is_drawn_where_the_phases_put_it() -> None:
+    drawn = a_page(answers(20, ("a", "b")), ("a", "b"))
+    svg = str(figures.profile(drawn.phases, drawn.layers, drawn.rates, (), speaking("en"), 860))
+    (line,) = re.findall(r'class="frost" d="M([^"]+)"', svg)
+    heights = [int(corner.split(",")[1]) for corner in line.split(" L")]
+    row = 22
+    bottom = 14 + row * len(STAGES)
+    assert heights == [bottom - 4 * row] * 2 + [bottom - 2 * row] * 2
+    assert svg.count('class="thawed"') == 1 + 3
+    assert "learning rate 1e-05" in svg
+    assert "solved" in svg
+
+
+def chromium() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = os.environ.get("FROSTLINE_CHROMIUM") or next(filter(None, map(shutil.which, names)), "")
+    if not found:
+        pytest.skip("no Chromium on this machine: install it, or set FROSTLINE_CHROMIUM to its path")
+    return found
+
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_in_a_browser_a_cell_shows_its_pictures_and_nothing_is_asked_of_any_host(
+    lang: str, pictures: Path, tmp_path: Path
+) -> None:
+    browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = chromium()
+    outcomes = answers(120, ("ants", "bees"), folder=pictures)
+    shown = thumbs.seen(thumbs.choose(outcomes), outcomes, Preprocessing(size=(64, 64)), lambda row: Path(row.path))
+    place = tmp_path / "report.html"
+    place.write_text(render(a_page(outcomes, ("ants", "bees"), shown=shown), lang=lang), encoding="utf-8")
+    wrong = sum(row.label == "ants" and row.predicted == "bees" for row in outcomes)
+    said: list[str] = []
+    with browsers.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=FLAGS)
+        for width, scheme in ((1100, "light"), (390, "dark")):
+            context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+            tab = context.new_page()
+            tab.on("console", lambda message: said.append(message.text))
+            tab.on("pageerror", lambda error: said.append(str(error)))
+            tab.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else said.append(r.url))
+            tab.goto(place.as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            tab.click('[data-cell="0-1"]')
+            assert tab.locator("#cell img").count() == wrong
+            assert tab.locator("#cell img").first.evaluate("image => image.naturalWidth") == thumbs.SIDE
+            tab.keyboard.press("Escape")
+            assert tab.locator("#cell").is_hidden()
+            tab.keyboard.press("ArrowLeft")
+            tab.keyboard.press("Enter")
+            assert tab.locator('[data-cell="0-0"]').get_attribute("aria-pressed") == "true"
+            assert tab.locator("#cell img").count() == 48
+            tab.click("#more")
+            assert tab.locator("#cell img").count() > 48
+            ground = "getComputedStyle(document.body).backgroundColor"
+            before = tab.evaluate(ground)
+            tab.click("#theme")
+            assert tab.evaluate(ground) != before
+            context.close()
+        browser.close()
+    assert said == []
+
+
+def test_what_the_script_is_given_is_json_whatever_the_names_are() -> None:
+    outcomes = tuple(Outcome(HOSTILE, "", "0", "val", k, "a", 0.5, k == "a") for k in ("a", "b"))
+    text = render(a_page(outcomes, ("a", "b")))
+    (given,) = re.findall(r'id="pictures">(.*?)</script>', text)
+    assert json.loads(given)["0-0"] == [[HOSTILE, 50.0, ""]]
+
+
+def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() -> None:
+    outcomes = answers(40, ("a", "b"))
+    row = {"coverage": 0.95, "share": 0.967, "low": 0.94, "high": 0.99, "size": 1.12, "single": 0.9, "n": 40}
+    text = html.unescape(render(a_page(outcomes, ("a", "b"), coverage=(row,), novelty={"n": 40, "past": 2})))
+    assert "96.7\u202f%" in text
+    assert "Of 40 held-out pictures of its kind, that was said of 2." in text
+    without = render(a_page(outcomes, ("a", "b")))
+    assert "Prediction sets" not in without
+    assert "None of these" not in without
