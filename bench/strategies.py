@@ -10,6 +10,7 @@ and system, all threads) stand beside the clock's, because they hardly depend on
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=STRATEGIES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--table", type=Path, help="print what this file holds, and run nothing")
-    parser.add_argument("more", nargs="*", help="options for every fit, behind --")
+    parser.add_argument("--options", default="", help='options for every fit: "--epochs 5"')
     given = parser.parse_args()
     if given.table:
         print("\n".join(table([json.loads(line) for line in given.table.read_text().splitlines()])))
@@ -89,7 +90,7 @@ def main() -> None:
         for strategy in given.only:
             if (given.data.stem, strategy, seed) in done:
                 continue
-            line = one(given.data, strategy, seed, given.more)
+            line = one(given.data, strategy, seed, shlex.split(given.options))
             with given.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             print(f"{strategy} seed {seed}: {line['accuracy']:.1%} in {line['seconds']:.0f} s", flush=True)

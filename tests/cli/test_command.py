@@ -113,6 +113,29 @@ def test_lists(model: Path) -> None:
     assert run("--version").stdout.startswith("frostline ")
 
 
+def test_export_push_and_shards_are_commands(model: Path, leaves: Path, tmp_path: Path) -> None:
+    found = run("export", model, "--to", "openvino", "--data", leaves / "val", "--out", tmp_path / "out", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["agreement"]["same_top"] == 1.0
+    assert (tmp_path / "out" / "predict.py").is_file()
+    sent = run("push", model, "me/leaves", "--dry-run")
+    assert sent.returncode == 0, sent.stderr
+    assert "private" in sent.stdout
+    assert "model.safetensors" in sent.stdout
+    assert "nothing was sent" in sent.stderr
+    for shard in ("0/2", "1/2"):
+        assert run("predict", model, leaves / "test", "--out", tmp_path / "answers", "--shard", shard).returncode == 0
+    merged = run("merge", tmp_path / "answers")
+    assert merged.returncode == 0, merged.stderr
+    assert len(list(csv.DictReader(merged.stdout.splitlines()))) == 24
+
+
+def test_several_processes_need_a_place_for_their_results(model: Path, leaves: Path) -> None:
+    found = run("predict", model, leaves / "test", "--shard", "0/2")
+    assert found.returncode == 2
+    assert "--out DIR" in found.stderr
+
+
 def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: Path, tmp_path: Path) -> None:
     place = shutil.copytree(leaves, tmp_path / "leaves")
     shutil.copy(place / "train/red leaf/3.png", place / "test/red leaf/copy.png")

@@ -126,7 +126,7 @@ def test_every_sentence_of_the_page_has_a_chinese_one_with_the_same_places() -> 
     template = Path(page.__file__).with_name("page.html").read_text()
     drawn = Path(figures.__file__).read_text()
     said = set(re.findall(r"\bt\('([^']+)'", template)) | set(re.findall(r'\bsay\(\s*"([^"]+)"', drawn))
-    said -= {"on "}
+    said -= {"on "}  # followed by the split
     assert len(said) > 60
     assert not said - set(chinese())
     for english, translated in chinese().items():
@@ -268,3 +268,14 @@ def test_what_the_script_is_given_is_json_whatever_the_names_are() -> None:
     text = render(a_page(outcomes, ("a", "b")))
     (given,) = re.findall(r'id="pictures">(.*?)</script>', text)
     assert json.loads(given)["0-0"] == [[HOSTILE, 50.0, ""]]
+
+
+def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() -> None:
+    outcomes = answers(40, ("a", "b"))
+    row = {"coverage": 0.95, "share": 0.967, "low": 0.94, "high": 0.99, "size": 1.12, "single": 0.9, "n": 40}
+    text = html.unescape(render(a_page(outcomes, ("a", "b"), coverage=(row,), novelty={"n": 40, "past": 2})))
+    assert "96.7\u202f%" in text
+    assert "Of 40 held-out pictures of its kind, that was said of 2." in text
+    without = render(a_page(outcomes, ("a", "b")))
+    assert "Prediction sets" not in without
+    assert "None of these" not in without

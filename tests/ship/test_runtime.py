@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import nn
 
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, Preprocessing
-from frostline.errors import CheckpointError, EngineError, FrostlineError, UnknownName
+from frostline.errors import CheckpointError, EngineError, FrostlineError, PlanError, UnknownName
 from frostline.ship import eager, folder, graph, runtime
 from frostline.ship.about import About, read
 from frostline.ship.predict import predictor, predictors
@@ -350,3 +351,19 @@ def test_errors_have_three_parts(tmp_path):
     assert caught.value.what
     assert caught.value.where
     assert caught.value.hint
+
+
+def test_others_beside_it_answer_the_same_at_the_same_time(model, pictures):
+    one = runtime.Predictor(model[0])
+    many = runtime.Predictor(model[0], streams=2)
+    views = np.stack([EvaluationView(one.about.preprocessing)(place) for place in pictures])
+    several = (many, many.beside(), many.beside())
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda other: [other.logits(views) for _ in range(8)], several))
+    right = one.logits(views)
+    np.testing.assert_allclose(np.array(found), np.broadcast_to(right, (3, 8, *right.shape)), atol=1e-4)
+
+
+def test_a_precision_that_is_none_is_refused(model):
+    with pytest.raises(PlanError, match="f16"):
+        runtime.Predictor(model[0], precision="f16")

@@ -1,5 +1,6 @@
 """``frostline fit``: the estimator's own arguments, and the screen while it works."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -132,7 +133,7 @@ def number(text: str, option: str) -> float:
 
 def free_folder(data: Path, strategy: str) -> Path:
     """``runs/DATA-STRATEGY``, with a number behind it if that is taken."""
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{data.resolve().stem}-{strategy}")
+    name = re.sub(r"[^\w.]+", "-", f"{data.resolve().stem}-{strategy}").strip("-.")
     folder, count = Path("runs") / name, 1
     while folder.exists():
         count += 1

@@ -4,6 +4,7 @@ Pictures stay in their memory-mapped Arrow files until they are needed. Code of 
 ``datasets`` that are asked for cannot.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -189,6 +190,7 @@ class _Pictures:
 
 def _by_name(text: str, place: Path) -> Any:
     import datasets
+    from huggingface_hub.utils import logging as hub
 
     asked = _NAME.fullmatch(text)
     if asked is None:
@@ -207,6 +209,8 @@ def _by_name(text: str, place: Path) -> Any:
             return datasets.load_dataset(name, config)
         except Exception:  # not in the cache, whatever the library says of it: now the hub is asked
             pass
+    loud = hub.get_verbosity()
+    hub.set_verbosity(logging.ERROR)  # else each of its attempts is a line
     try:
         return datasets.load_dataset(name, config)
     except Exception as error:  # of httpx, huggingface_hub or datasets
@@ -215,6 +219,8 @@ def _by_name(text: str, place: Path) -> Any:
             where=place,
             hint="check the name and the network; or save_to_disk it where there is one, and name that folder",
         ) from None
+    finally:
+        hub.set_verbosity(loud)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _samples(shard: Path, group: str | None) -> Iterator[Row | Skipped]:
             sample.texts[suffix] = Slice(shard, offset, length)
         elif _pictured(suffix) and sample.picture is None:
             sample.picture = name, Slice(shard, offset, length)
-        elif _pictured(suffix):
+        elif _pictured(suffix) or suffix.rpartition(".")[2] in _LABELS:
             sample.others.append(name)
     yield from _rows(sample, split, group)
 
@@ -88,9 +88,16 @@ def _rows(sample: _Sample, split: str | None, group: str | None) -> Iterator[Row
         if sample.texts:
             yield Skipped(_called(sample, sample.key), "a label without a picture")
         return
-    for name in sample.others:
-        yield Skipped(_called(sample, name), "a second picture of one sample")
     name, picture = sample.picture
+    for other in sample.others:
+        if _pictured(_parted(other)[1]):
+            yield Skipped(_called(sample, other), "a second picture of one sample")
+        elif not sample.texts:
+            raise DataError(
+                f"{one_line(other)!r} is no label of its picture: a key ends at the first dot",
+                where=sample.shard,
+                hint="write the shard again with keys without dots",
+            )
     facts = _facts(sample)
     split = _said(facts, "split") or split
     if split is not None and split.lower() not in SPLIT_NAMES:

@@ -41,7 +41,6 @@ PATIENT_SECONDS = 60.0
 
 _FEW = 100
 _UNEQUAL = 3.0
-_PROMISED = 0.95
 
 PictureOf = Callable[[Outcome], Picture | None]
 
@@ -128,8 +127,8 @@ def of_evaluation(
         temperature=about.temperature,
         facts={"run": str(about.facts.get("run", ""))},
         versions=about.versions,
-        sets=_sets([row.to_dict() for row in found.coverage]),
-        novelty=None if about.novelty is None else _novelty(about.novelty.to_dict()),
+        coverage=tuple(row.to_dict() for row in found.coverage),
+        novelty=None if about.novelty is None else about.novelty.to_dict(),
         drift="" if found.drift == Drift(None, None) else str(found.drift),
     )
 
@@ -186,6 +185,8 @@ def _page(
         skipped=tuple(_skipped(folder / "skipped.csv")),
         warnings=tuple(warnings),
         temperature=metrics["temperature"],
+        coverage=tuple(metrics.get("coverage") or ()),
+        novelty=metrics.get("novelty"),
         seconds=metrics["seconds"],
         memory=metrics.get("memory") or None,
         speed=speed,
@@ -193,29 +194,7 @@ def _page(
         command=plan.get("command", ""),
         facts={name: value for name, value in facts.items() if value},
         versions=plan["versions"],
-        sets=_sets(metrics.get("coverage") or ()),
-        novelty=_novelty(metrics.get("novelty")),
     )
-
-
-def _sets(coverage: Sequence[Mapping[str, Any]]) -> Mapping[str, str] | None:
-    """What the page says of prediction sets: those of the usual promise."""
-    for row in coverage:
-        if row["coverage"] == _PROMISED:
-            interval = f"{row['share']:.1%} ({row['low']:.1%} – {row['high']:.1%}), n = {row['n']:,}"
-            return {
-                "promised coverage": f"{_PROMISED:.0%}",
-                "measured coverage": interval,
-                "mean size": f"{row['size']:.2f}",
-            }
-    return None
-
-
-def _novelty(values: Mapping[str, Any] | None) -> Mapping[str, str] | None:
-    if not values:
-        return None
-    rate = f"{values['false_alarms']:.1%}, n = {values['n']:,}"
-    return {"false-alarm rate": rate, "threshold": f"{values['threshold']:.3f}"}
 
 
 def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: str) -> Iterator[str]:

@@ -8,9 +8,10 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from frostline.data.manifest import Row
 from frostline.data.sources import default_cache
 from frostline.data.views import EvaluationView
-from frostline.errors import CheckpointError, EngineError, one_line
+from frostline.errors import CheckpointError, EngineError, PlanError, one_line
 from frostline.ship import about as _about
 from frostline.ship.about import About
 from frostline.ship.folder_names import GRAPH, GRAPH_WEIGHTS
@@ -27,29 +28,42 @@ from frostline.train import quiet
 
 __all__ = ["Failure", "Prediction", "Predictor", "cache_folder"]
 
-# Left to itself OpenVINO computes in bf16 where the processor can, and differs from torch in the third digit.
-_PRECISION = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+PRECISIONS = ("f32", "bf16")
+
 _CHECK = 16
 _CACHE_LIMIT = 2 << 30
 _TORCH = "use engine='torch', which needs no graph"
 
 
 class Predictor:
-    """A model folder that answers through OpenVINO, in float32.
+    """A model folder that answers through OpenVINO.
 
     cache: where compiled graphs are kept; None is ``cache_folder()``. One that cannot be written costs speed only.
+    streams: how many batches are computed at once, each by its share of the processor; see ``beside``.
+    precision: "f32", or "bf16", which differs from torch in the third digit and is faster where the processor has it.
 
     Raises: CheckpointError: the folder is damaged. EngineError: it has no graph, or there is no OpenVINO that runs it.
+        PlanError: there is no such precision.
     """
 
     engine = "openvino"
 
-    def __init__(self, folder: Path, *, cache: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, cache: Path | None = None, streams: int = 1, precision: str = "f32") -> None:
+        if precision not in PRECISIONS:
+            raise PlanError(f"there is no precision {precision!r}", hint=f"there are: {', '.join(PRECISIONS)}")
         folder = _about.located(folder)
         self.about = _about.recalled(folder, _about.read(folder))
         self._view = EvaluationView(self.about.preprocessing)
-        self._compiled = _compiled(folder, self.about, cache_folder() if cache is None else cache)
+        self._compiled = _compiled(
+            folder, self.about, cache_folder() if cache is None else cache, _properties(streams, precision)
+        )
         self._request = self._compiled.create_infer_request()
+
+    def beside(self) -> Self:
+        """Another one of the same compiled graph, for another thread: they answer at the same time."""
+        other = copy(self)
+        other._request = self._compiled.create_infer_request()
+        return other
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
@@ -79,7 +93,13 @@ def cache_folder() -> Path:
     return default_cache() / "graphs"
 
 
-def _compiled(folder: Path, about: About, cache: Path) -> Any:
+def _properties(streams: int, precision: str) -> dict[str, Any]:
+    # Left to itself OpenVINO computes in bf16 where the processor can.
+    found: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    return found if streams == 1 else {**found, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
+
+
+def _compiled(folder: Path, about: About, cache: Path, properties: dict[str, Any]) -> Any:
     stated = about.files.get(GRAPH)
     if not isinstance(stated, dict) or not isinstance(about.files.get(GRAPH_WEIGHTS), dict):
         reason = one_line(str(about.graph.get("absent") or "it was saved without one"))
@@ -87,11 +107,11 @@ def _compiled(folder: Path, about: About, cache: Path) -> Any:
     openvino = quiet.openvino()
     core = openvino.Core()
     try:
-        kept = cache / f"{_key(about, openvino.get_version(), core)}.blob"
-        compiled = _recalled(core, kept)
+        kept = cache / f"{_key(about, openvino.get_version(), core, properties)}.blob"
+        compiled = _recalled(core, kept, properties)
         if compiled is None:
             _about.check_files(folder, about, (GRAPH, GRAPH_WEIGHTS))
-            compiled = core.compile_model(str(folder / GRAPH), "CPU", _PRECISION)
+            compiled = core.compile_model(str(folder / GRAPH), "CPU", properties)
             _keep(compiled, kept)
         else:
             for name in (GRAPH, GRAPH_WEIGHTS):
@@ -103,18 +123,18 @@ def _compiled(folder: Path, about: About, cache: Path) -> Any:
     return compiled
 
 
-def _key(about: About, version: str, core: Any) -> str:
+def _key(about: About, version: str, core: Any, properties: dict[str, Any]) -> str:
     parts = [
         about.files[GRAPH].get("sha256"),
         about.files[GRAPH_WEIGHTS].get("sha256"),
         version,
-        sorted(_PRECISION.items()),
+        sorted(properties.items()),
     ]
     parts.append(core.get_property("CPU", "FULL_DEVICE_NAME"))  # a home directory may be shared by unlike machines
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-def _recalled(core: Any, kept: Path) -> Any | None:
+def _recalled(core: Any, kept: Path, properties: dict[str, Any]) -> Any | None:
     try:
         whole = kept.read_bytes()
     except OSError:
@@ -122,7 +142,7 @@ def _recalled(core: Any, kept: Path) -> Any | None:
     blob = memoryview(whole)[_CHECK:]
     if blake2b(blob, digest_size=_CHECK).digest() == whole[:_CHECK]:
         with suppress(RuntimeError):  # what this build of OpenVINO cannot read is compiled again
-            compiled = core.import_model(blob.tobytes(), "CPU", _PRECISION)
+            compiled = core.import_model(blob.tobytes(), "CPU", properties)
             with suppress(OSError):
                 os.utime(kept)
             return compiled

@@ -5,7 +5,7 @@ from frostline.data.views import Preprocessing
 from frostline.errors import DecodeError
 from frostline.ship.about import About
 from frostline.ship.serve.answers import Json, answered
-from frostline.ship.serve.engine import Seen
+from frostline.ship.serve.engine import Found
 
 ABOUT = About(name="net", classes=("a", "b", "c"), preprocessing=Preprocessing(), temperature=2.0)
 
@@ -18,7 +18,7 @@ class AtLeast:
 
 
 def test_classes_come_highest_first_with_calibrated_probabilities():
-    found = answered("x", Seen(np.array([0.0, 4.0, 2.0], np.float32)), ABOUT, top=2, coverages=[0.9])
+    found = answered("x", Found(np.array([0.0, 4.0, 2.0], np.float32)), ABOUT, top=2, coverages=[0.9])
     powers = np.exp([0.0, 2.0, 1.0])
     assert [item["label"] for item in found["classes"]] == ["b", "c"]
     assert found["probability"] == pytest.approx(powers[1] / powers.sum(), abs=1e-6)
@@ -27,9 +27,8 @@ def test_classes_come_highest_first_with_calibrated_probabilities():
 
 
 def test_sets_and_novelty_are_told_where_the_model_has_them():
-    about = About(name="net", classes=("a", "b", "c"), preprocessing=Preprocessing())
-    object.__setattr__(about, "sets", AtLeast())
-    seen = Seen(np.log(np.array([0.2, 0.7, 0.1], np.float32)), novel=True)
+    about = About(name="net", classes=("a", "b", "c"), preprocessing=Preprocessing(), sets=AtLeast())
+    seen = Found(np.log(np.array([0.2, 0.7, 0.1], np.float32)), novel=True)
     found = answered("x", seen, about, top=1, coverages=[0.5, 0.85, 0.99])
     assert found["sets"] == {"0.5": ["b"], "0.85": ["a", "b"], "0.99": ["a", "b", "c"]}
     assert found["novel"] is True

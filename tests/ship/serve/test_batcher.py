@@ -7,7 +7,7 @@ import pytest
 
 from frostline.errors import DecodeError
 from frostline.ship.serve.batcher import Batcher
-from frostline.ship.serve.engine import Seen
+from frostline.ship.serve.engine import Found
 from frostline.ship.serve.limits import Refused, Room
 
 
@@ -21,15 +21,15 @@ def view(picture, digest):
 
 
 def double(pixels):
-    return [Seen(2 * row) for row in pixels[:, 0, 0, :1].astype(np.float32)]
+    return [Found(2 * row) for row in pixels[:, 0, 0, :1].astype(np.float32)]
 
 
-def batcher(engine=double, *, room=100, batch=4, observe=lambda _: None):
-    return Batcher(view, engine, room=Room(room, "pictures"), threads=2, batch=batch, observe=observe)
+def batcher(engine=double, *, crowd=1, room=100, batch=4, observe=lambda _: None):
+    return Batcher(view, engine, [engine] * crowd, room=Room(room, "pictures"), threads=2, batch=batch, observe=observe)
 
 
 def values(answers):
-    return [float(answer.logits[0]) if isinstance(answer, Seen) else answer.what for answer in answers]
+    return [float(answer.logits[0]) if isinstance(answer, Found) else answer.what for answer in answers]
 
 
 def test_answers_come_in_the_order_of_each_request_and_faults_in_their_place():
@@ -133,3 +133,34 @@ def test_who_stops_waiting_leaves_no_room_taken():
         return found
 
     assert asyncio.run(ask()) == [6, 8]
+
+
+def test_a_crowd_answers_at_the_same_time_and_each_request_in_its_order():
+    together = threading.Barrier(3, timeout=10)
+
+    def own(pixels):
+        together.wait()  # passes only when three are in here at once
+        return double(pixels)
+
+    async def ask():
+        shared = Batcher(view, double, [own] * 3, room=Room(100, "pictures"), threads=2, batch=1)
+        with shared._counted:
+            shared._busy += 1  # so that nobody is alone
+        found = await asyncio.gather(*(shared.answer([b"%d" % i for i in range(3)]) for _ in range(4)))
+        shared.close()
+        return [values(answers) for answers in found]
+
+    assert asyncio.run(ask()) == [[0, 2, 4]] * 4
+
+
+def test_a_lone_picture_gets_the_engine_that_has_the_whole_processor():
+    def never(_):
+        raise AssertionError
+
+    async def ask():
+        shared = Batcher(view, double, [never] * 2, room=Room(100, "pictures"), threads=2)
+        found = [values(await shared.answer([b"%d" % i])) for i in range(5)]
+        shared.close()
+        return found
+
+    assert asyncio.run(ask()) == [[0], [2], [4], [6], [8]]

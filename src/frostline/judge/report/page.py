@@ -43,7 +43,8 @@ class Page:
     counts: usable pictures by split and class. skipped: what was left out. warnings: sentences.
     cost: seconds in all, peak memory in bytes, pictures a second, each where it is known.
     command: that repeats the run. facts: what was resolved, name and value. versions: of packages.
-    sets, novelty: measured coverage of prediction sets, and of telling strange pictures; None where there is none.
+    coverage, novelty: what prediction sets came to, and the threshold of strange pictures, as ``metrics.json`` has
+        them.
     drift: a sentence on how far the pictures are from those it learnt from, or "".
     """
 
@@ -72,7 +73,7 @@ class Page:
     command: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    sets: Mapping[str, Any] | None = None
+    coverage: tuple[Mapping[str, Any], ...] = ()
     novelty: Mapping[str, Any] | None = None
     drift: str = ""
 

@@ -39,7 +39,7 @@ facts = graph.get_modelmeta().custom_metadata_map
 answer = lambda pictures: graph.run(["logits"], {"pictures": pictures})[0]  # noqa: E731
 """
 _OPENVINO = """read = openvino.Core().read_model(Path(__file__).with_name("model.xml"))
-facts = {name: str(value) for name, value in read.get_rt_info("frostline").items()}
+facts = dict(read.get_rt_info("frostline").value)
 graph = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 answer = lambda pictures: graph(pictures)[0]  # noqa: E731
 """

@@ -2,7 +2,8 @@
 
 The Resize operators of ONNX, OpenVINO and torch differ from Pillow's filters, from each other, and by version. So
 Pillow's own arithmetic is written down as two products of matrices whose weights are computed from the picture's size:
-every runtime knows products, and what comes out is Pillow's to the last bit but for ties of rounding.
+every runtime knows products, and what comes out is Pillow's but for ties of rounding, and for the order of the two
+passes, which Pillow 13 turns round for tall pictures.
 """
 
 from collections.abc import Callable

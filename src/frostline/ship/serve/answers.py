@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from frostline.errors import DecodeError
 from frostline.ship.about import About
-from frostline.ship.serve.engine import Seen
+from frostline.ship.serve.engine import Found
 from frostline.ship.stream import Prediction, best
 
 
@@ -50,7 +50,7 @@ class Fault(BaseModel):
 
 
 def answered(
-    name: str, seen: Seen | DecodeError, about: About, *, top: int, coverages: Sequence[float]
+    name: str, seen: Found | DecodeError, about: About, *, top: int, coverages: Sequence[float]
 ) -> dict[str, Any]:
     """One picture's answer as plain values.
 
@@ -65,9 +65,8 @@ def answered(
         for label, p in best(Prediction(name, probabilities[0]), about, top)
     ]
     found: dict[str, Any] = {"name": name, **classes[0], "classes": classes}
-    sets = getattr(about, "sets", None)
-    if coverages and sets is not None:
-        found["sets"] = {f"{c:g}": _members(sets.members(probabilities, c)[0], about) for c in coverages}
+    if coverages and about.sets is not None:
+        found["sets"] = {f"{c:g}": _members(about.sets.members(probabilities, c)[0], about) for c in coverages}
     if seen.novel is not None:
         found["novel"] = seen.novel
     return found

@@ -1,9 +1,8 @@
 """The routes: what is asked at which path. Who may ask is ``guard``'s business, how a body is read ``body``'s."""
 
 import asyncio
-import os
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from frostline.ship.serve import page
 from frostline.ship.serve.answers import Answers, Fault, Json, answered
 from frostline.ship.serve.batcher import Batcher
 from frostline.ship.serve.body import uploads
-from frostline.ship.serve.engine import engine
+from frostline.ship.serve.engine import engine, processors
 from frostline.ship.serve.figures import KIND, Figures
 from frostline.ship.serve.guard import Guard
 from frostline.ship.serve.heat import Heat, can_explain
@@ -62,6 +61,7 @@ class Service:
     """
 
     predictor: Predictor
+    crowd: Sequence[Predictor]
     limits: Limits
     view: EvaluationView
     stopping: Event
@@ -78,6 +78,7 @@ def create_app(
     predictor: Predictor,
     folder: Path,
     *,
+    crowd: Sequence[Predictor] = (),
     limits: Limits | None = None,
     hosts: Iterable[str] = (),
     token: str | None = None,
@@ -86,6 +87,7 @@ def create_app(
     """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
 
     predictor: answers; nobody else may use it meanwhile. folder: its model folder, for heat maps.
+    crowd: answer beside it, at the same time, when many ask; see ``engine.opened``.
     hosts: names beside addresses and "localhost" that the server goes by. token: see ``Guard``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
     """
@@ -93,6 +95,7 @@ def create_app(
     pictures, memory = Room(limits.queue, "pictures"), Room(limits.memory, "bytes")
     service = Service(
         predictor=predictor,
+        crowd=crowd or [predictor],
         limits=limits,
         view=EvaluationView(predictor.about.preprocessing, max_pixels=limits.max_pixels),
         stopping=stopping or Event(),
@@ -125,13 +128,15 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     height, width = service.predictor.about.preprocessing.size
-    look = engine(service.predictor)
-    look(np.zeros((1, height, width, 3), np.uint8))  # the first run allocates
+    alone, crowd = engine(service.predictor), [engine(answering) for answering in service.crowd]
+    for look in (alone, *crowd):
+        look(np.zeros((1, height, width, 3), np.uint8))  # the first run allocates
     service.batcher = Batcher(
         service.view,
-        look,
+        alone,
+        crowd,
         room=service.pictures,
-        threads=min(_cores(), _MOST_THREADS),
+        threads=min(processors(), _MOST_THREADS),
         observe=service.figures.batch,
     )
     yield
@@ -237,8 +242,8 @@ async def info(request: Request) -> Response:
             "metrics": about.metrics,
             "engine": service.predictor.engine,
             "size": list(about.preprocessing.size),
-            "sets": getattr(about, "sets", None) is not None,
-            "novelty": getattr(about, "novelty", None) is not None,
+            "sets": about.sets is not None,
+            "novelty": about.novelty is not None,
             "explain": service.heat is not None,
             "limits": {name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_files", "queue")},
             "frostline": __version__,
@@ -281,7 +286,3 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 async def _gone(_: Request, __: Exception) -> Response:
     return Response(status_code=499)  # nobody is there to read it
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

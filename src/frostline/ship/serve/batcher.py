@@ -1,7 +1,8 @@
 """Pictures of many requests, answered together: decoded in a few threads, given to the engine in batches by one.
 
-A batch is whatever has been decoded by the time the engine is free. So nobody waits for company: one client is answered
-as fast as the engine can, and 64 at once fill its batches. Nothing here runs on the event loop but counting.
+A batch is whatever has been decoded by the time an engine is free. So nobody waits for company: a lone picture gets an
+engine that uses the whole processor; when more wait, several engines share it, a batch each, none waiting for another.
+Nothing here runs on the event loop but counting.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeAlias
 
 import numpy as np
@@ -16,17 +18,18 @@ from numpy.typing import NDArray
 
 from frostline.data.views import View
 from frostline.errors import DecodeError
-from frostline.ship.serve.engine import Engine, Seen
+from frostline.ship.serve.engine import Engine, Found
 from frostline.ship.serve.limits import Room
 from frostline.ship.stream import BATCH
 
-_Answer: TypeAlias = Seen | DecodeError
+_Answer: TypeAlias = Found | DecodeError
 _Waiting: TypeAlias = tuple[NDArray[np.uint8], "asyncio.Future[_Answer]"]
 
 
 class Batcher:
-    """An engine that many requests share. It belongs to the event loop that it was made in.
+    """Engines that many requests share. It belongs to the event loop that it was made in.
 
+    alone: answers when nobody else is being answered. crowd: answer at the same time, each in a thread of its own.
     room: of the pictures that are accepted and not answered yet.
     threads: that decode.
     observe: is told the size of each batch, in the engine's thread.
@@ -35,19 +38,22 @@ class Batcher:
     def __init__(
         self,
         view: View,
-        engine: Engine,
+        alone: Engine,
+        crowd: Sequence[Engine],
         *,
         room: Room,
         threads: int,
         batch: int = BATCH,
         observe: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._view, self._engine, self._room, self._batch, self._observe = view, engine, room, batch, observe
+        self._view, self._alone, self._room, self._batch, self._observe = view, alone, room, batch, observe
         self._loop = asyncio.get_running_loop()
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._ready: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        self._counted, self._busy = threading.Lock(), 0
+        self._threads = [threading.Thread(target=self._run, args=(e,), name="engine", daemon=True) for e in crowd]
+        for thread in self._threads:
+            thread.start()
 
     async def answer(self, pictures: Sequence[bytes]) -> list[_Answer]:
         """What the engine makes of each picture, or why it cannot be decoded, in their order.
@@ -65,7 +71,8 @@ class Batcher:
         """Answer what was accepted, then end the threads."""
         self._decoders.shutdown()
         self._ready.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _decode(self, picture: bytes, future: "asyncio.Future[_Answer]") -> None:
         if future.cancelled():
@@ -77,22 +84,34 @@ class Batcher:
         except Exception as error:
             self._loop.call_soon_threadsafe(_fail, [future], error)
 
-    def _run(self) -> None:
+    def _run(self, own: Engine) -> None:
         while (first := self._ready.get()) is not None:
             waiting = [first]
-            while len(waiting) < self._batch and not self._ready.empty():  # nobody else takes from it
-                if (another := self._ready.get()) is None:
-                    self._ready.put(None)
-                    break
-                waiting.append(another)
+            with suppress(queue.Empty):
+                while len(waiting) < self._batch:
+                    if (another := self._ready.get_nowait()) is None:
+                        self._ready.put(None)
+                        break
+                    waiting.append(another)
             futures = [future for _, future in waiting]
             try:
                 self._observe(len(waiting))
-                seen = self._engine(np.stack([pixels for pixels, _ in waiting]))
+                seen = self._asked(np.stack([pixels for pixels, _ in waiting]), own)
             except Exception as error:
                 self._loop.call_soon_threadsafe(_fail, futures, error)
             else:
                 self._loop.call_soon_threadsafe(_settle, futures, seen)
+        self._ready.put(None)  # for the next thread
+
+    def _asked(self, pixels: NDArray[np.uint8], own: Engine) -> Sequence[Found]:
+        with self._counted:
+            self._busy += 1
+            lone = self._busy == 1 and len(pixels) == 1
+        try:
+            return self._alone(pixels) if lone else own(pixels)
+        finally:
+            with self._counted:
+                self._busy -= 1
 
 
 def _settle(futures: "Sequence[asyncio.Future[_Answer]]", answers: Sequence[_Answer]) -> None:

@@ -4,6 +4,7 @@ Starlette's own form parser writes large files to the disk; so python-multipart'
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from frostline.errors import one_line
 from frostline.ship.serve.limits import Guest, Limits, Refused
+
+# The parser's records would reach stderr, a line for each byte of a client's that it does not like.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 _LONGEST_NAME = 200
 _WAYS = "send multipart/form-data with one or more files, or one picture with Content-Type: image/jpeg, image/png, ..."

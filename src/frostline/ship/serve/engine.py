@@ -1,17 +1,24 @@
-"""What a model folder says of pictures, one by one."""
+"""What a model folder says of pictures one by one, and how many batches of them this machine computes at once."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.errors import EngineError, PlanError
+from frostline.ship import runtime
+from frostline.ship.predict import predictor
 from frostline.ship.stream import Predictor
+
+_MOST_STREAMS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Found:
     """What the network makes of a picture.
 
     logits: (K,). novel: whether it is unlike the training pictures; None where the model does not know.
@@ -21,18 +28,49 @@ class Seen:
     novel: bool | None = None
 
 
-Engine: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Seen]]
-"""One `Seen` for each of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
+Engine: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Found]]
+"""One `Found` for each of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
 
 
-def engine(predictor: Predictor) -> Engine:
+def engine(answering: Predictor) -> Engine:
     """A predictor as the batcher wants it."""
-    novelty = predictor.about.novelty
 
-    def see(pixels: NDArray[np.uint8]) -> Sequence[Seen]:
-        logits, distances = predictor.see(pixels)
-        if novelty is None or distances is None:
-            return [Seen(row) for row in logits]
-        return [Seen(row, bool(far > novelty.threshold)) for row, far in zip(logits, distances, strict=True)]
+    def look(pixels: NDArray[np.uint8]) -> Sequence[Found]:
+        logits, distances = answering.see(pixels)
+        novelty = answering.about.novelty
+        if distances is None or novelty is None:
+            return [Found(row) for row in logits]
+        return [Found(row, bool(far > novelty.threshold)) for row, far in zip(logits, distances, strict=True)]
 
-    return see
+    return look
+
+
+def opened(
+    folder: Path, *, engine: str = "auto", precision: str = "f32", cores: int | None = None
+) -> tuple[Predictor, Sequence[Predictor]]:
+    """Who answers a lone picture, with the whole processor; and those that answer at the same time, a share of it each.
+
+    engine: "auto", "openvino" or "torch". precision: "f32" or "bf16". cores: to be shared; None is all there are.
+
+    Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine cannot run it. PlanError: the
+        engine has no such precision. UnknownName: there is no such engine.
+    """
+    streams = min(processors() if cores is None else cores, _MOST_STREAMS)
+    if engine in ("auto", "openvino"):
+        try:
+            alone = runtime.Predictor(folder, precision=precision)
+        except EngineError:
+            if engine == "openvino":
+                raise
+        else:
+            shared = alone if streams == 1 else runtime.Predictor(folder, precision=precision, streams=streams)
+            return alone, [shared.beside() for _ in range(streams)]
+    if precision != "f32":
+        raise PlanError(f"only OpenVINO computes in {precision}", hint="--precision f32")
+    one = predictor(folder, engine="torch" if engine == "auto" else engine)
+    return one, [one]
+
+
+def processors() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

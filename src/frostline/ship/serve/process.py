@@ -20,8 +20,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from frostline.errors import FrostlineError, PlanError
 from frostline.ship.about import located
-from frostline.ship.predict import predictor
 from frostline.ship.serve.app import create_app
+from frostline.ship.serve.engine import opened, processors
 from frostline.ship.serve.limits import Limits
 
 _LINGER = 1.0  # seconds in which an idle connection may still send a request that was on its way
@@ -44,6 +44,7 @@ class Serving:
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
     engine: str = "auto"
+    precision: str = "f32"
     limits: Limits = field(default_factory=Limits)
 
 
@@ -84,9 +85,16 @@ def _bound(host: str, port: int, *, shared: bool) -> Iterator[socket.socket]:
 
 def _serve(serving: Serving, listening: socket.socket, started: Callable[[], None]) -> None:
     stopping = Event()
+    alone, crowd = opened(
+        serving.folder,
+        engine=serving.engine,
+        precision=serving.precision,
+        cores=max(1, processors() // serving.workers),
+    )
     app = create_app(
-        predictor(serving.folder, engine=serving.engine),
+        alone,
         located(serving.folder),
+        crowd=crowd,
         limits=serving.limits,
         hosts=serving.hosts,
         token=serving.token,

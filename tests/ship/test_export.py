@@ -1,0 +1,201 @@
+"""Exports answer as torch does, say what they are, run without frostline, and are not kept otherwise."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from frostline.data.manifest import Row
+from frostline.data.views import Preprocessing
+from frostline.errors import EngineError, PlanError, UnknownName
+from frostline.ship import export as exports
+from frostline.ship.export import export
+from frostline.ship.forms import alone, check
+from frostline.ship.predict import predictor
+from tests.data.pictures import encoded, scene
+from tests.ship.conftest import CLASSES, saved
+
+WITHOUT = """
+import sys, runpy
+allowed = {*sys.stdlib_module_names, "numpy", "PIL", *sys.argv.pop(1).split(",")}
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in allowed:
+            raise ImportError(f"refused: {name}")
+sys.meta_path.insert(0, Refuse())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+RUNTIMES = {"onnx": "onnxruntime,flatbuffers,google,packaging", "openvino": "openvino"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    place, _ = saved(tmp_path_factory.mktemp("model") / "model", "test_resnet", temperature=1.7)
+    return place
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for number, (width, height) in enumerate(((90, 70), (70, 120), (64, 64), (200, 150))):
+        (folder / f"{number}.png").write_bytes(encoded(scene(width, height, number)))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext"])
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_it_answers_as_torch_does(tmp_path, photos, name, form):
+    place, _ = saved(tmp_path / "model", name, graph=False, image_size=None if name == "test_vit" else 64)
+    found = export(place, form, data=photos)
+    assert found.folder == tmp_path / f"model-{form}"
+    assert found.agreement.n == 4
+    assert found.agreement.relative <= 1e-4
+    assert found.agreement.same_top == 1.0
+    assert found.agreement.placing is None
+    stated = json.loads((found.folder / "export.json").read_text())
+    assert stated["labels"] == list(CLASSES)
+    assert {file: entry["bytes"] for file, entry in stated["files"].items()} == found.files
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "torch"])
+def test_with_preprocessing_it_takes_pictures_of_any_size(model, tmp_path, photos, form):
+    found = export(model, form, out=tmp_path / "out", with_preprocessing=True, data=photos)
+    placing = found.agreement.placing
+    assert placing.largest <= 2  # PNG: both decode alike
+    assert placing.mean < 0.05
+    assert placing.same_top == 1.0
+    answer = exports.forms.get(form).opened(found.folder)
+    pictures = np.stack([scene(101, 77, 1), scene(101, 77, 2)])
+    ours = predictor(model, engine="torch")
+    rows = [Row(picture) for picture in pictures]
+    expected = np.log(np.stack([each.probabilities for each in ours.predict(rows)])) * ours.about.temperature
+    logits = answer(pictures)
+    np.testing.assert_allclose(logits - logits[:, :1], expected - expected[:, :1], atol=0.02)
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_it_runs_where_there_is_nothing_else(model, tmp_path, form, inside):
+    out = export(model, form, out=tmp_path / "out", with_preprocessing=inside).folder
+    turned = Image.fromarray(scene(80, 50, 5))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    clear = Image.fromarray(scene(60, 60, 6)).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize((60, 60)))
+    clear.save(tmp_path / "clear.png")
+    photos = [tmp_path / "turned.png", tmp_path / "clear.png"]
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", WITHOUT, RUNTIMES[form], str(out / "predict.py"), *map(str, photos)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    expected = [each.probabilities for each in predictor(model, engine="torch").predict([Row(p) for p in photos])]
+    for line, path, shares in zip(ran.stdout.splitlines(), photos, expected, strict=True):
+        name, said = line.split("\t")
+        label, share = said.rsplit(" ", 1)
+        assert name == str(path)
+        assert label == CLASSES[shares.argmax()]
+        assert abs(float(share.rstrip("%")) / 100 - shares.max()) < 0.01
+
+
+def test_the_script_is_short_and_prepares_a_picture_as_we_do(tmp_path):
+    from frostline.data.decode import image
+    from frostline.data.views import placed
+
+    for wants in (
+        Preprocessing(size=(64, 64)),
+        Preprocessing(size=(48, 64), interpolation="bilinear", crop_pct=0.9),
+        Preprocessing(size=(64, 64), crop_mode="squash"),
+        Preprocessing(size=(64, 64), crop_mode="border"),
+    ):
+        text = alone.script("onnxruntime", "pixels", wants)
+        start, end = text.index("def prepared"), text.index("for name in sys.argv")
+        assert len([line for line in text.splitlines() if line.strip()]) < 45
+        scope = {"np": np, "Image": Image, "ImageOps": ImageOps, "wants": wants.to_dict()}
+        exec(text[start:end], scope)
+        for width, height in ((90, 70), (70, 120), (64, 64)):
+            picture = scene(width, height, 1)
+            found = scope["prepared"](Image.fromarray(picture))
+            expected = (placed(image(picture), wants) / 255 - np.array(wants.mean)) / np.array(wants.std)
+            np.testing.assert_allclose(found[0].transpose(1, 2, 0), expected, atol=1e-5)
+
+
+def test_metadata_say_what_it_is(model, tmp_path):
+    import onnxruntime
+
+    out = export(model, "onnx", out=tmp_path / "out").folder
+    session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["labels"]) == list(CLASSES)
+    assert float(facts["temperature"]) == 1.7
+    assert json.loads(facts["preprocessing"])["size"] == [64, 64]
+    assert facts["takes"] == "pixels"
+    assert session.get_inputs()[0].shape == ["batch", 3, 64, 64]
+
+
+def test_torchs_program_holds_no_pickle(model, tmp_path):
+    out = export(model, "torch", out=tmp_path / "out").folder
+    with zipfile.ZipFile(out / "model.pt2") as packed:
+        for name in packed.namelist():
+            assert not packed.read(name).startswith((b"\x80", b"PK")), name
+    extra = {"frostline.json": ""}
+    torch.export.load(out / "model.pt2", extra_files=extra)
+    assert json.loads(json.loads(extra["frostline.json"])["labels"]) == list(CLASSES)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_int8_is_smaller_and_its_cost_is_measured(tmp_path, leaves, inside):
+    place, _ = saved(tmp_path / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
+    found = export(place, "int8", data=leaves, max_drop=1.0, with_preprocessing=inside)
+    whole = export(place, "onnx", data=leaves, with_preprocessing=inside)
+    assert found.files["model.onnx"] < 0.75 * whole.files["model.onnx"]
+    assert found.cost.before.n == found.cost.after.n == 24
+    assert found.agreement.same_top >= 0.9
+
+
+def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, leaves, monkeypatch):
+    place, _ = saved(tmp_path / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
+    from frostline.judge.metrics import wilson
+
+    monkeypatch.setattr(check, "cost", lambda *_: check.Cost(wilson(24, 24), wilson(20, 24)))
+    with pytest.raises(EngineError, match=r"costs 16\.7 points .* on 24 pictures of val") as caught:
+        export(place, "int8", data=leaves, max_drop=0.1)
+    assert caught.value.where
+    assert "--max-drop" in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_answers_otherwise_is_not_kept(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(check.TOLERANCE, "pixels", -1.0)
+    with pytest.raises(EngineError, match="differ from torch's"):
+        export(model, "onnx", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_say_what_to_do(model, tmp_path):
+    with pytest.raises(UnknownName, match="no form called 'onx'") as caught:
+        export(model, "onx")
+    assert "onnx" in caught.value.hint
+    with pytest.raises(PlanError, match="calibrated on training pictures"):
+        export(model, "int8", out=tmp_path / "out")
+    assert not Path(tmp_path / "out").exists()
+
+
+def test_the_runs_own_pictures_are_used(tmp_path, photos):
+    place, _ = saved(tmp_path / "run" / "model", "test_resnet", graph=False)
+    lines = ["name,path,split", *(f"{path.name},{path},val" for path in sorted(photos.iterdir())), "gone,/gone.png,val"]
+    (tmp_path / "run" / "pictures.csv").write_text("\n".join(lines))
+    found = export(tmp_path / "run", "openvino")
+    assert found.folder == place.with_name("model-openvino")
+    assert (found.agreement.n, found.agreement.source) == (4, "the run's own pictures")
