@@ -146,6 +146,7 @@ def in_shell(words: list[str]) -> tuple[int, str, str]:
         "accelerate": [sys.executable, "-m", "accelerate.commands.accelerate_cli"],
         "frostline": [sys.executable, "-m", "frostline"],
         "cat": ["cat"],
+        "python": [sys.executable],
     }
     program = programs[words[0]]
     done = subprocess.run([*program, *words[1:]], capture_output=True, text=True, check=False)
