@@ -20,8 +20,9 @@ from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.errors import DataError, DecodeError, PlanError
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
-from frostline.run.conduct import Fitted, Settings, fit
+from frostline.run.conduct import Fitted, fit
 from frostline.run.evaluate import evaluate
+from frostline.run.resolve import Settings
 from frostline.ship import eager, folder
 from frostline.ship.about import About
 from frostline.ship.stream import Failure, Prediction

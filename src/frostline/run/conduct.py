@@ -1,7 +1,7 @@
 """Conduct a plan over a manifest: phases one after another, each judged, the best model always on disk.
 
 Only this place knows all listeners of the loop, and decides what is kept. `phases` does the work of one phase,
-`verdict` judges, `facts` says what was resolved, `record` owns the run's folder.
+`resolve` says what will be done, `verdict` judges, `record` owns the run's folder.
 """
 
 import time
@@ -15,67 +15,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frostline.data.audit.report import warnings_for
 from frostline.data.manifest import Manifest
-from frostline.data.split import dealt, few, shares_of, with_validation
-from frostline.data.views import EvaluationView
-from frostline.errors import CheckpointError, Diverged, PlanError
+from frostline.errors import CheckpointError, Diverged
 from frostline.judge.calibrate import Calibration
 from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
 from frostline.judge.novelty import Novelty
 from frostline.judge.outcomes import outcomes
-from frostline.judge.report.words import checked
 from frostline.judge.result import PhaseRow, RunResult
-from frostline.net import zoo
-from frostline.net.freeze import rates
-from frostline.net.stages import stages
 from frostline.run import folds, pages
-from frostline.run.facts import command_of, facts_of, machine, peak_memory
-from frostline.run.phases import Bench, Learnt, logits_of, solvable, solve_head, train_stages
+from frostline.run.facts import peak_memory
+from frostline.run.phases import Bench, Learnt, logits_of, solve_head, train_stages
 from frostline.run.record import Record
+from frostline.run.resolve import Job, Settings, resolve
 from frostline.run.trust import covered, novelty_of, sets_of
 from frostline.run.verdict import Logits, calibration_of, hopeless, judged, probabilities_of, share_right, verdict
 from frostline.ship import folder
 from frostline.ship.about import About
 from frostline.train import checkpoint
-from frostline.train.activations import BOTTOM, Activations
 from frostline.train.events import Event, Listener, Note, Warn, quiet
 from frostline.train.machine import Machine, launched_processes, open_machine
-from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
-from frostline.train.store import Store
-from frostline.train.strategies import make_plan, make_recipe
-
-_HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features they cost seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a run needs beside its pictures. The meaning of each field is `ImageClassifier`'s.
-
-    options: training options that the user set, by name; `train.defaults` has the rest.
-    budget: seconds, or None for the plan's own.
-    """
-
-    model: str
-    weights: str | Path | None
-    strategy: str
-    store: Store
-    cache: Path
-    options: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    image_size: int | None = None
-    drop_path: float | None = None
-    engine: str = "auto"
-    precision: str = "auto"
-    device: str = "auto"
-    budget: float | None = None
-    val: float = 0.2
-    split: str | None = None
-    few: int | None = None
-    folds: int | None = None
-    track: str | None = None
-    lang: str = "en"
+from frostline.train.plan import Phase, Plan, Solve, Train
 
 
 @dataclass(frozen=True)
@@ -85,21 +45,6 @@ class Fitted:
     net: nn.Module
     about: About
     result: RunResult
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A run that has been resolved and not yet carried out."""
-
-    settings: Settings
-    plan: Plan
-    manifest: Manifest
-    bench: Bench
-    backbone: zoo.Backbone
-    facts: Mapping[str, Any]
-    record: Record
-    tell: Listener
-    begun: float
 
 
 @dataclass
@@ -149,74 +94,13 @@ def fit(
             listen(event)
 
     try:
-        job = _resolve(manifest, settings, record, tell, begun)
+        job = resolve(manifest, settings, record, tell, begun)
         return _finish(job, _carry_out_in_folds(job) if settings.folds else _carry_out(job, resume=resume))
     finally:
         record.close()
 
 
-def _resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> _Job:
-    """Everything that can be refused is refused here, before anything is learnt."""
-    checked(settings.lang)
-    if settings.split is not None:
-        if manifest.splits:
-            tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
-        manifest = dealt(manifest, shares_of(settings.split), seed=settings.seed)
-    backbone = zoo.build(
-        settings.model,
-        classes=len(manifest.classes),
-        weights=settings.weights,
-        seed=settings.seed,
-        image_size=settings.image_size,
-        drop_path=settings.drop_path,
-    )
-    tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
-    order = stages(backbone.net)
-    pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
-    if settings.few is not None:
-        pictures = min(pictures, settings.few * len(manifest.classes))
-    plan = make_plan(settings.strategy, order, settings.options, pictures=pictures)
-    manifest = _split(manifest, plan, settings)
-    if settings.few is not None:
-        manifest = few(manifest, settings.few, seed=settings.seed)
-    activations = Activations(
-        backbone.net,
-        settings.model,
-        backbone.preprocessing,
-        settings.store,
-        settings.cache,
-        settings.engine,
-        settings.precision,
-        tell,
-    )
-    manifest = _readable(manifest, activations, plan.phases[0])
-    if manifest.skipped:
-        tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
-    record.skipped(manifest.skipped)
-    for line in warnings_for(manifest):
-        tell(Warn(line))
-    train = manifest.part("train") if manifest.splits else manifest
-    record.training(train)
-    val = manifest.part("val") if "val" in manifest.splits else None
-    bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
-    plan = _feasible(plan, bench, settings)
-    for phase in plan.phases:
-        if phase.line != order.names[0]:
-            tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
-    given = {**settings.options, "split": settings.split, "few": settings.few}
-    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given, folds=settings.folds)
-    sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
-    told = {
-        "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
-        "source": manifest.source,
-        "command": _command(manifest.source, settings),
-        "machine": machine(),
-    }
-    record.json("plan.json", {**facts, **told})
-    return _Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
-
-
-def _carry_out(job: _Job, *, resume: bool) -> _Standing:
+def _carry_out(job: Job, *, resume: bool) -> _Standing:
     """The plan's phases, from the first or from a checkpoint; the network is left as the best of them left it."""
     plan, bench, net = job.plan, job.bench, job.bench.net
     anchors = {name: p.detach().clone() for name, p in net.named_parameters()} if _pulls(plan) else {}
@@ -270,7 +154,7 @@ def _carry_out(job: _Job, *, resume: bool) -> _Standing:
     return standing
 
 
-def _carry_out_in_folds(job: _Job) -> _Standing:
+def _carry_out_in_folds(job: Job) -> _Standing:
     """The plan's phases, each judged by cross-validation; then the network itself learns it from every picture.
 
     Nothing is kept for a resumption: folds are for data so small that what lies in the store is most of the work.
@@ -321,7 +205,7 @@ def _carry_out_in_folds(job: _Job) -> _Standing:
     return standing
 
 
-def _finish(job: _Job, standing: _Standing) -> Fitted:
+def _finish(job: Job, standing: _Standing) -> Fitted:
     """Judge the model that stands, the test split last and once, and write everything."""
     bench, record, manifest = job.bench, job.record, job.manifest
     calibration = _calibration(bench, standing)
@@ -371,7 +255,7 @@ def _finish(job: _Job, standing: _Standing) -> Fitted:
     return Fitted(bench.net.eval(), about, result)
 
 
-def _report(job: _Job, seen: Mapping[str, tuple[Manifest, Logits]]) -> None:
+def _report(job: Job, seen: Mapping[str, tuple[Manifest, Logits]]) -> None:
     """``report.html``, with pictures from memory where they never were files."""
     if job.record.folder is None or not job.record.writes:
         return
@@ -385,75 +269,23 @@ def _report(job: _Job, seen: Mapping[str, tuple[Manifest, Logits]]) -> None:
     pages.write(page, job.record.folder / pages.REPORT, lang=job.settings.lang)
 
 
-def _command(source: str, settings: Settings) -> str:
-    """What repeats the run, without what is a default."""
-    model, weights, strategy = settings.model, settings.weights, settings.strategy
-    usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
-    names = (
-        *("seed", "val", "split", "few", "folds", "budget"),
-        *("image_size", "drop_path", "engine", "precision", "device"),
-    )
-    told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
-    options = dict(settings.options)
-    if options.pop("rate_search", None):
-        options["lr"] = "auto"
-    return command_of(source, {"model": model, "weights": weights, "strategy": strategy, **told}, options)
-
-
-def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
-    """A val split, unless the source has one or nothing in the plan needs it."""
-    if settings.folds is not None:
-        if settings.folds < 2:
-            raise PlanError(f"there must be at least 2 folds, not {settings.folds}", where="--folds")
-        rows = (replace(row, split="train") if row.split == "val" else row for row in manifest.rows)
-        return replace(manifest, rows=tuple(rows))
-    if "val" in manifest.splits:
-        return manifest
-    from_python = not manifest.source
-    if from_python and all(isinstance(phase, Solve) for phase in plan.phases):
-        return manifest  # a solved head is judged out of fold, so that it may learn from every picture it was given
-    return with_validation(manifest, share=settings.val, seed=settings.seed)
-
-
-def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Manifest:
-    """The manifest without pictures that cannot be decoded, found by filling the first shelf that will be needed."""
-    learning = tuple(row for row in manifest.rows if row.split != "test")
-    line = first.line if isinstance(first, Solve) or first.stored else BOTTOM
-    _, skipped = activations.at(line, learning, EvaluationView(activations.preprocessing), what="pictures")
-    manifest = manifest.without(skipped)
-    manifest.require_usable()
-    return manifest
-
-
-def _feasible(plan: Plan, bench: Bench, settings: Settings) -> Plan:
-    """The plan, with a head that cannot be solved trained instead."""
-    if not any(isinstance(phase, Solve) for phase in plan.phases) or solvable(bench):
-        return plan
-    bench.listen(
-        Warn(f"the head {bench.head.path!r} is not one linear layer over one vector: it is trained, not solved")
-    )
-    recipe = make_recipe({**settings.options, "views": 1}, pictures=len(bench.train))
-    trained = Train("probe", rates_of(rates(bench.stages, head=1e-3)), _HEAD_EPOCHS, recipe)
-    return replace(plan, phases=tuple(trained if isinstance(phase, Solve) else phase for phase in plan.phases))
-
-
 def _pulls(plan: Plan) -> bool:
     return any(isinstance(phase, Train) and phase.recipe.l2sp for phase in plan.phases)
 
 
-def _not_worth_it(job: _Job, standing: _Standing, phase: Phase) -> str:
+def _not_worth_it(job: Job, standing: _Standing, phase: Phase) -> str:
     if job.plan.keep == "always" or isinstance(phase, Solve):
         return ""
     logits, part = _judged_by(job, standing)
     return "" if logits is None or part is None else hopeless(logits, part)
 
 
-def _judged_by(job: _Job, learnt: _Standing | Learnt) -> tuple[Logits | None, Manifest | None]:
+def _judged_by(job: Job, learnt: _Standing | Learnt) -> tuple[Logits | None, Manifest | None]:
     """What phases are judged by: the val split, or with folds every training picture, out of fold."""
     return (learnt.crossed, job.bench.train) if job.settings.folds else (learnt.val, job.bench.val)
 
 
-def _seconds_for(job: _Job, ahead: tuple[Phase, ...]) -> float | None:
+def _seconds_for(job: Job, ahead: tuple[Phase, ...]) -> float | None:
     """An equal share of the time that is left for each phase that still has to train."""
     budget = job.settings.budget if job.settings.budget is not None else job.plan.budget
     if budget is None:
@@ -461,7 +293,7 @@ def _seconds_for(job: _Job, ahead: tuple[Phase, ...]) -> float | None:
     return max(0.0, budget - (time.monotonic() - job.begun)) / sum(isinstance(phase, Train) for phase in ahead)
 
 
-def _verdict(job: _Job, standing: _Standing, learnt: Learnt) -> tuple[bool, str]:
+def _verdict(job: Job, standing: _Standing, learnt: Learnt) -> tuple[bool, str]:
     if not standing.state:
         return True, "the first model"
     if learnt.val is None and learnt.crossed is None and not learnt.epochs:
@@ -496,7 +328,7 @@ class _Trust:
     reports: Mapping[str, Report] = field(default_factory=dict)
 
 
-def _ship(job: _Job, trust: _Trust, *, graph: bool) -> About:
+def _ship(job: Job, trust: _Trust, *, graph: bool) -> About:
     """Write the model folder as it stands, between phases without a graph: only the last one needs it."""
     settings, bench = job.settings, job.bench
     about = About(
@@ -517,14 +349,14 @@ def _ship(job: _Job, trust: _Trust, *, graph: bool) -> About:
     return folder.save(job.record.model, bench.net, about, graph=graph)
 
 
-def _save(job: _Job, standing: _Standing, phase: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+def _save(job: Job, standing: _Standing, phase: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     if job.record.checkpoint is None or not job.record.writes:
         return
     known = {"run": job.facts["run"], "phase": phase, "rows": [row.to_dict() for row in standing.rows]}
     checkpoint.save(job.record.checkpoint, checkpoint.Checkpoint({**standing.tensors(), **tensors}, {**known, **facts}))
 
 
-def _recalled(job: _Job, start: checkpoint.Checkpoint) -> tuple[_Standing, int]:
+def _recalled(job: Job, start: checkpoint.Checkpoint) -> tuple[_Standing, int]:
     """What stood when a checkpoint was written, and the number of the phase to go on with.
 
     Raises: CheckpointError: it is another run's.

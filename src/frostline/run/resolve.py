@@ -1,0 +1,186 @@
+"""From what was asked to what will be done: network, split, plan and data, checked before anything is learnt.
+
+`conduct` carries out what is resolved here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from frostline.data.audit.report import warnings_for
+from frostline.data.manifest import Manifest
+from frostline.data.split import dealt, few, shares_of, with_validation
+from frostline.data.views import EvaluationView
+from frostline.errors import PlanError
+from frostline.judge.report.words import checked
+from frostline.net import zoo
+from frostline.net.freeze import rates
+from frostline.net.stages import stages
+from frostline.run.facts import command_of, facts_of, machine
+from frostline.run.phases import Bench, solvable
+from frostline.run.record import Record
+from frostline.train.activations import BOTTOM, Activations
+from frostline.train.events import Listener, Note, Warn
+from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
+from frostline.train.store import Store
+from frostline.train.strategies import make_plan, make_recipe
+
+_HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features they cost seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a run needs beside its pictures. The meaning of each field is `ImageClassifier`'s.
+
+    options: training options that the user set, by name; `train.defaults` has the rest.
+    budget: seconds, or None for the plan's own.
+    """
+
+    model: str
+    weights: str | Path | None
+    strategy: str
+    store: Store
+    cache: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    image_size: int | None = None
+    drop_path: float | None = None
+    engine: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+    budget: float | None = None
+    val: float = 0.2
+    split: str | None = None
+    few: int | None = None
+    folds: int | None = None
+    track: str | None = None
+    lang: str = "en"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that has been resolved and not yet carried out."""
+
+    settings: Settings
+    plan: Plan
+    manifest: Manifest
+    bench: Bench
+    backbone: zoo.Backbone
+    facts: Mapping[str, Any]
+    record: Record
+    tell: Listener
+    begun: float
+
+
+def resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> Job:
+    """Everything that can be refused is refused here, before anything is learnt."""
+    checked(settings.lang)
+    if settings.split is not None:
+        if manifest.splits:
+            tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
+        manifest = dealt(manifest, shares_of(settings.split), seed=settings.seed)
+    backbone = zoo.build(
+        settings.model,
+        classes=len(manifest.classes),
+        weights=settings.weights,
+        seed=settings.seed,
+        image_size=settings.image_size,
+        drop_path=settings.drop_path,
+    )
+    tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
+    order = stages(backbone.net)
+    pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
+    if settings.few is not None:
+        pictures = min(pictures, settings.few * len(manifest.classes))
+    plan = make_plan(settings.strategy, order, settings.options, pictures=pictures)
+    manifest = _split(manifest, plan, settings)
+    if settings.few is not None:
+        manifest = few(manifest, settings.few, seed=settings.seed)
+    activations = Activations(
+        backbone.net,
+        settings.model,
+        backbone.preprocessing,
+        settings.store,
+        settings.cache,
+        settings.engine,
+        settings.precision,
+        tell,
+    )
+    manifest = _readable(manifest, activations, plan.phases[0])
+    if manifest.skipped:
+        tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
+    record.skipped(manifest.skipped)
+    for line in warnings_for(manifest):
+        tell(Warn(line))
+    train = manifest.part("train") if manifest.splits else manifest
+    record.training(train)
+    val = manifest.part("val") if "val" in manifest.splits else None
+    bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
+    plan = _feasible(plan, bench, settings)
+    for phase in plan.phases:
+        if phase.line != order.names[0]:
+            tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
+    given = {**settings.options, "split": settings.split, "few": settings.few}
+    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given, folds=settings.folds)
+    sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
+    told = {
+        "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
+        "source": manifest.source,
+        "command": _command(manifest.source, settings),
+        "machine": machine(),
+    }
+    record.json("plan.json", {**facts, **told})
+    return Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
+
+
+def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
+    """A val split, unless the source has one or nothing in the plan needs it."""
+    if settings.folds is not None:
+        if settings.folds < 2:
+            raise PlanError(f"there must be at least 2 folds, not {settings.folds}", where="--folds")
+        rows = (replace(row, split="train") if row.split == "val" else row for row in manifest.rows)
+        return replace(manifest, rows=tuple(rows))
+    if "val" in manifest.splits:
+        return manifest
+    from_python = not manifest.source
+    if from_python and all(isinstance(phase, Solve) for phase in plan.phases):
+        return manifest  # a solved head is judged out of fold, so that it may learn from every picture it was given
+    return with_validation(manifest, share=settings.val, seed=settings.seed)
+
+
+def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Manifest:
+    """The manifest without pictures that cannot be decoded, found by filling the first shelf that will be needed."""
+    learning = tuple(row for row in manifest.rows if row.split != "test")
+    line = first.line if isinstance(first, Solve) or first.stored else BOTTOM
+    _, skipped = activations.at(line, learning, EvaluationView(activations.preprocessing), what="pictures")
+    manifest = manifest.without(skipped)
+    manifest.require_usable()
+    return manifest
+
+
+def _feasible(plan: Plan, bench: Bench, settings: Settings) -> Plan:
+    """The plan, with a head that cannot be solved trained instead."""
+    if not any(isinstance(phase, Solve) for phase in plan.phases) or solvable(bench):
+        return plan
+    bench.listen(
+        Warn(f"the head {bench.head.path!r} is not one linear layer over one vector: it is trained, not solved")
+    )
+    recipe = make_recipe({**settings.options, "views": 1}, pictures=len(bench.train))
+    trained = Train("probe", rates_of(rates(bench.stages, head=1e-3)), _HEAD_EPOCHS, recipe)
+    return replace(plan, phases=tuple(trained if isinstance(phase, Solve) else phase for phase in plan.phases))
+
+
+def _command(source: str, settings: Settings) -> str:
+    """What repeats the run, without what is a default."""
+    model, weights, strategy = settings.model, settings.weights, settings.strategy
+    usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
+    names = (
+        *("seed", "val", "split", "few", "folds", "budget"),
+        *("image_size", "drop_path", "engine", "precision", "device"),
+    )
+    told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
+    options = dict(settings.options)
+    if options.pop("rate_search", None):
+        options["lr"] = "auto"
+    return command_of(source, {"model": model, "weights": weights, "strategy": strategy, **told}, options)
