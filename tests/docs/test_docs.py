@@ -1,11 +1,14 @@
 """Every command and every piece of Python that the documentation shows does what the page says."""
 
+import io
 import re
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import timm
@@ -56,6 +59,29 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
+def in_shards(shelf: Path, rows: list[tuple[Path, str, str]], folder: Path) -> None:
+    """The rows as WebDataset, two shards for each split."""
+    folder.mkdir()
+    for split in ("train", "val"):
+        own = [(path, label) for path, label, of in rows if of == split]
+        for number in range(2):
+            with tarfile.open(folder / f"{split}-{number:03d}.tar", "w") as shard:
+                for path, label in own[number::2]:
+                    key = f"{label}_{path.stem}"
+                    for name, content in ((f"{key}.jpg", (shelf / path).read_bytes()), (f"{key}.cls", label.encode())):
+                        member = tarfile.TarInfo(name)
+                        member.size = len(content)
+                        shard.addfile(member, io.BytesIO(content))
+
+
+def saved(shelf: Path, rows: list[tuple[Path, str, str]], folder: Path) -> None:
+    """The rows as a data set of Hugging Face on disk."""
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["ants", "bees"])})
+    content = [{"bytes": (shelf / path).read_bytes(), "path": None} for path, _, _ in rows]
+    columns = {"image": content, "label": [label for _, label, _ in rows]}
+    datasets.Dataset.from_dict(columns, features=kinds).save_to_disk(folder)
+
+
 @pytest.fixture
 def here(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A reader's folder, in which everything the pages name lies; modules written there can be imported."""
@@ -65,6 +91,10 @@ def here(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     rows = [(p.relative_to(shelf), p.parent.name, p.parts[-3]) for p in sorted(data.rglob("*.jpg"))]
     lines = [f"{path},{label},{split},nest {n % 8 + 1}" for n, (path, label, split) in enumerate(rows)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,split,group", *lines]) + "\n")
+    both = [f"{path},{label}|{('outdoors', 'indoors')[n % 2]}" for n, (path, label, _) in enumerate(rows)]
+    (tmp_path / "both.csv").write_text("\n".join(["path,label", *both]) + "\n")
+    in_shards(shelf, rows, tmp_path / "shards")
+    saved(shelf, rows, tmp_path / "saved")
     places = [f"{label} {path}" for path, label, _ in rows]
     (tmp_path / "insects.list").write_text("\n".join(places) + "\n")
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
