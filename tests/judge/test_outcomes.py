@@ -24,7 +24,7 @@ def test_rows_say_what_was_answered_and_whether_it_is_right() -> None:
 
 def test_several_labels_are_right_only_together() -> None:
     rows = (Row(b"", ("ants", "bees"), name="a"), Row(b"", ("bees",), name="b"), Row(b"", (), name="c"))
-    found = outcomes(Manifest(rows, CLASSES), np.array([[0.9, 0.6], [0.7, 0.8], [0.1, 0.2]]), "test")
+    found = outcomes(Manifest(rows, CLASSES, multilabel=True), np.array([[0.9, 0.6], [0.7, 0.8], [0.1, 0.2]]), "test")
     assert [(row.label, row.predicted, row.probability, row.right) for row in found] == [
         ("ants|bees", "ants|bees", 0.6, True),
         ("bees", "ants|bees", 0.7, False),
