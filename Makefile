@@ -19,7 +19,7 @@ demo: $(VENV)/ready
 	$(BIN)/frostline demo
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check src tests bench

@@ -44,15 +44,19 @@ def test_answers_come_in_the_order_of_each_request_and_faults_in_their_place():
 
 
 def test_what_waits_while_the_engine_works_is_one_batch_of_bounded_size():
-    go, sizes = threading.Event(), []
+    begun, go, sizes = threading.Event(), threading.Event(), []
 
     def slow(pixels):
+        begun.set()
         go.wait(10)
         return double(pixels)
 
     async def ask():
         shared = batcher(slow, observe=sizes.append)
-        waiting = [asyncio.create_task(shared.answer([b"%d" % i])) for i in range(10)]
+        waiting = [asyncio.create_task(shared.answer([b"0"]))]
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        waiting += [asyncio.create_task(shared.answer([b"%d" % i])) for i in range(1, 10)]
         while shared._ready.qsize() < 9:
             await asyncio.sleep(0.001)
         go.set()
