@@ -70,7 +70,7 @@ def refusal(act: Callable[[], object]) -> Callable[[], str]:
 @pytest.fixture
 def open_tmp(tmp_path: Path) -> Path:
     """A folder that nobody may look into, too."""
-    for folder in [tmp_path, *tmp_path.parents][:3]:
+    for folder in (tmp_path, *tmp_path.parents):
         if folder.owner() != "root" or folder in (Path("/"), Path("/tmp")):
             continue
         folder.chmod(0o755)
