@@ -10,9 +10,11 @@ from typing import Any
 
 from bench.peers import ROOT
 from bench.rows import Found, Row, row_from
+from bench.strategies import table
 
 HERE = Path(__file__).parent
 RESULTS, TEXT, NOTES = HERE / "results.json", HERE / "RESULTS.md", HERE / "notes.md"
+STRATEGIES = HERE / "strategies.jsonl"
 
 
 def merge(section: str, found: Found, versions: dict[str, str], *, at: Path = RESULTS) -> None:
@@ -64,10 +66,7 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
         "",
         *_memory(rows),
         "",
-        "## How cost grows",
-        "",
-        "![time, memory and disk against pictures and classes](growth.svg)",
-        "",
+        *_strategies(),
         *_curves(sections),
         NOTES.read_text().rstrip() if NOTES.exists() else "",
     ]
@@ -115,9 +114,20 @@ def _memory(rows: list[Row]) -> list[str]:
     ]
 
 
+def _strategies() -> list[str]:
+    """What `bench.strategies` found, if its lines lie here."""
+    if not STRATEGIES.exists():
+        return []
+    lines = [json.loads(line) for line in STRATEGIES.read_text(encoding="utf-8").splitlines()]
+    how = "`python -m bench.strategies DATA --out bench/strategies.jsonl`: whole processes, on the default backbone."
+    return ["## Every strategy", "", how, "", *table(lines)]
+
+
 def _curves(sections: list[Any]) -> list[str]:
     curves = {name: points for section in sections for name, points in section["curves"].items()}
     found = []
+    if curves:
+        found += ["## How cost grows", "", "![time, memory and disk against pictures and classes](growth.svg)", ""]
     for by in ("pictures", "classes"):
         times = curves.get(f"seconds by {by}", [])
         if not times:

@@ -38,7 +38,7 @@ def one(data: Path, strategy: str, seed: int, more: Sequence[str]) -> dict[str, 
     found = json.loads(done.stdout)
     accuracy = found["metrics"]["val"]["accuracy"]
     return {
-        "data": data.stem,
+        "data": data.resolve().stem,
         "strategy": strategy,
         "seed": seed,
         "more": list(more),
@@ -58,7 +58,9 @@ def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
         runs[line["data"], line["strategy"]].append(line)
     for data in dict.fromkeys(line["data"] for line in lines):
         there = [(name, runs[data, name]) for name in STRATEGIES if (data, name) in runs]
-        yield f"On `{data}`, val of {there[0][1][0]['n']} pictures:\n"
+        told = sorted({" ".join(line["more"]) for line in lines if line["data"] == data and line["more"]})
+        given = f", those that train with `{'`, `'.join(told)}`" if told else ""
+        yield f"On `{data}`, val of {there[0][1][0]['n']} pictures{given}:\n"
         yield "| strategy | seeds | val accuracy, % | range over seeds | seconds | processor seconds | trained |"
         yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
         for name, found in there:
@@ -88,7 +90,7 @@ def main() -> None:
     done = {(line["data"], line["strategy"], line["seed"]) for line in known}
     for seed in range(given.seeds):
         for strategy in given.only:
-            if (given.data.stem, strategy, seed) in done:
+            if (given.data.resolve().stem, strategy, seed) in done:
                 continue
             line = one(given.data, strategy, seed, shlex.split(given.options))
             with given.out.open("a", encoding="utf-8") as file:
