@@ -167,6 +167,13 @@ def test_the_rank_sets_how_much_an_adapter_learns(leaves: Path) -> None:
     assert large - head == 2 * (small - head)
 
 
+def test_adapters_leave_the_stages_as_they_are(leaves: Path) -> None:
+    # With an adapter beside it a single layer looks like a block, and would split the stage that it is in.
+    some = {"model": "tf_efficientnet_lite0", "image_size": 64, "epochs": 1, "views": 1}
+    _, _, classifier = fitted(leaves, strategy="lora", rank=1, **some)
+    assert classifier.result_.phases[0].kept
+
+
 def test_drop_path_drops_paths(leaves: Path) -> None:
     some = {"model": "test_convnext", "image_size": 64, "epochs": 1}
     assert not torch.equal(fitted(leaves, **some)[0], fitted(leaves, **some, drop_path=0.9)[0])

@@ -21,7 +21,7 @@ from frostline.errors import DataError, Diverged, PlanError
 from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, thaw
 from frostline.net.head import Head
-from frostline.net.stages import Stages, cut, stages
+from frostline.net.stages import Stages, cut
 from frostline.train import checkpoint
 from frostline.train.activations import BOTTOM, Activations, Reader, augmentation, training_views
 from frostline.train.average import Average
@@ -172,7 +172,6 @@ def train_stages(
     if isinstance(phase.learns, Lora):
         rank, alpha = phase.learns.rank, phase.learns.alpha
         adapters.attach(bench.net, bench.stages, rank=rank, alpha=alpha, line=phase.line, seed=bench.seed)
-        bench = replace(bench, stages=stages(bench.net))
     torch.manual_seed(bench.seed + machine.rank)
     shop = _set_up(bench, phase, machine)
     objective = _objective(bench, phase, anchors or {}, shop.suffix, machine)
