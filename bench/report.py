@@ -44,9 +44,21 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
     lines = [
         "# Results",
         "",
-        "Written by `make bench` (`python -m bench`); do not edit. Whole processes, in turn, on the same pictures and",
-        "the same trunk (`tf_efficientnet_lite0`); medians of n runs, ratios pair by pair; accuracy of the val split",
-        "beside every time. Peers run at their defaults, as their documentation says ([`contestants/`](contestants)).",
+        "Written by `make bench` (`python -m bench`); do not edit.",
+        "",
+        *(_compared(rows, sections) if rows else ["The comparison with other tools has not been run whole yet.", ""]),
+        *_strategies(),
+        *_curves(sections),
+        NOTES.read_text().rstrip() if NOTES.exists() else "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _compared(rows: list[Row], sections: list[Any]) -> list[str]:
+    return [
+        "Whole processes, in turn, on the same pictures and the same trunk (`tf_efficientnet_lite0`); medians of n runs,",
+        "ratios pair by pair; accuracy of the val split beside every time. Peers run at their defaults, as their",
+        "documentation says ([`contestants/`](contestants)).",
         "",
         *_machine(sections),
         "",
@@ -66,11 +78,7 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
         "",
         *_memory(rows),
         "",
-        *_strategies(),
-        *_curves(sections),
-        NOTES.read_text().rstrip() if NOTES.exists() else "",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _machine(sections: list[Any]) -> list[str]:

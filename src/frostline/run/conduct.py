@@ -286,11 +286,15 @@ def _judged_by(job: Job, learnt: _Standing | Learnt) -> tuple[Logits | None, Man
 
 
 def _seconds_for(job: Job, ahead: tuple[Phase, ...]) -> float | None:
-    """An equal share of the time that is left for each phase that still has to train."""
+    """What a phase may take of the time that is left.
+
+    An equal share if the plan needs all its phases; else all of it, for two phases cut short are worth less than one.
+    """
     budget = job.settings.budget if job.settings.budget is not None else job.plan.budget
     if budget is None:
         return None
-    return max(0.0, budget - (time.monotonic() - job.begun)) / sum(isinstance(phase, Train) for phase in ahead)
+    left = max(0.0, budget - (time.monotonic() - job.begun))
+    return left if job.plan.keep == "if-better" else left / sum(isinstance(phase, Train) for phase in ahead)
 
 
 def _verdict(job: Job, standing: _Standing, learnt: Learnt) -> tuple[bool, str]:
