@@ -56,8 +56,8 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
 
 def _compared(rows: list[Row], sections: list[Any]) -> list[str]:
     return [
-        "Whole processes, in turn, on the same pictures and the same trunk (`tf_efficientnet_lite0`); medians of n runs,",
-        "ratios pair by pair; accuracy of the val split beside every time. Peers run at their defaults, as their",
+        "Whole processes, in turn, on the same pictures and the same trunk (`tf_efficientnet_lite0`); medians of n",
+        "runs, ratios pair by pair; accuracy of the val split beside every time. Peers run at their defaults, as their",
         "documentation says ([`contestants/`](contestants)).",
         "",
         *_machine(sections),

@@ -67,7 +67,7 @@ TABLE: dict[str, Default] = {
     "augment": _same("basic", "random resized crop and flip: the lesson"),
     "image_size": _same(None, "the backbone's own; a larger one pays in time first (arXiv:1906.06423)"),
     "erasing": _same(0.0, "arXiv:1708.04896 finds it helps from-scratch training most"),
-    "views": Default(4, 4, 2, "bench/RESULTS.md: accuracy levels off at 4 views, cost does not"),
+    "views": Default(4, 4, 2, "each view costs one pass over the pictures; not tuned"),
     # the end
     "patience": Default(0, 5, 3, "val splits below 200 pictures are too noisy to stop by"),
     "keep": _same("best", "the lesson's later version keeps the best epoch"),
