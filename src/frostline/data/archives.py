@@ -80,9 +80,7 @@ def unpacked(archive: Path, digest: str, cache: Path, *, max_bytes: int = MAX_BY
             if not ready.is_dir():  # else another process was faster, and its folder is as good
                 raise
     except _DAMAGE as error:
-        raise DataError(
-            f"the archive is damaged: {one_line(str(error))}", where=archive, hint="copy it again from where it came"
-        ) from None
+        raise _damaged(archive, error) from None
     except OSError as error:
         raise DataError(
             f"the archive cannot be unpacked: {error.strerror or one_line(str(error))}",
@@ -151,9 +149,7 @@ def tar_index(archive: Path) -> Iterator[tuple[str, int, int]]:
                     raise tarfile.TarError(f"{one_line(info.name)} ends behind the end of the archive")
                 yield info.name, info.offset_data, info.size
     except _DAMAGE as error:
-        raise DataError(
-            f"the archive is damaged: {one_line(str(error))}", where=archive, hint="copy it again from where it came"
-        ) from None
+        raise _damaged(archive, error) from None
     except OSError as error:
         raise DataError(
             f"the archive cannot be read: {error.strerror}", where=archive, hint="check its name and permissions"
@@ -255,3 +251,8 @@ def _sweep(home: Path) -> None:
     for left in home.glob(".*-*"):
         if time.time() - left.stat().st_mtime > 24 * 3600:  # of a process that died while unpacking
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _damaged(archive: Path, error: Exception) -> DataError:
+    said = one_line(str(error))
+    return DataError(f"the archive is damaged: {said}", where=archive, hint="copy it again from where it came")

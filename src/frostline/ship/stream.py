@@ -108,7 +108,7 @@ def answers(
     """
     source = iter(rows)
     held = batch if batch == 1 else 2 * batch
-    with ThreadPoolExecutor(min(_cores(), _MOST_THREADS, held), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(min(processors(), _MOST_THREADS, held), thread_name_prefix="decode") as pool:
         waiting: deque[tuple[str, Future[NDArray[np.uint8] | Failure]]] = deque()
         try:
             while True:
@@ -153,5 +153,6 @@ def _viewed(view: View, row: Row, name: str) -> NDArray[np.uint8] | Failure:
         return Failure(name, error.what)
 
 
-def _cores() -> int:
+def processors() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -24,12 +24,12 @@ from frostline.ship.serve import page
 from frostline.ship.serve.answers import Answers, Fault, Json, answered
 from frostline.ship.serve.batcher import Batcher
 from frostline.ship.serve.body import uploads
-from frostline.ship.serve.engine import engine, processors
+from frostline.ship.serve.engine import engine
 from frostline.ship.serve.figures import KIND, Figures
 from frostline.ship.serve.guard import Guard
 from frostline.ship.serve.heat import Heat, can_explain
 from frostline.ship.serve.limits import Limits, Refused, Room
-from frostline.ship.stream import Predictor
+from frostline.ship.stream import Predictor, processors
 
 _MOST_THREADS = 8
 _MOST_COVERAGES = 16

@@ -1,6 +1,5 @@
 """What a model folder says of pictures one by one, and how many batches of them this machine computes at once."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from frostline.errors import EngineError, PlanError
 from frostline.ship import runtime
 from frostline.ship.predict import predictor
-from frostline.ship.stream import Predictor
+from frostline.ship.stream import Predictor, processors
 
 _MOST_STREAMS = 8
 
@@ -69,8 +68,3 @@ def opened(
         raise PlanError(f"only OpenVINO computes in {precision}", hint="--precision f32")
     one = predictor(folder, engine="torch" if engine == "auto" else engine)
     return one, [one]
-
-
-def processors() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
