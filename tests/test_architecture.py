@@ -9,7 +9,11 @@ from pathlib import Path
 import frostline
 
 ROOT = Path(frostline.__file__).parent
-ROOMS = ("errors", "registry", "data", "net", "train", "judge", "ship", "run", "search", "classifier", "testing", "cli")
+ROOMS = (
+    *("errors", "registry", "processors"),
+    *("data", "net", "train", "judge", "ship", "run"),
+    *("classifier", "testing", "cli"),
+)
 HEAVY = {
     "torch",
     "torchvision",

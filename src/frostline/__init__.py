@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from frostline.classifier import ImageClassifier
     from frostline.errors import FrostlineError
-    from frostline.net.freeze import freeze, param_groups, summary, thaw
+    from frostline.net.freeze import freeze, hold_statistics, param_groups, summary, thaw
     from frostline.net.stages import cut, stages
     from frostline.net.zoo import create
     from frostline.train.plan import Lora, Plan, Recipe, Solve, Train
@@ -24,6 +24,7 @@ _HOMES = {
     "FrostlineError": "frostline.errors",
     "cut": "frostline.net.stages",
     "freeze": "frostline.net.freeze",
+    "hold_statistics": "frostline.net.freeze",
     "param_groups": "frostline.net.freeze",
     "summary": "frostline.net.freeze",
     "thaw": "frostline.net.freeze",
@@ -48,6 +49,7 @@ __all__ = [
     "create",
     "cut",
     "freeze",
+    "hold_statistics",
     "param_groups",
     "stages",
     "strategy",

@@ -12,9 +12,10 @@ from frostline.data.audit.findings import Subject, checks
 from frostline.data.audit.report import Audit, audited
 from frostline.data.listing import Listing
 from frostline.data.manifest import Row
-from frostline.errors import UnknownName
-from frostline.judge.check_page.render import page, write_page
+from frostline.errors import DataError, UnknownName
+from frostline.judge.check_page.render import page
 from frostline.judge.check_page.words import WORDS
+from frostline.judge.page_file import write_page
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 
@@ -52,7 +53,14 @@ def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:
     assert len(text) < 1_000_000
 
 
-def test_another_language_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_another_language_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="there are: en, zh"):
-        write_page(audit(tmp_path), tmp_path / "check.html", lang="tlh")
-    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+        page(audit(tmp_path), lang="tlh")
+
+
+def test_a_page_that_cannot_be_written_leaves_the_one_that_was_there(tmp_path: Path) -> None:
+    write_page("<p>\udcff</p>", tmp_path / "page.html")
+    (tmp_path / "page.html.tmp").mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        write_page("<p>new</p>", tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == "<p>\\udcff</p>"

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from frostline.errors import JudgementError
-from frostline.judge.compare import attainable, differences, holm, paired
+from frostline.judge.compare import attainable, differences, holm, loss_drop, paired
 
 
 def answers(gained, lost, both, neither=0):
@@ -24,6 +24,20 @@ def test_the_mid_p_is_the_sum_over_larger_gains_and_half_of_this_one(gained, los
     assert test.p == pytest.approx(p)
     assert (test.gained, test.lost, test.n) == (gained, lost, 43 + n)
     assert test.difference == pytest.approx((gained - lost) / test.n)
+
+
+def test_a_lower_log_loss_counts_from_one_standard_error_on():
+    rng = np.random.default_rng(0)
+    before = rng.exponential(size=400)
+    noise = rng.normal(size=400)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    for errors in (-2.0, 0.5, 0.99, 1.01, 3.0):
+        drop = loss_drop(before, before - (noise + errors / 20))
+        assert drop.mean == pytest.approx(errors / 20)
+        assert drop.error == pytest.approx(1 / 20)
+        assert drop.better == (errors > 1)
+    with pytest.raises(JudgementError, match="cannot be paired"):
+        loss_drop(before, before[:-1])
 
 
 def test_holm_by_hand_and_never_below_the_p_itself():
@@ -58,8 +72,8 @@ def test_where_nothing_differs_real_differences_come_rarely():
 
 
 def test_few_errors_left_cannot_show_anything():
-    assert not attainable(np.r_[np.ones(50, bool), np.zeros(3, bool)])
-    assert attainable(np.r_[np.ones(50, bool), np.zeros(4, bool)])
+    assert not attainable(np.r_[np.ones(50, bool), np.zeros(1, bool)])
+    assert attainable(np.r_[np.ones(50, bool), np.zeros(2, bool)])
 
 
 def test_what_cannot_be_paired_is_refused():

@@ -8,7 +8,7 @@ from torch import nn
 
 import frostline as fl
 from frostline.errors import PlanError, StageError
-from frostline.net.freeze import groups, rates
+from frostline.net.freeze import groups, hold_statistics, rates
 
 X = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 Y = torch.randint(2, (8,), generator=torch.Generator().manual_seed(1))
@@ -74,6 +74,19 @@ def test_without_holding_norms_their_statistics_move_as_in_a_plain_loop() -> Non
     ]
     assert torch.equal(means[1], means[2])
     assert not torch.equal(means[0], means[1])
+
+
+def test_held_statistics_stay_while_everything_learns_and_thawing_lets_them_move() -> None:
+    net = resnet()
+    hold_statistics(net)
+    net.train()
+    means, scales = net.bn1.running_mean.clone(), net.bn1.weight.detach().clone()
+    trained(net, torch.optim.SGD(net.parameters(), lr=0.1), steps=1)
+    assert torch.equal(net.bn1.running_mean, means)
+    assert not torch.equal(net.bn1.weight, scales)
+    fl.thaw(net)
+    trained(net, torch.optim.SGD(net.parameters(), lr=0.1), steps=1)
+    assert not torch.equal(net.bn1.running_mean, means)
 
 
 def test_thawing_lets_it_learn_again_in_whatever_mode_the_network_is() -> None:

@@ -123,7 +123,7 @@ def test_auto_keeps_a_phase_only_if_it_is_measurably_better(leaves: Path) -> Non
     assert probe.kept
     assert deeper
     assert probe.why == "the first model"
-    assert all(("measurably better" in row.why) or "told from chance" in row.why for row in deeper)
+    assert all(("measurably better" in row.why) or "perfect model" in row.why for row in deeper)
     best = [row for row in classifier.result_.phases if row.kept][-1]
     assert best.val is not None
     assert classifier.result_.metrics["val"].figures["accuracy"].value == pytest.approx(best.val.value)

@@ -180,11 +180,18 @@ def test_drop_path_drops_paths(leaves: Path) -> None:
 
 
 def test_frozen_norm_update_lets_statistics_move(leaves: Path) -> None:
-    def statistics(**options: Any) -> torch.Tensor:
-        _, _, classifier = fitted(leaves, strategy="freeze", **options)
-        return torch.cat([b.flatten() for n, b in classifier.net_.named_buffers() if "running_mean" in n])
+    assert not torch.equal(statistics(leaves, "freeze", "hold"), statistics(leaves, "freeze", "update"))
 
-    assert not torch.equal(statistics(frozen_norm="hold"), statistics(frozen_norm="update"))
+
+def test_frozen_norm_hold_all_holds_them_above_the_line_as_well(leaves: Path) -> None:
+    pretrained = statistics(leaves, "freeze", "hold")
+    assert torch.equal(statistics(leaves, "full", "hold-all"), pretrained)
+    assert not torch.equal(statistics(leaves, "full", "hold"), pretrained)
+
+
+def statistics(leaves: Path, strategy: str, frozen_norm: str) -> torch.Tensor:
+    _, _, classifier = fitted(leaves, strategy=strategy, frozen_norm=frozen_norm)
+    return torch.cat([b.flatten() for n, b in classifier.net_.named_buffers() if "running_mean" in n])
 
 
 def test_compile_hands_the_network_to_the_compiler(leaves: Path, monkeypatch: pytest.MonkeyPatch) -> None:

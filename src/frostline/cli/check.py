@@ -33,7 +33,8 @@ def check(
     from frostline.cli import show
     from frostline.data.audit.cleaned import chosen, write_cleaned
     from frostline.data.sources import default_cache
-    from frostline.judge.check_page.render import write_page
+    from frostline.judge.check_page.render import page
+    from frostline.judge.page_file import write_page
 
     with show.Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
@@ -48,7 +49,7 @@ def check(
             )
         else:
             found = run.check_files(data, cache=cache, listen=screen)
-        write_page(found, out, lang=lang)
+        write_page(page(found, lang=lang), out)
     if json:
         show.json(found.to_dict())
     else:

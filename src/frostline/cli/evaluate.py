@@ -31,6 +31,8 @@ def evaluate(
             manifest = manifest.part(split)
         found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))
         if report:
+            from frostline.judge.page_file import write_page
+            from frostline.judge.report.page import render
             from frostline.judge.report.words import checked
             from frostline.run import pages
             from frostline.ship.folder import open_folder
@@ -44,7 +46,7 @@ def evaluate(
                 split=split or "",
                 net=open_folder(located(model)).net,
             )
-            pages.write(page, report, lang=lang)
+            write_page(render(page, lang=lang), report)
     if json:
         show.json(found.to_dict())
     else:

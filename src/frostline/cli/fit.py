@@ -48,7 +48,8 @@ def fit(
     ] = None,
     keep: Annotated[str | None, Option(help="best or last epoch.", rich_help_panel=_LEARNING)] = None,
     frozen_norm: Annotated[
-        str | None, Option(help="hold, or update (running statistics below the line move).", rich_help_panel=_LEARNING)
+        str | None,
+        Option(help="hold, hold-all (above the line too), or update.", rich_help_panel=_LEARNING),
     ] = None,
     batch_size: Annotated[int | None, Option(help="Pictures a step.", rich_help_panel=_STEP)] = None,
     optimizer: Annotated[str | None, Option(help="Any of timm's: sgd, adamw, lamb, ...", rich_help_panel=_STEP)] = None,

@@ -13,10 +13,12 @@ def report(
 ) -> None:
     """Write a run's report.html again, in another language or to another place."""
     from frostline.cli import show
+    from frostline.judge.page_file import write_page
+    from frostline.judge.report.page import render
     from frostline.judge.report.words import checked
     from frostline.run import pages
 
     checked(lang)
     place = out or run / pages.REPORT
-    pages.write(pages.of_folder(run), place, lang=lang)
+    write_page(render(pages.of_folder(run), lang=lang), place)
     show.aside(f"the report lies in {place}")

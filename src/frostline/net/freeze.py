@@ -50,8 +50,18 @@ def freeze(net: nn.Module, below: Line = HEAD, *, hold_norm: bool = True, shape:
     for module in _modules(net, found, frozen):
         _release(module)
         if hold_norm or not _has_statistics(module):
-            module.register_forward_pre_hook(_hold_still)
-            module.training = False
+            _hold(module)
+
+
+def hold_statistics(net: nn.Module) -> None:
+    """Keep the running statistics of normalisation as they are, in place, while its scale and shift learn.
+
+    Batches of a small data set estimate them badly, and the layers above were trained with those that are there
+    (Keras's guide to fine-tuning, keras.io/guides/transfer_learning). `thaw` lets them move again.
+    """
+    for module in net.modules():
+        if _has_statistics(module):
+            _hold(module)
 
 
 def thaw(net: nn.Module, below: Line | None = None, *, shape: Shape | None = None) -> None:
@@ -219,6 +229,12 @@ def summary(net: nn.Module, *, shape: Shape | None = None) -> Summary:
 
 def _hold_still(module: nn.Module, _inputs: object) -> None:
     # here and not in freeze alone, so that a later net.train() cannot wake BatchNorm or dropout
+    module.training = False
+
+
+def _hold(module: nn.Module) -> None:
+    _release(module)
+    module.register_forward_pre_hook(_hold_still)
     module.training = False
 
 

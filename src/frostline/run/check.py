@@ -22,9 +22,9 @@ from frostline.data.split import folds
 from frostline.data.views import EvaluationView, placed
 from frostline.errors import DataError, FrostlineError
 from frostline.net import zoo
+from frostline.processors import processors
 from frostline.train.activations import Activations
 from frostline.train.events import Listener, Note, Warn, Work, quiet
-from frostline.train.openvino_engine import cores
 from frostline.train.solve import solve
 from frostline.train.store import Store
 
@@ -160,7 +160,7 @@ def _look_at_the_rest(listing: Listing, notes: _Notes, listen: Listener) -> tupl
     def tell(done: int, total: int) -> None:
         listen(Work("looking at pictures", done, total))
 
-    for digest, seen in look_at(list(todo.values()), threads=cores(), progress=tell):
+    for digest, seen in look_at(list(todo.values()), threads=processors(), progress=tell):
         if isinstance(seen, str):
             reasons[digest] = seen
         else:

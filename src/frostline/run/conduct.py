@@ -22,6 +22,8 @@ from frostline.judge.conformal import Sets
 from frostline.judge.metrics import Report
 from frostline.judge.novelty import Novelty
 from frostline.judge.outcomes import outcomes
+from frostline.judge.page_file import write_page
+from frostline.judge.report.page import render
 from frostline.judge.result import PhaseRow, RunResult
 from frostline.run import folds, pages
 from frostline.run.facts import peak_memory
@@ -266,7 +268,7 @@ def _report(job: Job, seen: Mapping[str, tuple[Manifest, Logits]]) -> None:
         preprocessing=job.backbone.preprocessing,
         picture_of=lambda row: pictures.get(row.digest),
     )
-    pages.write(page, job.record.folder / pages.REPORT, lang=job.settings.lang)
+    write_page(render(page, lang=job.settings.lang), job.record.folder / pages.REPORT)
 
 
 def _pulls(plan: Plan) -> bool:

@@ -25,7 +25,7 @@ from frostline.judge.metrics import Report
 from frostline.judge.outcomes import PICTURES, Outcome, read_outcomes
 from frostline.judge.report import thumbs
 from frostline.judge.report.figures import Curve, Layer, Point
-from frostline.judge.report.page import Page, render
+from frostline.judge.report.page import Page
 from frostline.judge.report.thumbs import Shown
 from frostline.judge.result import PhaseRow
 from frostline.run.evaluate import Evaluation
@@ -43,24 +43,6 @@ _FEW = 100
 _UNEQUAL = 3.0
 
 PictureOf = Callable[[Outcome], Picture | None]
-
-
-def write(page: Page, place: Path, *, lang: str = "en") -> None:
-    """Write a report.
-
-    Raises: CheckpointError: the file cannot be written. PlanError: there is no such language.
-    """
-    text = render(page, lang=lang)
-    fresh = place.with_name(f"{place.name}.tmp")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8", errors="replace")
-        fresh.replace(place)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"the report cannot be written: {error.strerror}", where=place, hint="name another file with --out"
-        ) from None
 
 
 def of_folder(folder: Path) -> Page:

@@ -19,7 +19,7 @@ from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView, TrainingView
 from frostline.errors import DataError, Diverged, PlanError
 from frostline.net import adapters
-from frostline.net.freeze import Group, freeze, groups, thaw
+from frostline.net.freeze import Group, freeze, groups, hold_statistics, thaw
 from frostline.net.head import Head
 from frostline.net.stages import Stages, cut
 from frostline.train import checkpoint
@@ -299,11 +299,13 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
     if line == BOTTOM:
         suffix: nn.Module = bench.net
         if phase.line != bench.stages.names[0]:
-            freeze(bench.net, below=phase.line, hold_norm=recipe.frozen_norm == "hold")
+            freeze(bench.net, below=phase.line, hold_norm=recipe.frozen_norm != "update")
         prepare = normalise(activations.preprocessing)
     else:
         _, suffix = cut(bench.net, phase.line)
         prepare = activations_last
+    if recipe.frozen_norm == "hold-all":
+        hold_statistics(suffix)
     learning = {name for group in chosen for name in group.names}
     for name, parameter in bench.net.named_parameters():
         parameter.requires_grad_(name in learning)

@@ -4,11 +4,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from frostline.data.manifest import Manifest
 from frostline.judge import metrics
 from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
-from frostline.judge.compare import attainable, paired
+from frostline.judge.compare import attainable, loss_drop, paired
 from frostline.judge.metrics import Interval, Report
 
 Logits = NDArray[np.float32]
@@ -19,23 +20,27 @@ def verdict(
 ) -> tuple[bool, str]:
     """Whether a phase that came after another is kept, and why, in words.
 
+    It must be better by more than one standard error in accuracy or in log loss, and in the other no worse.
+
     best, after: logits (N, K) of the val split before and after the phase.
     """
     if keep == "always":
         return True, "as planned"
     if best is None or after is None or val is None:
         return False, "there is no val split to judge it by"
-    test = paired(right(best, val), right(after, val))
-    return test.better, f"{'measurably better' if test.better else 'not measurably better'}: {test}"
+    answers = paired(right(best, val), right(after, val))
+    loss = loss_drop(losses(best, val), losses(after, val))
+    better = (answers.better and loss.mean >= 0) or (loss.better and answers.difference >= 0)
+    return better, f"{'measurably better' if better else 'not measurably better'}: {answers}; {loss}"
 
 
 def hopeless(best: Logits, val: Manifest) -> str:
-    """Why no further phase could be measurably better than what stands, or ""."""
+    """Why no further phase could have measurably more right than what stands, or ""."""
     correct = right(best, val)
     if attainable(correct):
         return ""
     wrong = int((~correct).sum())
-    return f"{wrong} of {len(val)} val pictures are wrong: not even a perfect model could be told from chance"
+    return f"{wrong} of {len(val)} val pictures are wrong: not even a perfect model would have measurably more right"
 
 
 def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
@@ -44,6 +49,14 @@ def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
     if targets.ndim == 2:
         return np.asarray((logits > 0) == (targets > 0.5)).ravel()
     return np.asarray(logits.argmax(1) == targets)
+
+
+def losses(logits: Logits, part: Manifest) -> NDArray[np.float64]:
+    """The log loss of each picture in nats, (N,); with several labels a picture the mean over its labels."""
+    values, targets = logits.astype(np.float64), part.targets()
+    if targets.ndim == 2:
+        return np.asarray(np.logaddexp(0, np.where(targets > 0.5, -values, values)).mean(1))
+    return np.asarray(logsumexp(values, axis=1) - values[np.arange(len(values)), targets.astype(np.int64)])
 
 
 def share_right(logits: Logits, part: Manifest) -> Interval:

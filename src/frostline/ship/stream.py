@@ -3,7 +3,6 @@
 What answers (OpenVINO in ``runtime``, torch in ``eager``) is a function of uint8 pixels; nothing here knows it.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from frostline.data.decode import described
 from frostline.data.manifest import Row
 from frostline.data.views import View
 from frostline.errors import DecodeError, JudgementError
+from frostline.processors import processors
 from frostline.ship.about import About
 
 BATCH = 16
@@ -151,8 +151,3 @@ def _viewed(view: View, row: Row, name: str) -> NDArray[np.uint8] | Failure:
         return view(row.picture, row.digest)
     except DecodeError as error:
         return Failure(name, error.what)
-
-
-def processors() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

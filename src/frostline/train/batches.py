@@ -4,7 +4,6 @@ The order is a pure function of (seed, epoch), so that a resumed run sees what a
 processes each takes its slice of every batch, and the slices together are exactly the batch of one process.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from torch import Tensor
 from frostline.data.manifest import Row
 from frostline.data.views import View
 from frostline.errors import PlanError
+from frostline.processors import processors
 from frostline.train.objective import one_label
 
 IN_MEMORY = 1 << 29  # bytes of stored activations a view that are held as one tensor; more are read batch by batch
@@ -136,7 +136,7 @@ class Fresh:
     rows: Sequence[Row]
     view: Callable[[int], View]
     targets: Tensor
-    threads: int = field(default_factory=lambda: os.cpu_count() or 2)
+    threads: int = field(default_factory=processors)
     ahead: int = 2
 
     def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from frostline.data.manifest import Row, Skipped
 from frostline.data.views import View
 from frostline.errors import DecodeError, EngineError
+from frostline.processors import processors
 from frostline.train.engines import Engine
-from frostline.train.openvino_engine import cores
 from frostline.train.store import Shelf
 
 Batch = NDArray[np.uint8]
@@ -57,7 +57,7 @@ def fill(
     done = 0
     writer = _Writer(shelf, len(todo))
     engine: Engine | None = None
-    with ThreadPoolExecutor(threads or cores(), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(threads or processors(), thread_name_prefix="decode") as pool:
         batches = _decoded(pool, todo, view, batch)
         on_progress(0, len(todo))
         try:

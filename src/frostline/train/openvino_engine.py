@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from frostline.errors import EngineError, one_line
+from frostline.processors import processors
 from frostline.train.quiet import openvino
 from frostline.train.torch_engine import Batch, Network
 
@@ -36,7 +37,7 @@ class OpenVINO:
     def __init__(self, module: Any, compiled: Any, precision: str) -> None:
         self.precision = precision
         self._shape = tuple(compiled.output(0).shape)[1:]
-        self._queue = module.AsyncInferQueue(compiled, cores())
+        self._queue = module.AsyncInferQueue(compiled, processors())
         self._queue.set_callback(_collect)
 
     def run(self, batch: Batch) -> NDArray[np.generic]:
@@ -58,8 +59,8 @@ def make(network: Network, precision: str, sample: Batch, key: str, cache: Path)
     options = {
         "INFERENCE_PRECISION_HINT": _KINDS[precision],
         "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": str(cores()),
-        "INFERENCE_NUM_THREADS": str(cores()),
+        "NUM_STREAMS": str(processors()),
+        "INFERENCE_NUM_THREADS": str(processors()),
         "ENABLE_CPU_PINNING": False,  # the decoders want the same cores
     }
     machine = core.get_property("CPU", "FULL_DEVICE_NAME")  # the cache may be shared by unlike machines
@@ -76,13 +77,6 @@ def make(network: Network, precision: str, sample: Batch, key: str, cache: Path)
     except Exception as error:  # tracing runs a stranger's code, converting is another library's: any of it may fail
         said = one_line(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)[:200]
         raise EngineError(f"OpenVINO does not run it: {said}", hint=_TORCH) from error
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _converted(module: Any, network: Network, sample: Batch) -> Any:

@@ -18,7 +18,7 @@ from frostline.errors import PlanError
 SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
 AUGMENTATIONS = ("none", "flip", "basic", "resized-crop", "trivial", "rand")
 BALANCES = ("none", "sampling", "weights")
-FROZEN_NORMS = ("hold", "update")
+FROZEN_NORMS = ("hold", "hold-all", "update")
 KEEPS = ("best", "last")
 
 
@@ -41,8 +41,8 @@ class Recipe:
     balance: "sampling" draws classes equally often, "weights" weighs the loss by inverse class frequency.
     patience: epochs without a better val figure before a phase ends early.
     keep: which weights a phase leaves behind: those of its best epoch on val, or of its last.
-    frozen_norm: "hold" keeps normalisation below the frost line fixed; "update" lets its running statistics move, as
-        `requires_grad = False` alone does in a plain loop.
+    frozen_norm: "hold" keeps normalisation below the frost line fixed; "hold-all" keeps the running statistics above
+        it as well; "update" lets all of them move, as `requires_grad = False` alone does in a plain loop.
     compile: hand the suffix to ``torch.compile``.
     """
 
@@ -174,7 +174,7 @@ class Train:
     @property
     def stored(self) -> bool:
         """Whether it learns from stored activations at its line; otherwise from pictures."""
-        return self.line != self.rates[0][0] and self.recipe.views > 0 and self.recipe.frozen_norm == "hold"
+        return self.line != self.rates[0][0] and self.recipe.views > 0 and self.recipe.frozen_norm != "update"
 
     @property
     def still(self) -> frozenset[str]:

@@ -79,7 +79,7 @@ def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int) -> Pl
 
 
 @strategy("full")
-def full(stages: Stages, *, recipe: Recipe, epochs: int, lr: float = 3e-4) -> Plan:
+def full(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
     """Train every stage at one rate (Kornblith et al. 2019, arXiv:1805.08974)."""
     return Plan("full", (_train("all", stages, rates(stages, head=lr, trunk=lr), epochs, recipe),))
 
@@ -122,17 +122,18 @@ def plan_by(function: Strategy, name: str, stages: Stages, given: Mapping[str, A
     wanted = _options_of(name, function)
     told = {option: value for option, value in given.items() if value is not None}
     faults = _faults(told, wanted)
+    known = {**told, "strategy": name}
     options: dict[str, Any] = {}
     for option, own in wanted.items():
         if option in told:
             options[option] = told[option]
         elif option == "recipe":
             try:
-                options[option] = make_recipe(told, pictures=pictures)
+                options[option] = make_recipe(known, pictures=pictures)
             except PlanError as error:
                 faults.append(error.what)
         elif own is inspect.Parameter.empty:
-            options[option] = default(option, pictures, told)
+            options[option] = default(option, pictures, known)
     if faults:
         raise PlanError("; ".join(faults), where=f"strategy {name}", hint="see `frostline fit --help`")
     plan = function(stages, **options)
@@ -150,10 +151,12 @@ def plan_by(function: Strategy, name: str, stages: Stages, given: Mapping[str, A
 def make_recipe(given: Mapping[str, Any], *, pictures: int) -> Recipe:
     """A recipe of what was given, the rest from the table for that many training pictures.
 
+    given: options by name; "strategy" among them chooses between defaults.
+
     Raises: PlanError: a value is out of range.
     """
     told = {name: given[name] for name in RECIPE_FIELDS if given.get(name) is not None}
-    return Recipe(**{name: told[name] if name in told else default(name, pictures, told) for name in RECIPE_FIELDS})
+    return Recipe(**{name: told[name] if name in told else default(name, pictures, given) for name in RECIPE_FIELDS})
 
 
 # An option, and the values of another one without which it would do nothing.

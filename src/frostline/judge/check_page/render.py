@@ -9,7 +9,7 @@ from typing import Any
 from frostline.data.audit.findings import Finding, checks
 from frostline.data.audit.report import Audit
 from frostline.data.audit.thumbnails import thumbnail
-from frostline.errors import DataError, UnknownName
+from frostline.errors import UnknownName
 from frostline.judge.check_page.words import WORDS, Words
 
 _HERE = Path(__file__).parent
@@ -20,27 +20,10 @@ _LINES = 40
 _CLASSES = 200
 
 
-def write_page(audit: Audit, place: Path, *, lang: str = "en") -> None:
-    """Write the page, whole or not at all.
-
-    lang: "en" or "zh"; the findings themselves are in English.
-
-    Raises: UnknownName: another language. DataError: the page cannot be written.
-    """
-    text = page(audit, lang=lang)
-    fresh = place.with_name(f"{place.name}.tmp")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
-        fresh.replace(place)
-    except OSError as error:
-        raise DataError(
-            f"the page cannot be written: {error.strerror}", where=place, hint="name another --out"
-        ) from None
-
-
 def page(audit: Audit, *, lang: str = "en") -> str:
     """The page's HTML. All text from outside is escaped.
+
+    lang: "en" or "zh"; the findings themselves are in English.
 
     Raises: UnknownName: another language than "en" and "zh".
     """

@@ -54,8 +54,8 @@ _PATTERNS = (
     (re.compile(r"measurably better: (.*)"), "确有提升：{0}"),
     (re.compile(r"not measurably better: (.*)"), "没有可测量的提升：{0}"),
     (
-        re.compile(r"(\d+) of (\d+) val pictures are wrong: not even a perfect model could be told from chance"),
-        "验证集 {1} 张图片中只错 {0} 张：即使完美的模型也无法与偶然区分",
+        re.compile(r"(\d+) of (\d+) val pictures are wrong: not even a perfect model would have measurably more right"),
+        "验证集 {1} 张图片中只错 {0} 张：即使完美的模型也不会有可测量的提升",
     ),
     (re.compile(r"no better val loss for (\d+) epochs"), "验证损失连续 {0} 轮没有改善"),
 )

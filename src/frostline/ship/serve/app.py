@@ -20,6 +20,7 @@ from starlette.responses import Response
 from frostline import __version__
 from frostline.data.views import EvaluationView
 from frostline.errors import DecodeError, FrostlineError, one_line
+from frostline.processors import processors
 from frostline.ship.serve import page
 from frostline.ship.serve.answers import Answers, Fault, Json, answered
 from frostline.ship.serve.batcher import Batcher
@@ -29,7 +30,7 @@ from frostline.ship.serve.figures import KIND, Figures
 from frostline.ship.serve.guard import Guard
 from frostline.ship.serve.heat import Heat, can_explain
 from frostline.ship.serve.limits import Limits, Refused, Room
-from frostline.ship.stream import Predictor, processors
+from frostline.ship.stream import Predictor
 
 _MOST_THREADS = 8
 _MOST_COVERAGES = 16

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.errors import EngineError, PlanError
+from frostline.processors import processors
 from frostline.ship import runtime
 from frostline.ship.predict import predictor
-from frostline.ship.stream import Predictor, processors
+from frostline.ship.stream import Predictor
 
 _MOST_STREAMS = 8
 

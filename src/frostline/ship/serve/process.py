@@ -19,11 +19,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from frostline.errors import FrostlineError, PlanError
+from frostline.processors import processors
 from frostline.ship.about import located
 from frostline.ship.serve.app import create_app
 from frostline.ship.serve.engine import opened
 from frostline.ship.serve.limits import Limits
-from frostline.ship.stream import processors
 
 _LINGER = 1.0  # seconds in which an idle connection may still send a request that was on its way
 _LAST = 60  # seconds after which a request that is still being answered at the end is given up
