@@ -32,9 +32,10 @@ def measured(pictures: Path, cache: Path, *, quick: bool) -> dict[str, str]:
     from frostline.data.views import EvaluationView
     from frostline.net import zoo
     from frostline.net.stages import cut
+    from frostline.processors import processors
     from frostline.train import openvino_engine, torch_engine
 
-    torch.set_num_threads(openvino_engine.cores())
+    torch.set_num_threads(processors())
     side = 1024 if quick else 4096
     peaks = {
         kind: _matrix_peak(side, getattr(torch, name)) for kind, name in (("fp32", "float32"), ("bf16", "bfloat16"))
