@@ -96,6 +96,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         views: int | None = None,
         ema: float | None = None,
         l2sp: float | None = None,
+        interpolate: float | None = None,
         clip: float | None = None,
         accumulate: int | None = None,
         balance: str | None = None,
@@ -145,6 +146,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.views = views
         self.ema = ema
         self.l2sp = l2sp
+        self.interpolate = interpolate
         self.clip = clip
         self.accumulate = accumulate
         self.balance = balance

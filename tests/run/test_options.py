@@ -174,6 +174,19 @@ def test_adapters_leave_the_stages_as_they_are(leaves: Path) -> None:
     assert classifier.result_.phases[0].kept
 
 
+def test_interpolate_goes_so_much_of_the_way(leaves: Path) -> None:
+    quarter, half, whole = (fitted(leaves, interpolate=share)[0] for share in (0.25, 0.5, 1.0))
+    assert not torch.allclose(half, whole, atol=1e-4)
+    assert torch.allclose(whole - half, 2 * (half - quarter), atol=1e-6)
+
+
+def test_interpolated_weights_are_those_that_are_judged(leaves: Path) -> None:
+    _, _, classifier = fitted(leaves, interpolate=0.5)
+    judged, written = classifier.result_.phases[0].val, classifier.score(leaves / "val")
+    assert judged is not None
+    assert judged.value == pytest.approx(written)
+
+
 def test_drop_path_drops_paths(leaves: Path) -> None:
     some = {"model": "test_convnext", "image_size": 64, "epochs": 1}
     assert not torch.equal(fitted(leaves, **some)[0], fitted(leaves, **some, drop_path=0.9)[0])

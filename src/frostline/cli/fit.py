@@ -65,6 +65,9 @@ def fit(
     accumulate: Annotated[int | None, Option(help="Batches an optimizer step.", rich_help_panel=_STEP)] = None,
     ema: Annotated[float | None, Option(help="Decay of averaged weights; 0 is off.", rich_help_panel=_STEP)] = None,
     l2sp: Annotated[float | None, Option(help="Pull to the pretrained weights.", rich_help_panel=_STEP)] = None,
+    interpolate: Annotated[
+        float | None, Option(help="Share of the way to a phase's weights that is gone.", rich_help_panel=_STEP)
+    ] = None,
     label_smoothing: Annotated[float | None, Option(help="In [0, 1).", rich_help_panel=_STEP)] = None,
     balance: Annotated[str | None, Option(help="none, sampling or weights.", rich_help_panel=_STEP)] = None,
     drop_path: Annotated[float | None, Option(help="Stochastic depth in [0, 1).", rich_help_panel=_STEP)] = None,

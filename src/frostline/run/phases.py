@@ -174,6 +174,7 @@ def train_stages(
         adapters.attach(bench.net, bench.stages, rank=rank, alpha=alpha, line=phase.line, seed=bench.seed)
     torch.manual_seed(bench.seed + machine.rank)
     shop = _set_up(bench, phase, machine)
+    came_with = _weights(shop.suffix, None) if recipe.interpolate < 1 else {}
     objective = _objective(bench, phase, anchors or {}, shop.suffix, machine)
     found = dict(shop.suffix.named_parameters())
     own = tuple(replace(group, names=tuple(n for n in group.names if n in found)) for group in shop.groups)
@@ -286,6 +287,9 @@ def train_stages(
         bench.listen(Warn(f"{error}; the best epoch so far is kept"))
     if best:
         shop.suffix.load_state_dict(best)
+    if came_with:
+        _go_back(shop.suffix, came_with, recipe.interpolate)
+        best_logits = _judge(bench, shop, machine, None)
     _tear_down(bench, phase)
     return Learnt(best_logits, None, state.epoch, early, trainable)
 
@@ -445,6 +449,14 @@ def figures(logits: Logits, targets: NDArray[np.generic]) -> tuple[float, float]
 def _weights(suffix: nn.Module, average: Average | None) -> dict[str, Tensor]:
     state = {name: t.detach().cpu().clone() for name, t in suffix.state_dict().items()}
     return state | ({name: t.cpu().clone() for name, t in average.values.items()} if average else {})
+
+
+def _go_back(suffix: nn.Module, came_with: Mapping[str, Tensor], share: float) -> None:
+    """Leave the weights at a share of the way from those that the phase came with."""
+    with torch.no_grad():
+        for name, tensor in suffix.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(came_with[name].to(tensor.device), 1 - share)
 
 
 def _restore(

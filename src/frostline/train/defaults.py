@@ -61,6 +61,7 @@ TABLE: dict[str, Default] = {
     "cutmix": _same(0.0, "needs long training to pay (arXiv:1905.04899)"),
     "ema": Default(0.0, 0.99, 0.999, "averages some 1/(1-d) steps; short runs have too few (timm)"),
     "l2sp": Default(0.0, 0.0, 0.0, "off: freezing and small rates keep the weights near already (arXiv:1802.01483)"),
+    "interpolate": _same(1.0, "off: what a phase learnt is what it leaves (arXiv:2109.01903)"),
     "drop_path": _same(0.0, "helps large ViTs on large data only (arXiv:1603.09382)"),
     "balance": _same("none", "changes the prior that calibrated probabilities are read with"),
     # views
@@ -86,6 +87,9 @@ GIVEN: dict[tuple[str, str], dict[str, Default]] = {
         "decay": _same(0.9, "from a solved head: measured on solar cells"),
         "epochs": Default(10, 8, 6, "from a solved head: on solar cells the log loss on val is lowest after 6 to 9"),
         "frozen_norm": _SOLVED_ON,
+        "interpolate": _same(
+            0.5, "half-way from the solved head lies a better model: WiSE-FT's own (arXiv:2109.01903)"
+        ),
     },
     ("strategy", "lp-ft"): {"frozen_norm": _SOLVED_ON},
     ("strategy", "full"): {"lr": _same(3e-4, "below a new head's, for weights that have something to lose; not tuned")},

@@ -37,6 +37,8 @@ class Recipe:
         fresh view in every epoch and stores nothing.
     ema: decay of the weights' moving average (Polyak & Juditsky 1992).
     l2sp: pull of the trunk's weights to where they started (Li et al. 2018, arXiv:1802.01483).
+    interpolate: how much of the way from the weights that a phase began with to those it learnt is gone in the end, in
+        (0, 1]; 1 is all of it (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
     clip: largest norm of the gradient. accumulate: batches an optimizer step.
     balance: "sampling" draws classes equally often, "weights" weighs the loss by inverse class frequency.
     patience: epochs without a better val figure before a phase ends early.
@@ -63,6 +65,7 @@ class Recipe:
     views: int = 4
     ema: float = 0.0
     l2sp: float = 0.0
+    interpolate: float = 1.0
     clip: float = 0.0
     accumulate: int = 1
     balance: str = "none"
@@ -101,6 +104,8 @@ class Recipe:
             for name in ("label_smoothing", "ema", "momentum")
             if not 0 <= getattr(self, name) < 1
         ]
+        if not 0 < self.interpolate <= 1:
+            found.append(f"interpolate is {self.interpolate}, not in (0, 1]")
         if not 0 <= self.erasing <= 1:
             found.append(f"erasing is {self.erasing}, not in [0, 1]")
         found += [
@@ -160,6 +165,12 @@ class Train:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise PlanError(f"the phase {self.name!r} has {self.epochs} epochs", hint="give --epochs 1 or more")
+        if isinstance(self.learns, Lora) and self.recipe.interpolate < 1:
+            raise PlanError(
+                f"the phase {self.name!r} learns adapters, whose factors cannot be interpolated",
+                where="--interpolate",
+                hint="leave it out, or take a strategy without adapters",
+            )
         if not all(0 <= rate < math.inf for _, rate in self.rates) or not any(rate > 0 for _, rate in self.rates):
             raise PlanError(
                 f"the phase {self.name!r} cannot learn at the rates {dict(self.rates)}",
