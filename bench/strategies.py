@@ -58,16 +58,15 @@ def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
         runs[line["data"], line["strategy"]].append(line)
     for data in dict.fromkeys(line["data"] for line in lines):
         there = [(name, runs[data, name]) for name in STRATEGIES if (data, name) in runs]
-        told = sorted({" ".join(line["more"]) for line in lines if line["data"] == data and line["more"]})
-        given = f", those that train with `{'`, `'.join(told)}`" if told else ""
-        yield f"On `{data}`, val of {there[0][1][0]['n']} pictures{given}:\n"
+        yield f"On `{data}`, val of {there[0][1][0]['n']} pictures:\n"
         yield "| strategy | seeds | val accuracy, % | range over seeds | seconds | processor seconds | trained |"
         yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
         for name, found in there:
             shares = [100 * run["accuracy"] for run in found]
             seconds, cpu = (statistics.median(run[key] for run in found) for key in ("seconds", "cpu"))
+            what = " ".join([name, *found[0]["more"]])
             yield (
-                f"| `{name}` | {len(found)} | {statistics.mean(shares):.1f} | {min(shares):.1f} to {max(shares):.1f} "
+                f"| `{what}` | {len(found)} | {statistics.mean(shares):.1f} | {min(shares):.1f} to {max(shares):.1f} "
                 f"| {seconds:.0f} | {cpu:.0f} | {max(run['trainable'] for run in found):,} |"
             )
         yield ""
