@@ -14,5 +14,6 @@ SECTIONS: dict[str, Callable[[Place], Found]] = {
     "full": train.full_epoch,
     "solar": solar.run,
     "peak": peak.run,
-    "grow": grow.run,
+    "pictures": grow.by_pictures,
+    "classes": grow.by_classes,
 }

@@ -1,4 +1,4 @@
-"""How time, memory and disk grow with pictures (500 to 50,000) and classes (2 to 1,000): the probe, cold store.
+"""How time, memory and disk grow, with pictures (500 to 50,000) and with classes (2 to 1,000): the probe, cold store.
 
 Pictures are seen at 96 pixels here: what grows is the same, and fifty thousand fit into a benchmark.
 """
@@ -17,23 +17,16 @@ OF_CLASSES = 5_000
 SIDE = "96"
 
 
-def run(place: Place) -> Found:
-    """Each size once, whole processes; peak memory from 2,000 to 50,000 pictures must be flat."""
+def by_pictures(place: Place) -> Found:
+    """Each number of pictures once, whole processes; peak memory from 2,000 to 50,000 pictures must be flat."""
     counts = (50, 200) if place.quick else PICTURES
-    kinds = (2, 10) if place.quick else CLASSES
-    of_classes = 200 if place.quick else OF_CLASSES
     folder = pictures.made(place.work / "made", place.ants_bees, counts[-1])
-    found = Found(
-        curves={f"{what} by {by}": [] for by in ("pictures", "classes") for what in ("seconds", "MB", "disk MB")}
-    )
+    found = _nothing_yet("pictures")
     peaks = {}
     for count in counts:
         run, disk = _fit(place, pictures.table(place.work / "table.csv", folder, count, 2))
         peaks[count] = run.peak
         _add(found, "pictures", count, run, disk)
-    for classes in kinds:
-        run, disk = _fit(place, pictures.table(place.work / "table.csv", folder, of_classes, classes))
-        _add(found, "classes", classes, run, disk)
     few, many = counts[1] if len(counts) > 2 else counts[0], counts[-1]
     growth = peaks[many] / peaks[few]
     found.facts[f"peak memory, {few:,} to {many:,} pictures"] = (
@@ -46,6 +39,21 @@ def run(place: Place) -> Found:
         f"{(counts[-1] - counts[-2]) / (seconds[counts[-1]] - seconds[counts[-2]]):.0f}"
     )
     return found
+
+
+def by_classes(place: Place) -> Found:
+    """Each number of classes once, over the same pictures."""
+    count = 200 if place.quick else OF_CLASSES
+    folder = pictures.made(place.work / "made", place.ants_bees, count)
+    found = _nothing_yet("classes")
+    for classes in (2, 10) if place.quick else CLASSES:
+        run, disk = _fit(place, pictures.table(place.work / "table.csv", folder, count, classes))
+        _add(found, "classes", classes, run, disk)
+    return found
+
+
+def _nothing_yet(by: str) -> Found:
+    return Found(curves={f"{what} by {by}": [] for what in ("seconds", "MB", "disk MB")})
 
 
 def _fit(place: Place, table: Path) -> tuple[Run, int]:

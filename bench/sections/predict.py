@@ -8,6 +8,9 @@ from bench.rows import Found, compared
 from bench.runner import alternate, measure
 
 
+_COMPILING = "OpenVINO compiles the graph, which it then keeps"
+
+
 def run(place: Place) -> Found:
     """All contestants open the same model folder, which frostline fits first."""
     model = place.work / "ants-bees-probe"
@@ -26,7 +29,7 @@ def run(place: Place) -> Found:
             place.peer("transformers pipeline", "transformers_pipeline", model, many),
             place.peer("timm loop", "timm_loop", model, many),
         ],
-        place.times(3),
+        place.times(2),
     )
     found.rows += [
         compared(
@@ -38,8 +41,16 @@ def run(place: Place) -> Found:
             limit=limit,
         )
         for other, target, limit in (
-            ("transformers pipeline", 5.0, "the network itself: see trunk inference"),
-            ("timm loop", 4.0, "the network itself: see trunk inference; timm's loader decodes in two processes"),
+            (
+                "transformers pipeline",
+                5.0,
+                "of 19 ms of a core a picture the network takes 10 and decoding 3; where the other 6 go has not been found yet",
+            ),
+            (
+                "timm loop",
+                4.0,
+                "of 19 ms of a core a picture the network takes 10 and decoding 3; where the other 6 go has not been found yet; timm's loader decodes in two processes",
+            ),
         )
     ]
     ours = runs["frostline predict"][-1].seconds
@@ -54,7 +65,9 @@ def run(place: Place) -> Found:
         place.times(5),
     )
     for ours in ("frostline predict", "frostline predict, nothing cached"):
-        row = compared("predicting one picture, whole process", runs, ours, "torch + timm", target=5.0)
+        row = compared(
+            "predicting one picture, whole process", runs, ours, "torch + timm", target=5.0, limit=_COMPILING
+        )
         found.rows.append(row)
         if row.ours.seconds > 1:
             found.misses[f"{ours} of one picture"] = f"{row.ours.seconds:.2f} s, not 1 s"
