@@ -13,15 +13,16 @@ _FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 
 
 def growth(curves: Mapping[str, Points]) -> str:
-    """Six small charts: time, memory and disk over pictures and over classes, both axes logarithmic."""
+    """Three small charts each, of what was measured: time, memory and disk over pictures, over classes; logarithmic."""
     wide, high = 260, 190
+    measured = [by for by in ("pictures", "classes") if curves.get(f"seconds by {by}")]
     charts = [
         (f"{what} by {by}", column * wide, row * high)
-        for row, by in enumerate(("pictures", "classes"))
+        for row, by in enumerate(measured)
         for column, what in enumerate(("seconds", "MB", "disk MB"))
     ]
     parts = [_chart(name, curves.get(name, ()), x, y, wide, high) for name, x, y in charts]
-    return _page(3 * wide, 2 * high, "Time, memory and disk against pictures and classes", parts)
+    return _page(3 * wide, len(measured) * high, "Time, memory and disk against pictures and classes", parts)
 
 
 def _chart(name: str, points: Points, x: int, y: int, wide: int, high: int) -> str:
