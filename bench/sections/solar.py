@@ -5,9 +5,8 @@ from bench.place import Place
 from bench.rows import Found, compared
 from bench.runner import alternate
 
-FASTAI_EPOCHS = (
-    1  # as in fastai's own first example: `fine_tune` has no default number; all else is at its own, as `auto` is
-)
+# As in fastai's own first example: `fine_tune` has no default number; all else is at its own, as `auto` is.
+FASTAI_EPOCHS = 1
 
 
 def run(place: Place) -> Found:
