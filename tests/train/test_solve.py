@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from frostline.errors import DataError, PlanError
+from frostline.train import solve as solving
 from frostline.train.solve import solve
 
 
@@ -31,6 +32,27 @@ def test_one_of_several_classes_is_scikit_learns_softmax(width: int) -> None:
     np.testing.assert_allclose(
         ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=2e-3
     )
+
+
+def test_features_too_large_to_copy_give_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = features(pictures=400, width=30)
+    y = (x[:, :3] + np.random.default_rng(1).normal(size=(400, 3))).argmax(1)
+    copied = solve(x, y, classes=3)
+    monkeypatch.setattr(solving, "_SMALL", 0)
+    large = solve(x, y, classes=3)
+    assert large.strength == copied.strength
+    np.testing.assert_allclose(x @ large.weight.T + large.bias, x @ copied.weight.T + copied.bias, atol=5e-3)
+
+
+def test_a_picture_held_out_says_nothing_to_the_head_that_judges_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Labels by chance, more features than pictures: who has seen a picture names it rightly, who has not guesses.
+    monkeypatch.setattr(solving, "_ONE_FOLD", 0)
+    monkeypatch.setattr(solving, "STRENGTHS", (1e-4,))
+    x = features(width=300)
+    y = np.random.default_rng(1).permutation(np.arange(120) % 2)
+    found = solve(x, y, classes=2)
+    assert ((x @ found.weight.T + found.bias).argmax(1) == y).mean() == 1
+    assert (found.logits.argmax(1) == y).mean() < 0.65
 
 
 @pytest.mark.parametrize("width", [20, 300])

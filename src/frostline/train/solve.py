@@ -6,18 +6,21 @@ What is minimised, over weights W (K, D) and biases b (K,) of standardised featu
 
 where a picture has one class; where it may have several, the first term is the sum over classes of the binary log loss:
 one regression for each class against the rest. Both are convex: there is one answer, and L-BFGS finds it.
-scikit-learn's C is 1 / (strength * sum_i w_i). With fewer pictures than features every answer lies in the span of the
-pictures, so the problem is turned into that span first (a QR decomposition): the same numbers from a fraction of the
-work. Large features are never copied: their standardisation is folded into the weights at every step.
+scikit-learn's C is 1 / (strength * sum_i w_i). Two changes of coordinates leave the answer what it is. With fewer
+pictures than features every answer lies in the span of the pictures, so the problem is turned into that span (a QR
+decomposition). And steps are taken along the principal axes of the features, each as long as the bound of the loss's
+curvature there allows (Böhning 1992, Multinomial logistic regression algorithm): a fraction of the steps that
+features as they come need. Large features are never copied: what is done to them is folded into the weights.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.sparse import eye_array
 from scipy.special import expit
 
 from frostline.errors import DataError, PlanError
@@ -30,10 +33,12 @@ STRENGTHS = tuple(10.0 ** (power / 2) for power in range(4, -11, -1))
 """The strengths that are tried, strongest first, 100 to 1e-5; the path ends early when the log loss rises."""
 
 _PATIENCE = 2  # strengths in a row without a better log loss, after which the path ends
-_SMALL = 64 << 20  # bytes of float64 up to which features are copied and, if that makes them fewer, turned
-_ONE_FOLD = 20_000  # pictures from which one fold is enough to choose a strength by
+_SMALL = 64 << 20  # bytes of float64 up to which features are copied and turned
+_ONE_FOLD = 5 * 10**7  # pictures x features x classes from which one fold is enough to choose a strength by
 _CHUNK = 4096  # rows at a time where statistics are taken
-_MOST_STEPS = 1000
+_MOST_AXES = 2048  # features up to which principal axes are worth their price, and about the rows to find them by
+_CURVATURE = 0.5  # of the log loss, at most, along a direction of variance one
+_MOST_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,8 @@ def solve(
         several classes or none. balanced: weigh pictures by the inverse frequency of their class.
     folds: how many, or (N,) the fold of each picture, where duplicates and groups must stay together.
 
-    Deterministic: equal input gives equal output on one machine. Memory beside x: some (N, K) arrays, 20 of (K, D), and
-    at most 200 MB.
+    Deterministic: equal input gives equal output on one machine. Memory beside x: some (N, K) arrays, 20 of (K, D),
+    some of (D, D), and at most 200 MB.
 
     Raises: DataError: x is not finite, x and y disagree, or y has fewer than two classes. PlanError: classes are to be
         balanced where a picture may have several.
@@ -90,13 +95,15 @@ def solve(
     fold = _stratified(task.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
     alone = task.alone()
     unseen = [held for number in np.unique(fold) if (held := (fold == number) & ~alone).any()]
-    problems = [_Problem(design, task, np.where(held, 0.0, importance)) for held in unseen]
+    rough = replace(design, rows=design.rows.astype(np.float32, copy=False))
+    problems = [_Problem(rough, task, np.where(held, 0.0, importance)) for held in unseen]
 
     strength, heads = _best(problems, unseen, importance)
     head = _Problem(design, task, importance).solve(strength, heads[0] if heads else None, tight=True)
     logits = design.logits(head)
     for number, held in enumerate(unseen):
-        part = heads[number] if number < len(heads) else problems[number].solve(strength, head)
+        # Not from the head: it knows the held-out pictures, and some of that would be left.
+        part = heads[number] if number < len(heads) else problems[number].solve(strength, None)
         logits[held] = design.logits(part)[held]
     score = float(np.average(task.losses(logits), weights=importance))
     weight, bias = design.folded_in(head)
@@ -105,26 +112,28 @@ def solve(
 
 @dataclass(frozen=True)
 class _Head:
-    weight: Floats  # (K, M) over the design's standardised columns
+    weight: Floats  # (K, M) along the design's axes
     bias: Floats  # (K,)
 
 
 @dataclass(frozen=True)
 class _Design:
-    """Features with their standardisation beside them: the columns meant are (rows - mean) / scale.
+    """Features x (N, D) with the axes along which a head is sought: its inputs are ((x - mean) / scale) @ axes.T.
 
-    basis: (M, D) if the rows are standardised already, and turned: rows @ basis is what they were.
+    rows: these inputs (N, M) if they were turned, and x itself if not. axes: (M, D), orthonormal.
+    variances: (M,), of the inputs.
     """
 
     rows: AnyFloats
+    turned: bool
     mean: Floats
     scale: Floats
-    basis: Floats | None = None
+    axes: Any
+    variances: Floats
 
     def logits(self, head: _Head) -> AnyFloats:
         """(N, K), in the precision of the rows."""
-        weight = head.weight / (1.0 if self.basis is not None else self.scale)
-        bias = head.bias if self.basis is not None else head.bias - weight @ self.mean
+        weight, bias = (head.weight, head.bias) if self.turned else self.folded_in(head)
         found: AnyFloats = self.rows @ weight.T.astype(self.rows.dtype)
         found += bias.astype(self.rows.dtype)
         return found
@@ -132,13 +141,13 @@ class _Design:
     def gradient(self, slopes: AnyFloats) -> tuple[Floats, Floats]:
         """Of weight (K, M) and bias (K,), from slopes (N, K) of the logits."""
         by_weight, by_bias = (slopes.T @ self.rows).astype(np.float64), slopes.sum(0, dtype=np.float64)
-        if self.basis is None:
-            by_weight = (by_weight - np.outer(by_bias, self.mean)) / self.scale
+        if not self.turned:
+            by_weight = (by_weight - np.outer(by_bias, self.mean)) / self.scale @ self.axes.T
         return by_weight, by_bias
 
     def folded_in(self, head: _Head) -> tuple[Floats, Floats]:
         """Weight (K, D) and bias over the features as they came."""
-        weight = (head.weight if self.basis is None else head.weight @ self.basis) / self.scale
+        weight = head.weight @ self.axes / self.scale
         return weight, head.bias - weight @ self.mean
 
 
@@ -150,12 +159,21 @@ def _design(x: AnyFloats) -> _Design:
     scale[scale <= 1e-6 * np.abs(mean)] = 1.0  # a constant: rounding is all that varies
     scale[scale == 0] = 1.0
     if x.size * 8 > _SMALL:
-        return _Design(x, mean, scale)
-    standard = (x - mean) / scale
-    if pictures >= features:
-        return _Design(standard, mean, scale, np.eye(features))
-    basis, turned = np.linalg.qr(standard.T)
-    return _Design(np.ascontiguousarray(turned.T), mean, scale, np.ascontiguousarray(basis.T))
+        if features > _MOST_AXES:
+            return _Design(x, False, mean, scale, eye_array(features), np.ones(features))
+        some = x[:: max(1, pictures // (4 * _MOST_AXES))]
+        together = sum(
+            (standard.T @ standard for part in _chunks(some) for standard in [(part - mean) / scale]),
+            np.zeros((features, features)),
+        )
+        variances, directions = np.linalg.eigh(together / len(some))
+        return _Design(x, False, mean, scale, np.ascontiguousarray(directions.T), np.maximum(variances, 0))
+    standard, axes = (x - mean) / scale, np.eye(features)
+    if pictures < features:
+        basis, inside = np.linalg.qr(standard.T)
+        standard, axes = inside.T, basis.T
+    variances, directions = np.linalg.eigh(standard.T @ standard / pictures)
+    return _Design(standard @ directions, True, mean, scale, directions.T @ axes, np.maximum(variances, 0))
 
 
 @dataclass(frozen=True)
@@ -273,25 +291,27 @@ class _Problem:
             start = _Head(np.zeros((len(bias), self.design.rows.shape[1])), bias)
         shape = start.weight.shape
         cut = start.weight.size
+        unit = 1 / np.sqrt(_CURVATURE * self.design.variances + strength)  # along each axis, of a step
 
         def objective(flat: Floats) -> tuple[float, Floats]:
-            head = _Head(flat[:cut].reshape(shape), flat[cut:])
+            head = _Head(flat[:cut].reshape(shape) * unit, flat[cut:])
             logits = self.design.logits(head)
-            loss = self.task.slopes(logits, share, learnable)
+            loss = self.task.slopes(logits, share, learnable) + 0.5 * strength * float((head.weight**2).sum())
             by_weight, by_bias = self.design.gradient(logits)
             by_weight += strength * head.weight
-            return loss + 0.5 * strength * float(flat[:cut] @ flat[:cut]), np.concatenate([by_weight.ravel(), by_bias])
+            return loss / scale, np.concatenate([(by_weight * unit).ravel(), by_bias]) / scale
 
-        exact = self.design.rows.dtype == np.float64
         options = {
-            "gtol": (1e-8 if exact else 1e-6) if tight else 1e-5,
-            "ftol": (1e-14 if exact else 1e-9) if tight else 1e-8,
+            "gtol": 1e-6 if tight else 1e-5,
+            "ftol": 1e-9 if tight else 1e-5,
             "maxiter": _MOST_STEPS,
             "maxfun": 2 * _MOST_STEPS,
         }
-        begin = np.concatenate([start.weight.ravel(), start.bias])
+        begin = np.concatenate([(start.weight / unit).ravel(), start.bias])
+        scale = 1.0
+        scale = objective(begin)[0]  # the tolerances are shares of it, however small it is
         found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options).x
-        weight, bias = found[:cut].reshape(shape).copy(), found[cut:].copy()
+        weight, bias = found[:cut].reshape(shape) * unit, found[cut:].copy()
         if not learnable.all():
             weight[~learnable], bias = 0.0, self.task.unlearnt(bias, learnable, self.importance)
         return _Head(weight, bias)
@@ -303,7 +323,9 @@ def _best(
     """The strength with the least log loss of held-out pictures, and the heads of the folds at that strength."""
     if not problems:
         return 1.0, []
-    asked = problems if len(importance) < _ONE_FOLD else problems[:1]
+    first = problems[0]
+    work = first.design.rows.size * len(first.task.start(importance))
+    asked = problems if work < _ONE_FOLD else problems[:1]
     best, least, since = STRENGTHS[0], np.inf, 0
     found: list[_Head] = []
     heads: list[_Head | None] = [None] * len(asked)
