@@ -13,6 +13,7 @@ import typer
 from frostline import __version__
 from frostline.cli import (
     check,
+    collector,
     compare,
     demo,
     evaluate,
@@ -85,3 +86,5 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    finally:
+        collector.leave()

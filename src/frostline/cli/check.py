@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from frostline.cli import collector
+
 
 def check(
     data: Annotated[Path, Argument(help="Pictures as for `fit`: folder, table or archive.")],
@@ -38,8 +40,9 @@ def check(
 
     with show.Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
-        from frostline.run import check as run
-        from frostline.train.store import Store
+        with collector.importing():
+            from frostline.run import check as run
+            from frostline.train.store import Store
 
         unwanted, cache = chosen(drop), default_cache()
         if features:

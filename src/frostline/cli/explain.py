@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from frostline.cli import collector
+
 
 def explain(
     model: Annotated[Path, Argument(help="A run's folder, or a model folder.")],
@@ -22,13 +24,14 @@ def explain(
 
     The overlay of ant.jpg is ant.explained.png: bright where something speaks for the class, grey where nothing does.
     """
-    from PIL import Image
+    with collector.importing():
+        from PIL import Image
 
-    from frostline.cli import show
-    from frostline.data.sources import default_cache, pictures
-    from frostline.run.explain import explanations
-    from frostline.ship.stream import Failure
-    from frostline.train.store import Store
+        from frostline.cli import show
+        from frostline.data.sources import default_cache, pictures
+        from frostline.run.explain import explanations
+        from frostline.ship.stream import Failure
+        from frostline.train.store import Store
 
     rows = list(pictures(images))
     cache = default_cache()

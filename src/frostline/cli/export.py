@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli import collector
+
 
 def export(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
@@ -27,8 +29,9 @@ def export(
 
     What is written answers real pictures as torch does, or is not kept.
     """
-    from frostline.cli import show
-    from frostline.ship.export import export as write
+    with collector.importing():
+        from frostline.cli import show
+        from frostline.ship.export import export as write
 
     found = write(model, to, out=out, with_preprocessing=with_preprocessing, data=data, max_drop=max_drop, trust=trust)
     if json:

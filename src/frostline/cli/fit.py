@@ -6,6 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli import collector
+
 _LEARNING, _STEP, _VIEWS, _MACHINE = "How it learns", "Each step", "What it sees", "Where it runs"
 
 
@@ -107,7 +109,8 @@ def run(data: Path, options: dict[str, object], *, as_json: bool, quiet: bool) -
 
     with show.Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
-        from frostline.classifier import ImageClassifier
+        with collector.importing():
+            from frostline.classifier import ImageClassifier
 
         if isinstance(options.get("lr"), str) and options["lr"] != "auto":
             options = {**options, "lr": number(str(options["lr"]), "--lr")}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from frostline.cli import collector
+
 if TYPE_CHECKING:
     from frostline.ship.about import About
 
@@ -39,12 +41,13 @@ def predict(
     told on standard error, the others go on, and the exit code is 1. With --out a killed process goes on where it
     was, and what cannot be read is a line of the results.
     """
-    from frostline.data.sources import pictures
-    from frostline.errors import PlanError
-    from frostline.ship import shards
-    from frostline.ship.about import located
-    from frostline.ship.predict import predictor
-    from frostline.ship.stream import BATCH, Failure, best, members
+    with collector.importing():
+        from frostline.data.sources import pictures
+        from frostline.errors import PlanError
+        from frostline.ship import shards
+        from frostline.ship.about import located
+        from frostline.ship.predict import predictor
+        from frostline.ship.stream import BATCH, Failure, best, members
 
     if json and as_csv:
         raise PlanError("--json and --csv exclude each other", hint="choose one")
