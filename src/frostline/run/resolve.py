@@ -93,7 +93,8 @@ def resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listen
     pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
     if settings.few is not None:
         pictures = min(pictures, settings.few * len(manifest.classes))
-    plan = make_plan(settings.strategy, order, settings.options, pictures=pictures)
+    weights = "none" if settings.weights is None else str(settings.weights)
+    plan = make_plan(settings.strategy, order, settings.options, pictures=pictures, weights=weights)
     manifest = _split(manifest, plan, settings)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)

@@ -103,18 +103,21 @@ def lora(stages: Stages, *, recipe: Recipe, lr: float, epochs: int, rank: int) -
     return Plan("lora", (_train("adapters", stages, rates(stages, head=lr, trunk=lr), epochs, recipe, adapters),))
 
 
-def make_plan(name: str, stages: Stages, given: Mapping[str, Any], *, pictures: int) -> Plan:
+def make_plan(name: str, stages: Stages, given: Mapping[str, Any], *, pictures: int, weights: str = "auto") -> Plan:
     """The plan of a strategy for this network and this much data.
 
-    given: options that the user set (absent or None: not set). pictures: training pictures, which choose the defaults.
+    given: options that the user set (absent or None: not set). pictures: training pictures, and weights: "none" if they
+        are random, choose the defaults.
 
     Raises: UnknownName: there is no such strategy. PlanError: options are unknown, out of range, contradict each other
         or have no use; the message names all of them.
     """
-    return plan_by(strategies.get(name), name, stages, given, pictures=pictures)
+    return plan_by(strategies.get(name), name, stages, given, pictures=pictures, weights=weights)
 
 
-def plan_by(function: Strategy, name: str, stages: Stages, given: Mapping[str, Any], *, pictures: int) -> Plan:
+def plan_by(
+    function: Strategy, name: str, stages: Stages, given: Mapping[str, Any], *, pictures: int, weights: str = "auto"
+) -> Plan:
     """As ``make_plan``, of a strategy that is at hand; ``name`` is what messages call it.
 
     Raises: PlanError: as ``make_plan``.
@@ -122,7 +125,7 @@ def plan_by(function: Strategy, name: str, stages: Stages, given: Mapping[str, A
     wanted = _options_of(name, function)
     told = {option: value for option, value in given.items() if value is not None}
     faults = _faults(told, wanted)
-    known = {**told, "strategy": name}
+    known = {**told, "strategy": name, "weights": weights}
     options: dict[str, Any] = {}
     for option, own in wanted.items():
         if option in told:
