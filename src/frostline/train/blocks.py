@@ -38,6 +38,19 @@ class Damaged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Mapped:
+    """The rows (n, ...) of a block, memory-mapped, read-only. Unix keeps them readable when the file is removed."""
+
+    rows: Rows
+    memory: mmap.mmap
+
+    def release(self) -> None:
+        """Let the pages that were read go; the system has them, or reads them again, when they are next asked for."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows, which sees to it by itself
+            self.memory.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """What the header of a block file says.
 
@@ -56,8 +69,8 @@ class Block:
         """Bytes of all rows."""
         return len(self.digests) * self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
-    def map(self) -> Rows:
-        """The rows (n, *shape), memory-mapped, read-only. Unix keeps them readable when the file is removed.
+    def map(self) -> Mapped:
+        """The rows (n, *shape), not read yet.
 
         Raises: Damaged: the file is shorter than its header says. OSError: it is gone.
         """
@@ -66,17 +79,18 @@ class Block:
                 raise Damaged("its length is not what its header says")
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         flat = np.frombuffer(mapped, self.dtype, offset=self.offset)
-        return flat.reshape(len(self.digests), *self.shape)
+        return Mapped(flat.reshape(len(self.digests), *self.shape), mapped)
 
-    def verified(self) -> Rows:
+    def verified(self) -> Mapped:
         """``map``, and every byte compared with the checksum.
 
         Raises: Damaged: they differ. OSError: the file is gone.
         """
-        rows = self.map()
-        if _checksum(rows) != self.check:
+        mapped = self.map()
+        if _checksum(mapped.rows) != self.check:
             raise Damaged("its checksum is not that of its rows")
-        return rows
+        mapped.release()
+        return mapped
 
 
 def write(folder: Path, digests: Sequence[str], rows: Rows) -> Block:

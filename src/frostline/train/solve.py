@@ -13,8 +13,10 @@ curvature there allows (Böhning 1992, Multinomial logistic regression algorithm
 features as they come need. Large features are never copied: what is done to them is folded into the weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import eye_array
 from scipy.special import expit
+from threadpoolctl import ThreadpoolController
 
 from frostline.errors import DataError, PlanError
 
@@ -98,16 +101,26 @@ def solve(
     rough = replace(design, rows=design.rows.astype(np.float32, copy=False))
     problems = [_Problem(rough, task, np.where(held, 0.0, importance)) for held in unseen]
 
-    strength, heads = _best(problems, unseen, importance)
-    head = _Problem(design, task, importance).solve(strength, heads[0] if heads else None, tight=True)
-    logits = design.logits(head)
-    for number, held in enumerate(unseen):
+    with _one_set_of_threads():
+        strength, heads = _best(problems, unseen, importance)
+        head = _Problem(design, task, importance).solve(strength, heads[0] if heads else None, tight=True)
         # Not from the head: it knows the held-out pictures, and some of that would be left.
-        part = heads[number] if number < len(heads) else problems[number].solve(strength, None)
+        heads += [problem.solve(strength, None) for problem in problems[len(heads) :]]
+    logits = design.logits(head)
+    for part, held in zip(heads, unseen, strict=True):
         logits[held] = design.logits(part)[held]
     score = float(np.average(task.losses(logits), weights=importance))
     weight, bias = design.folded_in(head)
     return Solved(weight.astype(np.float32), bias.astype(np.float32), strength, logits.astype(np.float32), score)
+
+
+@contextmanager
+def _one_set_of_threads() -> Iterator[None]:
+    """scipy's wheels bring a BLAS of their own: its threads and numpy's, waiting for work, take each other's cores."""
+    blas = ThreadpoolController()
+    own = [library.filepath for library in blas.lib_controllers if "scipy.libs" in Path(library.filepath).parts]
+    with blas.select(filepath=own).limit(limits=1):
+        yield
 
 
 @dataclass(frozen=True)

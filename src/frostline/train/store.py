@@ -23,7 +23,7 @@ import numpy as np
 
 from frostline.errors import StoreError, one_line
 from frostline.train import blocks
-from frostline.train.blocks import SUFFIX, UNFINISHED, Block, Damaged, Rows
+from frostline.train.blocks import SUFFIX, UNFINISHED, Block, Damaged, Mapped, Rows
 from frostline.train.locks import Held, unused
 
 LIMIT = 20 * 10**9
@@ -185,7 +185,7 @@ class Shelf:
         self._blocks: dict[Path, Block] = {}
         self._where: dict[str, tuple[Path, int]] = {}
         self._verified: set[Path] = set()
-        self._maps: OrderedDict[Path, Rows] = OrderedDict()
+        self._maps: OrderedDict[Path, Mapped] = OrderedDict()
         self._look()
 
     def __contains__(self, digest: str) -> bool:
@@ -233,7 +233,9 @@ class Shelf:
             found = np.empty((len(digests), *(one.shape if one else ())), one.dtype if one else np.float32)
             for path, pairs in places.items():
                 numbers, rows = zip(*pairs, strict=True)
-                found[list(numbers)] = self._mapped(path)[list(rows)]
+                mapped = self._mapped(path)
+                found[list(numbers)] = mapped.rows[list(rows)]
+                mapped.release()
             return found
 
     def write(self, digests: Sequence[str], rows: Rows) -> None:
@@ -304,23 +306,23 @@ class Shelf:
         for block in list(self._blocks.values()):  # a row that stood twice is still there once
             self._add(block)
 
-    def _mapped(self, path: Path) -> Rows:
-        rows = self._maps.get(path)
-        if rows is None:
+    def _mapped(self, path: Path) -> Mapped:
+        mapped = self._maps.get(path)
+        if mapped is None:
             try:
-                rows = self._blocks[path].map()
+                mapped = self._blocks[path].map()
             except Damaged as error:
                 raise StoreError(
                     f"a block was changed while it was in use: {error}",
                     where=path,
                     hint="run it again: what is damaged is computed anew",
                 ) from None
-            self._keep_open(path, rows)
+            self._keep_open(path, mapped)
         self._maps.move_to_end(path)
-        return rows
+        return mapped
 
-    def _keep_open(self, path: Path, rows: Rows) -> None:
-        self._maps[path] = rows
+    def _keep_open(self, path: Path, mapped: Mapped) -> None:
+        self._maps[path] = mapped
         while len(self._maps) > _OPEN_BLOCKS:
             self._maps.popitem(last=False)
 
