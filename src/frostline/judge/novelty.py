@@ -8,12 +8,14 @@ round, it found every strange one at a false-alarm rate of 1 %; Mahalanobis dist
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import ceil
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline import blas
 from frostline.errors import JudgementError, one_line
 
 RATE = 0.01
@@ -37,6 +39,11 @@ class Known:
 
     vectors: NDArray[np.float16]
     held_out: NDArray[np.float32]
+
+    @cached_property
+    def single(self) -> NDArray[np.float32]:
+        """The vectors as they are computed with."""
+        return self.vectors.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class Novelty:
             raise JudgementError(
                 f"features {features.shape} cannot be compared with what is known", hint="copy the model folder again"
             )
-        return _nearest(self.known.vectors, features, self.neighbours)
+        return _nearest(self.known.single, features, self.neighbours)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -174,12 +181,12 @@ def _thresholded(vectors: NDArray[np.float16], far: NDArray[np.float32], head: s
     return Novelty(threshold, (n + 1 - rank) / (n + 1), n, past, NEIGHBOURS, head, Known(vectors, far))
 
 
-def _nearest(vectors: NDArray[np.float16], features: NDArray[np.floating], neighbours: int) -> NDArray[np.float32]:
+def _nearest(vectors: NDArray[np.floating], features: NDArray[np.floating], neighbours: int) -> NDArray[np.float32]:
     """(N,): one less the cosine to the so-manieth nearest. What is not finite is as far away as can be."""
-    known = vectors.astype(np.float32).T
+    known = vectors.astype(np.float32, copy=False).T
     place = max(0, known.shape[1] - neighbours)
     found = [np.zeros(0, np.float32)]
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"), blas.one_thread():
         for start in range(0, len(features), _AT_ONCE):
             near = _unit(features[start : start + _AT_ONCE]) @ known
             found.append(1 - np.partition(near, place, axis=1)[:, place])

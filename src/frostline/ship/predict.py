@@ -9,11 +9,14 @@ from importlib import import_module
 from pathlib import Path
 
 from frostline.errors import EngineError
+from frostline.processors import processors
 from frostline.registry import Registry
-from frostline.ship.stream import Predictor
+from frostline.ship.stream import BATCH, Predictor
 
 predictors: Registry[Callable[[Path], Predictor]] = Registry("prediction engine", "frostline.predictors")
-predictors.register("openvino", lambda folder: _from("frostline.ship.runtime", folder))
+predictors.register(
+    "openvino", lambda folder: _from("frostline.ship.runtime", folder, streams=min(processors(), BATCH))
+)
 predictors.register("torch", lambda folder: _from("frostline.ship.eager", folder))
 
 
@@ -34,6 +37,6 @@ def predictor(folder: str | Path, *, engine: str = "auto") -> Predictor:
     return predictors.get(engine)(Path(folder))
 
 
-def _from(module: str, folder: Path) -> Predictor:
-    opened: Predictor = import_module(module).Predictor(folder)
+def _from(module: str, folder: Path, **how: int) -> Predictor:
+    opened: Predictor = import_module(module).Predictor(folder, **how)
     return opened

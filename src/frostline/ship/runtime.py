@@ -39,7 +39,8 @@ class Predictor:
     """A model folder that answers through OpenVINO.
 
     cache: where compiled graphs are kept; None is ``cache_folder()``. One that cannot be written costs speed only.
-    streams: how many batches are computed at once, each by its share of the processor; see ``beside``.
+    streams: how many pictures are computed at once, each by its share of the processor. Several make the most pictures
+        a second, 1 the fastest answer for a lone picture. See also ``beside``.
     precision: "f32", or "bf16", which differs from torch in the third digit and is faster where the processor has it.
 
     Raises: CheckpointError: the folder is damaged. EngineError: it has no graph, or there is no OpenVINO that runs it.
@@ -57,31 +58,40 @@ class Predictor:
         self._compiled = _compiled(
             folder, self.about, cache_folder() if cache is None else cache, _properties(streams, precision)
         )
-        self._request = self._compiled.create_infer_request()
+        self._requests = [self._compiled.create_infer_request() for _ in range(streams)]
 
     def beside(self) -> Self:
-        """Another one of the same compiled graph, for another thread: they answer at the same time."""
+        """Another one of the same compiled graph with one of its streams, for another thread: they answer at once."""
         other = copy(self)
-        other._request = self._compiled.create_infer_request()
+        other._requests = [self._compiled.create_infer_request()]
         return other
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
-        self._request.infer({0: pixels})
-        return self._output(0)
+        return self._outputs(pixels)[0]
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What goes into the head, (N, D) float32, of pictures as in ``logits``; for models that know novelty."""
-        self._request.infer({0: pixels})
-        return self._output(1)
+        return self._outputs(pixels)[1]
 
     def see(self, pixels: NDArray[np.uint8]) -> Seen:
         """The same logits, and distances from the training pictures where the model knows them."""
-        logits, novelty = self.logits(pixels), self.about.novelty
-        return logits, None if novelty is None else novelty.distances(self._output(1))
+        outputs, novelty = self._outputs(pixels), self.about.novelty
+        return outputs[0], None if novelty is None else novelty.distances(outputs[1])
 
-    def _output(self, number: int) -> NDArray[np.float32]:
-        return np.array(self._request.get_output_tensor(number).data, dtype=np.float32)
+    def _outputs(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """All that the graph gives, each (N, ...): the batch at once, or one picture after another on each stream."""
+        streams = len(self._requests)
+        parts = [pixels] if streams == 1 else [pixels[n : n + 1] for n in range(len(pixels))]
+        found = []
+        for start in range(0, len(parts), streams):
+            begun = list(zip(self._requests, parts[start : start + streams], strict=False))
+            for request, part in begun:
+                request.start_async({0: part})
+            for request, _ in begun:
+                request.wait()
+                found.append([np.array(tensor.data, dtype=np.float32) for tensor in request.output_tensors])
+        return [np.concatenate(rows) for rows in zip(*found, strict=True)]
 
     def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
         """One Prediction or Failure a row, in the rows' order, a batch at a time. Not for two threads at once."""

@@ -13,10 +13,8 @@ curvature there allows (Böhning 1992, Multinomial logistic regression algorithm
 features as they come need. Large features are never copied: what is done to them is folded into the weights.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +22,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import eye_array
 from scipy.special import expit
-from threadpoolctl import ThreadpoolController
 
+from frostline import blas
 from frostline.errors import DataError, PlanError
 
 Floats = NDArray[np.float64]
@@ -101,7 +99,7 @@ def solve(
     rough = replace(design, rows=design.rows.astype(np.float32, copy=False))
     problems = [_Problem(rough, task, np.where(held, 0.0, importance)) for held in unseen]
 
-    with _one_set_of_threads():
+    with blas.one_library():
         strength, heads = _best(problems, unseen, importance)
         head = _Problem(design, task, importance).solve(strength, heads[0] if heads else None, tight=True)
         # Not from the head: it knows the held-out pictures, and some of that would be left.
@@ -112,15 +110,6 @@ def solve(
     score = float(np.average(task.losses(logits), weights=importance))
     weight, bias = design.folded_in(head)
     return Solved(weight.astype(np.float32), bias.astype(np.float32), strength, logits.astype(np.float32), score)
-
-
-@contextmanager
-def _one_set_of_threads() -> Iterator[None]:
-    """scipy's wheels bring a BLAS of their own: its threads and numpy's, waiting for work, take each other's cores."""
-    blas = ThreadpoolController()
-    own = [library.filepath for library in blas.lib_controllers if "scipy.libs" in Path(library.filepath).parts]
-    with blas.select(filepath=own).limit(limits=1):
-        yield
 
 
 @dataclass(frozen=True)
