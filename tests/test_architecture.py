@@ -10,7 +10,7 @@ import frostline
 
 ROOT = Path(frostline.__file__).parent
 ROOMS = (
-    *("errors", "registry", "processors"),
+    *("errors", "registry", "processors", "blas"),
     *("data", "net", "train", "judge", "ship", "run"),
     *("classifier", "testing", "cli"),
 )
