@@ -33,7 +33,7 @@ def run(place: Place) -> Found:
     work = "pictures to a saved model, ants and bees"
     cold, warm, freeze = (who.name for who in ours)
     found = Found()
-    bounds = "importing torch, timm and scikit-learn, which takes about 4 s in both; see the notes"
+    bounds = "importing torch, timm and scikit-learn, which takes about 3 s in both; see the notes"
     probing, freezing = f"{work}: `probe`, cold store", f"{work}: `freeze`, 4 views, {epochs} epochs, cold store"
     found.rows = [
         compared(probing, runs, cold, lesson, target=40.0, limit=f"{bounds}; then the one pass over the pictures"),
