@@ -115,3 +115,11 @@ def test_what_fit_refuses_is_reported(labels: str, leaves: Path, tmp_path: Path)
     audit = check_files(place, cache=tmp_path / "cache")
     assert audit.findings[0].check == "classes"
     assert audit.findings[0].level == "error"
+
+
+def test_a_table_whose_paths_lead_nowhere_is_a_finding(tmp_path: Path, own_cache: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\ngone/1.jpg,leaf\ngone/2.jpg,root\n")
+    audit = check(table, store=Store(own_cache / "store"), cache=own_cache, **SMALL)
+    assert {finding.check: finding for finding in audit.findings}["unreadable"].mask.all()
+    assert any("no picture can be read" in said for said in audit.not_checked)

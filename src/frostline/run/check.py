@@ -135,6 +135,8 @@ def _features(listing: Listing, activations: Activations, notes: _Notes, width: 
     plain = EvaluationView(activations.preprocessing)
     view = _Noting(plain, notes) if plain.least >= AT_LEAST else plain
     asked = [row for row in listing.rows if row.digest]
+    if not asked:
+        raise DataError("no picture can be read", where=listing.source, hint="are the paths in it right?")
     read, skipped = activations.at("head", asked, view, what="pictures")
     reasons = {item.name: item.reason for item in skipped}
     listing = listing.with_faults({row.digest: reasons[row.name] for row in asked if row.name in reasons})
