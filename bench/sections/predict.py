@@ -41,16 +41,8 @@ def run(place: Place) -> Found:
             limit=limit,
         )
         for other, target, limit in (
-            (
-                "transformers pipeline",
-                5.0,
-                _NETWORK,
-            ),
-            (
-                "timm loop",
-                4.0,
-                f"{_NETWORK}; timm's loader decodes in two processes",
-            ),
+            ("transformers pipeline", 5.0, _NETWORK),
+            ("timm loop", 4.0, f"{_NETWORK}; timm's loader decodes in two processes"),
         )
     ]
     ours = runs["frostline predict"][-1].seconds
