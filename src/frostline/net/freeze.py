@@ -64,6 +64,11 @@ def hold_statistics(net: nn.Module) -> None:
             _hold(module)
 
 
+def is_held(module: nn.Module) -> bool:
+    """Whether this module keeps running statistics of normalisation, and they stay as they are (see `freeze`)."""
+    return _has_statistics(module) and _hold_still in module._forward_pre_hooks.values()
+
+
 def thaw(net: nn.Module, below: Line | None = None, *, shape: Shape | None = None) -> None:
     """Let everything above a line learn again, in place; what lies below is left as it is.
 

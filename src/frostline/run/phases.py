@@ -6,6 +6,7 @@ the listener. Whether a phase was worth it is not decided here but in `conduct`.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from frostline.train.average import Average
 from frostline.train.batches import Fresh, Order, Rows, Stored, in_memory
 from frostline.train.engines import normalise
 from frostline.train.events import Judged, Listener, Note, PhaseStart, Step, Warn
+from frostline.train.folding import Fold, find_folds
 from frostline.train.loop import State, predict, train
 from frostline.train.machine import Machine
 from frostline.train.objective import Anchor, Objective, class_weights
@@ -148,6 +150,7 @@ class _SetUp:
     prepare: Callable[[Tensor], Tensor]
     rows: Rows
     read_val: Reader | None
+    folds: tuple[Fold, ...]
 
 
 def train_stages(
@@ -181,7 +184,9 @@ def train_stages(
     own = tuple(group for group in own if group.names)
     trainable = sum(found[name].numel() for group in own for name in group.names)
     if recipe.rate_search and start is None:
-        factor = range_test(shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare)
+        factor = range_test(
+            shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, folds=shop.folds
+        )
         bench.listen(Note(f"range test: all rates times {factor:.3g}"))
         own = tuple(replace(group, lr=group.lr * factor) for group in own)
     epochs = phase.epochs
@@ -190,7 +195,9 @@ def train_stages(
         epochs, own = facts["epochs"], tuple(replace(g, lr=lr) for g, lr in zip(own, facts["rates"], strict=True))
     elif seconds is not None:
         a_step = machine.agreed(
-            seconds_a_step(shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare)
+            seconds_a_step(
+                shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, folds=shop.folds
+            )
         )
         left = seconds - machine.agreed(time.monotonic() - begun)
         epochs = min(epochs, int(left / (a_step * shop.rows.order.steps * 1.1)))
@@ -239,7 +246,7 @@ def train_stages(
     try:
         for event in train(
             network, objective, optimizer, schedule, shop.rows, state, machine,
-            prepare=shop.prepare, clip=recipe.clip, accumulate=recipe.accumulate, average=average,
+            prepare=shop.prepare, folds=shop.folds, clip=recipe.clip, accumulate=recipe.accumulate, average=average,
         ):  # fmt: skip
             bench.listen(event)
             if isinstance(event, Step):
@@ -352,7 +359,9 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         read_val = activations.at(line, bench.val.rows, view_val, what="val pictures")[0]
         machine.wait()
         read_val = in_memory(read_val, len(bench.val))
-    return _SetUp(suffix, own, prepare, rows, read_val)
+    with closing(rows.epoch(0)) as batches:
+        first = prepare(next(batches).x[:1].to(machine.device))
+    return _SetUp(suffix, own, prepare, rows, read_val, find_folds(suffix, first))
 
 
 def activations_last(stored: Tensor) -> Tensor:

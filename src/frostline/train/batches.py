@@ -5,7 +5,7 @@ processes each takes its slice of every batch, and the slices together are exact
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -105,7 +105,7 @@ class Rows(Protocol):
         """Who comes when."""
         ...
 
-    def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, *, after: int = 0) -> Generator[Batch]:
         """The batches of an epoch from number `after` on."""
         ...
 
@@ -118,7 +118,7 @@ class Stored:
     read: Sequence[Callable[[NDArray[np.int64]], NDArray[np.generic]]]
     targets: Tensor
 
-    def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, *, after: int = 0) -> Generator[Batch]:
         """The batches of an epoch from number `after` on."""
         read = self.read[epoch % len(self.read)]
         for indices, share, pictures in self.order.epoch(epoch, after=after):
@@ -139,7 +139,7 @@ class Fresh:
     threads: int = field(default_factory=processors)
     ahead: int = 2
 
-    def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, *, after: int = 0) -> Generator[Batch]:
         """The batches of an epoch from number `after` on."""
         view = self.view(epoch)
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frostline.errors import MissingExtra, PlanError
-from frostline.train import depthwise
+from frostline.train import mixed
+from frostline.train.folding import Fold
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -57,13 +58,13 @@ class Machine:
         """Whether this process is the one that writes files and speaks."""
         return self.rank == 0
 
-    def autocast(self, learning: nn.Module | None = None) -> AbstractContextManager[None]:
-        """Mixed precision for forward and loss. learning: a network whose backward pass follows, if one does."""
+    def autocast(self, folds: Sequence[Fold] | None = None) -> AbstractContextManager[None]:
+        """Mixed precision for forward and loss. folds: of the network that learns, if a backward pass follows."""
         # accelerate's own would replace the forward method of the network, which is used elsewhere as well.
         if self.precision == "fp32":
             return nullcontext()
-        if learning is not None and self.device.type == "cpu":
-            return depthwise.autocast(learning)
+        if folds is not None and self.device.type == "cpu":
+            return mixed.autocast(folds)
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def prepared(self, suffix: nn.Module) -> nn.Module:

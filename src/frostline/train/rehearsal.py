@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from frostline.net.freeze import Group
 from frostline.train.batches import Rows
 from frostline.train.checkpoint import random_state, restore_random_state
+from frostline.train.folding import Fold
 from frostline.train.machine import Machine
 from frostline.train.objective import Objective
 from frostline.train.optimizer import make_optimizer
@@ -32,6 +33,7 @@ def range_test(
     machine: Machine,
     *,
     prepare: Callable[[Tensor], Tensor],
+    folds: Sequence[Fold] = (),
     steps: int = 60,
 ) -> float:
     """The factor by which to multiply every rate: Smith's learning-rate range test (arXiv:1506.01186).
@@ -42,9 +44,13 @@ def range_test(
     afterwards.
     """
     factors = np.geomspace(SLOWEST, FASTEST, steps)
-    untouched = list(_rehearsal(suffix, objective, groups, recipe, rows, machine, 0 * factors, prepare=prepare))
+    untouched = list(
+        _rehearsal(suffix, objective, groups, recipe, rows, machine, 0 * factors, prepare=prepare, folds=folds)
+    )
     gained: list[float] = []
-    with closing(_rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare)) as rehearsed:
+    with closing(
+        _rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare, folds=folds)
+    ) as rehearsed:
         for loss, before in zip(rehearsed, untouched, strict=False):
             if not np.isfinite(loss) or loss > BLOWN_UP * max(untouched):
                 break
@@ -81,10 +87,11 @@ def seconds_a_step(
     machine: Machine,
     *,
     prepare: Callable[[Tensor], Tensor],
+    folds: Sequence[Fold] = (),
 ) -> float:
     """What a batch costs here, the median of four after one to warm up. The network is as before afterwards."""
     times = [time.perf_counter()]
-    for _ in _rehearsal(suffix, objective, groups, recipe, rows, machine, np.zeros(5), prepare=prepare):
+    for _ in _rehearsal(suffix, objective, groups, recipe, rows, machine, np.zeros(5), prepare=prepare, folds=folds):
         times.append(time.perf_counter())
     return float(np.median(np.diff(times)[1:]))
 
@@ -99,6 +106,7 @@ def _rehearsal(
     factors: NDArray[np.floating],
     *,
     prepare: Callable[[Tensor], Tensor],
+    folds: Sequence[Fold] = (),
 ) -> Generator[float, None, None]:
     """The losses of steps at so many times the given rates; weights, buffers, modes and random state are put back."""
     changing = [*(p for p in suffix.parameters() if p.requires_grad), *suffix.buffers()]
@@ -111,7 +119,7 @@ def _rehearsal(
         for factor, batch in zip(factors, batches, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            with machine.autocast(suffix):
+            with machine.autocast(folds):
                 loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
