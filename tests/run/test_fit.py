@@ -123,10 +123,32 @@ def test_auto_keeps_a_phase_only_if_it_is_measurably_better(leaves: Path) -> Non
     assert probe.kept
     assert deeper
     assert probe.why == "the first model"
-    assert all(("measurably better" in row.why) or "perfect model" in row.why for row in deeper)
+    reasons = ("measurably better", "perfect model", "thawing less")
+    assert all(any(reason in row.why for reason in reasons) for row in deeper)
     best = [row for row in classifier.result_.phases if row.kept][-1]
     assert best.val is not None
     assert classifier.result_.metrics["val"].figures["accuracy"].value == pytest.approx(best.val.value)
+
+
+def of_chance(leaves: Path) -> tuple[list[Path], list[str]]:
+    """Pictures with labels that nothing in them tells."""
+    paths = sorted((leaves / "train").glob("*/*.png"))
+    return paths, ["heads" if number % 3 else "tails" for number in range(len(paths))]
+
+
+def test_auto_goes_no_deeper_where_thawing_less_did_not_pay(leaves: Path) -> None:
+    still = ImageClassifier(**{**TRAINING, "epochs": 1, "lr": 1e-9}, strategy="auto", val=0.3)
+    _, half, whole = still.fit(*of_chance(leaves)).result_.phases
+    assert not half.kept
+    assert half.epochs == 1
+    assert not whole.kept
+    assert (whole.epochs, whole.why) == (0, "thawing less was not worth it")
+
+
+def test_auto_does_not_begin_what_it_could_not_half_finish(leaves: Path) -> None:
+    hurried = ImageClassifier(**{**TRAINING, "epochs": 10**7}, strategy="auto", budget="60s", val=0.3)
+    _, half, _ = hurried.fit(*of_chance(leaves)).result_.phases
+    assert (half.epochs, half.why) == (0, "no time was left for enough of its epochs")
 
 
 def test_pictures_that_cannot_be_decoded_are_named_and_left_out(leaves: Path, tmp_path: Path) -> None:

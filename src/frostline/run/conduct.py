@@ -129,7 +129,9 @@ def _carry_out(job: Job, *, resume: bool) -> _Standing:
                 )
                 here = start if start is not None and "state" in start.facts else None
                 seconds = _seconds_for(job, plan.phases[number:])
-                learnt = train_stages(bench, phase, machine, start=here, save=save, anchors=anchors, seconds=seconds)
+                learnt = train_stages(
+                    bench, phase, machine, start=here, save=save, anchors=anchors, seconds=seconds, least=_least(plan)
+                )
         except (KeyboardInterrupt, Diverged) as error:
             if not standing.state:
                 raise
@@ -278,6 +280,9 @@ def _pulls(plan: Plan) -> bool:
 def _not_worth_it(job: Job, standing: _Standing, phase: Phase) -> str:
     if job.plan.keep == "always" or isinstance(phase, Solve):
         return ""
+    depth = job.bench.stages.names.index
+    if any(depth(phase.line) < depth(row.line) for row in standing.rows if not row.kept):
+        return "thawing less was not worth it"
     logits, part = _judged_by(job, standing)
     return "" if logits is None or part is None else hopeless(logits, part)
 
@@ -285,6 +290,11 @@ def _not_worth_it(job: Job, standing: _Standing, phase: Phase) -> str:
 def _judged_by(job: Job, learnt: _Standing | Learnt) -> tuple[Logits | None, Manifest | None]:
     """What phases are judged by: the val split, or with folds every training picture, out of fold."""
     return (learnt.crossed, job.bench.train) if job.settings.folds else (learnt.val, job.bench.val)
+
+
+def _least(plan: Plan) -> float:
+    """The share of a phase's epochs below which it is left out: half-trained it would only be undone."""
+    return 0.5 if plan.keep == "if-better" else 0.0
 
 
 def _seconds_for(job: Job, ahead: tuple[Phase, ...]) -> float | None:

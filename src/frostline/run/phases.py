@@ -162,11 +162,13 @@ def train_stages(
     save: Callable[[Mapping[str, Tensor], Mapping[str, Any]], None] = lambda tensors, facts: None,
     anchors: Mapping[str, Tensor] | None = None,
     seconds: float | None = None,
+    least: float = 0.0,
 ) -> Learnt:
     """Train one phase to its end, or until `seconds` are over, or until somebody interrupts it.
 
     start: a checkpoint of this very phase to go on from. save: called with tensors and facts whenever one is due.
-    anchors: where the pretrained weights were, for the L2-SP pull.
+    anchors: where the pretrained weights were, for the L2-SP pull. least: the share of its epochs, in [0, 1], without
+        which it is not begun; one epoch in any case.
 
     Raises: Diverged: the loss is not finite. KeyboardInterrupt: interrupted before the first epoch was judged.
     """
@@ -201,9 +203,10 @@ def train_stages(
         )
         left = seconds - machine.agreed(time.monotonic() - begun)
         epochs = min(epochs, int(left / (a_step * shop.rows.order.steps * 1.1)))
-        if epochs < 1:
+        if epochs < max(1, least * phase.epochs):
             _tear_down(bench, phase)
-            return Learnt(None, None, 0, early="no time was left for an epoch of it")
+            what = "enough of its epochs" if epochs else "an epoch of it"
+            return Learnt(None, None, 0, early=f"no time was left for {what}")
         if epochs < phase.epochs:
             bench.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
     bench.listen(PhaseStart(phase.name, phase.line, epochs))
