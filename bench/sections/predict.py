@@ -30,6 +30,7 @@ def run(place: Place) -> Found:
             place.peer("timm loop", "timm_loop", model, many),
         ],
         place.times(2),
+        once=["timm loop"],
     )
     found.rows += [
         compared(

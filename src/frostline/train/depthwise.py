@@ -2,7 +2,8 @@
 
 oneDNN's kernels for them are fast but for two. The gradient of a kernel that is more than three taps wide takes ten to
 fifty times as long as the forward pass: here it is put together from strips of three columns, which is the same sum.
-And the gradient of a strided convolution's input is slow in bfloat16 only: it is taken in float32 (bench/RESULTS.md).
+And the gradient of a strided convolution's input is slow in bfloat16 only: it is taken in float32, as the transposed
+convolution that it is (bench/RESULTS.md, notes).
 """
 
 from collections.abc import Sequence
@@ -55,7 +56,9 @@ class _Depthwise(torch.autograd.Function):
 def _by_input(slope: Tensor, x: Tensor, weight: Tensor, stride: _Pair, padding: _Pair) -> Tensor:
     if stride == (1, 1):
         return _backward(slope, x, weight, stride, padding, (True, False, False))[0]
-    wide = _backward(slope.float(), x.float(), weight.float(), stride, padding, (True, False, False))[0]
+    sides = zip(x.shape[2:], slope.shape[2:], weight.shape[2:], stride, padding, strict=True)
+    beyond = [side - ((out - 1) * step + kernel - 2 * pad) for side, out, kernel, step, pad in sides]
+    wide = F.conv_transpose2d(slope.float(), weight.float(), None, stride, padding, beyond, groups=len(weight))
     return wide.bfloat16()
 
 
