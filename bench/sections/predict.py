@@ -29,8 +29,8 @@ def run(place: Place) -> Found:
             place.peer("transformers pipeline", "transformers_pipeline", model, many),
             place.peer("timm loop", "timm_loop", model, many),
         ],
-        place.times(2),
-        once=["timm loop"],
+        place.times(3),
+        once=["transformers pipeline", "timm loop"],
     )
     found.rows += [
         compared(
