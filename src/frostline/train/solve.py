@@ -240,6 +240,10 @@ class _AnyOf:
 
     y: Floats
 
+    @property
+    def classes(self) -> int:
+        return self.y.shape[1]
+
     def kinds(self) -> Indices:
         return np.unique(self.y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
@@ -326,7 +330,7 @@ def _best(
     if not problems:
         return 1.0, []
     first = problems[0]
-    work = first.design.rows.size * len(first.task.start(importance))
+    work = first.design.rows.size * first.task.classes
     asked = problems if work < _ONE_FOLD else problems[:1]
     best, least, since = STRENGTHS[0], np.inf, 0
     found: list[_Head] = []
