@@ -242,7 +242,7 @@ class _AnyOf:
 
     @property
     def classes(self) -> int:
-        return self.y.shape[1]
+        return int(self.y.shape[1])
 
     def kinds(self) -> Indices:
         return np.unique(self.y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
