@@ -127,13 +127,8 @@ def _strategies() -> list[str]:
     if not STRATEGIES.exists():
         return []
     lines = [json.loads(line) for line in STRATEGIES.read_text(encoding="utf-8").splitlines()]
-    how = [
-        "`python -m bench.strategies DATA --out bench/strategies.jsonl`: whole processes, on the default backbone.",
-        "Where no options are named, all are at their defaults: 20 epochs for so few pictures, of which the best is",
-        "kept. Two ran at a time, a core each, from a clean checkout; `auto`, which has five minutes, had both, at an",
-        "earlier one.",
-    ]
-    return ["## Every strategy", "", *how, "", *table(lines)]
+    how = "`python -m bench.strategies DATA --out bench/strategies.jsonl`: whole processes, on the default backbone."
+    return ["## Every strategy", "", how, "", *table(lines)]
 
 
 def _curves(sections: list[Any]) -> list[str]:

@@ -10,7 +10,7 @@ from frostline.train import depthwise
 CHANNELS = 6
 
 
-def random_case(rows: int, columns: int, padding: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+def random_case(rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
     """A picture with odd sides, a kernel, a bias: numbers that bfloat16 holds exactly."""
     torch.manual_seed(0)
     x = torch.randn(2, CHANNELS, 11, 13).bfloat16().float().contiguous(memory_format=torch.channels_last)
@@ -24,7 +24,7 @@ def random_case(rows: int, columns: int, padding: tuple[int, int]) -> tuple[Tens
 def test_results_and_gradients_are_those_of_float32(
     stride: int | tuple[int, int], kernel: tuple[int, int], padding: tuple[int, int]
 ) -> None:
-    given = random_case(*kernel, padding)
+    given = random_case(*kernel)
     plain = F.conv2d(*given, stride, padding, groups=CHANNELS)
     slope = torch.randn_like(plain).bfloat16()
     wanted = torch.autograd.grad(plain, given, slope.float())
@@ -39,14 +39,14 @@ def test_results_and_gradients_are_those_of_float32(
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_what_does_not_learn_gets_no_gradient(missing: int) -> None:
-    given = random_case(5, 5, (2, 2))
+    given = random_case(5, 5)
     given[missing].requires_grad_(False)
     depthwise.conv2d(*given, 1, 2).float().square().sum().backward()
     assert [tensor.grad is None for tensor in given] == [number == missing for number in range(3)]
 
 
 def test_a_convolution_without_a_bias() -> None:
-    x, weight, _ = random_case(3, 3, (1, 1))
+    x, weight, _ = random_case(3, 3)
     plain = F.conv2d(x, weight, None, 1, 1, groups=CHANNELS)
     torch.testing.assert_close(depthwise.conv2d(x, weight, None, 1, 1).float(), plain, rtol=0.01, atol=0.05)
 

@@ -145,3 +145,11 @@ def test_depthwise_convolutions_take_the_detour(monkeypatch: pytest.MonkeyPatch)
     assert not torch.is_autocast_enabled("cpu")
     net(torch.ones(1, 4, 6, 6))
     assert len(kernels) == 1
+
+
+def test_nothing_stays_behind_when_a_pass_fails() -> None:
+    net = nn.Conv2d(8, 8, 3, groups=8)
+    with pytest.raises(RuntimeError), mixed.autocast(()):
+        net(torch.ones(1, 5, 6, 6))
+    assert not torch.is_autocast_enabled("cpu")
+    assert net(torch.ones(1, 8, 6, 6)).dtype == torch.float32

@@ -20,7 +20,7 @@ from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView, TrainingView
 from frostline.errors import DataError, Diverged, PlanError
 from frostline.net import adapters
-from frostline.net.freeze import Group, freeze, groups, hold_statistics, thaw
+from frostline.net.freeze import Group, freeze, groups, hold_statistics, is_held, thaw
 from frostline.net.head import Head
 from frostline.net.stages import Stages, cut
 from frostline.train import checkpoint
@@ -362,9 +362,16 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         read_val = activations.at(line, bench.val.rows, view_val, what="val pictures")[0]
         machine.wait()
         read_val = in_memory(read_val, len(bench.val))
+    return _SetUp(suffix, own, prepare, rows, read_val, _folds(suffix, rows, prepare, machine))
+
+
+def _folds(suffix: nn.Module, rows: Rows, prepare: Callable[[Tensor], Tensor], machine: Machine) -> tuple[Fold, ...]:
+    """Looked for only where there may be some that are used: it takes a batch and a forward pass."""
+    if not machine.detours or not any(is_held(module) for module in suffix.modules()):
+        return ()
     with closing(rows.epoch(0)) as batches:
-        first = prepare(next(batches).x[:1].to(machine.device))
-    return _SetUp(suffix, own, prepare, rows, read_val, find_folds(suffix, first))
+        first = next(batches).x[:1].to(machine.device)
+    return find_folds(suffix, prepare(first))
 
 
 def activations_last(stored: Tensor) -> Tensor:

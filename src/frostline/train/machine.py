@@ -58,12 +58,17 @@ class Machine:
         """Whether this process is the one that writes files and speaks."""
         return self.rank == 0
 
+    @property
+    def detours(self) -> bool:
+        """Whether what learns here goes around slow kernels, and so makes use of folds (see `mixed`)."""
+        return self.precision != "fp32" and self.device.type == "cpu"
+
     def autocast(self, folds: Sequence[Fold] | None = None) -> AbstractContextManager[None]:
         """Mixed precision for forward and loss. folds: of the network that learns, if a backward pass follows."""
         # accelerate's own would replace the forward method of the network, which is used elsewhere as well.
         if self.precision == "fp32":
             return nullcontext()
-        if folds is not None and self.device.type == "cpu":
+        if folds is not None and self.detours:
             return mixed.autocast(folds)
         return torch.autocast(self.device.type, torch.bfloat16)
 
