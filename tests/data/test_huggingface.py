@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from frostline.data.sources import read
@@ -30,6 +31,7 @@ def test_a_name_is_looked_for_on_this_machine_first_and_then_fetched(monkeypatch
         raise ConnectionError("not cached")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(huggingface_hub, "dataset_info", lambda name, timeout: None)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     assert read("hf:cached/set:small").classes == ("a", "b")
     assert read("hf:far").splits == ("train",)

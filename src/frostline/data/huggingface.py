@@ -18,6 +18,7 @@ from frostline.data.tables import known, rows_of
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 
 _PREFIX = "hf:"
+_PATIENCE = 8.0  # seconds for the hub's first answer
 _NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?")
 
 
@@ -190,6 +191,7 @@ class _Pictures:
 
 def _by_name(text: str, place: Path) -> Any:
     import datasets
+    import huggingface_hub
     from huggingface_hub.utils import logging as hub
 
     asked = _NAME.fullmatch(text)
@@ -212,6 +214,8 @@ def _by_name(text: str, place: Path) -> Any:
     loud = hub.get_verbosity()
     hub.set_verbosity(logging.ERROR)  # else each of its attempts is a line
     try:
+        # Its own requests are tried again and again for some 20 s without a network; this one comes first, and once.
+        huggingface_hub.dataset_info(name, timeout=_PATIENCE)
         return datasets.load_dataset(name, config)
     except Exception as error:  # of httpx, huggingface_hub or datasets
         raise DataError(

@@ -185,7 +185,8 @@ def _probed(listing: Listing, copies: Copies, features: Features, seed: int) -> 
     for number, (_, held) in enumerate(folds(Manifest(rows, listing.classes), _FOLDS, seed=seed)):
         fold[held] = number
     solved = solve(features[asked], listing.targets[asked], classes=len(listing.classes), folds=fold, seed=seed)
-    raised = np.exp(solved.logits - solved.logits.max(1, keepdims=True))
+    logits = solved.out_of_fold()
+    raised = np.exp(logits - logits.max(1, keepdims=True))
     found = np.zeros((len(listing), len(listing.classes)), np.float32)
     found[asked] = raised / raised.sum(1, keepdims=True)
     return found

@@ -66,7 +66,7 @@ class Learnt:
     """What a phase left behind, besides the network's weights.
 
     val: logits (N, K) of the val split after the phase, or None without one.
-    crossed: for a solved head, out-of-fold logits of the training split.
+    crossed: for a solved head without a val split, out-of-fold logits of the training split.
     epochs: that were run. early: why it ended before its last epoch, or "". trainable: parameters that learnt.
     """
 
@@ -100,7 +100,8 @@ def solve_head(bench: Bench, phase: Solve) -> Learnt:
     if bench.val is not None:
         read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
         val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
-    return Learnt(val, solved.logits, 0, trainable=solved.weight.size + solved.bias.size)
+    crossed = solved.out_of_fold() if val is None else None
+    return Learnt(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
 
 
 def _inner_folds(bench: Bench) -> int | NDArray[np.int64]:

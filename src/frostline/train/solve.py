@@ -13,7 +13,7 @@ curvature there allows (Böhning 1992, Multinomial logistic regression algorithm
 features as they come need. Large features are never copied: what is done to them is folded into the weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,14 +31,12 @@ Indices = NDArray[np.int64]
 AnyFloats = NDArray[np.floating[Any]]
 
 STRENGTHS = tuple(10.0 ** (power / 2) for power in range(4, -11, -1))
-"""The strengths that are tried, strongest first, 100 to 1e-5; the path ends early when the log loss rises."""
+"""The strengths that may be chosen, strongest first, 100 to 1e-5."""
 
-_PATIENCE = 2  # strengths in a row without a better log loss, after which the path ends
 _SMALL = 64 << 20  # bytes of float64 up to which features are copied and turned
-_ONE_FOLD = 5 * 10**7  # pictures x features x classes from which one fold is enough to choose a strength by
+_LARGE = 5 * 10**7  # pictures x features x classes from which one fold and fewer digits are enough
 _CHUNK = 4096  # rows at a time where statistics are taken
 _MOST_AXES = 2048  # features up to which principal axes are worth their price, and about the rows to find them by
-_CURVATURE = 0.5  # of the log loss, at most, along a direction of variance one
 _MOST_STEPS = 300
 
 
@@ -47,16 +45,15 @@ class Solved:
     """A linear head over features as they are (standardisation is folded in).
 
     weight: (K, D) float32. bias: (K,) float32. strength: the one chosen.
-    logits: (N, K) float32 out of fold: each picture's by a head that has not learnt from it. A picture that is alone in
-        its class is learnt from by all; its logits are those of the head itself.
-    score: mean log loss (nats) of these logits, pictures weighted as in training; of several classes the sum.
+    out_of_fold: logits (N, K) float32, each picture's by a head that has not learnt from it, which takes about as long
+        again as the head did. A picture that is alone in its class is learnt from by all; its logits are those of the
+        head itself.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
-    logits: NDArray[np.float32]
-    score: float
+    out_of_fold: Callable[[], NDArray[np.float32]]
 
 
 def solve(
@@ -98,18 +95,25 @@ def solve(
     unseen = [held for number in np.unique(fold) if (held := (fold == number) & ~alone).any()]
     rough = replace(design, rows=design.rows.astype(np.float32, copy=False))
     problems = [_Problem(rough, task, np.where(held, 0.0, importance)) for held in unseen]
+    large = x.size * classes >= _LARGE
+    searched, final = (1e-4, 1e-7) if large else (1e-5, 1e-9)
+    whole = _Problem(rough if large else design, task, importance)
 
     with blas.one_library():
-        strength, heads = _best(problems, unseen, importance)
-        head = _Problem(design, task, importance).solve(strength, heads[0] if heads else None, tight=True)
-        # Not from the head: it knows the held-out pictures, and some of that would be left.
-        heads += [problem.solve(strength, None) for problem in problems[len(heads) :]]
-    logits = design.logits(head)
-    for part, held in zip(heads, unseen, strict=True):
-        logits[held] = design.logits(part)[held]
-    score = float(np.average(task.losses(logits), weights=importance))
+        strength, heads = _best(problems[:1] if large else problems, unseen, importance, searched)
+        head = whole.solve(strength, heads[0] if heads else None, final)
+
+    def out_of_fold() -> NDArray[np.float32]:
+        logits = design.logits(head)
+        with blas.one_library():
+            # Not from the head: it knows the held-out pictures, and some of that would be left.
+            others = [problem.solve(strength, None, searched) for problem in problems[len(heads) :]]
+        for part, held in zip([*heads, *others], unseen, strict=True):
+            logits[held] = design.logits(part)[held]
+        return logits.astype(np.float32)
+
     weight, bias = design.folded_in(head)
-    return Solved(weight.astype(np.float32), bias.astype(np.float32), strength, logits.astype(np.float32), score)
+    return Solved(weight.astype(np.float32), bias.astype(np.float32), strength, out_of_fold)
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,11 @@ class _OneOf:
     y: Indices
     classes: int
 
+    @property
+    def curvature(self) -> float:
+        """Of the log loss in each logit: the bound for two classes, and what it is at equal odds for more."""
+        return min(0.5, 2 / self.classes)
+
     def kinds(self) -> Indices:
         """(N,): what is to be spread evenly over folds."""
         return self.y
@@ -244,6 +253,10 @@ class _AnyOf:
     def classes(self) -> int:
         return int(self.y.shape[1])
 
+    @property
+    def curvature(self) -> float:
+        return 0.5
+
     def kinds(self) -> Indices:
         return np.unique(self.y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
@@ -288,8 +301,11 @@ class _Problem:
     task: _OneOf | _AnyOf
     importance: Floats
 
-    def solve(self, strength: float, start: _Head | None, *, tight: bool = False) -> _Head:
-        """The answer at one strength. start: a nearby answer. tight: to the last digits that the features allow."""
+    def solve(self, strength: float, start: _Head | None, tolerance: float) -> _Head:
+        """The answer at one strength.
+
+        start: a nearby answer. tolerance: the share of the loss by which a step must better it, or it is the last.
+        """
         share = self.importance / self.importance.sum()
         learnable = self.task.learnable(self.importance)
         if start is None:
@@ -297,7 +313,7 @@ class _Problem:
             start = _Head(np.zeros((len(bias), self.design.rows.shape[1])), bias)
         shape = start.weight.shape
         cut = start.weight.size
-        unit = 1 / np.sqrt(_CURVATURE * self.design.variances + strength)  # along each axis, of a step
+        unit = 1 / np.sqrt(self.task.curvature * self.design.variances + strength)  # along each axis, of a step
 
         def objective(flat: Floats) -> tuple[float, Floats]:
             head = _Head(flat[:cut].reshape(shape) * unit, flat[cut:])
@@ -308,8 +324,9 @@ class _Problem:
             return loss / scale, np.concatenate([(by_weight * unit).ravel(), by_bias]) / scale
 
         options = {
-            "gtol": 1e-6 if tight else 1e-5,
-            "ftol": 1e-9 if tight else 1e-5,
+            "ftol": tolerance,
+            "gtol": 1e-6,
+            "maxcor": 5,  # past it the steps get no better by as much as they get dearer
             "maxiter": _MOST_STEPS,
             "maxfun": 2 * _MOST_STEPS,
         }
@@ -324,32 +341,39 @@ class _Problem:
 
 
 def _best(
-    problems: Sequence[_Problem], unseen: Sequence[NDArray[np.bool_]], importance: Floats
+    asked: Sequence[_Problem], unseen: Sequence[NDArray[np.bool_]], importance: Floats, tolerance: float
 ) -> tuple[float, list[_Head]]:
-    """The strength with the least log loss of held-out pictures, and the heads of the folds at that strength."""
-    if not problems:
+    """The strength with the least log loss of held-out pictures, and the heads of the folds that were asked, at it.
+
+    Decade by decade until the loss rises, then the two strengths beside the best.
+    """
+    if not asked:
         return 1.0, []
-    first = problems[0]
-    work = first.design.rows.size * first.task.classes
-    asked = problems if work < _ONE_FOLD else problems[:1]
-    best, least, since = STRENGTHS[0], np.inf, 0
-    found: list[_Head] = []
-    heads: list[_Head | None] = [None] * len(asked)
-    for strength in STRENGTHS:
-        total, weight = 0.0, 0.0
-        for number, problem in enumerate(asked):
-            head = heads[number] = problem.solve(strength, heads[number])
-            held = unseen[number] & problem.task.judgeable(problem.importance)
+
+    def tried(strength: float, starts: Sequence[_Head | None]) -> tuple[float, list[_Head]]:
+        total, weight, heads = 0.0, 0.0, []
+        for problem, held_out, start in zip(asked, unseen, starts, strict=False):
+            head = problem.solve(strength, start, tolerance)
+            held = held_out & problem.task.judgeable(problem.importance)
             total += float(importance[held] @ problem.task.losses(problem.design.logits(head))[held])
             weight += float(importance[held].sum())
-        if total / max(weight, 1e-300) < least:
-            best, least, since = strength, total / max(weight, 1e-300), 0
-            found = [head for head in heads if head is not None]
-        else:
-            since += 1
-            if since == _PATIENCE:
-                break
-    return best, found
+            heads.append(head)
+        return total / max(weight, 1e-300), heads
+
+    best = 0
+    least, found = tried(STRENGTHS[0], [None] * len(asked))
+    for number in range(2, len(STRENGTHS), 2):
+        loss, heads = tried(STRENGTHS[number], found)
+        if loss >= least:
+            break
+        best, least, found = number, loss, heads
+    between = [
+        (number, *tried(STRENGTHS[number], found)) for number in (best - 1, best + 1) if 0 <= number < len(STRENGTHS)
+    ]
+    for number, loss, heads in between:
+        if loss < least:
+            best, least, found = number, loss, heads
+    return STRENGTHS[best], found
 
 
 def _stratified(y: Indices, folds: int, seed: int) -> Indices:
