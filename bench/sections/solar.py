@@ -19,17 +19,9 @@ def run(place: Place) -> Found:
         "frostline auto", "fit", data, "--json", "--out", "run",
         cache="solar", cold=True,
     )  # fmt: skip
-    probe = place.frostline(
-        "frostline probe", "fit", data, "--strategy", "probe", "--json", "--out", "run", cache="solar-probe", cold=True
-    )
     theirs = place.peer(f"fastai fine_tune({epochs})", "fastai_fine_tune", data, place.trunk, "--epochs", epochs)
-    runs = alternate([auto, probe, theirs], 1)
+    runs = alternate([auto, theirs], 1)
     work = "solar cells, pictures to a saved model"
     limit = "eight epochs of the upper half, for accuracy's sake, where the peer trains two of all"
-    named = f"{work}: `auto` at its defaults"
-    return Found(
-        [
-            compared(named, runs, auto.name, theirs.name, target=4.0, limit=limit),
-            compared(f"{work}: `probe`", runs, probe.name, theirs.name),
-        ]
-    )
+    row = compared(f"{work}: `auto` at its defaults", runs, auto.name, theirs.name, target=4.0, limit=limit)
+    return Found([row])
