@@ -23,7 +23,7 @@ from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, hold_statistics, is_held, thaw
 from frostline.net.head import Head
 from frostline.net.stages import Stages, cut
-from frostline.train import checkpoint
+from frostline.train import checkpoint, heap
 from frostline.train.activations import BOTTOM, Activations, Reader, augmentation, training_views
 from frostline.train.average import Average
 from frostline.train.batches import Fresh, Order, Rows, Stored, in_memory
@@ -154,6 +154,7 @@ class _SetUp:
     folds: tuple[Fold, ...]
 
 
+@heap.kept()
 def train_stages(
     bench: Bench,
     phase: Train,
