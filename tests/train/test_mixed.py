@@ -1,4 +1,4 @@
-"""Learning in bfloat16 on a CPU: held normalisation folded into convolutions, depthwise ones taken apart."""
+"""Learning in bfloat16 on a CPU: held normalisation fused with convolutions, depthwise ones taken apart."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from frostline.net.freeze import hold_statistics
 from frostline.train import depthwise, mixed
-from frostline.train.folding import find_folds
+from frostline.train.fusing import find_fusions
 
 
 class Two(nn.Module):
@@ -42,25 +42,25 @@ def gradients(net: nn.Module, loss: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_folded_pair_is_the_pair(bias: bool) -> None:
     net, x = held(Two(bias=bias)).double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    (fold,) = find_folds(net, x)
+    (fusion,) = find_fusions(net, x)
     plain = net(x)
-    folded = F.conv2d(x, *fold.folded(net.conv.bias))
-    torch.testing.assert_close(folded, plain)
-    wanted, found = gradients(net, plain.square().mean()), gradients(net, folded.square().mean())
+    fused = F.conv2d(x, *fusion.fused(net.conv.bias))
+    torch.testing.assert_close(fused, plain)
+    wanted, found = gradients(net, plain.square().mean()), gradients(net, fused.square().mean())
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], msg=name)
 
 
 def test_normalisation_that_moves_is_not_folded() -> None:
     net = Two().train()
-    assert find_folds(net, torch.randn(1, 3, 8, 8)) == ()
+    assert find_fusions(net, torch.randn(1, 3, 8, 8)) == ()
     held(net)
-    assert len(find_folds(net, torch.randn(1, 3, 8, 8))) == 1
+    assert len(find_fusions(net, torch.randn(1, 3, 8, 8))) == 1
 
 
 def test_nor_is_one_that_reads_something_else() -> None:
     for between in (F.relu, lambda x: x + 1, lambda x: F.dropout(x, 0.5, training=False)):
-        assert find_folds(held(Two(between)), torch.randn(1, 3, 8, 8)) == ()
+        assert find_fusions(held(Two(between)), torch.randn(1, 3, 8, 8)) == ()
 
 
 def test_nor_one_whose_convolution_has_another_reader() -> None:
@@ -69,7 +69,7 @@ def test_nor_one_whose_convolution_has_another_reader() -> None:
             made = self.conv(x)
             return self.norm(made) + made
 
-    assert find_folds(held(Skips()), torch.randn(1, 3, 8, 8)) == ()
+    assert find_fusions(held(Skips()), torch.randn(1, 3, 8, 8)) == ()
 
 
 def test_nor_one_that_is_used_twice() -> None:
@@ -77,7 +77,7 @@ def test_nor_one_that_is_used_twice() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.norm(self.conv(x)) + self.norm(self.conv(-x))
 
-    assert find_folds(held(Twice()), torch.randn(1, 3, 8, 8)) == ()
+    assert find_fusions(held(Twice()), torch.randn(1, 3, 8, 8)) == ()
 
 
 def test_looking_for_folds_changes_nothing() -> None:
@@ -87,7 +87,7 @@ def test_looking_for_folds_changes_nothing() -> None:
     torch.manual_seed(3)
     wanted = torch.rand(1)
     torch.manual_seed(3)
-    find_folds(net, torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    find_fusions(net, torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(torch.rand(1), wanted)
     assert net.training
     assert net.between.training
@@ -95,9 +95,10 @@ def test_looking_for_folds_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "folds"), [("tf_efficientnet_lite0", 49), ("resnet18", 20), ("mobilenetv3_small_050", 34), ("test_vit", 0)]
+    ("name", "fusions"),
+    [("tf_efficientnet_lite0", 49), ("resnet18", 20), ("mobilenetv3_small_050", 34), ("test_vit", 0)],
 )
-def test_a_network_learns_as_in_torchs_own_autocast(name: str, folds: int) -> None:
+def test_a_network_learns_as_in_torchs_own_autocast(name: str, fusions: int) -> None:
     torch.manual_seed(0)
     net = timm.create_model(name, num_classes=4)
     side = 160 if name == "test_vit" else 64
@@ -105,8 +106,8 @@ def test_a_network_learns_as_in_torchs_own_autocast(name: str, folds: int) -> No
     net.train()
     net(x)  # statistics that fit, so that signals neither die nor explode
     held(net)
-    found = find_folds(net, x[:1])
-    assert len(found) == folds
+    found = find_fusions(net, x[:1])
+    assert len(found) == fusions
     y = torch.arange(8) % 4
 
     def learnt(how: AbstractContextManager[None]) -> Tensor:
@@ -124,10 +125,10 @@ def test_a_network_learns_as_in_torchs_own_autocast(name: str, folds: int) -> No
 
 def test_normalisation_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = held(Two()), torch.randn(2, 3, 8, 8)
-    folds = find_folds(net, x)
+    fusions = find_fusions(net, x)
     asked = []
     monkeypatch.setattr(torch, "batch_norm", lambda *args: asked.append(args) or args[0])
-    with mixed.autocast(folds):
+    with mixed.autocast(fusions):
         net(x)
         assert not asked
         net.norm(x.new_zeros(1, 4, 2, 2))  # by itself it is normalisation as ever

@@ -29,7 +29,7 @@ from frostline.train.average import Average
 from frostline.train.batches import Fresh, Order, Rows, Stored, in_memory
 from frostline.train.engines import normalise
 from frostline.train.events import Judged, Listener, Note, PhaseStart, Step, Warn
-from frostline.train.folding import Fold, find_folds
+from frostline.train.fusing import Fusion, find_fusions
 from frostline.train.loop import State, predict, train
 from frostline.train.machine import Machine
 from frostline.train.objective import Anchor, Objective, class_weights
@@ -151,7 +151,7 @@ class _SetUp:
     prepare: Callable[[Tensor], Tensor]
     rows: Rows
     read_val: Reader | None
-    folds: tuple[Fold, ...]
+    fusions: tuple[Fusion, ...]
 
 
 @heap.kept()
@@ -189,7 +189,7 @@ def train_stages(
     trainable = sum(found[name].numel() for group in own for name in group.names)
     if recipe.rate_search and start is None:
         factor = range_test(
-            shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, folds=shop.folds
+            shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, fusions=shop.fusions
         )
         bench.listen(Note(f"range test: all rates times {factor:.3g}"))
         own = tuple(replace(group, lr=group.lr * factor) for group in own)
@@ -200,7 +200,7 @@ def train_stages(
     elif seconds is not None:
         a_step = machine.agreed(
             seconds_a_step(
-                shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, folds=shop.folds
+                shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, fusions=shop.fusions
             )
         )
         left = seconds - machine.agreed(time.monotonic() - begun)
@@ -251,7 +251,7 @@ def train_stages(
     try:
         for event in train(
             network, objective, optimizer, schedule, shop.rows, state, machine,
-            prepare=shop.prepare, folds=shop.folds, clip=recipe.clip, accumulate=recipe.accumulate, average=average,
+            prepare=shop.prepare, fusions=shop.fusions, clip=recipe.clip, accumulate=recipe.accumulate, average=average,
         ):  # fmt: skip
             bench.listen(event)
             if isinstance(event, Step):
@@ -364,16 +364,18 @@ def _set_up(bench: Bench, phase: Train, machine: Machine) -> _SetUp:
         read_val = activations.at(line, bench.val.rows, view_val, what="val pictures")[0]
         machine.wait()
         read_val = in_memory(read_val, len(bench.val))
-    return _SetUp(suffix, own, prepare, rows, read_val, _folds(suffix, rows, prepare, machine))
+    return _SetUp(suffix, own, prepare, rows, read_val, _fusions(suffix, rows, prepare, machine))
 
 
-def _folds(suffix: nn.Module, rows: Rows, prepare: Callable[[Tensor], Tensor], machine: Machine) -> tuple[Fold, ...]:
+def _fusions(
+    suffix: nn.Module, rows: Rows, prepare: Callable[[Tensor], Tensor], machine: Machine
+) -> tuple[Fusion, ...]:
     """Looked for only where there may be some that are used: it takes a batch and a forward pass."""
     if not machine.detours or not any(is_held(module) for module in suffix.modules()):
         return ()
     with closing(rows.epoch(0)) as batches:
         first = next(batches).x[:1].to(machine.device)
-    return find_folds(suffix, prepare(first))
+    return find_fusions(suffix, prepare(first))
 
 
 def activations_last(stored: Tensor) -> Tensor:

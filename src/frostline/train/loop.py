@@ -17,7 +17,7 @@ from frostline.errors import Diverged
 from frostline.train.average import Average
 from frostline.train.batches import Rows
 from frostline.train.events import Epoch, Step
-from frostline.train.folding import Fold
+from frostline.train.fusing import Fusion
 from frostline.train.machine import Machine
 from frostline.train.objective import Objective
 from frostline.train.schedule import Schedule
@@ -48,7 +48,7 @@ def train(
     machine: Machine,
     *,
     prepare: Callable[[Tensor], Tensor],
-    folds: Sequence[Fold] = (),
+    fusions: Sequence[Fusion] = (),
     clip: float = 0.0,
     accumulate: int = 1,
     average: Average | None = None,
@@ -57,7 +57,7 @@ def train(
 
     suffix: as `machine.prepared` gave it.
     prepare: turns a batch of the rows, on the device, into what the suffix takes (normalises pictures).
-    folds: of the suffix, see `folding`.
+    fusions: of the suffix, see `fusing`.
     clip: largest gradient norm, 0 is off. accumulate: batches an optimizer step; it is the step of one batch of all
         their pictures.
 
@@ -72,7 +72,7 @@ def train(
             rates = schedule.apply(optimizer, state.step, state.losses)
             stepping = (state.batch + 1) % accumulate == 0 or state.batch + 1 == len(sizes)
             with machine.syncing(suffix, when=stepping):
-                with machine.autocast(folds):
+                with machine.autocast(fusions):
                     loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
                 # Every process sees the same mean, so that all of them stop or none.
                 mean = machine.mean(loss.detach() * batch.share)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from frostline.errors import MissingExtra, PlanError
 from frostline.train import mixed
-from frostline.train.folding import Fold
+from frostline.train.fusing import Fusion
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -60,16 +60,16 @@ class Machine:
 
     @property
     def detours(self) -> bool:
-        """Whether what learns here goes around slow kernels, and so makes use of folds (see `mixed`)."""
+        """Whether what learns here goes around slow kernels, and so makes use of fusions (see `mixed`)."""
         return self.precision != "fp32" and self.device.type == "cpu"
 
-    def autocast(self, folds: Sequence[Fold] | None = None) -> AbstractContextManager[None]:
-        """Mixed precision for forward and loss. folds: of the network that learns, if a backward pass follows."""
+    def autocast(self, fusions: Sequence[Fusion] | None = None) -> AbstractContextManager[None]:
+        """Mixed precision for forward and loss. fusions: of the network that learns, if a backward pass follows."""
         # accelerate's own would replace the forward method of the network, which is used elsewhere as well.
         if self.precision == "fp32":
             return nullcontext()
-        if folds is not None and self.detours:
-            return mixed.autocast(folds)
+        if fusions is not None and self.detours:
+            return mixed.autocast(fusions)
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def prepared(self, suffix: nn.Module) -> nn.Module:

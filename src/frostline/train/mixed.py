@@ -10,20 +10,20 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from frostline.train import depthwise
-from frostline.train.folding import Fold
+from frostline.train.fusing import Fusion
 
 
 @contextmanager
-def autocast(folds: Sequence[Fold]) -> Iterator[None]:
-    """Forward passes in here are in bfloat16, with depthwise convolutions as `depthwise` has them and folds folded."""
-    with torch.autocast("cpu", torch.bfloat16), _Detours(folds):
+def autocast(fusions: Sequence[Fusion]) -> Iterator[None]:
+    """Forward passes in here are in bfloat16, with depthwise convolutions as `depthwise` has them and fusions fused."""
+    with torch.autocast("cpu", torch.bfloat16), _Detours(fusions):
         yield
 
 
 class _Detours(TorchFunctionMode):
-    def __init__(self, folds: Sequence[Fold]) -> None:
+    def __init__(self, fusions: Sequence[Fusion]) -> None:
         super().__init__()
-        self._folds = {id(fold.weight): fold for fold in folds}
+        self._fusions = {id(fusion.weight): fusion for fusion in fusions}
         self._normalised: dict[int, Tensor] = {}  # by the normalisation's weight
 
     def __torch_function__(
@@ -45,15 +45,15 @@ class _Detours(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        fold = self._folds.get(id(weight))
-        if fold is not None:
-            weight, bias = fold.folded(bias)
+        fusion = self._fusions.get(id(weight))
+        if fusion is not None:
+            weight, bias = fusion.fused(bias)
         if depthwise.takes(input, weight, padding, dilation, groups):
             found = depthwise.conv2d(input, weight, bias, stride, padding)
         else:
             found = torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
-        if fold is not None:
-            self._normalised[id(fold.norm.weight)] = found
+        if fusion is not None:
+            self._normalised[id(fusion.norm.weight)] = found
         return found
 
     def _once_normalised(self, input: Tensor, mean: Any, var: Any, weight: Any = None, *rest: Any, **more: Any) -> Any:

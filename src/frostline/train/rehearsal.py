@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from frostline.net.freeze import Group
 from frostline.train.batches import Rows
 from frostline.train.checkpoint import random_state, restore_random_state
-from frostline.train.folding import Fold
+from frostline.train.fusing import Fusion
 from frostline.train.machine import Machine
 from frostline.train.objective import Objective
 from frostline.train.optimizer import make_optimizer
@@ -33,7 +33,7 @@ def range_test(
     machine: Machine,
     *,
     prepare: Callable[[Tensor], Tensor],
-    folds: Sequence[Fold] = (),
+    fusions: Sequence[Fusion] = (),
     steps: int = 60,
 ) -> float:
     """The factor by which to multiply every rate: Smith's learning-rate range test (arXiv:1506.01186).
@@ -45,11 +45,11 @@ def range_test(
     """
     factors = np.geomspace(SLOWEST, FASTEST, steps)
     untouched = list(
-        _rehearsal(suffix, objective, groups, recipe, rows, machine, 0 * factors, prepare=prepare, folds=folds)
+        _rehearsal(suffix, objective, groups, recipe, rows, machine, 0 * factors, prepare=prepare, fusions=fusions)
     )
     gained: list[float] = []
     with closing(
-        _rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare, folds=folds)
+        _rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare, fusions=fusions)
     ) as rehearsed:
         for loss, before in zip(rehearsed, untouched, strict=False):
             if not np.isfinite(loss) or loss > BLOWN_UP * max(untouched):
@@ -87,11 +87,13 @@ def seconds_a_step(
     machine: Machine,
     *,
     prepare: Callable[[Tensor], Tensor],
-    folds: Sequence[Fold] = (),
+    fusions: Sequence[Fusion] = (),
 ) -> float:
     """What a batch costs here, the median of four after one to warm up. The network is as before afterwards."""
     times = [time.perf_counter()]
-    for _ in _rehearsal(suffix, objective, groups, recipe, rows, machine, np.zeros(5), prepare=prepare, folds=folds):
+    for _ in _rehearsal(
+        suffix, objective, groups, recipe, rows, machine, np.zeros(5), prepare=prepare, fusions=fusions
+    ):
         times.append(time.perf_counter())
     return float(np.median(np.diff(times)[1:]))
 
@@ -106,7 +108,7 @@ def _rehearsal(
     factors: NDArray[np.floating],
     *,
     prepare: Callable[[Tensor], Tensor],
-    folds: Sequence[Fold] = (),
+    fusions: Sequence[Fusion] = (),
 ) -> Generator[float, None, None]:
     """The losses of steps at so many times the given rates; weights, buffers, modes and random state are put back."""
     changing = [*(p for p in suffix.parameters() if p.requires_grad), *suffix.buffers()]
@@ -119,7 +121,7 @@ def _rehearsal(
         for factor, batch in zip(factors, batches, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            with machine.autocast(folds):
+            with machine.autocast(fusions):
                 loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -1,4 +1,4 @@
-"""Normalisation that is held is a scale and a shift: fold it into the convolution before it while both learn.
+"""Normalisation that is held is a scale and a shift: fuse it with the convolution before it while both learn.
 
 Weights, gradients and results are those of the two layers one after the other, but for rounding; what is saved are two
 passes over the activations forward and three backward, a third of a step of a mobile network on a CPU.
@@ -20,13 +20,13 @@ from frostline.net.freeze import is_held
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class Fusion:
     """A convolution's weight, and the held normalisation that alone reads what the convolution gives."""
 
     weight: nn.Parameter
     norm: nn.BatchNorm2d
 
-    def folded(self, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    def fused(self, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of one convolution that does both; gradients reach all that they are made of."""
         mean, variance = self.norm.get_buffer("running_mean"), self.norm.get_buffer("running_var")
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
@@ -34,7 +34,7 @@ class Fold:
         return self.weight * scale.reshape(-1, 1, 1, 1), self.norm.bias - before * scale
 
 
-def find_folds(network: nn.Module, x: Tensor) -> tuple[Fold, ...]:
+def find_fusions(network: nn.Module, x: Tensor) -> tuple[Fusion, ...]:
     """Where held normalisation follows a convolution directly, as seen in one forward pass over x in eval mode."""
     held = {
         id(module.weight): module
@@ -50,7 +50,7 @@ def find_folds(network: nn.Module, x: Tensor) -> tuple[Fold, ...]:
         network(x)
     network.train(was_training)
     return tuple(
-        Fold(weights[weight], held[norm])
+        Fusion(weights[weight], held[norm])
         for made, weight in seen.convolved.items()
         if (norm := seen.normalised.get(made)) in held
         and weight in weights
