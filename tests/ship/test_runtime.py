@@ -367,3 +367,13 @@ def test_others_beside_it_answer_the_same_at_the_same_time(model, pictures):
 def test_a_precision_that_is_none_is_refused(model):
     with pytest.raises(PlanError, match="f16"):
         runtime.Predictor(model[0], precision="f16")
+
+
+def test_a_precision_is_openvinos_alone(model, pictures):
+    halves, whole = predictor(model[0], precision="bf16"), predictor(model[0])
+    found = [one._compiled.get_property("INFERENCE_PRECISION_HINT").to_string() for one in (halves, whole)]
+    assert found == ["bf16", "f32"]
+    near, exact = (probabilities(one.predict(rows(pictures))) for one in (halves, whole))
+    np.testing.assert_allclose(near, exact, atol=0.2)  # random weights: far from any trained network
+    with pytest.raises(PlanError, match="only OpenVINO computes in bf16"):
+        predictor(model[0], engine="torch", precision="bf16")

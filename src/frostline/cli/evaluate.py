@@ -15,6 +15,7 @@ def evaluate(
     json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
 ) -> None:
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
     from frostline.cli import show
@@ -25,7 +26,7 @@ def evaluate(
     from frostline.train.events import Work
 
     with show.Screen(quiet=quiet) as screen:
-        answering = predictor(located(model), engine=engine)
+        answering = predictor(located(model), engine=engine, precision=precision)
         manifest = read(data, classes=answering.about.classes)
         if split:
             manifest = manifest.part(split)

@@ -28,6 +28,7 @@ def predict(
         bool, Option("--csv", help="Columns path, label, probability, label_2, ..., set, novel.")
     ] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
     ] = None,
@@ -55,7 +56,7 @@ def predict(
         raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
-    answering = predictor(located(model), engine=engine)
+    answering = predictor(located(model), engine=engine, precision=precision)
     about = answering.about
     if coverage is not None:
         _promise(about, coverage, model)

@@ -8,27 +8,29 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from frostline.errors import EngineError
+from frostline.errors import EngineError, PlanError
 from frostline.processors import processors
 from frostline.registry import Registry
 from frostline.ship.stream import BATCH, Predictor
 
 predictors: Registry[Callable[[Path], Predictor]] = Registry("prediction engine", "frostline.predictors")
-predictors.register(
-    "openvino", lambda folder: _from("frostline.ship.runtime", folder, streams=min(processors(), BATCH))
-)
+predictors.register("openvino", lambda folder: _openvino(folder, "f32"))
 predictors.register("torch", lambda folder: _from("frostline.ship.eager", folder))
 
 
-def predictor(folder: str | Path, *, engine: str = "auto") -> Predictor:
+def predictor(folder: str | Path, *, engine: str = "auto", precision: str = "f32") -> Predictor:
     """A model folder that answers.
 
     engine: "auto" is OpenVINO where the folder has a graph and this machine runs it (no torch is imported then), else
-        torch.
+        torch. precision: "f32", or "bf16", which only OpenVINO has: see ``runtime.Predictor``.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine that was asked for cannot run
-        it. UnknownName: there is no such engine.
+        it. PlanError: it has no such precision. UnknownName: there is no such engine.
     """
+    if precision != "f32":
+        if engine not in ("auto", "openvino"):
+            raise PlanError(f"only OpenVINO computes in {precision}", where="--precision", hint="--precision f32")
+        return _openvino(Path(folder), precision)
     if engine == "auto":
         try:
             return predictor(folder, engine="openvino")
@@ -37,6 +39,10 @@ def predictor(folder: str | Path, *, engine: str = "auto") -> Predictor:
     return predictors.get(engine)(Path(folder))
 
 
-def _from(module: str, folder: Path, **how: int) -> Predictor:
+def _openvino(folder: Path, precision: str) -> Predictor:
+    return _from("frostline.ship.runtime", folder, streams=min(processors(), BATCH), precision=precision)
+
+
+def _from(module: str, folder: Path, **how: int | str) -> Predictor:
     opened: Predictor = import_module(module).Predictor(folder, **how)
     return opened

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.errors import EngineError, PlanError
+from frostline.errors import EngineError
 from frostline.processors import processors
 from frostline.ship import runtime
 from frostline.ship.predict import predictor
@@ -65,7 +65,5 @@ def opened(
         else:
             shared = alone if streams == 1 else runtime.Predictor(folder, precision=precision, streams=streams)
             return alone, [shared.beside() for _ in range(streams)]
-    if precision != "f32":
-        raise PlanError(f"only OpenVINO computes in {precision}", hint="--precision f32")
-    one = predictor(folder, engine="torch" if engine == "auto" else engine)
+    one = predictor(folder, engine="torch" if engine == "auto" else engine, precision=precision)
     return one, [one]
