@@ -153,10 +153,14 @@ def _seconds(value: float) -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a mark if files differ from it."""
+    """The commit that is checked out, with a mark if files differ from it that the benchmark does not write itself."""
+    others = ("--", ".", *(f":!bench/{name}" for name in ("RESULTS.md", "results.json", "growth.svg", "speed.svg")))
+
+    def asked(*words: str) -> str:
+        return subprocess.check_output(("git", "-C", ROOT, *words), text=True, stderr=subprocess.DEVNULL).strip()
+
     try:
-        asked = ("git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*")
-        return subprocess.check_output(asked, text=True, stderr=subprocess.DEVNULL).strip()
+        return asked("rev-parse", "--short", "HEAD") + ("-dirty" if asked("status", "--porcelain", *others) else "")
     except (OSError, subprocess.CalledProcessError):
         return "not in git"
 
