@@ -26,10 +26,12 @@ from frostline.judge.page_file import write_page
 from frostline.judge.report.page import render
 from frostline.judge.result import PhaseRow, RunResult
 from frostline.run import folds, pages
+from frostline.run.bench import Bench, Learnt, logits_of
 from frostline.run.facts import peak_memory
-from frostline.run.phases import Bench, Learnt, logits_of, solve_head, train_stages
 from frostline.run.record import Record
 from frostline.run.resolve import Job, Settings, resolve
+from frostline.run.solving import solve_head
+from frostline.run.training import train_stages
 from frostline.run.trust import covered, novelty_of, sets_of
 from frostline.run.verdict import Logits, calibration_of, hopeless, judged, probabilities_of, share_right, verdict
 from frostline.ship import folder

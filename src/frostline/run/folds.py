@@ -18,7 +18,9 @@ from frostline.data.views import EvaluationView
 from frostline.errors import PlanError
 from frostline.judge import novelty
 from frostline.net.stages import cut
-from frostline.run.phases import Bench, Logits, solve_head, train_stages
+from frostline.run.bench import Bench, Logits
+from frostline.run.solving import solve_head
+from frostline.run.training import train_stages
 from frostline.train.activations import BOTTOM
 from frostline.train.batches import in_memory
 from frostline.train.engines import normalise

@@ -17,9 +17,10 @@ from frostline.judge.report.words import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
+from frostline.run.bench import Bench
 from frostline.run.facts import command_of, facts_of, machine
-from frostline.run.phases import Bench, solvable
 from frostline.run.record import Record
+from frostline.run.solving import solvable
 from frostline.train.activations import BOTTOM, Activations
 from frostline.train.events import Listener, Note, Warn
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of

@@ -13,7 +13,7 @@ from frostline.errors import DataError, EngineError, StageError, StoreError
 from frostline.judge import conformal, novelty
 from frostline.judge.conformal import Covered, Sets
 from frostline.judge.novelty import Novelty
-from frostline.run.phases import Bench
+from frostline.run.bench import Bench
 from frostline.train.events import Note
 
 _FOLDS = 10
