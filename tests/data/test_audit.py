@@ -281,6 +281,30 @@ def test_swapped_labels_come_first() -> None:
     assert finding.scores[0] == pytest.approx(0.05)
 
 
+def test_a_label_that_something_trivial_contradicts_as_well_comes_before_all_others() -> None:
+    true = np.arange(400) % 2
+    given = true.copy()
+    given[:4] = 1 - true[:4]
+    looks = plain_looks(400)
+    looks["width"] = np.where(true, 200, 320)  # as it was saved, whatever the label says now
+    looks["width"][9] = 520 - looks["width"][9]
+    said = np.where(np.eye(2)[true], 0.7, 0.3).astype(np.float32)
+    said[0] = said[0, ::-1]  # this one's probe is with the label, not sure
+    said[9] = np.where(np.eye(2)[true[9]], 0.999, 0.001)  # and this one's so sure that the size may say what it likes
+    said[20:40] = said[20:40, ::-1] * [0.5, 1.5]
+    of = listing(["ab"[n] for n in given])
+    alone, both = (found("labels", Subject(of, exact_copies(of), seen, probabilities=said)) for seen in (None, looks))
+    assert 0 not in {item.rows[0] for item in alone.items}
+    assert {item.rows[0] for item in both.items[:4]} == {0, 1, 2, 3}
+    assert all(item.text.endswith(f"its size is that of {'ab'[true[item.rows[0]]]}") for item in both.items[:4])
+    assert {item.rows[0] for item in both.items} == {item.rows[0] for item in alone.items} | {0}
+    assert 9 not in {item.rows[0] for item in both.items}
+
+    looks["width"] = np.where(given, 200, 320)  # saved by what the label says: no witness
+    same = found("labels", Subject(of, exact_copies(of), looks, probabilities=said))
+    assert [item.rows for item in same.items] == [item.rows for item in alone.items]
+
+
 def test_an_outlier_stands_apart() -> None:
     rng = np.random.default_rng(0)
     features = (rng.normal(0, 0.05, (100, 32)) + np.ones(32)).astype(np.float32)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.audit.findings import Finding, Item, Subject, checks, count
+from frostline.data.audit.shortcuts import Cue, giveaway
 
 _NEIGHBOURS = 10
 _REFERENCES = 20_000
@@ -13,7 +14,11 @@ _BLOCK = 1024
 
 @checks.decorator("labels")
 def labels(subject: Subject) -> Finding | None:
-    """Labels that are probably wrong, by confident learning (Northcutt et al. 2021, arXiv:1911.00068, cleanlab)."""
+    """Labels that are probably wrong, by confident learning (Northcutt et al. 2021, arXiv:1911.00068, cleanlab).
+
+    Where something trivial names nearly all labels, it is a second witness: a wrong label does not change what camera
+    took a picture, or how it was saved. Labels that it contradicts as well come first.
+    """
     from cleanlab.filter import find_label_issues
 
     targets = subject.listing.targets
@@ -24,25 +29,39 @@ def labels(subject: Subject) -> Finding | None:
     said /= said.sum(1, keepdims=True)
     given = targets[asked]
     ranked = find_label_issues(given, said, return_indices_ranked_by="self_confidence", n_jobs=1)
+    cue = giveaway(subject)
+    against = {} if cue is None else _contradicted(subject, cue)
     scores, mask = np.ones(len(targets), np.float32), np.zeros(len(targets), bool)
     scores[asked] = said[np.arange(len(asked)), given]
-    if not len(ranked):
+    place = {int(row): number for number, row in enumerate(asked)}
+    rows = sorted({*(int(row) for row in asked[ranked]), *against}, key=lambda row: (row not in against, scores[row]))
+    if not rows:
         return None
-    rows = asked[ranked]
     mask[rows] = True
     names = subject.listing.classes
     items = []
-    for row, probability in zip(rows, said[ranked], strict=True):
+    for row in rows:
+        probability = said[place[row]]
         best = int(probability.argmax())
-        items.append(
-            Item((int(row),), f"labelled {names[targets[row]]}, looks like {names[best]} ({probability[best]:.0%})")
-        )
+        text = f"labelled {names[targets[row]]}, looks like {names[best]} ({probability[best]:.0%})"
+        if cue is not None and row in against:
+            text += f"; its {cue.what} is that of {names[against[row]]}"
+        items.append(Item((row,), text))
     accuracy = float((said.argmax(1) == given).mean())
     says = (
         f"{count(len(items), 'label is', 'labels are')} suspect, the likeliest first; a probe that did not see the "
         f"pictures agrees with {accuracy:.0%} of all labels"
     )
     return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy})
+
+
+def _contradicted(subject: Subject, cue: Cue) -> dict[int, int]:
+    """The rows of which the cue says another class than the label, with that class: unless the probe is surer still."""
+    assert subject.probabilities is not None
+    prior = np.bincount(cue.y, minlength=len(subject.listing.classes)) / len(cue.y)
+    both = subject.probabilities[cue.rows] * cue.probabilities / np.where(prior > 0, prior, 1.0)
+    found = np.flatnonzero((cue.said != cue.y) & (both.argmax(1) != cue.y))
+    return {int(cue.rows[n]): int(cue.said[n]) for n in found}
 
 
 @checks.decorator("outliers")

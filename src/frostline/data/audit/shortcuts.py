@@ -6,7 +6,8 @@ no better than guessing the commonest class.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -23,42 +24,59 @@ _NAMES = 40  # name prefixes or folders that are told apart; the rest is one
 _MOST = 20_000  # pictures that are asked
 _CLEAR = 0.5  # of the way from the commonest class to all right: a warning, else a note
 _ALONE = 0.9  # F1 with which one class is told from all others
+_NEARLY_ALL = 0.95  # of labels that a cue names at least, if those that it contradicts are to be doubted
+
+
+@dataclass(frozen=True, eq=False)
+class Cue:
+    """What something trivial says of the class.
+
+    what: "size", "colour", ... rows: (n,) of the listing, those that were asked. y: (n,) their classes.
+    probabilities: (n, K) by a small tree that saw neither the picture nor a copy of it.
+    low, high: 95 % interval of the share that it names rightly.
+    """
+
+    what: str
+    rows: NDArray[np.int64]
+    y: NDArray[np.int64]
+    probabilities: Floats
+    low: float
+    high: float
+
+    @property
+    def said(self) -> NDArray[np.int64]:
+        """(n,): the likeliest class."""
+        return np.asarray(self.probabilities.argmax(1), np.int64)
+
+    @property
+    def right(self) -> int:
+        """How often that is the label."""
+        return int((self.said == self.y).sum())
+
+    @property
+    def majority(self) -> float:
+        """The share of the commonest class."""
+        return float(np.bincount(self.y).max() / len(self.y))
 
 
 @checks.decorator("shortcuts")
 def shortcuts(subject: Subject) -> Finding | None:
     """What predicts the class without looking at the picture, with its cross-validated accuracy and 95 % interval."""
-    from scipy.stats import binomtest
-
-    if subject.looks is None or len(subject.listing.classes) < 2:
-        return None
-    targets = subject.listing.targets
-    asked = np.flatnonzero(subject.listing.readable & (targets >= 0))
-    asked = np.sort(np.random.default_rng(0).permutation(asked)[:_MOST])
-    if len(asked) < 4 * _FOLDS or len(np.unique(targets[asked])) < 2:
-        return None
-    looks, rows = subject.looks[asked], [subject.listing.rows[n] for n in asked]
-    y, together = targets[asked], subject.copies.near[asked]
-    majority = float(np.bincount(y).max() / len(y))
     items: list[tuple[float, Item]] = []
-    figures: dict[str, object] = {"majority": majority}
+    figures: dict[str, object] = {}
     level: Level = "note"
-    for what, attributes in _ATTRIBUTES.items():
-        x = attributes(looks, rows)
-        if (x == x[0]).all():
+    for cue in _cues(subject):
+        majority, right, n = cue.majority, cue.right, len(cue.y)
+        told = _told_apart(cue.said, cue.y, subject.listing.classes)
+        figures["majority"] = majority
+        figures[cue.what] = {"accuracy": right / n, "low": cue.low, "high": cue.high, "n": n}
+        if cue.low <= majority + 0.1 * (1 - majority) and not told:
             continue
-        said = _out_of_fold(x, y, together)
-        right = int((said == y).sum())
-        interval = binomtest(right, len(y)).proportion_ci(method="wilson")
-        told = _told_apart(said, y, subject.listing.classes)
-        figures[what] = {"accuracy": right / len(y), "low": interval.low, "high": interval.high, "n": len(y)}
-        if interval.low <= majority + 0.1 * (1 - majority) and not told:
-            continue
-        if told or interval.low > majority + _CLEAR * (1 - majority):
-            level = "note" if what == "colour" and level == "note" else "warning"
+        if told or cue.low > majority + _CLEAR * (1 - majority):
+            level = "note" if cue.what == "colour" and level == "note" else "warning"
         text = (
-            f"{what} alone predicts the class with {right / len(y):.1%} (95 % interval {100 * interval.low:.1f} to "
-            f"{100 * interval.high:.1f}); always guessing the commonest gives {majority:.1%}"
+            f"{cue.what} alone predicts the class with {right / n:.1%} (95 % interval {100 * cue.low:.1f} to "
+            f"{100 * cue.high:.1f}); always guessing the commonest gives {majority:.1%}"
         )
         items.append((-right, Item((), text + (f"; it gives away {told}" if told else ""))))
     if not items:
@@ -66,6 +84,34 @@ def shortcuts(subject: Subject) -> Finding | None:
     items.sort(key=lambda pair: pair[0])
     best = items[0][1].text
     return whole(subject, "shortcuts", level, best, [item for _, item in items], **figures)
+
+
+def giveaway(subject: Subject) -> Cue | None:
+    """The cue that names nearly every label, if there is one: what it contradicts is to be doubted."""
+    found = [cue for cue in _cues(subject) if cue.low > max(_NEARLY_ALL, cue.majority + _CLEAR * (1 - cue.majority))]
+    return max(found, key=lambda cue: cue.right, default=None)
+
+
+def _cues(subject: Subject) -> Iterator[Cue]:
+    """Each attribute that varies."""
+    from scipy.stats import binomtest
+
+    if subject.looks is None or len(subject.listing.classes) < 2:
+        return
+    targets = subject.listing.targets
+    asked = np.flatnonzero(subject.listing.readable & (targets >= 0))
+    asked = np.sort(np.random.default_rng(0).permutation(asked)[:_MOST])
+    if len(asked) < 4 * _FOLDS or len(np.unique(targets[asked])) < 2:
+        return
+    looks, rows = subject.looks[asked], [subject.listing.rows[n] for n in asked]
+    y, together = targets[asked], subject.copies.near[asked]
+    for what, attributes in _ATTRIBUTES.items():
+        x = attributes(looks, rows)
+        if (x == x[0]).all():
+            continue
+        said = _out_of_fold(x, y, together, len(subject.listing.classes))
+        interval = binomtest(int((said.argmax(1) == y).sum()), len(y)).proportion_ci(method="wilson")
+        yield Cue(what, asked, y, said, float(interval.low), float(interval.high))
 
 
 def _size(looks: Looks, rows: Sequence[Row]) -> Floats:
@@ -117,20 +163,20 @@ _ATTRIBUTES: Mapping[str, Callable[[Looks, Sequence[Row]], Floats]] = {
 }
 
 
-def _out_of_fold(x: Floats, y: NDArray[np.int64], together: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What a small tree says of each picture that it did not see; copies are on one side."""
+def _out_of_fold(x: Floats, y: NDArray[np.int64], together: NDArray[np.int64], classes: int) -> Floats:
+    """(n, K) probabilities by a small tree that did not see the picture; copies are on one side."""
     from sklearn.tree import DecisionTreeClassifier
 
     _, group = np.unique(together, return_inverse=True)
     fold = np.random.default_rng(0).permutation(group.max() + 1)[group] % _FOLDS
-    said = np.empty(len(y), np.int64)
+    said = np.zeros((len(y), classes))
     for held in range(_FOLDS):
         test = fold == held
         if not test.any() or test.all():
             continue
         leaf = max(2, len(y) // 200)
         tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=leaf, random_state=0).fit(x[~test], y[~test])
-        said[test] = tree.predict(x[test])
+        said[np.ix_(test, tree.classes_)] = tree.predict_proba(x[test])
     return said
 
 
