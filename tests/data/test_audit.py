@@ -299,6 +299,7 @@ def test_a_label_that_something_trivial_contradicts_as_well_comes_before_all_oth
     assert all(item.text.endswith(f"its size is that of {'ab'[true[item.rows[0]]]}") for item in both.items[:4])
     assert {item.rows[0] for item in both.items} == {item.rows[0] for item in alone.items} | {0}
     assert 9 not in {item.rows[0] for item in both.items}
+    assert both.summary.endswith("; size contradicts 4 of them as well")
 
     looks["width"] = np.where(given, 200, 320)  # saved by what the label says: no witness
     same = found("labels", Subject(of, exact_copies(of), looks, probabilities=said))

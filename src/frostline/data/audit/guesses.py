@@ -52,6 +52,8 @@ def labels(subject: Subject) -> Finding | None:
         f"{count(len(items), 'label is', 'labels are')} suspect, the likeliest first; a probe that did not see the "
         f"pictures agrees with {accuracy:.0%} of all labels"
     )
+    if cue is not None and against:
+        says += f"; {cue.what} contradicts {len(against)} of them as well"
     return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy})
 
 
