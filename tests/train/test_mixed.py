@@ -40,7 +40,7 @@ def gradients(net: nn.Module, loss: Tensor) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_folded_pair_is_the_pair(bias: bool) -> None:
+def test_a_fused_pair_is_the_pair(bias: bool) -> None:
     net, x = held(Two(bias=bias)).double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
     (fusion,) = find_fusions(net, x)
     plain = net(x)
@@ -51,7 +51,7 @@ def test_a_folded_pair_is_the_pair(bias: bool) -> None:
         torch.testing.assert_close(found[name], wanted[name], msg=name)
 
 
-def test_normalisation_that_moves_is_not_folded() -> None:
+def test_normalisation_that_moves_is_not_fused() -> None:
     net = Two().train()
     assert find_fusions(net, torch.randn(1, 3, 8, 8)) == ()
     held(net)
@@ -80,7 +80,7 @@ def test_nor_one_that_is_used_twice() -> None:
     assert find_fusions(held(Twice()), torch.randn(1, 3, 8, 8)) == ()
 
 
-def test_looking_for_folds_changes_nothing() -> None:
+def test_looking_for_fusions_changes_nothing() -> None:
     net = held(Two())
     net.between = nn.Dropout(0.5)
     before = {name: value.clone() for name, value in net.state_dict().items()}

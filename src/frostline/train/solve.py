@@ -95,7 +95,7 @@ def solve(
     unseen = [held for number in np.unique(fold) if (held := (fold == number) & ~alone).any()]
     rough = replace(design, rows=design.rows.astype(np.float32, copy=False))
     problems = [_Problem(rough, task, np.where(held, 0.0, importance)) for held in unseen]
-    large = x.size * classes >= _LARGE
+    large = design.rows.size * classes >= _LARGE
     searched, final = (1e-4, 1e-7) if large else (1e-5, 1e-9)
     whole = _Problem(rough if large else design, task, importance)
 

@@ -33,7 +33,6 @@ def labels(subject: Subject) -> Finding | None:
     against = {} if cue is None else _contradicted(subject, cue)
     scores, mask = np.ones(len(targets), np.float32), np.zeros(len(targets), bool)
     scores[asked] = said[np.arange(len(asked)), given]
-    place = {int(row): number for number, row in enumerate(asked)}
     rows = sorted({*(int(row) for row in asked[ranked]), *against}, key=lambda row: (row not in against, scores[row]))
     if not rows:
         return None
@@ -41,7 +40,7 @@ def labels(subject: Subject) -> Finding | None:
     names = subject.listing.classes
     items = []
     for row in rows:
-        probability = said[place[row]]
+        probability = said[np.searchsorted(asked, row)]
         best = int(probability.argmax())
         text = f"labelled {names[targets[row]]}, looks like {names[best]} ({probability[best]:.0%})"
         if cue is not None and row in against:
