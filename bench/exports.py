@@ -19,9 +19,9 @@ from frostline.data.views import EvaluationView
 from frostline.errors import FrostlineError
 from frostline.net import zoo
 from frostline.ship import folder
-from frostline.ship.about import About
 from frostline.ship.export import export, forms
-from frostline.ship.forms import check
+from frostline.ship.exporters import parity
+from frostline.ship.model_info import ModelInfo
 
 CLASSES = tuple("abcdefghij")
 ARCHITECTURES = (
@@ -43,12 +43,12 @@ ARCHITECTURES = (
 def spread(name: str, place: Path, data: str) -> None:
     """A model folder of random weights whose head tells the pictures apart: logits of deviation 1."""
     made = zoo.build(name, classes=len(CLASSES), weights=None, seed=0)
-    about = About(name=made.name, classes=CLASSES, preprocessing=made.preprocessing)
+    about = ModelInfo(name=made.name, classes=CLASSES, preprocessing=made.preprocessing)
     view = EvaluationView(made.preprocessing)
     some = [view(row.picture) for row, _ in zip(pictures([data]), range(16), strict=False)]
     head = made.net.get_submodule(made.head.path)
     with torch.no_grad():
-        logits = made.net.eval()(torch.from_numpy(check.normalised(some, about)))
+        logits = made.net.eval()(torch.from_numpy(parity.normalised(some, about)))
         head.weight /= logits.std(0).mean()
         head.bias.copy_(-logits.mean(0) / logits.std(0).mean())
     folder.save(place, made.net, about, graph=False)
@@ -78,7 +78,7 @@ def compare(model: Path, data: str) -> None:
     shipped = folder.open_folder(model)
     rows = read(Path(data), classes=shipped.classes).part("val").rows
     view = EvaluationView(shipped.preprocessing)
-    pixels = check.normalised([view(row.picture) for row in rows], shipped.about)
+    pixels = parity.normalised([view(row.picture) for row in rows], shipped.about)
     truth = np.array([shipped.classes.index(row.labels[0]) for row in rows])
 
     def eager(batch: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -19,13 +19,13 @@ import sys
 from pathlib import Path
 
 from frostline.net import zoo
-from frostline.ship.about import About
+from frostline.ship.model_info import ModelInfo
 from frostline.ship.folder import save
 
 name, folder = sys.argv[1:]
 classes = tuple(f"class {number}" for number in range(1000))
 backbone = zoo.build(name, classes=len(classes))
-about = About(name=name, classes=classes, preprocessing=backbone.preprocessing)
+about = ModelInfo(name=name, classes=classes, preprocessing=backbone.preprocessing)
 save(Path(folder), backbone.net, about, graph=False)
 """
 PACKAGES = ("torch", "torchvision", "timm", "fastai", "transformers", "scikit-learn", "openvino", "numpy", "pillow")

@@ -25,7 +25,7 @@ from frostline.data.sources import source
 def two_step(stages, *, recipe: Recipe, lr: float = 1e-4, epochs: int) -> Plan:
     last = stages.names[-2]
     rates = tuple((name, lr if name in (last, "head") else 0.0) for name in stages.names)
-    return Plan("two-step", (Solve(), Train(f"thaw {last}", rates, epochs, recipe)))
+    return Plan("two-step", (Solve(), Train(f"unfreeze {last}", rates, epochs, recipe)))
 
 
 @source("list", claims=lambda place: place.suffix == ".list" and place.is_file())

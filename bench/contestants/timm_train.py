@@ -1,9 +1,9 @@
 """Train as timm's ``train.py`` does: ``create_loader``, ``create_optimizer_v2``, ``create_scheduler_v2``, its loop.
 
-With ``--thaw SHARE`` only the upper share of the blocks and the head learn; below, parameters and normalisation are
+With ``--unfreeze SHARE`` only the upper share of the blocks and the head learn; below, parameters and normalisation are
 frozen (``timm.utils.freeze``), as timm's users do it. Nothing is stored between epochs.
 
-    python timm_train.py DATA TRUNK --epochs 10 --thaw 0.5
+    python timm_train.py DATA TRUNK --epochs 10 --unfreeze 0.5
 """
 
 import argparse
@@ -23,7 +23,7 @@ parser.add_argument("--epochs", type=int, default=10)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--lr", type=float, default=1e-3)
 parser.add_argument("--opt", default="adamw")
-parser.add_argument("--thaw", type=float, default=1.0, help="the upper share of the blocks that learns")
+parser.add_argument("--unfreeze", type=float, default=1.0, help="the upper share of the blocks that learns")
 parser.add_argument("--workers", type=int, default=2)
 given = parser.parse_args()
 
@@ -48,8 +48,8 @@ loaders = {
     )
     for split, data in sets.items()
 }
-if given.thaw < 1:
-    frozen = round(len(model.blocks) * (1 - given.thaw))
+if given.unfreeze < 1:
+    frozen = round(len(model.blocks) * (1 - given.unfreeze))
     freeze(model, ["conv_stem", "bn1", *(f"blocks.{number}" for number in range(frozen))])
 optimizer = create_optimizer_v2(model, opt=given.opt, lr=given.lr)
 scheduler, epochs = create_scheduler_v2(optimizer, sched="cosine", num_epochs=given.epochs)

@@ -30,10 +30,10 @@ def measured(pictures: Path, cache: Path, *, quick: bool) -> dict[str, str]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from frostline.data.views import EvaluationView
+    from frostline.inference import openvino_engine, torch_engine
     from frostline.net import zoo
     from frostline.net.stages import cut
     from frostline.processors import processors
-    from frostline.train import openvino_engine, torch_engine
 
     torch.set_num_threads(processors())
     side = 1024 if quick else 4096
@@ -95,8 +95,8 @@ def _seconds(work: Callable[[], object], times: int) -> float:
 
 def _profile(network: Any, batch: Any, cache: Path) -> str:
     """Shares of time by kind of layer, as OpenVINO measures them."""
-    from frostline.train import openvino_engine
-    from frostline.train.quiet import openvino
+    from frostline.inference import openvino_engine
+    from frostline.inference.openvino_import import openvino
 
     module = openvino()
     model = openvino_engine._converted(module, network, batch[:1])

@@ -11,7 +11,9 @@ from bench.runner import alternate
 def upper_half(place: Place) -> Found:
     """Ten epochs of the upper half of the stages: frostline reads the lower half from the store, timm computes it."""
     data, epochs = place.ants_bees, "1" if place.quick else "10"
-    theirs = place.peer("timm, lower half frozen", "timm_train", data, place.trunk, "--thaw", "0.5", "--epochs", epochs)
+    theirs = place.peer(
+        "timm, lower half frozen", "timm_train", data, place.trunk, "--unfreeze", "0.5", "--epochs", epochs
+    )
     ours = place.frostline(
         "frostline, 4 views", "fit", data, "--strategy", "bench.upper_half:upper_half", "--views", "4",
         "--epochs", epochs, "--json", "--out", "run", cache="upper", cold=True,

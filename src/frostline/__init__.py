@@ -1,7 +1,7 @@
 """Fine-tune any pretrained image model on your own pictures. What lies below the frost line is computed once.
 
 ``from frostline import ImageClassifier`` is the whole tool as a scikit-learn estimator; ``create``, ``freeze``,
-``thaw``, ``param_groups``, ``summary``, ``stages`` and ``cut`` are parts for a loop of one's own. Names are imported
+``unfreeze``, ``param_groups``, ``summary``, ``stages`` and ``cut`` are parts for your own loop. Names are imported
 when they are first used, so that ``import frostline`` costs nothing.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from frostline.classifier import ImageClassifier
     from frostline.errors import FrostlineError
-    from frostline.net.freeze import freeze, hold_statistics, param_groups, summary, thaw
+    from frostline.net.freeze import freeze, hold_statistics, param_groups, summary, unfreeze
     from frostline.net.stages import cut, stages
     from frostline.net.zoo import create
     from frostline.train.plan import Lora, Plan, Recipe, Solve, Train
@@ -27,7 +27,7 @@ _HOMES = {
     "hold_statistics": "frostline.net.freeze",
     "param_groups": "frostline.net.freeze",
     "summary": "frostline.net.freeze",
-    "thaw": "frostline.net.freeze",
+    "unfreeze": "frostline.net.freeze",
     "stages": "frostline.net.stages",
     "create": "frostline.net.zoo",
     "Lora": "frostline.train.plan",
@@ -54,7 +54,7 @@ __all__ = [
     "stages",
     "strategy",
     "summary",
-    "thaw",
+    "unfreeze",
 ]
 
 

@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from frostline.data import frames
+from frostline.data import dataframe
 from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Row
-from frostline.data.pixels import picture_of
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
+from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, DecodeError, PlanError
+from frostline.events import Listener, quiet
+from frostline.features.store import Store
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
-from frostline.run.conduct import Fitted, fit
-from frostline.run.evaluate import evaluate
 from frostline.run.resolve import Settings
-from frostline.ship import eager, folder
-from frostline.ship.about import About
-from frostline.ship.stream import Failure, Prediction
-from frostline.train.events import Listener, quiet
+from frostline.run.runner import Fitted
+from frostline.ship import folder, torch_predictor
+from frostline.ship.model_info import ModelInfo
+from frostline.ship.predictor import Failure, Prediction
 from frostline.train.plan import RECIPE_FIELDS
-from frostline.train.store import Store
+from frostline.workflows.evaluate import evaluate
+from frostline.workflows.fit import fit
 
 Pictures = Any
 """What ``fit`` takes: see there."""
@@ -185,7 +186,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             or Hugging Face, a dict of such by split), or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
         y: labels beside such a sequence; a list or tuple of labels for a picture that has several.
         groups: beside such a sequence, what never stands on both sides of a split.
-        listen: is called with what happens, see `frostline.train.events`.
+        listen: is called with what happens, see `frostline.events`.
 
         Raises: FrostlineError: one of its kinds, saying what is wrong, where, and what to do next.
         """
@@ -307,12 +308,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "net_"):
             raise NotFittedError("this ImageClassifier is not fitted yet: call fit, or ImageClassifier.load(folder)")
 
-    def _predictor(self) -> eager.Predictor:
+    def _predictor(self) -> torch_predictor.TorchPredictor:
         self._fitted()
-        return eager.Predictor.of(self.net_, self.about_)
+        return torch_predictor.TorchPredictor.of(self.net_, self.about_)
 
     net_: Any
-    about_: About
+    about_: ModelInfo
     result_: RunResult
     classes_: NDArray[np.str_]
 
@@ -347,8 +348,8 @@ def _rows(X: Pictures) -> Iterator[Row]:
 
 
 def _pictures(X: Pictures) -> Iterator[Picture]:
-    if frames.claims(X):
-        return (row.picture for row in frames.unlabelled(X))
+    if dataframe.claims(X):
+        return (row.picture for row in dataframe.unlabelled(X))
     if claimed(X):
         return (row.picture for row in read(X).rows)
     return (picture_of(x) for x in X)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from frostline.data import decode
-from frostline.data.audit.cleaned import chosen, write_cleaned
-from frostline.data.audit.copies import Copies, _near_hashes, exact_copies, find_copies
 from frostline.data.audit.findings import Finding, Subject, checks
-from frostline.data.audit.looks import LOOK, looked
-from frostline.data.audit.report import audited, warnings_for
-from frostline.data.listing import Listing
+from frostline.data.audit.image_stats import LOOK, looked
+from frostline.data.audit.near_duplicates import NearDuplicates, _near_hashes, exact_copies, find_copies
+from frostline.data.audit.run_checks import audited, warnings_for
+from frostline.data.audit.write_csv import chosen, write_cleaned
+from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import as_found, read
 from frostline.errors import DataError, UnknownName
@@ -31,7 +31,7 @@ def photo(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(coarse, np.float64) + fine, 0, 255).astype(np.uint8))
 
 
-def listing(labels: Sequence[str], splits: Sequence[str | None] | None = None, digests: str | None = None) -> Listing:
+def listing(labels: Sequence[str], splits: Sequence[str | None] | None = None, digests: str | None = None) -> Inventory:
     rows = tuple(
         Row(
             Path(f"{n}.jpg"),
@@ -43,7 +43,7 @@ def listing(labels: Sequence[str], splits: Sequence[str | None] | None = None, d
         )
         for n, label in enumerate(labels)
     )
-    return Listing(rows, ("",) * len(rows))
+    return Inventory(rows, ("",) * len(rows))
 
 
 def found(check: str, subject: Subject) -> Finding:
@@ -55,7 +55,7 @@ def found(check: str, subject: Subject) -> Finding:
     return finding
 
 
-def bare(of: Listing, looks: NDArray[np.void] | None = None) -> Subject:
+def bare(of: Inventory, looks: NDArray[np.void] | None = None) -> Subject:
     return Subject(of, exact_copies(of), looks)
 
 
@@ -104,7 +104,7 @@ def test_blur_lowers_sharpness_and_fog_does_not(tmp_path: Path) -> None:
     assert values["blur"] < 0.2 * values["sharp"]
 
 
-# Copies
+# NearDuplicates
 
 
 def test_near_hashes_are_those_that_a_plain_count_finds() -> None:
@@ -126,7 +126,7 @@ def test_a_resaved_picture_is_a_copy_and_another_is_none(tmp_path: Path) -> None
     photo(3).resize((170, 128)).save(tmp_path / "again.jpg", quality=50)
     rows.append(Row(tmp_path / "again.jpg", ("a",), digest="again"))
     rows.append(Row(tmp_path / "0.jpg", ("a",), digest="d0"))
-    copies = find_copies(Listing(tuple(rows), ("",) * 14), np.array([looked(row) for row in rows]))
+    copies = find_copies(Inventory(tuple(rows), ("",) * 14), np.array([looked(row) for row in rows]))
     assert [part.tolist() for part in copies.families()] == [[0, 13], [3, 12]]
     assert copies.pairs.tolist() == [[3, 12]]
     assert copies.alike[0] > 0.95
@@ -149,7 +149,7 @@ def test_pictures_by_one_fixed_camera_are_no_copies_of_each_other(tmp_path: Path
     flat = looks["small"].astype(np.float64)
     assert np.median(np.corrcoef(flat)[np.triu_indices(40, 1)]) > 0.96
     assert len(_near_hashes(looks["hash"])) > 50
-    assert find_copies(Listing(tuple(rows), ("",) * 41), looks).pairs.tolist() == [[7, 40]]
+    assert find_copies(Inventory(tuple(rows), ("",) * 41), looks).pairs.tolist() == [[7, 40]]
 
 
 # Across splits and classes
@@ -182,7 +182,7 @@ def test_the_same_picture_under_two_labels_is_a_conflict_and_under_one_a_duplica
 
 def test_nearly_equal_pictures_with_different_labels_are_a_warning() -> None:
     of = listing("abab")
-    copies = Copies(np.arange(4), np.array([0, 0, 1, 2]), np.array([[0, 1]]), np.array([0.93], np.float32))
+    copies = NearDuplicates(np.arange(4), np.array([0, 0, 1, 2]), np.array([[0, 1]]), np.array([0.93], np.float32))
     finding = found("label-conflicts", Subject(of, copies))
     assert finding.level == "warning"
     assert finding.items[0].text == "nearly equal (93% alike), labelled a and b"

@@ -17,10 +17,10 @@ from frostline.data.manifest import Manifest, Row, Skipped
 from frostline.data.sources import pictures, read
 from frostline.data.split import with_validation
 from frostline.errors import CheckpointError, DataError, FrostlineError, StoreError
+from frostline.events import Note
+from frostline.features.store import Address, Store
 from frostline.net.checkpoint_file import read_checkpoint
-from frostline.run.record import Record
-from frostline.train.events import Note
-from frostline.train.store import Address, Store
+from frostline.run.run_folder import RunFolder
 from tests.data.pictures import encoded, save, scene, tree
 
 NOBODY = 65534
@@ -265,7 +265,7 @@ def test_a_full_disk_stops_the_store_with_a_way_out_and_leaves_nothing_half(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_stops_a_run_at_its_log(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
-    record = Record(tmp_path)
+    record = RunFolder(tmp_path)
     record.open(resume=False)
     with pytest.raises(CheckpointError, match="No space left") as caught:
         record.log(Note("something"))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from frostline.data.archives import tar_index
 from frostline.data.decode import Slice, content_digest, decode
 from frostline.data.manifest import Manifest
-from frostline.data.shards import _expanded
 from frostline.data.tables import csv_table
+from frostline.data.webdataset import _expanded
 from frostline.errors import DataError, DecodeError
 from tests.data.pictures import encoded, scene
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frostline.data.manifest import Manifest, Row
-from frostline.data.split import dealt, few, folds, shares_of, with_validation
+from frostline.data.split import assign_splits, few, folds, shares_of, with_validation
 from frostline.errors import DataError, PlanError
 
 
@@ -160,7 +160,7 @@ def test_what_does_not_say_how_to_split_is_refused(text):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_are_dealt_anew_in_the_shares_asked_for_and_groups_stay_together(seed):
-    found = dealt(grouped(), (0.7, 0.15, 0.15), seed=seed)
+    found = assign_splits(grouped(), (0.7, 0.15, 0.15), seed=seed)
     sizes = Counter(row.split for row in found.rows)
     assert sizes.total() == 60
     assert {split: sizes[split] for split in ("val", "test")} == {"val": 8, "test": 8}
@@ -170,17 +170,17 @@ def test_rows_are_dealt_anew_in_the_shares_asked_for_and_groups_stay_together(se
     for row in found.rows:
         sides.setdefault(row.group, set()).add(row.split)
     assert all(len(side) == 1 for side in sides.values())
-    assert dealt(grouped(), (0.7, 0.15, 0.15), seed=seed) == found
-    assert dealt(grouped(), (0.7, 0.15, 0.15), seed=seed + 1) != found
+    assert assign_splits(grouped(), (0.7, 0.15, 0.15), seed=seed) == found
+    assert assign_splits(grouped(), (0.7, 0.15, 0.15), seed=seed + 1) != found
 
 
 def test_two_shares_have_no_test():
-    found = dealt(grouped(), (0.8, 0.2))
+    found = assign_splits(grouped(), (0.8, 0.2))
     assert found.splits == ("train", "val")
 
 
 def test_few_takes_so_many_of_each_class_of_train_and_leaves_the_rest_of_the_data_alone():
-    data = dealt(grouped(classes="abc"), (0.6, 0.2, 0.2))
+    data = assign_splits(grouped(classes="abc"), (0.6, 0.2, 0.2))
     found = few(data, 5, seed=1)
     assert found.part("train").counts() == {"a": 5, "b": 5, "c": 5}
     assert found.part("val").rows == data.part("val").rows

@@ -197,10 +197,10 @@ def model_folders(folder: Path) -> list[Seed]:
     from frostline.data.views import Preprocessing
     from frostline.net import zoo
     from frostline.ship import folder as ship
-    from frostline.ship.about import About
+    from frostline.ship.model_info import ModelInfo
 
     backbone = zoo.build("test_resnet", classes=3, weights="none", image_size=32)
-    about = About(
+    about = ModelInfo(
         name="test_resnet",
         classes=("a", "b", "c"),
         preprocessing=Preprocessing(size=(32, 32)),
@@ -214,7 +214,7 @@ def read_model_folder(file: Path, folder: Path) -> None:
     """The folder with one file replaced; a sealed one states the replaced file's digest, as its author would."""
     from frostline.data.manifest import Row
     from frostline.ship import folder as ship
-    from frostline.ship import runtime
+    from frostline.ship import openvino_predictor
 
     place = folder / "model"
     if place.exists():
@@ -228,7 +228,7 @@ def read_model_folder(file: Path, folder: Path) -> None:
         stated = json.loads(json.dumps(stated).replace(hashlib.sha256(text).hexdigest(), digest))
         (place / "frostline.json").write_text(json.dumps(stated))
     if file.name.startswith("graph"):
-        list(runtime.Predictor(place, cache=folder / "graphs").predict([Row(scene(40, 30))]))
+        list(openvino_predictor.OpenVINOPredictor(place, cache=folder / "graphs").predict([Row(scene(40, 30))]))
     else:
         ship.open_folder(place)
 

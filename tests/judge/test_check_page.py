@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.audit.copies import exact_copies
 from frostline.data.audit.findings import Subject, checks
-from frostline.data.audit.report import Audit, audited
-from frostline.data.listing import Listing
+from frostline.data.audit.near_duplicates import exact_copies
+from frostline.data.audit.run_checks import Audit, audited
+from frostline.data.inventory import Inventory
 from frostline.data.manifest import Row
 from frostline.errors import DataError, UnknownName
 from frostline.judge.check_page.render import page
-from frostline.judge.check_page.words import WORDS
-from frostline.judge.page_file import write_page
+from frostline.judge.check_page.translations import WORDS
+from frostline.judge.write_html import write_html
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 
@@ -27,7 +27,7 @@ def audit(tmp_path: Path, n: int = 2) -> Audit:
         Row(path, (f"{HOSTILE}{k % 2}",), ("train", "test")[k % 2], None, f"{HOSTILE} {k}.png", f"d{k // 2}")
         for k in range(n)
     )
-    listing = Listing(rows, ("",) * n, source=f"data {HOSTILE}")
+    listing = Inventory(rows, ("",) * n, source=f"data {HOSTILE}")
     return audited(Subject(listing, exact_copies(listing)), not_checked=[HOSTILE])
 
 
@@ -59,8 +59,8 @@ def test_another_language_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written_leaves_the_one_that_was_there(tmp_path: Path) -> None:
-    write_page("<p>\udcff</p>", tmp_path / "page.html")
+    write_html("<p>\udcff</p>", tmp_path / "page.html")
     (tmp_path / "page.html.tmp").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
-        write_page("<p>new</p>", tmp_path / "page.html")
+        write_html("<p>new</p>", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == "<p>\\udcff</p>"

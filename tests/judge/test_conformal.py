@@ -1,4 +1,4 @@
-"""Sets cover what they promise, are MAPIE's and NumPy's own, and are as small as the promise allows."""
+"""PredictionSets cover what they promise, are MAPIE's and NumPy's own, and are as small as the promise allows."""
 
 import json
 
@@ -9,7 +9,7 @@ from scipy.stats import binom
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from frostline.errors import JudgementError
-from frostline.judge.conformal import PENALTY, Sets, calibrated, measured_on_halves, measured_on_test, scores
+from frostline.judge.conformal import PENALTY, PredictionSets, calibrated, measured_on_halves, measured_on_test, scores
 
 
 def drawn(n, k, scale=2.0, seed=0):
@@ -128,7 +128,7 @@ def test_halves_show_the_mean_and_the_spread_and_leave_out_what_they_cannot_prom
 
 def test_they_travel_as_json():
     sets = calibrated(*drawn(40, 3), source="cross-validation")
-    assert Sets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
+    assert PredictionSets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_they_travel_as_json():
 )
 def test_what_is_no_set_is_refused(values):
     with pytest.raises(JudgementError):
-        Sets.from_dict(values)
+        PredictionSets.from_dict(values)
 
 
 @pytest.mark.parametrize("coverage", [0, 1, 1.5, -0.1, float("nan")])

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2_contingency, fisher_exact
 
 from frostline.judge.drift import Drift, distance, mix
-from frostline.judge.novelty import from_held_out
+from frostline.judge.ood import from_held_out
 from tests.judge.test_novelty import features
 
 

@@ -18,11 +18,11 @@ from frostline.data.views import Preprocessing
 from frostline.errors import PlanError
 from frostline.judge import metrics
 from frostline.judge.metrics import Interval
-from frostline.judge.outcomes import Outcome
-from frostline.judge.report import figures, page, thumbs
-from frostline.judge.report.figures import Curve, Layer, Point
+from frostline.judge.predictions import Outcome
+from frostline.judge.report import charts, page, thumbnails
+from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page, render
-from frostline.judge.report.words import chinese, speaking
+from frostline.judge.report.translations import chinese, speaking
 from frostline.judge.result import PhaseRow
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'</script>'
@@ -57,15 +57,15 @@ def a_page(outcomes: tuple[Outcome, ...], classes: tuple[str, ...], **more: Any)
         "report": report,
         "classes": classes,
         "outcomes": outcomes,
-        "shown": thumbs.choose(outcomes),
+        "shown": thumbnails.choose(outcomes),
         "strategy": "auto",
         "phases": (
             PhaseRow("probe", "head", half, 1.0, why="the first model", trainable=1026),
-            PhaseRow("thaw", "layer2", half, 60.0, kept=False, why="not measurably better: p = 1", epochs=3),
+            PhaseRow("unfreeze", "layer2", half, 60.0, kept=False, why="not measurably better: p = 1", epochs=3),
         ),
         "layers": tuple(Layer(name, 10**index) for index, name in enumerate(STAGES)),
         "rates": ({}, {"stem": 0.0, "layer1": 0.0, "layer2": 1e-5, "layer3": 1e-4, "head": 1e-3}),
-        "curves": (Curve("thaw", tuple(Point(e, 0.8 + e / 100, 0.5 / e, 0.4 / e) for e in (1, 2, 3))),),
+        "curves": (Curve("unfreeze", tuple(Point(e, 0.8 + e / 100, 0.5 / e, 0.4 / e) for e in (1, 2, 3))),),
         "counts": {"train": dict.fromkeys(classes, 20), "val": dict.fromkeys(classes, 5)},
         "temperature": 1.2,
         "seconds": 61.0,
@@ -124,7 +124,7 @@ def test_what_comes_from_outside_is_escaped_wherever_it_is_shown() -> None:
 
 def test_every_sentence_of_the_page_has_a_chinese_one_with_the_same_places() -> None:
     template = Path(page.__file__).with_name("page.html").read_text()
-    drawn = Path(figures.__file__).read_text()
+    drawn = Path(charts.__file__).read_text()
     said = set(re.findall(r"\bt\('([^']+)'", template)) | set(re.findall(r'\bsay\(\s*"([^"]+)"', drawn))
     said -= {"on "}  # followed by the split
     assert len(said) > 60
@@ -144,7 +144,7 @@ def test_the_reasons_of_a_run_are_chinese_too() -> None:
 
 def test_mistakes_come_first_by_how_sure_they_were_and_every_class_has_some() -> None:
     outcomes = answers(300, ("a", "b", "c"))
-    chosen = thumbs.choose(outcomes)
+    chosen = thumbnails.choose(outcomes)
     sure = [outcomes[i].probability for i in chosen.mistakes]
     assert sure == sorted((row.probability for row in outcomes if not row.right), reverse=True)[: len(sure)]
     unsure = [outcomes[i].probability for i in chosen.unsure]
@@ -156,19 +156,19 @@ def test_mistakes_come_first_by_how_sure_they_were_and_every_class_has_some() ->
 
 def test_two_thousand_pictures_make_less_than_three_megabytes(pictures: Path) -> None:
     outcomes = answers(2000, tuple("abcdefghij"), folder=pictures)
-    chosen = thumbs.choose(outcomes)
+    chosen = thumbnails.choose(outcomes)
     wants = Preprocessing(size=(64, 64))
-    shown = thumbs.seen(chosen, outcomes, wants, lambda row: Path(row.path))
+    shown = thumbnails.seen(chosen, outcomes, wants, lambda row: Path(row.path))
     assert len(shown.thumbs) > 200
     heat = ((i, np.full((200, 200, 3), 128, np.uint8)) for i in shown.large)
-    text = render(a_page(outcomes, tuple("abcdefghij"), shown=thumbs.with_heat(shown, heat)))
+    text = render(a_page(outcomes, tuple("abcdefghij"), shown=thumbnails.with_heat(shown, heat)))
     assert len(text.encode()) < 3_000_000
     assert text.count("data:image/webp") > 200
 
 
 def test_pictures_that_are_gone_are_named_and_counted(tmp_path: Path) -> None:
     outcomes = answers(20, ("a", "b"), folder=tmp_path)
-    shown = thumbs.seen(thumbs.choose(outcomes), outcomes, Preprocessing(), lambda row: Path(row.path))
+    shown = thumbnails.seen(thumbnails.choose(outcomes), outcomes, Preprocessing(), lambda row: Path(row.path))
     assert not shown.thumbs
     assert shown.lacking == 20
     assert "20 pictures are not where they were" in render(a_page(outcomes, ("a", "b"), shown=shown))
@@ -198,13 +198,13 @@ def test_several_labels_a_picture_have_a_page_too() -> None:
 
 def test_the_frost_line_is_drawn_where_the_phases_put_it() -> None:
     drawn = a_page(answers(20, ("a", "b")), ("a", "b"))
-    svg = str(figures.profile(drawn.phases, drawn.layers, drawn.rates, (), speaking("en"), 860))
+    svg = str(charts.profile(drawn.phases, drawn.layers, drawn.rates, (), speaking("en"), 860))
     (line,) = re.findall(r'class="frost" d="M([^"]+)"', svg)
     heights = [int(corner.split(",")[1]) for corner in line.split(" L")]
     row = 22
     bottom = 14 + row * len(STAGES)
     assert heights == [bottom - 4 * row] * 2 + [bottom - 2 * row] * 2
-    assert svg.count('class="thawed"') == 1 + 3
+    assert svg.count('class="unfrozen"') == 1 + 3
     assert "learning rate 1e-05" in svg
     assert "solved" in svg
 
@@ -228,7 +228,9 @@ def test_in_a_browser_a_cell_shows_its_pictures_and_nothing_is_asked_of_any_host
     browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = chromium()
     outcomes = answers(120, ("ants", "bees"), folder=pictures)
-    shown = thumbs.seen(thumbs.choose(outcomes), outcomes, Preprocessing(size=(64, 64)), lambda row: Path(row.path))
+    shown = thumbnails.seen(
+        thumbnails.choose(outcomes), outcomes, Preprocessing(size=(64, 64)), lambda row: Path(row.path)
+    )
     place = tmp_path / "report.html"
     place.write_text(render(a_page(outcomes, ("ants", "bees"), shown=shown), lang=lang), encoding="utf-8")
     wrong = sum(row.label == "ants" and row.predicted == "bees" for row in outcomes)
@@ -245,7 +247,7 @@ def test_in_a_browser_a_cell_shows_its_pictures_and_nothing_is_asked_of_any_host
             assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
             tab.click('[data-cell="0-1"]')
             assert tab.locator("#cell img").count() == wrong
-            assert tab.locator("#cell img").first.evaluate("image => image.naturalWidth") == thumbs.SIDE
+            assert tab.locator("#cell img").first.evaluate("image => image.naturalWidth") == thumbnails.SIDE
             tab.keyboard.press("Escape")
             assert tab.locator("#cell").is_hidden()
             tab.keyboard.press("ArrowLeft")

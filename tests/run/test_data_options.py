@@ -9,7 +9,7 @@ from PIL import Image
 from frostline import ImageClassifier
 from frostline.data.decode import decode
 from frostline.errors import DataError, PlanError
-from frostline.train.events import Note
+from frostline.events import Note
 from tests.run.test_fit import SMALL, TRAINING
 
 PROBE = {**SMALL, "strategy": "probe"}

@@ -11,7 +11,7 @@ import torch
 
 from frostline import ImageClassifier
 from frostline.errors import CheckpointError, DataError, PlanError, UnknownName
-from frostline.train.events import Event, Judged, Note, PhaseStart, Step
+from frostline.events import Event, Judged, Note, PhaseStart, Step
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -123,7 +123,7 @@ def test_auto_keeps_a_phase_only_if_it_is_measurably_better(leaves: Path) -> Non
     assert probe.kept
     assert deeper
     assert probe.why == "the first model"
-    reasons = ("measurably better", "perfect model", "thawing less")
+    reasons = ("measurably better", "perfect model", "unfreezing less")
     assert all(any(reason in row.why for reason in reasons) for row in deeper)
     best = [row for row in classifier.result_.phases if row.kept][-1]
     assert best.val is not None
@@ -136,13 +136,13 @@ def of_chance(leaves: Path) -> tuple[list[Path], list[str]]:
     return paths, ["heads" if number % 3 else "tails" for number in range(len(paths))]
 
 
-def test_auto_goes_no_deeper_where_thawing_less_did_not_pay(leaves: Path) -> None:
+def test_auto_goes_no_deeper_where_unfreezing_less_did_not_pay(leaves: Path) -> None:
     still = ImageClassifier(**{**TRAINING, "epochs": 1, "lr": 1e-9}, strategy="auto", val=0.3)
     _, half, whole = still.fit(*of_chance(leaves)).result_.phases
     assert not half.kept
     assert half.epochs == 1
     assert not whole.kept
-    assert (whole.epochs, whole.why) == (0, "thawing less was not worth it")
+    assert (whole.epochs, whole.why) == (0, "unfreezing less was not worth it")
 
 
 def test_auto_does_not_begin_what_it_could_not_half_finish(leaves: Path) -> None:

@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import StepLR
 from frostline import ImageClassifier
 from frostline.data.sources import read
 from frostline.data.views import Augment, Preprocessing, TrainingView
+from frostline.events import Event, PhaseStart, Step
 from frostline.net import zoo
-from frostline.train.batches import Order
-from frostline.train.events import Event, PhaseStart, Step
+from frostline.train.loader import Order
 
 SEED, EPOCHS, BATCH, SIZE = 5, 3, 16, 64
 OPTIONS: dict[str, Any] = {

@@ -9,7 +9,7 @@ import torch
 
 from frostline import ImageClassifier
 from frostline.errors import StoreError
-from frostline.train.events import Event, Judged, Note, PhaseStart, Step
+from frostline.events import Event, Judged, Note, PhaseStart, Step
 
 BASE: dict[str, Any] = {
     "model": "test_resnet",

@@ -12,7 +12,7 @@ from frostline.data.demos import solar_cells
 from frostline.data.sources import pairs, read
 from frostline.errors import MissingExtra
 from frostline.judge.conformal import calibrated
-from frostline.judge.outcomes import Outcome, read_outcomes
+from frostline.judge.predictions import Outcome, read_outcomes
 from frostline.judge.result import RunResult
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from frostline.data.manifest import Row
 from frostline.net import zoo
 from frostline.ship import folder
-from frostline.ship.about import About
+from frostline.ship.model_info import ModelInfo
 from tests.data.pictures import encoded, scene
 
 CLASSES = ("ants", "bees", "wasps")
@@ -49,7 +49,7 @@ def backbone(name="test_efficientnet", classes=CLASSES, *, image_size=64, seed=0
 
 
 def about(made, classes=CLASSES, **more):
-    return About(name=made.name, classes=classes, preprocessing=made.preprocessing, **more)
+    return ModelInfo(name=made.name, classes=classes, preprocessing=made.preprocessing, **more)
 
 
 def saved(place: Path, name="test_efficientnet", classes=CLASSES, *, image_size=64, seed=0, graph=True, **more):

@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.net import zoo
-from frostline.ship import eager, folder
-from frostline.ship.about import read
-from frostline.ship.predict import predictor
+from frostline.ship import folder, torch_predictor
+from frostline.ship.model_info import read
+from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import about, saved
 
@@ -154,7 +154,7 @@ def test_timm_finds_labels_and_preprocessing(asked, name):
 @ALL
 def test_transformers_says_the_same(asked, name):
     ours, theirs = of(asked, name)
-    answering = eager.Predictor(ours.folder)
+    answering = torch_predictor.TorchPredictor(ours.folder)
     rows = [Row(picture) for picture in ours.pictures]
     expected = np.stack([answer.probabilities for answer in answering.predict(rows)])
     scores = np.array([[answer[label] for label in answering.about.classes] for answer in theirs["answers"]])
@@ -169,7 +169,7 @@ def test_ants_and_bees_by_graph_and_torch(asked):
     ours, theirs = of(asked, "bugs")
     rows = [Row(picture) for picture in ours.pictures]
     found, expected = (
-        np.stack([a.probabilities for a in predictor(ours.folder, engine=engine).predict(rows)])
+        np.stack([a.probabilities for a in open_predictor(ours.folder, engine=engine).predict(rows)])
         for engine in ("openvino", "torch")
     )
     assert np.abs(found - expected).max() < 1e-4

@@ -13,8 +13,8 @@ from frostline.data import decode
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing, placed
 from frostline.net import zoo
-from frostline.ship import eager, folder, runtime
-from frostline.ship.about import About
+from frostline.ship import folder, openvino_predictor, torch_predictor
+from frostline.ship.model_info import ModelInfo
 from frostline.train.solve import solve
 
 SIDE = 160  # large photographs are then decoded at half their size
@@ -46,7 +46,7 @@ def solved(ants_bees: Path, tmp_path_factory: pytest.TempPathFactory) -> Solved:
         classifier.weight.copy_(torch.from_numpy(head.weight))
         classifier.bias.copy_(torch.from_numpy(head.bias))
     place = tmp_path_factory.mktemp("exact") / "model"
-    folder.save(place, net, About(name="tf_efficientnet_lite0", classes=val.classes, preprocessing=prep))
+    folder.save(place, net, ModelInfo(name="tf_efficientnet_lite0", classes=val.classes, preprocessing=prep))
     files = tuple(Path(row.picture) for row in val.rows if isinstance(row.picture, Path))
     return Solved(place, net, prep, files, np.stack([view(file) for file in files]), val.targets().astype(np.int64))
 
@@ -60,7 +60,10 @@ def features(net: nn.Module, prep: Preprocessing, pixels: NDArray[np.uint8]) -> 
 
 
 def test_runtime_and_torch_agree_on_every_picture(solved: Solved) -> None:
-    by_graph, by_torch = runtime.Predictor(solved.place), eager.Predictor(solved.place)
+    by_graph, by_torch = (
+        openvino_predictor.OpenVINOPredictor(solved.place),
+        torch_predictor.TorchPredictor(solved.place),
+    )
     parts = np.array_split(solved.pixels, 8)
     found, wanted = (np.concatenate([p.logits(part) for part in parts]) for p in (by_graph, by_torch))
     assert len(found) == 153

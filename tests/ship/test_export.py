@@ -16,8 +16,8 @@ from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName
 from frostline.ship import export as exports
 from frostline.ship.export import export
-from frostline.ship.forms import alone, check
-from frostline.ship.predict import predictor
+from frostline.ship.exporters import parity, standalone_script
+from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES, saved
 
@@ -73,7 +73,7 @@ def test_with_preprocessing_it_takes_pictures_of_any_size(model, tmp_path, photo
     assert placing.same_top == 1.0
     answer = exports.forms.get(form).opened(found.folder)
     pictures = np.stack([scene(101, 77, 1), scene(101, 77, 2)])
-    ours = predictor(model, engine="torch")
+    ours = open_predictor(model, engine="torch")
     rows = [Row(picture) for picture in pictures]
     expected = np.log(np.stack([each.probabilities for each in ours.predict(rows)])) * ours.about.temperature
     logits = answer(pictures)
@@ -100,7 +100,7 @@ def test_it_runs_where_there_is_nothing_else(model, tmp_path, form, inside):
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    expected = [each.probabilities for each in predictor(model, engine="torch").predict([Row(p) for p in photos])]
+    expected = [each.probabilities for each in open_predictor(model, engine="torch").predict([Row(p) for p in photos])]
     for line, path, shares in zip(ran.stdout.splitlines(), photos, expected, strict=True):
         name, said = line.split("\t")
         label, share = said.rsplit(" ", 1)
@@ -119,7 +119,7 @@ def test_the_script_is_short_and_prepares_a_picture_as_we_do(tmp_path):
         Preprocessing(size=(64, 64), crop_mode="squash"),
         Preprocessing(size=(64, 64), crop_mode="border"),
     ):
-        text = alone.script("onnxruntime", "pixels", wants)
+        text = standalone_script.script("onnxruntime", "pixels", wants)
         start, end = text.index("def prepared"), text.index("for name in sys.argv")
         assert len([line for line in text.splitlines() if line.strip()]) < 45
         scope = {"np": np, "Image": Image, "ImageOps": ImageOps, "wants": wants.to_dict()}
@@ -168,7 +168,7 @@ def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, lea
     place, _ = saved(tmp_path / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
     from frostline.judge.metrics import wilson
 
-    monkeypatch.setattr(check, "cost", lambda *_: check.Cost(wilson(24, 24), wilson(20, 24)))
+    monkeypatch.setattr(parity, "cost", lambda *_: parity.Cost(wilson(24, 24), wilson(20, 24)))
     with pytest.raises(EngineError, match=r"costs 16\.7 points .* on 24 pictures of val") as caught:
         export(place, "int8", data=leaves, max_drop=0.1)
     assert caught.value.where
@@ -177,7 +177,7 @@ def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, lea
 
 
 def test_what_answers_otherwise_is_not_kept(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(check.TOLERANCE, "pixels", -1.0)
+    monkeypatch.setitem(parity.TOLERANCE, "pixels", -1.0)
     with pytest.raises(EngineError, match="differ from torch's"):
         export(model, "onnx", out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -15,15 +15,15 @@ from torch import nn
 
 from frostline.errors import CheckpointError, WeightsError
 from frostline.net import zoo
-from frostline.ship.about import About, read
 from frostline.ship.folder import open_folder, save
+from frostline.ship.model_info import ModelInfo, read
 from tests.ship.conftest import CLASSES, about, backbone, saved
 
 
 def restated(place: Path, name: str) -> None:
     """Let frostline.json state a file as it is now: hostile folders agree with themselves."""
     values = json.loads((place / "frostline.json").read_text())
-    from frostline.ship.about import digest
+    from frostline.ship.model_info import digest
 
     values["files"][name] = {"sha256": digest(place / name), "bytes": (place / name).stat().st_size}
     (place / "frostline.json").write_text(json.dumps(values))
@@ -105,7 +105,7 @@ def test_what_was_there_stays_if_saving_fails(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("frostline.ship.place._settle", full)
+    monkeypatch.setattr("frostline.ship.atomic_folder._settle", full)
     with pytest.raises(CheckpointError, match="No space left") as caught:
         save(place, made.net, about(made), graph=False)
     assert caught.value.hint
@@ -344,7 +344,7 @@ def test_about_refuses_nonsense():
     made = backbone()
     for bad in ({"classes": ()}, {"classes": ("a", "a")}, {"temperature": -1.0}, {"temperature": float("inf")}):
         with pytest.raises(CheckpointError):
-            About(**{"name": "x", "classes": ("a",), "preprocessing": made.preprocessing, **bad})
+            ModelInfo(**{"name": "x", "classes": ("a",), "preprocessing": made.preprocessing, **bad})
 
 
 def test_probabilities():

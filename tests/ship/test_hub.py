@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from frostline.errors import CheckpointError
 from frostline.judge.metrics import wilson
 from frostline.ship import hub
-from frostline.ship.about import digest, read
+from frostline.ship.model_info import digest, read
 from tests.ship.conftest import saved
 
 

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frostline.errors import Diverged, PlanError
+from frostline.events import Epoch, Step
 from frostline.net.freeze import Group
-from frostline.train.average import Average
-from frostline.train.batches import Batch, Order, Stored
-from frostline.train.events import Epoch, Step
+from frostline.train.device import Device, open_device
+from frostline.train.ema import WeightEMA
+from frostline.train.loader import Batch, Order, Stored
 from frostline.train.loop import State, predict, train
-from frostline.train.machine import Machine, open_machine
-from frostline.train.objective import Objective
+from frostline.train.loss import Objective
+from frostline.train.lr_finder import range_test, seconds_a_step
 from frostline.train.optimizer import make_optimizer, optimizers
 from frostline.train.plan import Recipe
-from frostline.train.rehearsal import range_test, seconds_a_step
 from frostline.train.schedule import Schedule
 
 N, D, K = 26, 5, 3
@@ -28,8 +28,8 @@ Y = torch.randint(K, (N,), generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")
-def machine() -> Machine:
-    return open_machine("cpu", "fp32")
+def machine() -> Device:
+    return open_device("cpu", "fp32")
 
 
 def plain_net(seed: int = 0) -> nn.Module:
@@ -61,14 +61,14 @@ class Run:
 
 
 def run(
-    machine: Machine,
+    machine: Device,
     net: nn.Module,
     recipe: Recipe,
     *,
     data: Stored | None = None,
     epochs: int = 3,
     lr: float = 0.05,
-    average: Average | None = None,
+    average: WeightEMA | None = None,
     state: State | None = None,
 ) -> Run:
     data = data or rows(recipe.batch_size)
@@ -119,7 +119,7 @@ PLAIN: dict[str, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_losses_and_weights_are_those_of_a_plain_loop(machine: Machine, name: str) -> None:
+def test_losses_and_weights_are_those_of_a_plain_loop(machine: Device, name: str) -> None:
     ours, theirs = moody_net(), moody_net()
     torch.manual_seed(7)
     losses = run(machine, ours, Recipe(batch_size=8, optimizer=name)).losses
@@ -128,7 +128,7 @@ def test_losses_and_weights_are_those_of_a_plain_loop(machine: Machine, name: st
     assert same(ours, theirs)
 
 
-def test_lamb_is_timms_and_learns(machine: Machine) -> None:
+def test_lamb_is_timms_and_learns(machine: Device) -> None:
     from timm.optim import Lamb
 
     ours, theirs = plain_net(), plain_net()
@@ -159,7 +159,7 @@ def test_unknown_optimizers_are_refused(name: str) -> None:
     assert {"sgd", "adamw", "lamb"} <= set(optimizers())
 
 
-def test_events_tell_steps_epochs_rates_and_pictures(machine: Machine) -> None:
+def test_events_tell_steps_epochs_rates_and_pictures(machine: Device) -> None:
     events = run(machine, plain_net(), Recipe(batch_size=8, optimizer="sgd"), epochs=2).events
     assert [type(event).__name__ for event in events] == (["Step"] * 4 + ["Epoch"]) * 2
     steps = [event for event in events if isinstance(event, Step)]
@@ -169,7 +169,7 @@ def test_events_tell_steps_epochs_rates_and_pictures(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("accumulate", [2, 3])
-def test_accumulating_k_batches_is_a_batch_k_times_as_large(machine: Machine, accumulate: int) -> None:
+def test_accumulating_k_batches_is_a_batch_k_times_as_large(machine: Device, accumulate: int) -> None:
     small, large = plain_net(), plain_net()
     run(machine, small, Recipe(batch_size=4, accumulate=accumulate, optimizer="sgd"))
     run(machine, large, Recipe(batch_size=4 * accumulate, optimizer="sgd"))
@@ -178,12 +178,12 @@ def test_accumulating_k_batches_is_a_batch_k_times_as_large(machine: Machine, ac
     assert not same(small, plain_net())
 
 
-def test_pending_gradients_are_told(machine: Machine) -> None:
+def test_pending_gradients_are_told(machine: Device) -> None:
     events = run(machine, plain_net(), Recipe(batch_size=4, accumulate=3), epochs=1).events
     assert [e.stepped for e in events if isinstance(e, Step)] == [False, False, True, False, False, True, True]
 
 
-def test_clip_bounds_the_norm_of_a_step(machine: Machine) -> None:
+def test_clip_bounds_the_norm_of_a_step(machine: Device) -> None:
     def moved(clip: float) -> float:
         net = plain_net()
         before = nn.utils.parameters_to_vector(net.parameters()).detach().clone()
@@ -195,9 +195,9 @@ def test_clip_bounds_the_norm_of_a_step(machine: Machine) -> None:
     assert moved(free * 3) == free
 
 
-def test_the_average_follows_the_optimizers_steps(machine: Machine) -> None:
+def test_the_average_follows_the_optimizers_steps(machine: Device) -> None:
     net = plain_net()
-    average = Average(net, 0.5)
+    average = WeightEMA(net, 0.5)
     recipe = Recipe(batch_size=4, accumulate=2, optimizer="sgd")
     run(machine, net, recipe, epochs=2, average=average)
     assert average.updates == 8  # seven batches an epoch make four steps
@@ -218,7 +218,7 @@ def test_the_average_follows_the_optimizers_steps(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 4, 6])
-def test_going_on_from_a_state_is_never_having_stopped(machine: Machine, stop: int) -> None:
+def test_going_on_from_a_state_is_never_having_stopped(machine: Device, stop: int) -> None:
     recipe = Recipe(batch_size=8, optimizer="adamw")
 
     def steps(net: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Iterator[Step | Epoch]:
@@ -239,7 +239,7 @@ def test_going_on_from_a_state_is_never_having_stopped(machine: Machine, stop: i
     assert same(straight, stopped)
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_step(machine: Machine) -> None:
+def test_a_loss_that_is_not_finite_stops_before_the_step(machine: Device) -> None:
     poisoned = X.clone()
     where = next(iter(Order(N, 8, seed=0).epoch(0, after=2)))[0][0]
     poisoned[where] = float("nan")
@@ -254,7 +254,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(machine: Machine) -> No
 
 
 @pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_a_gradient_that_is_not_finite_stops_before_the_step(machine: Machine, clip: float) -> None:
+def test_a_gradient_that_is_not_finite_stops_before_the_step(machine: Device, clip: float) -> None:
     class Steep(nn.Module):
         """Its value is finite where its slope is not."""
 
@@ -271,7 +271,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(machine: Machine, c
     assert torch.equal(net.w.detach(), torch.zeros(K))
 
 
-def test_rates_that_are_too_high_end_in_diverged_with_finite_weights(machine: Machine) -> None:
+def test_rates_that_are_too_high_end_in_diverged_with_finite_weights(machine: Device) -> None:
     net = plain_net()
     net[1] = nn.Identity()
     with pytest.raises(Diverged):
@@ -279,7 +279,7 @@ def test_rates_that_are_too_high_end_in_diverged_with_finite_weights(machine: Ma
     assert all(p.isfinite().all() for p in net.parameters())
 
 
-def test_predict_is_in_eval_mode_and_whole(machine: Machine) -> None:
+def test_predict_is_in_eval_mode_and_whole(machine: Device) -> None:
     net = moody_net().train()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     logits = predict(net, lambda i: X[i].numpy(), N, machine, prepare=torch.Tensor.float, batch_size=7)
@@ -301,7 +301,7 @@ class Loud:
             yield batch
 
 
-def test_rehearsals_leave_no_trace(machine: Machine) -> None:
+def test_rehearsals_leave_no_trace(machine: Device) -> None:
     net = moody_net().eval()
     net[0].bias.requires_grad_(False)
     own = (Group("head", 0.05, 0.1, tuple(n for n, p in net.named_parameters() if p.requires_grad)),)
@@ -321,7 +321,7 @@ def test_rehearsals_leave_no_trace(machine: Machine) -> None:
     assert all(p.grad is None for p in net.parameters())
 
 
-def test_the_range_test_finds_a_rate_that_learns(machine: Machine) -> None:
+def test_the_range_test_finds_a_rate_that_learns(machine: Device) -> None:
     recipe = Recipe(batch_size=8, optimizer="sgd", momentum=0.0)
 
     def found(lr: float) -> float:
@@ -335,7 +335,7 @@ def test_the_range_test_finds_a_rate_that_learns(machine: Machine) -> None:
     assert run(machine, plain_net(), recipe, lr=high, epochs=30).losses[-1] < 0.8
 
 
-def test_a_range_test_that_never_falls_changes_nothing(machine: Machine) -> None:
+def test_a_range_test_that_never_falls_changes_nothing(machine: Device) -> None:
     net = plain_net()
     hopeless = rows(x=torch.full_like(X, float("nan")))
     args = Objective(K), groups(net), Recipe(optimizer="sgd"), hopeless, machine

@@ -13,13 +13,13 @@ import typer
 from frostline import __version__
 from frostline.cli import (
     check,
-    collector,
     compare,
     demo,
     evaluate,
     explain,
     export,
     fit,
+    gc_settings,
     merge,
     models,
     predict,
@@ -87,4 +87,4 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     finally:
-        collector.leave()
+        gc_settings.leave()

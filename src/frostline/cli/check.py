@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from frostline.cli import collector
+from frostline.cli import gc_settings
 
 
 def check(
@@ -32,17 +32,17 @@ def check(
     [dim]frostline check hymenoptera_data[/dim]
     [dim]frostline check hymenoptera_data --write cleaned.csv --drop unreadable,leakage[/dim]
     """
-    from frostline.cli import show
-    from frostline.data.audit.cleaned import chosen, write_cleaned
+    from frostline.cli import console
+    from frostline.data.audit.write_csv import chosen, write_cleaned
     from frostline.data.sources import default_cache
     from frostline.judge.check_page.render import page
-    from frostline.judge.page_file import write_page
+    from frostline.judge.write_html import write_html
 
-    with show.Screen(quiet=quiet) as screen:
+    with console.Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
-        with collector.importing():
-            from frostline.run import check as run
-            from frostline.train.store import Store
+        with gc_settings.importing():
+            from frostline.features.store import Store
+            from frostline.workflows import check as run
 
         unwanted, cache = chosen(drop), default_cache()
         if features:
@@ -52,13 +52,13 @@ def check(
             )
         else:
             found = run.check_files(data, cache=cache, listen=screen)
-        write_page(page(found, lang=lang), out)
+        write_html(page(found, lang=lang), out)
     if json:
-        show.json(found.to_dict())
+        console.json(found.to_dict())
     else:
-        show.audit(found, page=out)
+        console.audit(found, page=out)
     if write is not None:
         kept, gone = write_cleaned(found, write, drop=unwanted)
-        show.aside(f"{kept:,} pictures are in {write}, {gone:,} are left out; next: frostline fit {write}")
+        console.aside(f"{kept:,} pictures are in {write}, {gone:,} are left out; next: frostline fit {write}")
     if strict and found.failed:
         raise typer.Exit(1)

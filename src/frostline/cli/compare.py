@@ -17,11 +17,11 @@ def compare(
 
     [dim]frostline compare runs/*[/dim]
     """
-    from frostline.cli import show
-    from frostline.run.comparison import compare as beside
+    from frostline.cli import console
+    from frostline.workflows.compare import compare as beside
 
     found = beside(runs, split=split)
     if json:
-        show.json(found.to_dict())
+        console.json(found.to_dict())
     else:
-        show.comparison(found)
+        console.comparison(found)

@@ -14,18 +14,18 @@ def demo(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
 ) -> None:
     """Fit a real data set, show the figures, and predict a few pictures."""
-    from frostline.cli import fit, predict, show
+    from frostline.cli import console, fit, predict
     from frostline.data.demos import DEMOS
     from frostline.data.sources import default_cache, read
 
     chosen = DEMOS.get(data)
     if chosen:
-        show.aside(f"{chosen.name}: {chosen.about} Pictures: {chosen.licence}.")
+        console.aside(f"{chosen.name}: {chosen.about} Pictures: {chosen.licence}.")
     place = chosen.place(default_cache() / "demo") if chosen else Path(data)
     model = fit.run(place, {"strategy": strategy, "out": out}, as_json=False, quiet=quiet)
     manifest = read(place)
     by_class = {name: [row for row in manifest.rows if row.labels == (name,)] for name in manifest.classes}
     few = list(itertools.chain.from_iterable(rows[-2:] for rows in by_class.values()))[:6]
     paths = [str(row.picture) for row in few if isinstance(row.picture, Path)]
-    show.aside(f"\n$ frostline predict {model} " + " ".join(Path(path).name for path in paths))
+    console.aside(f"\n$ frostline predict {model} " + " ".join(Path(path).name for path in paths))
     predict.predict(model, paths)

@@ -18,28 +18,28 @@ def evaluate(
     precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
 ) -> None:
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.data.sources import read
-    from frostline.run.evaluate import evaluate as judge
-    from frostline.ship.about import located
-    from frostline.ship.predict import predictor
-    from frostline.train.events import Work
+    from frostline.events import Work
+    from frostline.ship.model_info import located
+    from frostline.ship.open_predictor import open_predictor
+    from frostline.workflows.evaluate import evaluate as judge
 
-    with show.Screen(quiet=quiet) as screen:
-        answering = predictor(located(model), engine=engine, precision=precision)
+    with console.Screen(quiet=quiet) as screen:
+        answering = open_predictor(located(model), engine=engine, precision=precision)
         manifest = read(data, classes=answering.about.classes)
         if split:
             manifest = manifest.part(split)
         found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))
         if report:
-            from frostline.judge.page_file import write_page
             from frostline.judge.report.page import render
-            from frostline.judge.report.words import checked
-            from frostline.run import pages
+            from frostline.judge.report.translations import checked
+            from frostline.judge.write_html import write_html
             from frostline.ship.folder import open_folder
+            from frostline.workflows import report_data
 
             checked(lang)
-            page = pages.of_evaluation(
+            page = report_data.of_evaluation(
                 found,
                 answering.about,
                 manifest,
@@ -47,9 +47,9 @@ def evaluate(
                 split=split or "",
                 net=open_folder(located(model)).net,
             )
-            write_page(render(page, lang=lang), report)
+            write_html(render(page, lang=lang), report)
     if json:
-        show.json(found.to_dict())
+        console.json(found.to_dict())
     else:
-        show.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
-        show.drift(found)
+        console.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
+        console.drift(found)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from frostline.cli import collector
+from frostline.cli import gc_settings
 
 
 def explain(
@@ -24,21 +24,21 @@ def explain(
 
     The overlay of ant.jpg is ant.explained.png: bright where something speaks for the class, grey where nothing does.
     """
-    with collector.importing():
+    with gc_settings.importing():
         from PIL import Image
 
-        from frostline.cli import show
+        from frostline.cli import console
         from frostline.data.sources import default_cache, pictures
-        from frostline.run.explain import explanations
-        from frostline.ship.stream import Failure
-        from frostline.train.store import Store
+        from frostline.features.store import Store
+        from frostline.ship.predictor import Failure
+        from frostline.workflows.explain import explanations
 
     rows = list(pictures(images))
     cache = default_cache()
     if out:
         out.mkdir(parents=True, exist_ok=True)
     failed = 0
-    with show.Screen(quiet=quiet) as screen:
+    with console.Screen(quiet=quiet) as screen:
         answers = explanations(
             model, rows, label=label, near=near, store=Store(cache / "store"), cache=cache, listen=screen
         )

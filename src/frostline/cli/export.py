@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from frostline.cli import collector
+from frostline.cli import gc_settings
 
 
 def export(
@@ -29,12 +29,12 @@ def export(
 
     What is written answers real pictures as torch does, or is not kept.
     """
-    with collector.importing():
-        from frostline.cli import show
+    with gc_settings.importing():
+        from frostline.cli import console
         from frostline.ship.export import export as write
 
     found = write(model, to, out=out, with_preprocessing=with_preprocessing, data=data, max_drop=max_drop, trust=trust)
     if json:
-        show.json(found.to_dict())
+        console.json(found.to_dict())
     else:
-        show.exported(found)
+        console.exported(found)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from frostline.cli import collector
+from frostline.cli import gc_settings
 
 _LEARNING, _STEP, _VIEWS, _MACHINE = "How it learns", "Each step", "What it sees", "Where it runs"
 
@@ -105,11 +105,11 @@ def fit(
 
 def run(data: Path, options: dict[str, object], *, as_json: bool, quiet: bool) -> Path:
     """Fit with the estimator's arguments, show the screen and the closing table; returns the model folder."""
-    from frostline.cli import show
+    from frostline.cli import console
 
-    with show.Screen(quiet=quiet) as screen:
+    with console.Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
-        with collector.importing():
+        with gc_settings.importing():
             from frostline.classifier import ImageClassifier
 
         if isinstance(options.get("lr"), str) and options["lr"] != "auto":
@@ -119,9 +119,9 @@ def run(data: Path, options: dict[str, object], *, as_json: bool, quiet: bool) -
     result = classifier.result_
     model = Path(str(options["out"])) / "model"
     if as_json:
-        show.json({**result.to_dict(), "model_folder": str(model)})
+        console.json({**result.to_dict(), "model_folder": str(model)})
     else:
-        show.result(result, data=data, model=model)
+        console.result(result, data=data, model=model)
     return model
 
 

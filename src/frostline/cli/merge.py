@@ -17,19 +17,19 @@ def merge(
 
     Exit code 1 if some pictures could not be read; their reason stands in the column "error".
     """
-    from frostline.cli import show
-    from frostline.ship import shards
+    from frostline.cli import console
+    from frostline.ship import batch_predict
 
     if out is None:
-        count = shards.merge(folder, csv.writer(sys.stdout, lineterminator="\n").writerow)
+        count = batch_predict.merge(folder, csv.writer(sys.stdout, lineterminator="\n").writerow)
     else:
         fresh = out.with_name(f".{out.name}.tmp")
         try:
             with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                count = shards.merge(folder, csv.writer(file, lineterminator="\n").writerow)
+                count = batch_predict.merge(folder, csv.writer(file, lineterminator="\n").writerow)
             fresh.replace(out)
         finally:
             fresh.unlink(missing_ok=True)
-    show.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
+    console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
     if count.unreadable:
         raise typer.Exit(1)

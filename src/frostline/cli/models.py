@@ -11,7 +11,7 @@ def models(
     json: Annotated[bool, Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List models, those with weights on this machine first."""
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.errors import UnknownName
     from frostline.net.zoo import available
 
@@ -19,9 +19,9 @@ def models(
     if not found:
         raise UnknownName(f"no model matches {pattern!r}", hint="try a part of a name: frostline models resnet")
     if json:
-        show.json([{"name": m.name, "weights": m.weights} for m in found])
+        console.json([{"name": m.name, "weights": m.weights} for m in found])
         return
     width = max(len(m.name) for m in found)
     for model in found:
         print(f"{model.name:<{width}}  {model.weights}".rstrip())
-    show.aside(f"{len(found)} models, {sum(bool(m.weights) for m in found)} with weights on this machine")
+    console.aside(f"{len(found)} models, {sum(bool(m.weights) for m in found)} with weights on this machine")

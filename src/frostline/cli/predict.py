@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from frostline.cli import collector
+from frostline.cli import gc_settings
 
 if TYPE_CHECKING:
-    from frostline.ship.about import About
+    from frostline.ship.model_info import ModelInfo
 
 
 def predict(
@@ -42,29 +42,29 @@ def predict(
     told on standard error, the others go on, and the exit code is 1. With --out a killed process goes on where it
     was, and what cannot be read is a line of the results.
     """
-    with collector.importing():
+    with gc_settings.importing():
         from frostline.data.sources import pictures
         from frostline.errors import PlanError
-        from frostline.ship import shards
-        from frostline.ship.about import located
-        from frostline.ship.predict import predictor
-        from frostline.ship.stream import BATCH, Failure, best, members
+        from frostline.ship import batch_predict
+        from frostline.ship.model_info import located
+        from frostline.ship.open_predictor import open_predictor
+        from frostline.ship.predictor import BATCH, Failure, best, members
 
     if json and as_csv:
         raise PlanError("--json and --csv exclude each other", hint="choose one")
-    if out is None and (shard or shards.shard_of(None, os.environ).of > 1):
+    if out is None and (shard or batch_predict.shard_of(None, os.environ).of > 1):
         raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
-    answering = predictor(located(model), engine=engine, precision=precision)
+    answering = open_predictor(located(model), engine=engine, precision=precision)
     about = answering.about
     if coverage is not None:
         _promise(about, coverage, model)
     top = min(top, len(about.classes))
     if out is not None:
-        count = shards.work(
+        count = batch_predict.work(
             out,
-            shards.shard_of(shard, os.environ),
+            batch_predict.shard_of(shard, os.environ),
             pictures(images),
             answering,
             places=images,
@@ -110,12 +110,12 @@ def predict(
         raise typer.Exit(1)
 
 
-def _promise(about: "About", coverage: float, model: Path) -> None:
+def _promise(about: "ModelInfo", coverage: float, model: Path) -> None:
     """Check that a coverage can be promised.
 
     Raises: PlanError: the model has no prediction sets. JudgementError: it is no coverage.
     """
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.errors import PlanError
 
     if about.sets is None:
@@ -124,6 +124,6 @@ def _promise(about: "About", coverage: float, model: Path) -> None:
             f"this model has no prediction sets: {why}", where=model, hint="leave --coverage out, or fit again"
         )
     if about.sets.threshold(coverage) == float("inf"):
-        show.aside(
+        console.aside(
             f"{about.sets.n} held-out pictures can promise at most {about.sets.highest:.2%}: every set is all classes"
         )

@@ -12,9 +12,9 @@ def pull(
     revision: Annotated[str | None, Option(help="A branch, tag or commit.")] = None,
 ) -> None:
     """Fetch a model that `push` sent. Every file is compared with its digest before the folder is there."""
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.ship import hub
 
     found = hub.pull(repo, out=out, revision=revision)
     print(found)
-    show.aside(f"next: frostline predict {found} PICTURE...")
+    console.aside(f"next: frostline predict {found} PICTURE...")

@@ -19,14 +19,14 @@ def push(
     """
     from dataclasses import asdict
 
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.ship import hub
 
     sending = hub.parcel(model, repo, private=not public)
     if not json:
-        show.parcel(sending)
+        console.parcel(sending)
     url = None if dry_run else hub.push(sending)
     if json:
-        show.json({**asdict(sending), "folder": str(sending.folder), "commit": url})
+        console.json({**asdict(sending), "folder": str(sending.folder), "commit": url})
     else:
-        show.aside(f"sent: {url}" if url else "a dry run: nothing was sent, and nobody was asked")
+        console.aside(f"sent: {url}" if url else "a dry run: nothing was sent, and nobody was asked")

@@ -12,13 +12,13 @@ def report(
     out: Annotated[Path | None, Option(help="The file [default: RUN/report.html].")] = None,
 ) -> None:
     """Write a run's report.html again, in another language or to another place."""
-    from frostline.cli import show
-    from frostline.judge.page_file import write_page
+    from frostline.cli import console
     from frostline.judge.report.page import render
-    from frostline.judge.report.words import checked
-    from frostline.run import pages
+    from frostline.judge.report.translations import checked
+    from frostline.judge.write_html import write_html
+    from frostline.workflows import report_data
 
     checked(lang)
-    place = out or run / pages.REPORT
-    write_page(render(pages.of_folder(run), lang=lang), place)
-    show.aside(f"the report lies in {place}")
+    place = out or run / report_data.REPORT
+    write_html(render(report_data.of_folder(run), lang=lang), place)
+    console.aside(f"the report lies in {place}")

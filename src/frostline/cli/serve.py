@@ -34,9 +34,9 @@ def serve(
 
     Ctrl+C or SIGTERM stops it, after it has answered what it accepted.
     """
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.ship.serve.launch import launch, secret
-    from frostline.ship.serve.limits import Limits
+    from frostline.ship.serve.quota import Limits
 
     limits = Limits(
         max_bytes=max_bytes,
@@ -57,5 +57,5 @@ def serve(
         token=token,
         hosts=tuple(allow_host or ()),
         limits=limits,
-        tell=show.aside,
+        tell=console.aside,
     )

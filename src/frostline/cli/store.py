@@ -13,24 +13,24 @@ def ls(json: Annotated[bool, Option("--json", help="Print as JSON.")] = False) -
     """List what is stored, the most lately used first."""
     from dataclasses import asdict
 
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.data.sources import default_cache
-    from frostline.train.store import Store
+    from frostline.features.store import Store
 
     store = Store(default_cache() / "store")
     usage = store.usage()
     if json:
-        show.json([asdict(item) for item in usage])
+        console.json([asdict(item) for item in usage])
         return
-    show.usage(usage, where=store.root)
+    console.usage(usage, where=store.root)
 
 
 @app.command("clear")
 def clear() -> None:
     """Remove everything that is stored; it is computed again when it is needed."""
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.data.sources import default_cache
-    from frostline.train.store import Store
+    from frostline.features.store import Store
 
     freed = Store(default_cache() / "store").clear()
-    show.aside(f"{show.in_bytes(freed)} freed")
+    console.aside(f"{console.in_bytes(freed)} freed")

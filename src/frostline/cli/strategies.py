@@ -9,7 +9,7 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
     """List the strategies and the options that each takes."""
     import inspect
 
-    from frostline.cli import show
+    from frostline.cli import console
     from frostline.train.strategies import strategies as known
 
     found = []
@@ -18,7 +18,7 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
         takes = [p for p in list(inspect.signature(function).parameters)[1:] if p != "recipe"]
         found.append({"name": name, "about": about, "takes": takes})
     if json:
-        show.json(found)
+        console.json(found)
         return
     width = max(len(str(item["name"])) for item in found)
     for item in found:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from frostline.data.hush import strict_and_silent
+from frostline.data.pillow_settings import strict_and_silent
 from frostline.errors import DecodeError, one_line
 
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data import frames, huggingface, shards, torch_datasets
+from frostline.data import dataframe, huggingface, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folders import LAYOUTS, SPLIT_NAMES, folder, in_split, maybe_picture, readable, single_inner, walk
-from frostline.data.listing import Listing
+from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row, Skipped, digested
 from frostline.data.parquet import parquet_table
 from frostline.data.tables import csv_table
@@ -74,11 +74,11 @@ def by_split(parts: Mapping[str, object], *, group: str | None = None) -> Iterat
 sources.register("folder", Source(Path.is_dir, folder))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table))
-sources.register("webdataset", Source(shards.claims, shards.shards))
+sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
 sources.register("torch-dataset", Source(torch_datasets.claims, torch_datasets.torch_dataset, object))
 sources.register("huggingface-dataset", Source(huggingface.is_dataset, huggingface.in_memory, object))
-sources.register("dataframe", Source(frames.claims, frames.dataframe, object))
+sources.register("dataframe", Source(dataframe.claims, dataframe.dataframe, object))
 
 
 def default_cache() -> Path:
@@ -113,7 +113,7 @@ def read(
 
 def as_found(
     place: str | Path, *, cache: Path | None = None, progress: Callable[[int], None] = lambda done: None
-) -> Listing:
+) -> Inventory:
     """As ``read``, but nothing is refused because of its labels, splits or bytes: that is for the audit to say.
 
     Raises: DataError: no such place, no source claims it, or nothing that could be a picture lies there.
@@ -131,7 +131,7 @@ def as_found(
             progress(seen)
     if not rows:
         raise DataError("there is no picture", where=source, hint="the place is empty: is it the right one?")
-    return Listing(tuple(rows), tuple(faults), tuple(passed_over), source)
+    return Inventory(tuple(rows), tuple(faults), tuple(passed_over), source)
 
 
 @contextmanager

@@ -46,8 +46,8 @@ def shares_of(text: str) -> tuple[float, ...]:
     return tuple(number / whole for number in numbers)
 
 
-def dealt(manifest: Manifest, shares: tuple[float, ...], *, seed: int = 0) -> Manifest:
-    """All rows dealt anew into train, val and test, whatever splits the source names.
+def assign_splits(manifest: Manifest, shares: tuple[float, ...], *, seed: int = 0) -> Manifest:
+    """All rows split again into train, val and test, whatever splits the source names.
 
     shares: as ``shares_of`` gives them; of each class, as nearly as duplicates and groups allow.
 

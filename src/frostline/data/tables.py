@@ -10,7 +10,7 @@ import numpy as np
 from frostline.data.decode import Item, Picture
 from frostline.data.folders import SPLIT_NAMES
 from frostline.data.manifest import Row
-from frostline.data.pixels import picture_of
+from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, DecodeError, one_line
 
 COLUMNS = {

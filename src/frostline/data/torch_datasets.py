@@ -11,7 +11,7 @@ from typing import Any
 
 from frostline.data.decode import Item, Picture
 from frostline.data.manifest import Row
-from frostline.data.pixels import picture_of
+from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, one_line
 
 _CHANGES = ("transform", "transforms", "target_transform")

@@ -1,4 +1,4 @@
-"""Sets of classes that hold the right one as often as promised: conformal prediction, of NumPy alone.
+"""PredictionSets of classes that hold the right one as often as promised: conformal prediction, of NumPy alone.
 
 The score of a class is the probability of all classes before it, and a little for each rank past the first: RAPS
 (Angelopoulos et al. 2021, arXiv:2009.14193) without its random part, so that one picture always gets one set. The first
@@ -31,7 +31,7 @@ _MOST_MEASURED = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Sets:
+class PredictionSets:
     """What held-out pictures have taught: enough to make sets of any coverage.
 
     scores: of the right classes of held-out pictures, rising; of more than 2,000 pictures evenly spaced ranks.
@@ -97,7 +97,7 @@ class Sets:
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class CoverageResult:
     """What sets of one promised coverage came to.
 
     share: of pictures whose set holds their class. size: classes in a set, mean. single: share of sets of one class.
@@ -131,8 +131,8 @@ def scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return found
 
 
-def calibrated(probabilities: NDArray[np.floating], y: NDArray[np.integer], *, source: str = "val") -> Sets:
-    """Sets from held-out pictures: calibrated probabilities (N, K) and classes y (N,).
+def calibrated(probabilities: NDArray[np.floating], y: NDArray[np.integer], *, source: str = "val") -> PredictionSets:
+    """PredictionSets from held-out pictures: calibrated probabilities (N, K) and classes y (N,).
 
     Raises: JudgementError: no pictures, or shapes that do not agree.
     """
@@ -142,12 +142,16 @@ def calibrated(probabilities: NDArray[np.floating], y: NDArray[np.integer], *, s
     upwards = (
         np.ceil(own[ranks - 1] * 1e6 - 1e-6) / 1e6
     )  # six digits in the file; rounded down, a set would lose its own
-    return Sets(tuple(upwards.tolist()), len(own), source)
+    return PredictionSets(tuple(upwards.tolist()), len(own), source)
 
 
 def measured_on_test(
-    sets: Sets, probabilities: NDArray[np.floating], y: NDArray[np.integer], *, levels: Iterable[float] = LEVELS
-) -> tuple[Covered, ...]:
+    sets: PredictionSets,
+    probabilities: NDArray[np.floating],
+    y: NDArray[np.integer],
+    *,
+    levels: Iterable[float] = LEVELS,
+) -> tuple[CoverageResult, ...]:
     """What sets cover on pictures (N, K), (N,) that have had no part in anything.
 
     Raises: JudgementError: no pictures, or shapes that do not agree.
@@ -159,14 +163,14 @@ def measured_on_test(
         share, sizes = wilson(int((own <= limit).sum()), len(own)), (of_all <= limit).sum(1)
         single = float((sizes == 1).mean())
         found.append(
-            Covered(level, share.value, share.low, share.high, float(sizes.mean()), single, len(own), how="test")
+            CoverageResult(level, share.value, share.low, share.high, float(sizes.mean()), single, len(own), how="test")
         )
     return tuple(found)
 
 
 def measured_on_halves(
     probabilities: NDArray[np.floating], y: NDArray[np.integer], *, levels: Iterable[float] = LEVELS, seed: int = 0
-) -> tuple[Covered, ...]:
+) -> tuple[CoverageResult, ...]:
     """What sets cover where the pictures (N, K), (N,) that make them are all there is.
 
     Counting the very pictures that set the threshold gives what was promised whatever the model, and so does leaving
@@ -188,7 +192,7 @@ def measured_on_halves(
             continue
         shares, sizes, singles = [], [], []
         for drawn in draws:
-            limit = Sets(tuple(np.sort(own[drawn[:half]]).tolist()), half).threshold(level) + 1e-9
+            limit = PredictionSets(tuple(np.sort(own[drawn[:half]]).tolist()), half).threshold(level) + 1e-9
             judged = drawn[half:]
             members = (of_all[judged] <= limit).sum(1)
             shares.append((own[judged] <= limit).mean())
@@ -196,7 +200,7 @@ def measured_on_halves(
             singles.append((members == 1).mean())
         low, high = np.percentile(shares, (2.5, 97.5))
         means = [float(np.mean(values)) for values in (shares, sizes, singles)]
-        found.append(Covered(level, means[0], float(low), float(high), means[1], means[2], half, how="halves"))
+        found.append(CoverageResult(level, means[0], float(low), float(high), means[1], means[2], half, how="halves"))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.judge.compare import LEVEL, holm
-from frostline.judge.novelty import Novelty
+from frostline.judge.ood import Novelty
 
 _RESAMPLES = 9999
 _FEW = 5.0  # expected pictures in a cell, below which a chi-square distribution is not to be trusted

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from frostline.data.manifest import Skipped
 from frostline.judge.calibrate import Calibration
-from frostline.judge.conformal import Covered
+from frostline.judge.conformal import CoverageResult
 from frostline.judge.metrics import Interval, Report
-from frostline.judge.novelty import Novelty
+from frostline.judge.ood import Novelty
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class RunResult:
     engine: str
     temperature: float = 1.0
     calibration: Calibration | None = None
-    coverage: tuple[Covered, ...] = ()
+    coverage: tuple[CoverageResult, ...] = ()
     novelty: Novelty | None = None
     memory: int = 0
     interrupted: bool = False

@@ -57,7 +57,7 @@ def hold_statistics(net: nn.Module) -> None:
     """Keep the running statistics of normalisation as they are, in place, while its scale and shift learn.
 
     Batches of a small data set estimate them badly, and the layers above were trained with those that are there
-    (Keras's guide to fine-tuning, keras.io/guides/transfer_learning). `thaw` lets them move again.
+    (Keras's guide to fine-tuning, keras.io/guides/transfer_learning). `unfreeze` lets them move again.
     """
     for module in net.modules():
         if _has_statistics(module):
@@ -69,24 +69,24 @@ def is_held(module: nn.Module) -> bool:
     return _has_statistics(module) and _hold_still in module._forward_pre_hooks.values()
 
 
-def thaw(net: nn.Module, below: Line | None = None, *, shape: Shape | None = None) -> None:
+def unfreeze(net: nn.Module, below: Line | None = None, *, shape: Shape | None = None) -> None:
     """Let everything above a line learn again, in place; what lies below is left as it is.
 
-    below: the stage right above the line, or how many stages above it learn beside the head; None thaws all.
+    below: the stage right above the line, or how many stages above it learn beside the head; None unfreezes all.
 
     Raises: StageError: there is no such stage.
     """
     if below is None:
         net.requires_grad_(True)
-        thawed = list(net.modules())
+        unfrozen = list(net.modules())
     else:
         found = stages(net, shape=shape)
         above = set(found.names) - set(found.below(below))
         for name, parameter in net.named_parameters():
             if found.of(name) in above:
                 parameter.requires_grad_(True)
-        thawed = _modules(net, found, above)
-    for module in thawed:
+        unfrozen = _modules(net, found, above)
+    for module in unfrozen:
         if _release(module):
             module.training = net.training
 
@@ -169,7 +169,7 @@ def param_groups(
     ]
     if not made:
         raise PlanError(
-            "no parameter learns: all of them are frozen", hint="thaw(net) first, or thaw(net, below=STAGE)"
+            "no parameter learns: all of them are frozen", hint="unfreeze(net) first, or unfreeze(net, below=STAGE)"
         )
     return made
 

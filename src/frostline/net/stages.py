@@ -4,7 +4,7 @@
     prefix, suffix = cut(net, "layer4")      # suffix(prefix(pictures)) is net(pictures), bit for bit, in eval mode
 
 A line is named by the stage right above it, by a module's path, or by how many stages above it learn beside the head.
-How a network is cut is in `graft`, where its head is in `head`.
+How a network is cut is in `cuts`, where its head is in `head`.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from typing import overload
 from torch import nn
 
 from frostline.errors import StageError
-from frostline.net.graft import Prefix, Suffix, differs, graft
+from frostline.net.cuts import Prefix, Suffix, cut_at, differs
 from frostline.net.head import find_in
 from frostline.net.trace import Shape, Trace, trace
 
@@ -164,7 +164,7 @@ def cut(net: nn.Module, line: Line | None, *, shape: Shape | None = None) -> tup
         return Prefix(None), Suffix(net)
     two = trace(net, one.shape, batch=2, like=one)
     try:
-        prefix, suffix = graft(net, path, one, two)
+        prefix, suffix = cut_at(net, path, one, two)
         for seen, value in ((one, 0.0), (two, float("nan"))):
             if fault := differs(suffix, prefix(seen.pictures), seen.output, value):
                 raise StageError(fault)
@@ -213,7 +213,7 @@ def _legal(net: nn.Module, found: Stages, shape: Shape, only: Sequence[str] | No
             yield stage.name
             continue
         try:
-            _, suffix = graft(net, stage.modules[0], one, two)
+            _, suffix = cut_at(net, stage.modules[0], one, two)
         except StageError:
             continue
         reached = one.kept[stage.modules[0]]

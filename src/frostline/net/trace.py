@@ -27,7 +27,7 @@ class Opaque:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Traced:
     """A tensor that went by: its shape, and a few of its numbers to tell whether it depends on the picture."""
 
     shape: tuple[int, ...]
@@ -41,13 +41,13 @@ class Call:
 
     start, end: places on the clock of the forward; one whose end is below the start of another was over before it.
     takes: what the first positional argument was, None if it was no tensor.
-    gives: the result, each tensor in it replaced by a `Seen`.
+    gives: the result, each tensor in it replaced by a `Traced`.
     """
 
     path: str
     start: int
     end: int
-    takes: Seen | None
+    takes: Traced | None
     gives: Any
 
 
@@ -169,7 +169,7 @@ class _Recorder:
         self.clock = 0
         self.calls: list[Call] = []
         self.kept: dict[str, Tensor] = {}
-        self._open: list[tuple[str, int, Seen | None]] = []
+        self._open: list[tuple[str, int, Traced | None]] = []
         self._like = like
         self._count: dict[str, int] = {}
         self._keep = keep
@@ -222,9 +222,9 @@ class _Recorder:
 
 
 def describe(value: Any, like: Any = None) -> Any:
-    """A nest of tensors with each tensor replaced by a `Seen`, and what cannot be described by `Opaque`."""
+    """A nest of tensors with each tensor replaced by a `Traced`, and what cannot be described by `Opaque`."""
     if isinstance(value, Tensor):
-        return _seen(value, like if isinstance(like, Seen) else None)
+        return _seen(value, like if isinstance(like, Traced) else None)
     if isinstance(value, list | tuple):
         likes = like if isinstance(like, list | tuple) and len(like) == len(value) else [None] * len(value)
         parts = [describe(part, other) for part, other in zip(value, likes, strict=True)]
@@ -240,10 +240,10 @@ def rebuilt(old: Any, parts: list[Any]) -> Any:
     return type(old)(*parts) if hasattr(old, "_fields") else type(old)(parts)
 
 
-def _seen(tensor: Tensor, like: Seen | None) -> Seen:
+def _seen(tensor: Tensor, like: Traced | None) -> Traced:
     view = tensor.detach()
     if like is not None and len(like.shape) == view.ndim:
         for dim, size in enumerate(like.shape):
             view = view.narrow(dim, 0, min(size, view.shape[dim]))
     step = max(1, view.numel() // MARKS)
-    return Seen(tuple(tensor.shape), tensor.dtype, view.reshape(-1)[::step][:MARKS].clone())
+    return Traced(tuple(tensor.shape), tensor.dtype, view.reshape(-1)[::step][:MARKS].clone())

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from frostline.data.views import Preprocessing
 from frostline.errors import HeadError, PlanError, UnknownName
 from frostline.net import head as heads
-from frostline.net import origins
+from frostline.net import weight_sources
 from frostline.net.checkpoint_file import read_checkpoint
 from frostline.net.head import Head
-from frostline.net.origins import Origin, Published
+from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
 from frostline.registry import Registry
 
@@ -66,7 +66,7 @@ class Backbone:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class AvailableModel:
     """A model that can be built. weights: "package x" or "cache" if they are on this machine, else ""."""
 
     name: str
@@ -131,20 +131,20 @@ def create(name: str, classes: int | None, weights: str | Path | None = "auto", 
     return build(name, classes=classes, weights=weights, seed=seed).net
 
 
-def available(pattern: str = "*") -> list[Known]:
+def available(pattern: str = "*") -> list[AvailableModel]:
     """What can be built, and which of it has its weights on this machine now. No network is built, none is asked.
 
     pattern: with * and ?, else a part of the name.
     """
     matches = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     published = {name: place for name, place in _published() if fnmatchcase(name, matches)}
-    local = dict.fromkeys(origins.cached_names(published), "cache")
-    for name, package in origins.packages:
-        if name in published and origins.locate(package) is not None:
+    local = dict.fromkeys(weight_sources.cached_names(published), "cache")
+    for name, package in weight_sources.packages:
+        if name in published and weight_sources.locate(package) is not None:
             local[name] = f"package {package.distribution}"
     architectures = [name for name in published if "." not in name or name in local]
     own = [name for name in factories.names() if fnmatchcase(name, matches)]
-    return [Known(name, local.get(name, "")) for name in sorted({*architectures, *own})]
+    return [AvailableModel(name, local.get(name, "")) for name in sorted({*architectures, *own})]
 
 
 def state_digest(net: nn.Module | Mapping[str, Tensor]) -> str:
@@ -166,17 +166,19 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _origin(name: str, weights: str | Path | None, published: Published) -> Origin | None:
+def _origin(name: str, weights: str | Path | None, published: Published) -> WeightSource | None:
     if weights is None or weights == "none":
         return None
     if weights != "auto":
-        return origins.of_file(weights)
+        return weight_sources.of_file(weights)
     if name.startswith(_FOLDER):
         folder = Path(name.removeprefix(_FOLDER))
-        return origins.of_file(next((p for p in map(folder.joinpath, published.files) if p.is_file()), folder))
+        return weight_sources.of_file(next((p for p in map(folder.joinpath, published.files) if p.is_file()), folder))
     if _is_factory(name):
         return None
-    return origins.find(name, published, here=lambda: [f"{k.name} ({k.weights})" for k in available() if k.weights])
+    return weight_sources.find(
+        name, published, here=lambda: [f"{k.name} ({k.weights})" for k in available() if k.weights]
+    )
 
 
 def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> None:
@@ -212,7 +214,7 @@ def _from_timm(name: str, *, image_size: int | None, drop_path: float | None) ->
     if name.startswith(_HUB):
         published = Published(name.removeprefix(_HUB))
         # timm would fetch config.json with long retries; as a folder in the cache it reads it without a network.
-        asked, name = name, f"{_FOLDER}{origins.hub_file(str(published.hub), 'config.json').parent}"
+        asked, name = name, f"{_FOLDER}{weight_sources.hub_file(str(published.hub), 'config.json').parent}"
     elif name.startswith(_FOLDER):
         published, asked = Published(), name
         if not (Path(name.removeprefix(_FOLDER)) / "config.json").is_file():

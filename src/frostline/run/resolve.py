@@ -8,23 +8,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data.audit.report import warnings_for
+from frostline.data.audit.run_checks import warnings_for
 from frostline.data.manifest import Manifest
-from frostline.data.split import dealt, few, shares_of, with_validation
+from frostline.data.split import assign_splits, few, shares_of, with_validation
 from frostline.data.views import EvaluationView
 from frostline.errors import PlanError
-from frostline.judge.report.words import checked
+from frostline.events import Listener, Note, Warn
+from frostline.features.activations import BOTTOM, Activations
+from frostline.features.store import Store
+from frostline.judge.report.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
-from frostline.run.bench import Bench
-from frostline.run.facts import command_of, facts_of, machine
-from frostline.run.record import Record
-from frostline.run.solving import solvable
-from frostline.train.activations import BOTTOM, Activations
-from frostline.train.events import Listener, Note, Warn
+from frostline.run.phase_context import PhaseContext
+from frostline.run.provenance import command_of, facts_of, machine
+from frostline.run.run_folder import RunFolder
+from frostline.run.solve_phase import solvable
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
-from frostline.train.store import Store
 from frostline.train.strategies import make_plan, make_recipe
 
 _HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features they cost seconds
@@ -66,21 +66,23 @@ class Job:
     settings: Settings
     plan: Plan
     manifest: Manifest
-    bench: Bench
+    bench: PhaseContext
     backbone: zoo.Backbone
     facts: Mapping[str, Any]
-    record: Record
+    record: RunFolder
     tell: Listener
     begun: float
 
 
-def resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listener, begun: float) -> Job:
+def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Listener, begun: float) -> Job:
     """Everything that can be refused is refused here, before anything is learnt."""
     checked(settings.lang)
     if settings.split is not None:
         if manifest.splits:
-            tell(Note(f"all {len(manifest)} pictures are dealt anew as {settings.split}, whatever their splits were"))
-        manifest = dealt(manifest, shares_of(settings.split), seed=settings.seed)
+            tell(
+                Note(f"all {len(manifest)} pictures are split again as {settings.split}; the given splits are ignored")
+            )
+        manifest = assign_splits(manifest, shares_of(settings.split), seed=settings.seed)
     backbone = zoo.build(
         settings.model,
         classes=len(manifest.classes),
@@ -118,7 +120,7 @@ def resolve(manifest: Manifest, settings: Settings, record: Record, tell: Listen
     train = manifest.part("train") if manifest.splits else manifest
     record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
-    bench = Bench(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
+    bench = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, bench, settings)
     for phase in plan.phases:
         if phase.line != order.names[0]:
@@ -161,7 +163,7 @@ def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Man
     return manifest
 
 
-def _feasible(plan: Plan, bench: Bench, settings: Settings) -> Plan:
+def _feasible(plan: Plan, bench: PhaseContext, settings: Settings) -> Plan:
     """The plan, with a head that cannot be solved trained instead."""
     if not any(isinstance(phase, Solve) for phase in plan.phases) or solvable(bench):
         return plan

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from frostline.errors import one_line
-from frostline.ship.about import About
+from frostline.ship.model_info import ModelInfo
 
 _SPLITS = ("test", "val", "cross-validation")
 _IN_WORDS = {
@@ -29,7 +29,7 @@ _IN_WORDS = {
 _MOST_CLASSES = 200
 
 
-def text(about: About) -> str:
+def text(about: ModelInfo) -> str:
     """The whole card: metadata, what the model tells apart, measured figures, how to use it, how it was made."""
     metadata = yaml.safe_dump(_metadata(about), allow_unicode=True, sort_keys=False, width=10_000)
     lines = [*_opening(about), *_figures(about), *_classes(about), *_usage(about), *_making(about)]
@@ -41,7 +41,7 @@ def escaped(name: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#|~$&!@:])", r"\\\1", one_line(name)) or "(no name)"
 
 
-def _metadata(about: About) -> dict[str, Any]:
+def _metadata(about: ModelInfo) -> dict[str, Any]:
     found: dict[str, Any] = {
         "library_name": "timm" if about.kind == "timm" else "frostline",
         "pipeline_tag": "image-classification",
@@ -64,13 +64,13 @@ def _metadata(about: About) -> dict[str, Any]:
     return found
 
 
-def _measured(about: About) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _measured(about: ModelInfo) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for split in _SPLITS:
         if isinstance(about.metrics.get(split), Mapping):
             yield split, about.metrics[split]
 
 
-def _opening(about: About) -> Iterator[str]:
+def _opening(about: ModelInfo) -> Iterator[str]:
     yield f"# {escaped(about.name)}, fine-tuned"
     yield ""
     some = ", ".join(escaped(name) for name in about.classes[:10])
@@ -81,7 +81,7 @@ def _opening(about: About) -> Iterator[str]:
     yield ""
 
 
-def _figures(about: About) -> Iterator[str]:
+def _figures(about: ModelInfo) -> Iterator[str]:
     yield "## Measured"
     yield ""
     measured = list(_measured(about))
@@ -103,7 +103,7 @@ def _figures(about: About) -> Iterator[str]:
         yield ""
 
 
-def _classes(about: About) -> Iterator[str]:
+def _classes(about: ModelInfo) -> Iterator[str]:
     yield "## Classes"
     yield ""
     rows = {row["name"]: row for _, figures in _measured(about) for row in reversed(figures.get("per_class", []))}
@@ -118,7 +118,7 @@ def _classes(about: About) -> Iterator[str]:
     yield ""
 
 
-def _usage(about: About) -> Iterator[str]:
+def _usage(about: ModelInfo) -> Iterator[str]:
     yield "## Use"
     yield ""
     yield "```\nfrostline predict FOLDER PICTURE...\n```"
@@ -148,7 +148,7 @@ def _usage(about: About) -> Iterator[str]:
     yield ""
 
 
-def _making(about: About) -> Iterator[str]:
+def _making(about: ModelInfo) -> Iterator[str]:
     wants = about.preprocessing
     yield "## Made of"
     yield ""

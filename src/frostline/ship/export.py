@@ -14,14 +14,14 @@ from frostline.data import sources
 from frostline.data.manifest import Manifest, Row
 from frostline.data.split import with_validation
 from frostline.errors import DataError, EngineError, PlanError
+from frostline.inference import openvino_graph as graphs
 from frostline.registry import Registry
-from frostline.ship import about as _about
-from frostline.ship import folder, place
-from frostline.ship import graph as graphs
-from frostline.ship.about import About
-from frostline.ship.forms import alone, as_int8, as_onnx, as_openvino, as_torch, check
-from frostline.ship.forms.check import Agreement, Cost
-from frostline.ship.forms.exportable import Exportable, Form, pictured, prepared
+from frostline.ship import atomic_folder, folder
+from frostline.ship import model_info as _about
+from frostline.ship.exporters import as_int8, as_onnx, as_openvino, as_torch, parity, standalone_script
+from frostline.ship.exporters.export_spec import Exportable, Form, pictured, prepared
+from frostline.ship.exporters.parity import Agreement, Cost
+from frostline.ship.model_info import ModelInfo
 
 forms: Registry[Form] = Registry("form", "frostline.forms")
 forms.register("onnx", as_onnx.FORM)
@@ -86,24 +86,26 @@ def export(
     source = _about.located(model)
     shipped = folder.open_folder(source, trust=trust)
     out = (out or source.with_name(f"{source.resolve().name}-{to}")).expanduser().resolve()
-    place.check(out, {*form.files, SCRIPT, DESCRIPTION})
+    atomic_folder.check(out, {*form.files, SCRIPT, DESCRIPTION})
     leaving = (pictured if with_preprocessing else prepared)(shipped.net, shipped.about)
     manifest: Manifest | None = None
     if to == "int8":
         manifest = _labelled(data, shipped.about)
         leaving = replace(leaving, calibration=_calibrating(manifest, shipped.about))
     rows, whose = _pictures(model, data, manifest, shipped.about)
-    with place.whole(out) as made:
+    with atomic_folder.whole(out) as made:
         form.write(made, leaving)
         answer = form.opened(made)
-        found = check.agreement(answer, leaving, rows, whose)
+        found = parity.agreement(answer, leaving, rows, whose)
         spent = None
         if manifest is None:
             _refuse_if_apart(found, leaving, out)
         else:
-            spent = check.cost(answer, leaving, manifest.part("val").rows, shipped.classes)
+            spent = parity.cost(answer, leaving, manifest.part("val").rows, shipped.classes)
             _refuse_if_dear(spent, max_drop, source)
-        (made / SCRIPT).write_text(alone.script(form.runtime, leaving.takes, shipped.preprocessing), encoding="utf-8")
+        (made / SCRIPT).write_text(
+            standalone_script.script(form.runtime, leaving.takes, shipped.preprocessing), encoding="utf-8"
+        )
         sizes = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
         exported = Exported(out, to, leaving.takes, sizes, found, spent)
         (made / DESCRIPTION).write_bytes(_about.to_json(_description(exported, leaving, made)))
@@ -129,7 +131,7 @@ def _description(exported: Exported, leaving: Exportable, made: Path) -> dict[st
 
 
 def _refuse_if_apart(found: Agreement, leaving: Exportable, out: Path) -> None:
-    if not found.relative <= check.TOLERANCE[leaving.takes]:
+    if not found.relative <= parity.TOLERANCE[leaving.takes]:
         raise EngineError(
             f"its logits differ from torch's by {found.relative:.1e} of the largest, on {found.n} pictures",
             where=out,
@@ -147,7 +149,7 @@ def _refuse_if_dear(spent: Cost, max_drop: float, model: Path) -> None:
         )
 
 
-def _labelled(data: Path | None, about: About) -> Manifest:
+def _labelled(data: Path | None, about: ModelInfo) -> Manifest:
     if data is None:
         raise PlanError(
             "int8 is calibrated on training pictures and judged on val", where="--data", hint="name the data of `fit`"
@@ -162,16 +164,16 @@ def _labelled(data: Path | None, about: About) -> Manifest:
     )
 
 
-def _calibrating(manifest: Manifest, about: About) -> Sequence[Any]:
+def _calibrating(manifest: Manifest, about: ModelInfo) -> Sequence[Any]:
     rows = manifest.part("train").rows
     step = max(1, len(rows) // CALIBRATION)
-    found = check.calibration(rows[::step], about, CALIBRATION)
+    found = parity.calibration(rows[::step], about, CALIBRATION)
     if not found:
         raise DataError("no training picture can be read", where=manifest.source, hint="name other data")
     return found
 
 
-def _pictures(model: Path, data: Path | None, manifest: Manifest | None, about: About) -> tuple[Sequence[Row], str]:
+def _pictures(model: Path, data: Path | None, manifest: Manifest | None, about: ModelInfo) -> tuple[Sequence[Row], str]:
     """Pictures to compare on: those that are named, else those the run was judged on, else ours."""
     if manifest is not None:
         return _some(manifest.part("val").rows), str(data)

@@ -33,12 +33,12 @@ from torch import Tensor, nn
 from frostline import __version__
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, EngineError, FrostlineError, WeightsError, one_line
+from frostline.inference import openvino_graph as graphs
 from frostline.net import zoo
-from frostline.ship import about as _about
-from frostline.ship import card, place, runtime
-from frostline.ship import graph as graphs
-from frostline.ship.about import About
+from frostline.ship import atomic_folder, card, openvino_predictor
+from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
+from frostline.ship.model_info import ModelInfo
 
 _PACKAGES = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
 _SAMPLES = 3
@@ -54,7 +54,7 @@ class Shipped:
     """
 
     net: nn.Module
-    about: About
+    about: ModelInfo
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class Shipped:
         return self.about.preprocessing
 
 
-def save(folder: Path, net: nn.Module, about: About, *, graph: bool = True) -> About:
+def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) -> ModelInfo:
     """Write a model folder, in one step: it is there whole, or what was there before still is.
 
     net: with its head for ``about.classes``; it is left as it was.
@@ -84,7 +84,7 @@ def save(folder: Path, net: nn.Module, about: About, *, graph: bool = True) -> A
     about = replace(about, kind=kind, versions=_versions(), files={}, graph={})
     if about.novelty is not None and about.novelty.known is None:
         about = replace(about, novelty=None)
-    with place.whole(folder) as made, _still(net) as still:
+    with atomic_folder.whole(folder) as made, _still(net) as still:
         head = "" if about.novelty is None else about.novelty.head
         whole = graphs.Whole(still, about.preprocessing, head=head).eval()
         expected = _expected(whole, about)
@@ -123,7 +123,7 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     return Shipped(net.eval(), about)
 
 
-def _built(folder: Path, about: About, trust: str | None) -> nn.Module:
+def _built(folder: Path, about: ModelInfo, trust: str | None) -> nn.Module:
     if about.kind == "factory" and trust != about.name:
         raise CheckpointError(
             f"its network is made by {one_line(about.name)}, which would be imported and run",
@@ -181,7 +181,7 @@ def _still(net: nn.Module) -> Iterator[nn.Module]:
             module.training = mode
 
 
-def _expected(whole: graphs.Whole, about: About) -> list[NDArray[np.float32]]:
+def _expected(whole: graphs.Whole, about: ModelInfo) -> list[NDArray[np.float32]]:
     """Logits of the sample pictures, and features if they are asked for: what every other form must give."""
     with torch.no_grad():
         found = [given.numpy() for given in whole(torch.from_numpy(graphs.samples(about.preprocessing, _SAMPLES)))]
@@ -202,7 +202,7 @@ def _write_weights(path: Path, net: nn.Module) -> None:
     path.chmod((path.parent.stat().st_mode & 0o666) | 0o200)  # safetensors makes it readable by its owner only
 
 
-def _write_known(path: Path, about: About) -> tuple[str, ...]:
+def _write_known(path: Path, about: ModelInfo) -> tuple[str, ...]:
     """The file of novelty, if the model knows it; returns its name."""
     if about.novelty is None or about.novelty.known is None:
         return ()
@@ -212,7 +212,7 @@ def _write_known(path: Path, about: About) -> tuple[str, ...]:
     return (path.name,)
 
 
-def _config(net: nn.Module, about: About) -> dict[str, Any]:
+def _config(net: nn.Module, about: ModelInfo) -> dict[str, Any]:
     """timm's hub form. What timm cannot build has no ``pretrained_cfg``, so that nobody takes it for timm's."""
     of_all = {"num_classes": len(about.classes), "label_names": list(about.classes)}
     if about.kind != "timm":
@@ -252,13 +252,13 @@ def _arguments(net: nn.Module) -> dict[str, Any]:
         return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
-def _with_graph(made: Path, whole: graphs.Whole, about: About, expected: list[NDArray[np.float32]]) -> About:
+def _with_graph(made: Path, whole: graphs.Whole, about: ModelInfo, expected: list[NDArray[np.float32]]) -> ModelInfo:
     """Write the graph and ask it through ``runtime`` itself: it stays only if it answers as the network does."""
     try:
-        graphs.write(made, whole, about.preprocessing)
+        graphs.write(made / GRAPH, whole, about.preprocessing)
         files = {**about.files, **_stated(made, (GRAPH, GRAPH_WEIGHTS))}
         (made / ABOUT).write_bytes(_about.to_json(replace(about, files=files).to_dict()))
-        answering = runtime.Predictor(made)
+        answering = openvino_predictor.OpenVINOPredictor(made)
         pictures = graphs.samples(about.preprocessing, _SAMPLES)
         forms = (answering.logits, answering.features)[: len(expected)]
         apart = max(
@@ -294,4 +294,4 @@ def _check_place(folder: Path) -> None:
     if folder.is_dir():
         with suppress(CheckpointError):  # damaged, or not ours: then only the names tell
             known.update(_about.read(folder).files)
-    place.check(folder, known)
+    atomic_folder.check(folder, known)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from frostline.errors import CheckpointError, one_line
-from frostline.ship import about as _about
-from frostline.ship import place
+from frostline.ship import atomic_folder
+from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD
 
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN; is the name OWNER/NAME right?"
@@ -28,7 +28,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class HubUpload:
     """What a push sends, and where to.
 
     folder: the model folder. repo: OWNER/NAME. endpoint: the hub. private: what a new repository will be.
@@ -46,7 +46,7 @@ class Parcel:
         return sum(file.bytes for file in self.files)
 
 
-def parcel(model: Path, repo: str, *, private: bool = True) -> Parcel:
+def parcel(model: Path, repo: str, *, private: bool = True) -> HubUpload:
     """What would be sent. Every file is compared with the digest that the folder states; nothing is asked of anybody.
 
     Raises: CheckpointError: the model folder is damaged, or the repository's name is none.
@@ -60,10 +60,10 @@ def parcel(model: Path, repo: str, *, private: bool = True) -> Parcel:
     hub = _hub()
     with _hubs_errors(repo):
         hub.utils.validate_repo_id(repo)
-    return Parcel(folder, repo, hub.constants.ENDPOINT, private, files)
+    return HubUpload(folder, repo, hub.constants.ENDPOINT, private, files)
 
 
-def push(sending: Parcel) -> str:
+def push(sending: HubUpload) -> str:
     """Send a parcel as one commit, making the repository if there is none. Returns the commit's address.
 
     Raises: CheckpointError: the hub refuses it or cannot be reached, or the repository is public and a private one was
@@ -97,11 +97,11 @@ def pull(repo: str, *, out: Path | None = None, revision: str | None = None) -> 
     """
     hub = _hub()
     out = (out or Path(repo.rsplit("/", 1)[-1])).expanduser().resolve()
-    place.check(out, ALL)
+    atomic_folder.check(out, ALL)
     with _hubs_errors(repo):
         hub.utils.validate_repo_id(repo)
         fetched = Path(hub.snapshot_download(repo, revision=revision, allow_patterns=list(ALL)))
-    with place.whole(out) as made:
+    with atomic_folder.whole(out) as made:
         for name in ALL:
             if (fetched / name).is_file():
                 shutil.copyfile(fetched / name, made / name)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from frostline.errors import Diverged
-from frostline.train.average import Average
-from frostline.train.batches import Rows
-from frostline.train.events import Epoch, Step
-from frostline.train.fusing import Fusion
-from frostline.train.machine import Machine
-from frostline.train.objective import Objective
+from frostline.events import Epoch, Step
+from frostline.train.cpu.frozen_batchnorm_fusion import Fusion
+from frostline.train.device import Device
+from frostline.train.ema import WeightEMA
+from frostline.train.loader import Rows
+from frostline.train.loss import Objective
 from frostline.train.schedule import Schedule
 
 
@@ -45,13 +45,13 @@ def train(
     schedule: Schedule,
     rows: Rows,
     state: State,
-    machine: Machine,
+    machine: Device,
     *,
     prepare: Callable[[Tensor], Tensor],
     fusions: Sequence[Fusion] = (),
     clip: float = 0.0,
     accumulate: int = 1,
-    average: Average | None = None,
+    average: WeightEMA | None = None,
 ) -> Iterator[Step | Epoch]:
     """Train until the schedule's last epoch, from wherever `state` stands.
 
@@ -110,7 +110,7 @@ def predict(
     suffix: nn.Module,
     read: Callable[[NDArray[np.int64]], NDArray[np.generic]],
     pictures: int,
-    machine: Machine,
+    machine: Device,
     *,
     prepare: Callable[[Tensor], Tensor],
     batch_size: int = 64,

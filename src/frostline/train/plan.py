@@ -203,7 +203,7 @@ class Plan:
     """A list of phases; each starts from the weights that the one before left.
 
     keep: "always", or "if-better": a phase that is not measurably better than the best so far is undone, those that
-        thaw more are then left out, and so is one that gets less than half of its epochs.
+        unfreeze more are then left out, and so is one that gets less than half of its epochs.
     budget: seconds that all phases together may take, or None; phases that train share what is left of it.
     """
 

@@ -26,13 +26,14 @@ strategy = strategies.decorator
 
 @strategy("auto")
 def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float) -> Plan:
-    """Probe first, then thaw deeper while it measurably helps: never worse than the probe."""
+    """Probe first, then unfreeze deeper while it measurably helps: never worse than the probe."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
     names = stages.names
     half = names[len(names) // 2]
     deeper = (
-        _train(f"thaw {line}", stages, _falling(stages, lr, decay, line), epochs, recipe) for line in (half, names[0])
+        _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe)
+        for line in (half, names[0])
     )
     return Plan("auto", (Solve(balanced=recipe.balance != "none"), *deeper), keep="if-better", budget=budget)
 
@@ -63,11 +64,11 @@ def layerwise(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs
 
 @strategy("gradual")
 def gradual(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epochs: int) -> Plan:
-    """Thaw one stage after another, from the head down (Howard & Ruder 2018, arXiv:1801.06146)."""
+    """Unfreeze one stage after another, from the head down (Howard & Ruder 2018, arXiv:1801.06146)."""
     each = max(1, round(epochs / len(stages.names)))
     full = rates(stages, head=lr, trunk=trunk_lr)
     lines = list(reversed(stages.names))
-    phases = [_train(f"thaw {line}", stages, _above(stages, full, line), each, recipe) for line in lines]
+    phases = [_train(f"unfreeze {line}", stages, _above(stages, full, line), each, recipe) for line in lines]
     return Plan("gradual", tuple(phases))
 
 

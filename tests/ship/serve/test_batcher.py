@@ -7,8 +7,8 @@ import pytest
 
 from frostline.errors import DecodeError
 from frostline.ship.serve.batcher import Batcher
-from frostline.ship.serve.engine import Found
-from frostline.ship.serve.limits import Refused, Room
+from frostline.ship.serve.engines import Found
+from frostline.ship.serve.quota import Quota, Refused
 
 
 def view(picture, digest):
@@ -25,7 +25,9 @@ def double(pixels):
 
 
 def batcher(engine=double, *, crowd=1, room=100, batch=4, observe=lambda _: None):
-    return Batcher(view, engine, [engine] * crowd, room=Room(room, "pictures"), threads=2, batch=batch, observe=observe)
+    return Batcher(
+        view, engine, [engine] * crowd, room=Quota(room, "pictures"), threads=2, batch=batch, observe=observe
+    )
 
 
 def values(answers):
@@ -147,7 +149,7 @@ def test_a_crowd_answers_at_the_same_time_and_each_request_in_its_order():
         return double(pixels)
 
     async def ask():
-        shared = Batcher(view, double, [own] * 3, room=Room(100, "pictures"), threads=2, batch=1)
+        shared = Batcher(view, double, [own] * 3, room=Quota(100, "pictures"), threads=2, batch=1)
         with shared._counted:
             shared._busy += 1  # so that nobody is alone
         found = await asyncio.gather(*(shared.answer([b"%d" % i for i in range(3)]) for _ in range(4)))
@@ -162,7 +164,7 @@ def test_a_lone_picture_gets_the_engine_that_has_the_whole_processor():
         raise AssertionError
 
     async def ask():
-        shared = Batcher(view, double, [never] * 2, room=Room(100, "pictures"), threads=2)
+        shared = Batcher(view, double, [never] * 2, room=Quota(100, "pictures"), threads=2)
         found = [values(await shared.answer([b"%d" % i])) for i in range(5)]
         shared.close()
         return found

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from frostline.data.manifest import Row
-from frostline.ship.predict import predictor
+from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES
 from tests.ship.serve.client import BOUNDARY, FORM, JPEG, form, serving
@@ -23,7 +23,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def test_answers_are_those_of_the_predictor_alone_or_in_company(served, model):
-    expected = list(predictor(model[0]).predict([Row(picture) for picture in PICTURES]))
+    expected = list(open_predictor(model[0]).predict([Row(picture) for picture in PICTURES]))
     files = [(f"{i}.png", picture) for i, picture in enumerate(PICTURES)]
     together = served.predict(*files, query="?top=3").json["results"]
     with ThreadPoolExecutor(6) as pool:
@@ -281,11 +281,11 @@ def test_no_torch_is_loaded_to_serve(model):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from frostline.ship.predict import predictor\n"
+        "from frostline.ship.open_predictor import open_predictor\n"
         "from frostline.ship.serve import launch, process\n"
         "from frostline.ship.serve.app import create_app\n"
         f"folder = Path({str(model[0])!r})\n"
-        "create_app(predictor(folder), folder)\n"
+        "create_app(open_predictor(folder), folder)\n"
         "print('torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

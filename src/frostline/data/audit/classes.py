@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from frostline.data.audit.findings import Finding, Item, Subject, checks, count, whole
+from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 from frostline.data.manifest import natural
 
 _FEW = 10  # training pictures of a class below which a figure about it says little
@@ -21,7 +21,7 @@ def classes_of_splits(subject: Subject) -> Finding | None:
     items = []
     for split in listing.splits:
         own = {label for row in listing.rows if row.split == split for label in row.labels}
-        items += [Item((), f"{split} lacks {name!r}") for name in sorted(set(listing.classes) - own, key=natural)]
+        items += [AuditItem((), f"{split} lacks {name!r}") for name in sorted(set(listing.classes) - own, key=natural)]
     if not items:
         return None
     says = f"the splits do not have the same classes: {count(len(items), 'gap')}, and fit refuses that"
@@ -39,7 +39,7 @@ def unlabelled(subject: Subject) -> Finding | None:
     mask = loose if listing.multilabel else bare | loose
     if not mask.any():
         return None
-    items = [Item((int(row),), "no label" if bare[row] else "in no split") for row in np.flatnonzero(mask)]
+    items = [AuditItem((int(row),), "no label" if bare[row] else "in no split") for row in np.flatnonzero(mask)]
     says = f"{count(len(items), 'picture')} without a label or a split, while others have one; fit refuses that"
     return Finding("unlabelled", "error", says, (~mask).astype(np.float32), mask, tuple(items))
 
@@ -54,7 +54,7 @@ def names(subject: Subject) -> Finding | None:
     if not doubled:
         return None
     counts = Counter(label for row in subject.listing.rows for label in row.labels)
-    items = [Item((), " and ".join(f"{name!r} ({counts[name]:,})" for name in group)) for group in doubled]
+    items = [AuditItem((), " and ".join(f"{name!r} ({counts[name]:,})" for name in group)) for group in doubled]
     says = f"class names that are nearly the same: {'; '.join(item.text for item in items[:3])}"
     return whole(subject, "names", "warning", says, items)
 
@@ -66,7 +66,9 @@ def few(subject: Subject) -> Finding | None:
     small = sorted((number, name) for name, number in counts.items() if number < _FEW)
     if not small:
         return None
-    items = [Item((), f"{name!r} has {number}" + ("; fit needs 2" if number < 2 else "")) for number, name in small]
+    items = [
+        AuditItem((), f"{name!r} has {number}" + ("; fit needs 2" if number < 2 else "")) for number, name in small
+    ]
     shown = ", ".join(f"{name!r} has {number}" for number, name in small[:3]) + (", …" if len(small) > 3 else "")
     level = "error" if small[0][0] < 2 else "warning"
     says = f"{count(len(small), 'class', 'classes')} with fewer than {_FEW} training pictures: {shown}"
@@ -85,7 +87,9 @@ def balance(subject: Subject) -> Finding | None:
     if ratio < _IMBALANCE:
         return None
     says = f"{most!r} has {ratio:.0f} times as many training pictures as {least!r}: look at macro F1, not accuracy"
-    items = [Item((), f"{name!r}: {number:,}") for name, number in sorted(counts.items(), key=lambda pair: -pair[1])]
+    items = [
+        AuditItem((), f"{name!r}: {number:,}") for name, number in sorted(counts.items(), key=lambda pair: -pair[1])
+    ]
     return whole(subject, "balance", "warning", says, items, ratio=ratio)
 
 

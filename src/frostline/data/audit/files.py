@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frostline.data.audit.findings import Finding, Item, Subject, checks, count, whole
+from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
@@ -27,7 +27,7 @@ def unreadable(subject: Subject) -> Finding | None:
     bad = np.flatnonzero(~listing.readable)
     if not len(bad):
         return None
-    items = [Item((int(row),), listing.faults[row]) for row in bad]
+    items = [AuditItem((int(row),), listing.faults[row]) for row in bad]
     reasons = Counter(re.sub(r" *\([^)]*\)", "", listing.faults[row]) for row in bad)
     why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(2))
     return Finding(
@@ -46,7 +46,7 @@ def passed_over(subject: Subject) -> Finding | None:
     left = subject.listing.passed_over
     if not left:
         return None
-    items = [Item((), f"{item.name}: {item.reason}") for item in left]
+    items = [AuditItem((), f"{item.name}: {item.reason}") for item in left]
     return whole(subject, "passed-over", "note", f"{count(len(left), 'file')} beside the pictures are left out", items)
 
 
@@ -55,14 +55,14 @@ def extension(subject: Subject) -> Finding | None:
     """A name that says another format than the bytes do. frostline believes the bytes; other programs may not."""
     if subject.looks is None:
         return None
-    wrong: list[Item] = []
+    wrong: list[AuditItem] = []
     for number, row in enumerate(subject.listing.rows):
         kind = str(subject.looks["format"][number])
         if isinstance(row.picture, Path) and kind:
             suffix = row.picture.suffix.lower()
             known = _SUFFIXES.get(kind, {f".{kind.lower()}"})
             if suffix and suffix not in known:
-                wrong.append(Item((number,), f"a {kind} called {suffix}"))
+                wrong.append(AuditItem((number,), f"a {kind} called {suffix}"))
     return _of_items(subject, "extension", "note", wrong, "{} named after another format than it has")
 
 
@@ -71,7 +71,7 @@ def animated(subject: Subject) -> Finding | None:
     """Animations and files of many pages, of which only the first frame is seen."""
     if subject.looks is None:
         return None
-    items = [Item((int(row),), "only the first frame is seen") for row in np.flatnonzero(subject.looks["frames"])]
+    items = [AuditItem((int(row),), "only the first frame is seen") for row in np.flatnonzero(subject.looks["frames"])]
     return _of_items(subject, "animated", "note", items, "{} with more than one frame; the first is seen")
 
 
@@ -92,7 +92,7 @@ def mode(subject: Subject) -> Finding | None:
         name = str(modes[row])
         grey_among_colour = rare and {name, usual} in ({"L", "RGB"}, {"RGBA", "RGB"}, {"P", "RGB"}) and name != usual
         if name != usual and (name not in _USUAL_MODES or grey_among_colour):
-            items.append(Item((int(row),), f"{name}; nearly all others are {usual}"))
+            items.append(AuditItem((int(row),), f"{name}; nearly all others are {usual}"))
     return _of_items(subject, "mode", "note", items, "{} kept in another colour mode than the rest")
 
 
@@ -105,15 +105,15 @@ def size(subject: Subject) -> Finding | None:
     there = subject.listing.readable
     short, long = np.minimum(wide, high), np.maximum(wide, high)
     middle = float(np.median(short[there])) if there.any() else 0.0
-    found: list[tuple[float, Item]] = []
+    found: list[tuple[float, AuditItem]] = []
     for row in np.flatnonzero(there):
         says = f"{wide[row]:.0f} x {high[row]:.0f}"
         if short[row] < _SMALL and short[row] < 0.5 * middle:
-            found.append((short[row] / _SMALL, Item((int(row),), f"{says}: very small")))
+            found.append((short[row] / _SMALL, AuditItem((int(row),), f"{says}: very small")))
         elif long[row] > _LONG * short[row]:
-            found.append((_LONG * short[row] / long[row], Item((int(row),), f"{says}: a crop sees little of it")))
+            found.append((_LONG * short[row] / long[row], AuditItem((int(row),), f"{says}: a crop sees little of it")))
         elif wide[row] * high[row] > _LARGE:
-            found.append((_LARGE / (wide[row] * high[row]), Item((int(row),), f"{says}: very large")))
+            found.append((_LARGE / (wide[row] * high[row]), AuditItem((int(row),), f"{says}: very large")))
     found.sort(key=lambda pair: pair[0])
     finding = _of_items(subject, "size", "note", [item for _, item in found], "{} of extreme size or proportions")
     for score, item in found:
@@ -122,7 +122,7 @@ def size(subject: Subject) -> Finding | None:
     return finding
 
 
-def _of_items(subject: Subject, check: str, level: str, items: list[Item], summary: str) -> Finding | None:
+def _of_items(subject: Subject, check: str, level: str, items: list[AuditItem], summary: str) -> Finding | None:
     if not items:
         return None
     scores, mask = np.ones(len(subject.listing), np.float32), np.zeros(len(subject.listing), bool)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.copies import Copies
-from frostline.data.audit.looks import Looks
-from frostline.data.listing import Listing
+from frostline.data.audit.image_stats import ImageStats
+from frostline.data.audit.near_duplicates import NearDuplicates
+from frostline.data.inventory import Inventory
 from frostline.registry import Registry
 
 Level = Literal["error", "warning", "note"]
@@ -21,7 +21,7 @@ Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class AuditItem:
     """One thing found.
 
     rows: the pictures concerned, indices into the listing; may be empty.
@@ -49,7 +49,7 @@ class Finding:
     summary: str
     scores: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    items: tuple[Item, ...] = ()
+    items: tuple[AuditItem, ...] = ()
     drop: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     figures: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,9 +68,9 @@ class Subject:
         rows of unreadable pictures are 0.
     """
 
-    listing: Listing
-    copies: Copies
-    looks: Looks | None = None
+    listing: Inventory
+    copies: NearDuplicates
+    looks: ImageStats | None = None
     features: NDArray[np.float32] | None = None
     probabilities: NDArray[np.float32] | None = None
 
@@ -79,7 +79,7 @@ Check = Callable[[Subject], Finding | None]
 checks: Registry[Check] = Registry("check", "frostline.checks")
 
 
-def whole(subject: Subject, check: str, level: Level, summary: str, items: list[Item], **figures: Any) -> Finding:
+def whole(subject: Subject, check: str, level: Level, summary: str, items: list[AuditItem], **figures: Any) -> Finding:
     """A finding about the set as a whole, not about single pictures."""
     n = len(subject.listing)
     return Finding(

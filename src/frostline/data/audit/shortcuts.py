@@ -13,8 +13,8 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.findings import Finding, Item, Level, Subject, checks, whole
-from frostline.data.audit.looks import Looks
+from frostline.data.audit.findings import AuditItem, Finding, Level, Subject, checks, whole
+from frostline.data.audit.image_stats import ImageStats
 from frostline.data.manifest import Row
 
 Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ class Cue:
 @checks.decorator("shortcuts")
 def shortcuts(subject: Subject) -> Finding | None:
     """What predicts the class without looking at the picture, with its cross-validated accuracy and 95 % interval."""
-    items: list[tuple[float, Item]] = []
+    items: list[tuple[float, AuditItem]] = []
     figures: dict[str, object] = {}
     level: Level = "note"
     for cue in _cues(subject):
@@ -78,7 +78,7 @@ def shortcuts(subject: Subject) -> Finding | None:
             f"{cue.what} alone predicts the class with {right / n:.1%} (95 % interval {100 * cue.low:.1f} to "
             f"{100 * cue.high:.1f}); always guessing the commonest gives {majority:.1%}"
         )
-        items.append((-right, Item((), text + (f"; it gives away {told}" if told else ""))))
+        items.append((-right, AuditItem((), text + (f"; it gives away {told}" if told else ""))))
     if not items:
         return None
     items.sort(key=lambda pair: pair[0])
@@ -114,26 +114,26 @@ def _cues(subject: Subject) -> Iterator[Cue]:
         yield Cue(what, asked, y, said, float(interval.low), float(interval.high))
 
 
-def _size(looks: Looks, rows: Sequence[Row]) -> Floats:
+def _size(looks: ImageStats, rows: Sequence[Row]) -> Floats:
     wide, high = looks["width"].astype(np.float64), looks["height"].astype(np.float64)
     return np.stack([wide, high, wide * high, wide / np.maximum(high, 1)], 1)
 
 
-def _colour(looks: Looks, rows: Sequence[Row]) -> Floats:
+def _colour(looks: ImageStats, rows: Sequence[Row]) -> Floats:
     found: Floats = np.column_stack([looks["colour"], looks["spread"]]).astype(np.float64)
     return found
 
 
-def _compression(looks: Looks, rows: Sequence[Row]) -> Floats:
+def _compression(looks: ImageStats, rows: Sequence[Row]) -> Floats:
     pixels = np.maximum(looks["width"].astype(np.float64) * looks["height"], 1)
     return np.column_stack([looks["quality"].astype(np.float64), looks["bytes"] / pixels])
 
 
-def _format(looks: Looks, rows: Sequence[Row]) -> Floats:
+def _format(looks: ImageStats, rows: Sequence[Row]) -> Floats:
     return _one_of([f"{kind} {mode}" for kind, mode in zip(looks["format"], looks["mode"], strict=True)])
 
 
-def _name(looks: Looks, rows: Sequence[Row]) -> Floats:
+def _name(looks: ImageStats, rows: Sequence[Row]) -> Floats:
     """The letters that a file's name begins with, and the folder below the class's; the class's own name is cut out."""
     prefixes, folders = [], []
     for row in rows:
@@ -154,7 +154,7 @@ def _one_of(names: Sequence[str]) -> Floats:
     return found
 
 
-_ATTRIBUTES: Mapping[str, Callable[[Looks, Sequence[Row]], Floats]] = {
+_ATTRIBUTES: Mapping[str, Callable[[ImageStats, Sequence[Row]], Floats]] = {
     "size": _size,
     "colour": _colour,
     "compression": _compression,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.audit.findings import Finding, checks
-from frostline.data.audit.report import Audit
+from frostline.data.audit.run_checks import Audit
 from frostline.data.audit.thumbnails import thumbnail
 from frostline.errors import UnknownName
-from frostline.judge.check_page.words import WORDS, Words
+from frostline.judge.check_page.translations import WORDS, Words
 
 _HERE = Path(__file__).parent
 _CARDS = 48  # of a finding that are shown with pictures

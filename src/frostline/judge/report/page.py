@@ -18,11 +18,11 @@ from frostline.data.manifest import Skipped
 from frostline.errors import one_line
 from frostline.judge.calibrate import BINS, Bin, expected_calibration_error, reliability
 from frostline.judge.metrics import Interval, Report
-from frostline.judge.outcomes import Outcome
-from frostline.judge.report import figures
-from frostline.judge.report.figures import Curve, Layer
-from frostline.judge.report.thumbs import Shown
-from frostline.judge.report.words import LANGUAGES, speaking
+from frostline.judge.predictions import Outcome
+from frostline.judge.report import charts
+from frostline.judge.report.charts import Curve, Layer
+from frostline.judge.report.thumbnails import Shown
+from frostline.judge.report.translations import LANGUAGES, speaking
 from frostline.judge.result import PhaseRow
 
 _MOST_CLASSES = 24  # of which a confusion matrix is still a picture; of more, the pairs most often confused are listed
@@ -153,10 +153,10 @@ def render(page: Page, *, lang: str = "en") -> str:
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         profiles=_in_two_widths(
-            lambda width: figures.profile(page.phases, page.layers, page.rates, page.curves, say, width)
+            lambda width: charts.profile(page.phases, page.layers, page.rates, page.curves, say, width)
         ),
-        diagram=figures.diagram(page.bins, say) if page.bins else "",
-        gauge=figures.gauge(page.accuracy),
+        diagram=charts.diagram(page.bins, say) if page.bins else "",
+        gauge=charts.gauge(page.accuracy),
         pictures=_listed(page),
         largest=int(page.report.confusion.max(initial=1)),
         most_rows=_MOST_ROWS,

@@ -21,16 +21,16 @@ from frostline import __version__
 from frostline.data.views import EvaluationView
 from frostline.errors import DecodeError, FrostlineError, one_line
 from frostline.processors import processors
+from frostline.ship.predictor import Predictor
 from frostline.ship.serve import page
-from frostline.ship.serve.answers import Answers, Fault, Json, answered
 from frostline.ship.serve.batcher import Batcher
-from frostline.ship.serve.body import uploads
-from frostline.ship.serve.engine import engine
-from frostline.ship.serve.figures import KIND, Figures
-from frostline.ship.serve.guard import Guard
-from frostline.ship.serve.heat import Heat, can_explain
-from frostline.ship.serve.limits import Limits, Refused, Room
-from frostline.ship.stream import Predictor
+from frostline.ship.serve.engines import engine
+from frostline.ship.serve.heatmaps import Heatmaps, can_explain
+from frostline.ship.serve.metrics import KIND, Metrics
+from frostline.ship.serve.quota import Limits, Quota, Refused
+from frostline.ship.serve.schemas import Answers, Fault, Json, answered
+from frostline.ship.serve.security import SecurityMiddleware
+from frostline.ship.serve.uploads import uploads
 
 _MOST_THREADS = 8
 _MOST_COVERAGES = 16
@@ -66,11 +66,11 @@ class Service:
     limits: Limits
     view: EvaluationView
     stopping: Event
-    pictures: Room
-    memory: Room
-    maps: Room
-    figures: Figures
-    heat: Heat | None
+    pictures: Quota
+    memory: Quota
+    maps: Quota
+    figures: Metrics
+    heat: Heatmaps | None
     painter: ThreadPoolExecutor
     batcher: Batcher | None = None
 
@@ -84,16 +84,16 @@ def create_app(
     hosts: Iterable[str] = (),
     token: str | None = None,
     stopping: Event | None = None,
-) -> Guard:
+) -> SecurityMiddleware:
     """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
 
     predictor: answers; nobody else may use it meanwhile. folder: its model folder, for heat maps.
     crowd: answer beside it, at the same time, when many ask; see ``engine.opened``.
-    hosts: names beside addresses and "localhost" that the server goes by. token: see ``Guard``.
+    hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
     """
     limits = limits or Limits()
-    pictures, memory = Room(limits.queue, "pictures"), Room(limits.memory, "bytes")
+    pictures, memory = Quota(limits.queue, "pictures"), Quota(limits.memory, "bytes")
     service = Service(
         predictor=predictor,
         crowd=crowd or [predictor],
@@ -102,9 +102,9 @@ def create_app(
         stopping=stopping or Event(),
         pictures=pictures,
         memory=memory,
-        maps=Room(4, "heat maps"),
-        figures=Figures(predictor.about, predictor.engine, pictures=pictures, memory=memory),
-        heat=Heat(folder) if can_explain() else None,
+        maps=Quota(4, "heat maps"),
+        figures=Metrics(predictor.about, predictor.engine, pictures=pictures, memory=memory),
+        heat=Heatmaps(folder) if can_explain() else None,
         painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
     )
     app = FastAPI(
@@ -122,7 +122,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
-    return Guard(app, hosts=hosts, token=token, observe=service.figures.request)
+    return SecurityMiddleware(app, hosts=hosts, token=token, observe=service.figures.request)
 
 
 @asynccontextmanager

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from frostline.data.views import View
 from frostline.errors import DecodeError
-from frostline.ship.serve.engine import Engine, Found
-from frostline.ship.serve.limits import Room
-from frostline.ship.stream import BATCH
+from frostline.ship.predictor import BATCH
+from frostline.ship.serve.engines import Engine, Found
+from frostline.ship.serve.quota import Quota
 
 _Answer: TypeAlias = Found | DecodeError
 _Waiting: TypeAlias = tuple[NDArray[np.uint8], "asyncio.Future[_Answer]"]
@@ -41,7 +41,7 @@ class Batcher:
         alone: Engine,
         crowd: Sequence[Engine],
         *,
-        room: Room,
+        room: Quota,
         threads: int,
         batch: int = BATCH,
         observe: Callable[[int], None] = lambda _: None,

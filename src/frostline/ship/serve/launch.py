@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 from frostline.errors import MissingExtra, PlanError
-from frostline.ship import about as _about
-from frostline.ship.serve.limits import Limits
+from frostline.ship import model_info as _about
+from frostline.ship.serve.quota import Limits
 
 _SHORTEST = 16
 
@@ -34,7 +34,7 @@ def launch(
     """
     about = _about.read(_about.located(model))  # before anything heavy, so that a wrong name is told at once
     try:
-        process = import_module("frostline.ship.serve.process")
+        process = import_module("frostline.ship.serve.server")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("frostline"):
             raise

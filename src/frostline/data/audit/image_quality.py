@@ -1,0 +1,84 @@
+"""Pictures on which there is little to see: dark, washed out, blank, blurry."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count
+
+_BLANK = 0.02  # standard deviation of grey values in [0, 1]
+_DARK = 0.25  # the grey value that 99 % of the pixels stay below
+_BRIGHT = 0.75  # the grey value that 99 % stay above
+_BLURRY = 0.04  # of `looks.sharpness`
+_APART = 3.5  # robust standard deviations (Iglewicz and Hoaglin 1993) from the other pictures
+
+
+@checks.decorator("blank")
+def blank(subject: Subject) -> Finding | None:
+    """One even surface."""
+    if subject.looks is None:
+        return None
+    spread = subject.looks["spread"]
+    return _low(subject, "blank", spread / _BLANK, spread < _BLANK, "{} blank", "nothing but one shade")
+
+
+@checks.decorator("dark")
+def dark(subject: Subject) -> Finding | None:
+    """Nearly black all over."""
+    if subject.looks is None:
+        return None
+    high, blank = subject.looks["high"], subject.looks["spread"] < _BLANK
+    mask = (high < _DARK) & ~blank
+    return _low(subject, "dark", high / _DARK, mask, "{} very dark", "99 % of it is darker than {:.0%} grey", high)
+
+
+@checks.decorator("bright")
+def bright(subject: Subject) -> Finding | None:
+    """Washed out, nearly white all over."""
+    if subject.looks is None:
+        return None
+    low, blank = subject.looks["low"], subject.looks["spread"] < _BLANK
+    mask = (low > _BRIGHT) & ~blank
+    scores = (1 - low) / (1 - _BRIGHT)
+    return _low(subject, "bright", scores, mask, "{} washed out", "99 % of it is brighter than {:.0%} grey", low)
+
+
+@checks.decorator("blurry")
+def blurry(subject: Subject) -> Finding | None:
+    """Without fine detail, and with far less of it than the other pictures have.
+
+    Both are asked for: some instruments see no fine detail, and then it says nothing about a picture.
+    """
+    if subject.looks is None:
+        return None
+    sharp = np.log(np.maximum(subject.looks["sharpness"].astype(np.float64), 1e-6))
+    there = subject.listing.readable & (subject.looks["spread"] >= _BLANK)
+    if there.sum() < 10:
+        return None
+    middle = np.median(sharp[there])
+    deviation = 1.4826 * np.median(np.abs(sharp[there] - middle))
+    mask = there & (sharp < np.log(_BLURRY)) & (sharp < middle - _APART * max(deviation, 0.1))
+    scores = np.exp(sharp - np.log(_BLURRY))
+    return _low(subject, "blurry", scores, mask, "{} blurry", "no fine detail")
+
+
+def _low(
+    subject: Subject,
+    check: str,
+    scores: NDArray[Any],
+    mask: NDArray[np.bool_],
+    summary: str,
+    text: str,
+    values: NDArray[Any] | None = None,
+) -> Finding | None:
+    there = subject.listing.readable
+    mask = mask & there
+    if not mask.any():
+        return None
+    kept = np.where(there, np.clip(scores, 0, 1), 1).astype(np.float32)
+    rows = np.flatnonzero(mask)
+    rows = rows[np.argsort(kept[rows], kind="stable")]
+    items = tuple(AuditItem((int(row),), text if values is None else text.format(float(values[row]))) for row in rows)
+    says = summary.format(count(len(rows), "picture is", "pictures are"))
+    return Finding(check, "note", says, kept, mask, items)

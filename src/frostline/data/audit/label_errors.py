@@ -1,0 +1,104 @@
+"""What a trunk and a probe that did not see the picture say of it: its label is probably wrong, or it stands apart."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count
+from frostline.data.audit.shortcuts import Cue, giveaway
+
+_NEIGHBOURS = 10
+_REFERENCES = 20_000
+_FAR = 3.0  # quartile ranges above the upper quartile: Tukey's "far out"
+_BLOCK = 1024
+
+
+@checks.decorator("labels")
+def labels(subject: Subject) -> Finding | None:
+    """Labels that are probably wrong, by confident learning (Northcutt et al. 2021, arXiv:1911.00068, cleanlab).
+
+    Where something trivial names nearly all labels, it is a second witness: a wrong label does not change what camera
+    took a picture, or how it was saved. Labels that it contradicts as well come first.
+    """
+    from cleanlab.filter import find_label_issues
+
+    targets = subject.listing.targets
+    asked = np.flatnonzero(subject.listing.readable & (targets >= 0))
+    if subject.probabilities is None or len(subject.listing.classes) < 2 or not len(asked):
+        return None
+    said = subject.probabilities[asked].astype(np.float64)
+    said /= said.sum(1, keepdims=True)
+    given = targets[asked]
+    ranked = find_label_issues(given, said, return_indices_ranked_by="self_confidence", n_jobs=1)
+    cue = giveaway(subject)
+    against = {} if cue is None else _contradicted(subject, cue)
+    scores, mask = np.ones(len(targets), np.float32), np.zeros(len(targets), bool)
+    scores[asked] = said[np.arange(len(asked)), given]
+    rows = sorted({*(int(row) for row in asked[ranked]), *against}, key=lambda row: (row not in against, scores[row]))
+    if not rows:
+        return None
+    mask[rows] = True
+    names = subject.listing.classes
+    items = []
+    for row in rows:
+        probability = said[np.searchsorted(asked, row)]
+        best = int(probability.argmax())
+        text = f"labelled {names[targets[row]]}, looks like {names[best]} ({probability[best]:.0%})"
+        if cue is not None and row in against:
+            text += f"; its {cue.what} is that of {names[against[row]]}"
+        items.append(AuditItem((row,), text))
+    accuracy = float((said.argmax(1) == given).mean())
+    says = (
+        f"{count(len(items), 'label is', 'labels are')} suspect, the likeliest first; a probe that did not see the "
+        f"pictures agrees with {accuracy:.0%} of all labels"
+    )
+    if cue is not None and against:
+        says += f"; {cue.what} contradicts {len(against)} of them as well"
+    return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy})
+
+
+def _contradicted(subject: Subject, cue: Cue) -> dict[int, int]:
+    """The rows of which the cue says another class than the label, with that class: unless the probe is surer still."""
+    assert subject.probabilities is not None
+    prior = np.bincount(cue.y, minlength=len(subject.listing.classes)) / len(cue.y)
+    both = subject.probabilities[cue.rows] * cue.probabilities / np.where(prior > 0, prior, 1.0)
+    found = np.flatnonzero((cue.said != cue.y) & (both.argmax(1) != cue.y))
+    return {int(cue.rows[n]): int(cue.said[n]) for n in found}
+
+
+@checks.decorator("outliers")
+def outliers(subject: Subject) -> Finding | None:
+    """Pictures unlike all others: the mean distance to the nearest ones, in the trunk's features, is far out."""
+    asked = np.flatnonzero(subject.listing.readable)
+    if subject.features is None or len(asked) < 4 * _NEIGHBOURS:
+        return None
+    unit = subject.features[asked] / np.maximum(np.linalg.norm(subject.features[asked], axis=1, keepdims=True), 1e-6)
+    distance = _to_neighbours(unit)
+    low, high = np.percentile(distance, (25, 75))
+    far = np.flatnonzero(distance > high + _FAR * max(high - low, 1e-6))
+    scores, mask = np.ones(len(subject.listing), np.float32), np.zeros(len(subject.listing), bool)
+    scores[asked] = np.clip(1 - distance / max(float(distance.max()), 1e-6), 0, 1)
+    if not len(far):
+        return None
+    far = far[np.argsort(-distance[far], kind="stable")]
+    mask[asked[far]] = True
+    middle = float(np.median(distance))
+    items = tuple(
+        AuditItem(
+            (int(asked[n]),), f"{distance[n] / max(middle, 1e-6):.1f} times as far from its neighbours as is usual"
+        )
+        for n in far
+    )
+    says = f"{count(len(far), 'picture is', 'pictures are')} unlike all the others"
+    return Finding("outliers", "note", says, scores, mask, items)
+
+
+def _to_neighbours(unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) mean cosine distance to the nearest other rows; beyond `_REFERENCES` rows, to the nearest of a sample."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(unit))[:_REFERENCES])
+    found = np.empty(len(unit), np.float32)
+    for start in range(0, len(unit), _BLOCK):
+        here = np.arange(start, min(start + _BLOCK, len(unit)))
+        apart = 1 - unit[here] @ unit[chosen].T
+        apart[here[:, None] == chosen] = np.inf
+        found[here] = np.partition(apart, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS].mean(1)
+    return found

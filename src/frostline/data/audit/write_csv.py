@@ -1,0 +1,88 @@
+"""A table of the pictures without what was found, for `fit` to read. No picture is touched."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from frostline.data.audit.findings import checks
+from frostline.data.audit.run_checks import Audit
+from frostline.data.manifest import Row
+from frostline.errors import DataError, one_line
+
+DROP = ("unreadable", "duplicates", "leakage")
+"""What goes unless something else is asked for."""
+
+
+def chosen(names: str) -> tuple[str, ...]:
+    """The checks in ``"unreadable,duplicates"``.
+
+    Raises: UnknownName: there is no such check.
+    """
+    found = tuple(name for part in names.split(",") if (name := part.strip()))
+    for name in found:
+        checks.get(name)
+    return found
+
+
+def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> tuple[int, int]:
+    """Write columns path, label, split and group (where there are any), less the findings of these checks.
+
+    A picture of the test split stays, whatever a model thinks of its label: a test that was cleaned by a model flatters
+    every model. Of copies across splits the one in test stays, else the one in val.
+
+    Returns how many rows were written and how many were left out.
+
+    Raises: DataError: pictures that are no files, or whose path or label
+        a table cannot hold; the table cannot be written.
+    """
+    listing = audit.subject.listing
+    gone = np.zeros(len(listing), bool)
+    for finding in audit.findings:
+        if finding.check in drop:
+            from_test = listing.split_ranks == 2
+            gone |= finding.drop & ~from_test if finding.check in ("labels", "outliers") else finding.drop
+    kept = [row for row, out in zip(listing.rows, gone, strict=True) if not out]
+    splits, groups = any(row.split for row in kept), any(row.group for row in kept)
+    header = ["path", "label", *(["split"] if splits else []), *(["group"] if groups else [])]
+    lines = []
+    for row in kept:
+        values = [_path(row, place), _label(row), *([row.split or ""] if splits else [])]
+        lines.append([*values, *([row.group or ""] if groups else [])])
+    fresh = place.with_name(f"{place.name}.tmp")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *lines])
+        fresh.replace(place)
+    except OSError as error:
+        raise DataError(f"the table cannot be written: {error.strerror}", where=place, hint="name another") from None
+    return len(kept), int(gone.sum())
+
+
+def _path(row: Row, table: Path) -> str:
+    if not isinstance(row.picture, Path):
+        raise DataError(
+            "these pictures are no files, so a table cannot name them", where=row.name, hint="leave out --write"
+        )
+    here, base = row.picture.absolute(), table.absolute().parent
+    text = os.path.normpath(here.relative_to(base) if here.is_relative_to(base) else here)
+    if text != text.strip() or any(0xDC80 <= ord(c) <= 0xDCFF for c in text):
+        raise DataError(
+            f"a table cannot hold the name {one_line(text)!r}",
+            where=row.name,
+            hint="rename the file, or leave out --write",
+        )
+    return text
+
+
+def _label(row: Row) -> str:
+    if any("|" in label or label != label.strip() for label in row.labels):
+        raise DataError(
+            f"a table cannot hold the label {one_line(row.labels[0])!r}",
+            where=row.name,
+            hint="rename the class: no | in it, no spaces around it",
+        )
+    return "|".join(row.labels)

@@ -1,0 +1,159 @@
+"""What reaches a frost line, ready to be read by index: the bridge between a cut network and the store.
+
+`features` fills a shelf, `store` keeps it, `engines` computes; this says which shelf belongs to a line and a view.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from frostline.data.manifest import Row, Skipped
+from frostline.data.views import Augment, EvaluationView, Preprocessing, TrainingView, View
+from frostline.errors import DataError, DecodeError
+from frostline.events import Listener, Note, Work
+from frostline.features.fill import fill
+from frostline.features.store import Address, Store
+from frostline.inference.engine import Engine, Pixels, open_engine, settled
+from frostline.net.stages import cut
+from frostline.net.zoo import state_digest
+from frostline.processors import launched_processes
+
+Reader = Callable[[NDArray[np.int64]], NDArray[np.generic]]
+
+SAMPLES = 8
+BOTTOM = ""  # the line below which there is nothing: what reaches it are the pictures themselves
+
+
+@dataclass
+class Activations:
+    """Readers of what reaches any line of one network.
+
+    engine, precision: "auto" or a name, see `engines`. cache: where compiled engines are kept.
+    engine_used: the engine and precision that computed last, "" if none had to.
+    """
+
+    net: nn.Module
+    name: str
+    preprocessing: Preprocessing
+    store: Store
+    cache: Path
+    engine: str
+    precision: str
+    listen: Listener
+    engine_used: str = ""
+    _prefixes: dict[str, nn.Module] = field(default_factory=dict, repr=False)
+
+    def at(self, line: str, rows: Sequence[Row], view: View, *, what: str) -> tuple[Reader, list[Skipped]]:
+        """A reader of one view of the rows, and the rows that cannot be decoded (the reader has no place for them).
+
+        line: a stage or module path of the network, or `BOTTOM` for pictures (n, H, W, 3) uint8.
+        what: a name for the progress that is told to the listener.
+
+        Raises: StageError: the network cannot be cut at that line. StoreError, EngineError: see there.
+        """
+        if line == BOTTOM:
+            return self._shelf(Address("pictures", view.key, "decode", "uint8"), lambda _: Pixels(), rows, view, what)
+        prefix = self._prefix(line)
+        digest = self._digest(prefix, line)
+        opened: list[Engine] = []
+
+        def engine(samples: NDArray[np.uint8]) -> Engine:
+            if not opened:
+                opened.append(self._opened(prefix, samples, digest, line))
+            return opened[0]
+
+        verdict = settled(digest, self.cache, engine=self.engine, precision=self.precision)
+        if verdict is None:
+            chosen = engine(_samples(rows, view))
+            verdict = chosen.name, chosen.precision
+        self.engine_used = " ".join(verdict)
+        return self._shelf(Address(digest, view.key, *verdict), engine, rows, view, what)
+
+    def _prefix(self, line: str) -> nn.Module:
+        # A prefix holds the network's own tensors and stays right when they change; proving a cut costs some forwards.
+        if line not in self._prefixes:
+            self._prefixes[line], _ = cut(self.net, line)
+        return self._prefixes[line]
+
+    def _digest(self, prefix: nn.Module, line: str) -> str:
+        """Of all that the prefix computes: architecture, weights, line, and what normalises the pictures."""
+        says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {state_digest(prefix)}"
+        return blake2b(says.encode(), digest_size=16).hexdigest()
+
+    def _opened(self, prefix: nn.Module, samples: NDArray[np.uint8], digest: str, line: str) -> Engine:
+        engine = open_engine(
+            prefix,
+            self.preprocessing,
+            engine=self.engine,
+            precision=self.precision,
+            samples=samples,
+            digest=digest,
+            cache=self.cache,
+        )
+        self.listen(Note(f"{engine.name} {engine.precision} computes what lies below {line}"))
+        return engine
+
+    def _shelf(
+        self,
+        address: Address,
+        opened: Callable[[NDArray[np.uint8]], Engine],
+        rows: Sequence[Row],
+        view: View,
+        what: str,
+    ) -> tuple[Reader, list[Skipped]]:
+        shelf = self.store.shelf(address)
+        rank, processes = launched_processes()
+        mine = rows[rank::processes]
+        skipped = fill(shelf, mine, view, opened, on_progress=lambda done, total: self.listen(Work(what, done, total)))
+        left_out = {item.name for item in skipped}
+        digests = [row.digest for row in rows if row.name not in left_out]
+        return lambda indices: shelf.read([digests[index] for index in indices]), skipped
+
+
+def training_views(preprocessing: Preprocessing, augment: str, erasing: float, views: int, seed: int) -> list[View]:
+    """The views that epochs of training go through; one view, or no augmentation, is the evaluation view."""
+    options = augmentation(augment, erasing)
+    if views <= 1 or options is None:
+        return [EvaluationView(preprocessing)]
+    return [TrainingView(preprocessing, options, index, seed) for index in range(views)]
+
+
+def augmentation(name: str, erasing: float = 0.0) -> Augment | None:
+    """The augmentation of a name in `plan.AUGMENTATIONS`; None changes nothing."""
+    if name == "none":
+        return Augment(flip=0.0, scale=(1.0, 1.0), ratio=(1.0, 1.0), erasing=erasing) if erasing else None
+    return replace(_AUGMENTATIONS[name], erasing=erasing)
+
+
+_AUGMENTATIONS = {
+    "flip": Augment(scale=(0.9, 1.0)),
+    "basic": Augment(scale=(0.35, 1.0)),
+    "resized-crop": Augment(),
+    "trivial": Augment(scale=(0.35, 1.0), policy="trivial"),
+    "rand": Augment(scale=(0.35, 1.0), policy="rand"),
+}
+
+
+def _samples(rows: Sequence[Row], view: View) -> NDArray[np.uint8]:
+    """A few pictures to try an engine on.
+
+    Raises: DataError: none of the first hundred can be decoded.
+    """
+    found = []
+    for row in rows[:100]:
+        try:
+            found.append(view(row.picture, row.digest))
+        except DecodeError:
+            continue
+        if len(found) == SAMPLES:
+            break
+    if not found:
+        raise DataError(
+            "none of the first hundred pictures can be decoded", where=rows[0].name, hint="are they pictures?"
+        )
+    return np.stack(found)

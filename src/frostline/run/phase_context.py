@@ -1,0 +1,61 @@
+"""What every phase of a run works on, and what it leaves behind."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from frostline.data.manifest import Manifest
+from frostline.data.views import EvaluationView
+from frostline.events import Listener
+from frostline.features.activations import Activations
+from frostline.net.head import Head
+from frostline.net.stages import Stages, cut
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PhaseContext:
+    """A network on the bench, with the data it learns from.
+
+    train, val: manifests without undecodable pictures; val may be None. seed: of everything random.
+    """
+
+    net: nn.Module
+    stages: Stages
+    head: Head
+    activations: Activations
+    train: Manifest
+    val: Manifest | None
+    seed: int
+    listen: Listener
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What a phase left behind, besides the network's weights.
+
+    val: logits (N, K) of the val split after the phase, or None without one.
+    crossed: for a solved head without a val split, out-of-fold logits of the training split.
+    epochs: that were run. early: why it ended before its last epoch, or "". trainable: parameters that learnt.
+    """
+
+    val: Logits | None
+    crossed: Logits | None
+    epochs: int
+    early: str = ""
+    trainable: int = 0
+
+
+def logits_of(bench: PhaseContext, part: Manifest) -> tuple[Manifest, Logits]:
+    """Logits (N, K) by the network as it stands, and the manifest without pictures that cannot be decoded."""
+    what = f"{part.rows[0].split or 'all'} pictures"
+    read, skipped = bench.activations.at("head", part.rows, EvaluationView(bench.activations.preprocessing), what=what)
+    part = part.without(skipped)
+    _, suffix = cut(bench.net, "head")
+    batches = np.array_split(np.arange(len(part)), len(part) // 256 + 1)
+    with torch.no_grad():
+        return part, np.concatenate([suffix(torch.from_numpy(read(batch)).float()).numpy() for batch in batches])

@@ -1,0 +1,155 @@
+"""The folder of a run: what was resolved, what happened, what came out. Every file is whole or absent.
+
+plan.json     all that was resolved, with versions and digests
+log.jsonl     a line a step and a line an epoch
+skipped.csv   pictures that were left out, and why
+report.html   all of it for people (`pages`)
+metrics.json  the figures, with their intervals
+training.csv  the pictures that it learnt from: name, path, digest, label
+pictures.csv  each judged picture and its answer (`judge.outcomes`)
+model/        the model folder (`ship.folder`)
+checkpoint/   while the run goes on (`train.checkpoint`)
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from frostline.data.manifest import Manifest, Skipped
+from frostline.errors import CheckpointError
+from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
+from frostline.judge.predictions import PICTURES, Outcome, to_csv
+
+TRAINING = "training.csv"
+LOG_EVERY = 1  # steps
+
+
+@dataclass
+class RunFolder:
+    """A run's folder, or nothing at all when `folder` is None (a fit from Python that asked for no files).
+
+    writes: False in every process but the first.
+    """
+
+    folder: Path | None
+    writes: bool = True
+    _log: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def model(self) -> Path | None:
+        """Where the model folder lies."""
+        return None if self.folder is None else self.folder / "model"
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where checkpoints lie."""
+        return None if self.folder is None else self.folder / "checkpoint"
+
+    def open(self, *, resume: bool) -> None:
+        """Make the folder and open its log.
+
+        Raises: CheckpointError: the folder cannot be made, or holds a finished run that `resume` would not continue.
+        """
+        if self.folder is None or not self.writes:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._log = (self.folder / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
+        except OSError as error:
+            raise CheckpointError(
+                f"the run's folder cannot be written: {error.strerror}", where=self.folder, hint="choose another --out"
+            ) from None
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log:
+            with suppress(OSError):  # the last lines of a log on a full disk; what could not be written was told
+                self._log.close()
+
+    def json(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run."""
+        self._text(name, json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n")
+
+    def skipped(self, skipped: Sequence[Skipped]) -> None:
+        """Write ``skipped.csv``, one line a picture that was left out."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("path", "reason"))
+        writer.writerows((item.name, item.reason) for item in skipped)
+        self._text("skipped.csv", text.getvalue())
+
+    def training(self, manifest: Manifest) -> None:
+        """Write ``training.csv``, one line a picture that the run learns from; "|" joins several labels."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("name", "path", "digest", "label"))
+        for row in manifest.rows:
+            path = row.picture.absolute() if isinstance(row.picture, Path) else ""
+            writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
+        self._text(TRAINING, text.getvalue())
+
+    def pictures(self, rows: Sequence[Outcome]) -> None:
+        """Write ``pictures.csv``, one line a judged picture."""
+        self._text(PICTURES, to_csv(rows))
+
+    def log(self, event: Event) -> None:
+        """A line of the log for the events that belong there."""
+        if self._log is None:
+            return
+        match event:
+            case Step():
+                line = {
+                    "step": event.step,
+                    "epoch": event.epoch + 1,
+                    "loss": round(float(event.loss), 6),
+                    "rates": event.rates,
+                }
+            case Judged():
+                line = {
+                    "epoch": event.epoch + 1,
+                    "val_accuracy": event.accuracy,
+                    "val_loss": event.loss,
+                    "train_loss": event.train_loss,
+                    "pictures_per_second": round(event.pictures_per_second, 1),
+                }
+            case PhaseStart():
+                line = {"phase": event.name, "line": event.line, "epochs": event.epochs}
+            case Note() | Warn():
+                line = {type(event).__name__.lower(): event.text}
+            case Epoch() | _:
+                return
+        try:
+            self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if not isinstance(event, Step):
+                self._log.flush()
+        except OSError as error:
+            raise self._unwritten(error, "log.jsonl") from None
+
+    def _text(self, name: str, text: str) -> None:
+        if self.folder is None or not self.writes:
+            return
+        fresh = self.folder / f"{name}.tmp"
+        try:
+            # surrogates stand for bytes of file names that are no UTF-8: they are written back as those bytes
+            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.folder / name)
+        except OSError as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise self._unwritten(error, name) from None
+
+    def _unwritten(self, error: OSError, name: str) -> CheckpointError:
+        return CheckpointError(
+            f"the run's folder cannot be written: {error.strerror}",
+            where=self.folder / name if self.folder else name,
+            hint="free some space, then go on with --resume",
+        )

@@ -1,0 +1,82 @@
+"""Carry out a phase that solves: the head by logistic regression over features that do not change."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from frostline.data.split import bound, fold_numbers
+from frostline.data.views import EvaluationView
+from frostline.errors import DataError, PlanError
+from frostline.events import Note, PhaseStart
+from frostline.net.head import Head
+from frostline.run.phase_context import PhaseContext, PhaseResult
+from frostline.train.plan import Solve
+from frostline.train.solve import solve
+
+_FOLDS = 5
+
+
+def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
+    """Solve the head over frozen features and put it into the network.
+
+    Raises: PlanError: the network has more than one head, or one whose input is not one vector a picture.
+    """
+    bench.listen(PhaseStart(phase.name, phase.line, 0))
+    view = EvaluationView(bench.activations.preprocessing)
+    read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
+    x = _vectors(read(np.arange(len(bench.train))), bench.head)
+    solved = solve(
+        x,
+        bench.train.targets(),
+        classes=len(bench.train.classes),
+        balanced=phase.balanced,
+        seed=bench.seed,
+        folds=_inner_folds(bench),
+    )
+    put_head(bench.net, bench.head, solved.weight, solved.bias)
+    bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
+    val = None
+    if bench.val is not None:
+        read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
+        val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
+    crossed = solved.out_of_fold() if val is None else None
+    return PhaseResult(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
+
+
+def _inner_folds(bench: PhaseContext) -> int | NDArray[np.int64]:
+    """Folds that choose the strength; with duplicates and groups on one side, where there are any."""
+    if not bound(bench.train):
+        return _FOLDS
+    try:
+        return fold_numbers(bench.train, _FOLDS, seed=bench.seed)
+    except DataError:  # fewer units than folds
+        return fold_numbers(bench.train, 2, seed=bench.seed)
+
+
+def solvable(bench: PhaseContext) -> bool:
+    """Whether the head is one linear layer over one vector a picture."""
+    if bench.head.others:
+        return False
+    view = EvaluationView(bench.activations.preprocessing)
+    read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
+    one = read(np.arange(1))
+    return one.size == bench.head.features
+
+
+def _vectors(x: NDArray[np.generic], head: Head) -> NDArray[np.float32]:
+    if x[0].size != head.features:
+        raise PlanError(
+            f"the head {head.path!r} reads {x.shape[1:]} a picture, not one vector of {head.features}",
+            hint="it can be trained but not solved: use --strategy freeze",
+        )
+    return x.reshape(len(x), -1).astype(np.float32, copy=False)
+
+
+def put_head(net: nn.Module, head: Head, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+    """Copy a solved weight (K, D) and bias (K,) into a head of either form, linear layer or 1x1 convolution."""
+    layer = net.get_submodule(head.path)
+    with torch.no_grad():
+        own, shift = layer.get_parameter("weight"), layer.get_parameter("bias")
+        own.copy_(torch.from_numpy(weight).reshape(own.shape))
+        shift.copy_(torch.from_numpy(bias))

@@ -1,0 +1,86 @@
+"""What a finished model may promise: sets of classes that hold the right one, and which pictures are none of its kind.
+
+Both rest on pictures that the model has not learnt from: the val split, or the training pictures by folds.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.manifest import Manifest
+from frostline.data.split import fold_numbers
+from frostline.data.views import EvaluationView
+from frostline.errors import DataError, EngineError, StageError, StoreError
+from frostline.events import Note
+from frostline.judge import conformal, ood
+from frostline.judge.conformal import CoverageResult, PredictionSets
+from frostline.judge.ood import Novelty
+from frostline.run.phase_context import PhaseContext
+
+_FOLDS = 10
+
+Judged = tuple[Manifest, NDArray[np.float64]]
+"""Labelled pictures and their calibrated probabilities (N, K)."""
+
+
+def sets_of(held_out: Judged | None, source: str) -> PredictionSets | None:
+    """Prediction sets, or None where nothing was held out or a picture may have several labels."""
+    if held_out is None or held_out[0].multilabel:
+        return None
+    part, probabilities = held_out
+    return conformal.calibrated(probabilities, part.targets().astype(np.int64), source=source)
+
+
+def covered(sets: PredictionSets | None, held_out: Judged | None, test: Judged | None) -> tuple[CoverageResult, ...]:
+    """What the sets cover: on test where there is a test split, else on halves of what they were made of."""
+    if sets is None or held_out is None or (test is None and len(held_out[0]) < 2):
+        return ()
+    part, probabilities = test or held_out
+    y = part.targets().astype(np.int64)
+    if test is not None:
+        return conformal.measured_on_test(sets, probabilities, y)
+    return conformal.measured_on_halves(probabilities, y)
+
+
+def novelty_of(
+    bench: PhaseContext, held_out: Manifest | None, distances: NDArray[np.float32] | None = None
+) -> Novelty | None:
+    """From which distance on a picture is unlike the training data, by the network as it stands.
+
+    held_out: a val split; None takes the training pictures by folds, which is honest for a trunk that was frozen.
+    distances: (N,) of the training pictures, each by a network that has not learnt from it, where a trunk learnt.
+    Returns None, having said why, where the head does not read one vector a picture, or too few were held out.
+    """
+    kept = ood.remembered(bench.train.targets(), seed=bench.seed)
+    try:
+        known = _features(bench, bench.train, kept)
+        if distances is not None:
+            found = ood.from_distances(known, distances, head=bench.head.path)
+        elif held_out is None:
+            fold = fold_numbers(bench.train, min(_FOLDS, len(bench.train)), seed=bench.seed)
+            found = ood.from_folds(known, fold[kept], head=bench.head.path)
+        else:
+            chosen = ood.remembered(held_out.targets(), seed=bench.seed)
+            found = ood.from_held_out(known, _features(bench, held_out, chosen), head=bench.head.path)
+    except (DataError, EngineError, StageError, StoreError) as error:
+        bench.listen(Note(f"pictures unlike these cannot be told: {error.what}"))
+        return None
+    if found is None:
+        few = f"fewer than {ood.FEWEST} pictures were held out"
+        bench.listen(Note(f"pictures unlike these cannot be told: {few}"))
+    return found
+
+
+def _features(bench: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What goes into the head, (n, D), of some rows.
+
+    Raises: DataError: it is not one vector a picture. StageError, EngineError, StoreError: see `Activations.at`.
+    """
+    if bench.head.others:
+        raise DataError("the network has more than one head")
+    rows = [part.rows[number] for number in chosen]
+    view = EvaluationView(bench.activations.preprocessing)
+    read, _ = bench.activations.at("head", rows, view, what="pictures for novelty")
+    x = read(np.arange(len(rows)))
+    if x[0].size != bench.head.features:
+        raise DataError(f"the head reads {x.shape[1:]} a picture, not one vector")
+    return x.reshape(len(x), -1).astype(np.float32)

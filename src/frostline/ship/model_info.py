@@ -1,0 +1,250 @@
+"""`frostline.json`, what a model folder says of its model: read without torch, and believed only as far as checked.
+
+``folder`` writes it beside the weights, ``runtime`` and ``eager`` answer by it. timm and transformers read
+`config.json` instead, which says the same in their words.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.views import Preprocessing
+from frostline.errors import CheckpointError, FrostlineError, one_line
+from frostline.judge.conformal import PredictionSets
+from frostline.judge.ood import Novelty
+from frostline.ship.folder_names import ABOUT, NOVELTY
+
+FORMAT = 1
+KINDS = ("timm", "torchvision", "factory")
+
+_LARGEST = 256 << 20
+_LONGEST_SIDE = 16_384
+_AGAIN = "copy the folder again from where it came, or fit the model again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """A model in words and numbers: everything but its weights.
+
+    name: the backbone as ``frostline models`` calls it: a timm name, ``torchvision/<name>`` or
+        ``package.module:factory``.
+    classes: what the outputs mean, in their order.
+    preprocessing: what is done to a picture before the network sees it.
+    multilabel: several classes may hold at once: a sigmoid for each, in place of one softmax.
+    temperature: logits are divided by it before they become probabilities.
+    sets: prediction sets of any coverage, or None (several labels a picture, or nothing held out).
+    novelty: which pictures are unlike the training data, or None where that is not known.
+    arguments: what the architecture was built with beside the classes (``img_size``), as timm names it.
+    metrics: measured figures by split, ``{"val": {"accuracy": {"value": 0.96, "low": 0.92, "high": 0.98, "n": 153}}}``.
+    plan: how it was learnt, as ``plan.json`` has it.
+    facts: anything else that is worth keeping: strategy, seed, source of the weights, counts.
+    kind, versions, files, graph: filled in by ``folder.save``: who builds the architecture ("timm", "torchvision" or
+        "factory"); versions of the packages; SHA-256 and size of each file; how far the graph agrees with the network,
+        or why there is none.
+
+    Raises: CheckpointError: fewer than one class, a class twice, a temperature that is not a positive number, or an
+        unknown kind.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    multilabel: bool = False
+    temperature: float = 1.0
+    sets: PredictionSets | None = None
+    novelty: Novelty | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "timm"
+    versions: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    graph: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise CheckpointError("a model needs one class or more, and no name twice", hint="see its list of classes")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise CheckpointError(f"a temperature must be above 0, not {self.temperature}", hint="1 changes nothing")
+        if self.kind not in KINDS:
+            raise CheckpointError(f"there is no kind {one_line(self.kind)[:40]!r}", hint=f"known: {', '.join(KINDS)}")
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(N, K) float32 of logits (N, K): softmax of logits / temperature, a sigmoid each if multi-label."""
+        scaled = logits.astype(np.float64) / self.temperature
+        if self.multilabel:
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)), dtype=np.float32)
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own = {name: None if plain[name] is None else plain[name].to_dict() for name in ("sets", "novelty")}
+        of_pictures = {"classes": list(self.classes), "preprocessing": self.preprocessing.to_dict()}
+        return {"format": FORMAT, **plain, **of_pictures, **own}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_dict`` gave. Keys that a later version may have added are passed over.
+
+        Raises: CheckpointError: another format, or a key that is missing or of another kind.
+        """
+        if values.get("format") != FORMAT:
+            raise CheckpointError(
+                f"its format is {one_line(str(values.get('format')))[:40]}, and this version reads {FORMAT}",
+                hint="install the frostline that wrote it, or a newer one",
+            )
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        for name, kind in _TYPES.items():
+            if (
+                name not in known
+                or not isinstance(known[name], kind)
+                or isinstance(known[name], bool) != (kind is bool)
+            ):
+                raise CheckpointError(f"its {name!r} is missing or not what it should be", hint=_AGAIN)
+        if not all(isinstance(label, str) for label in known["classes"]):
+            raise CheckpointError("its 'classes' are not all text", hint=_AGAIN)
+        preprocessing = Preprocessing.from_dict(known["preprocessing"])
+        numbers = (*preprocessing.mean, *preprocessing.std)
+        if len(preprocessing.size) != 2 or len(numbers) != 6 or not all(isinstance(n, int | float) for n in numbers):
+            raise CheckpointError("its preprocessing is not of two sides and three channels", hint=_AGAIN)
+        if max(preprocessing.size) > _LONGEST_SIDE:
+            raise CheckpointError(f"its pictures would be {preprocessing.size}", hint=f"at most {_LONGEST_SIDE} a side")
+        known |= {"classes": tuple(known["classes"]), "preprocessing": preprocessing}
+        for name, made in (("sets", PredictionSets.from_dict), ("novelty", Novelty.from_dict)):
+            if known.get(name) is not None:
+                known[name] = made(known[name])
+        return cls(**known)
+
+
+_TYPES: dict[str, Any] = {
+    "name": str,
+    "classes": list,
+    "preprocessing": dict,
+    "multilabel": bool,
+    "temperature": int | float,
+    "arguments": dict,
+    "metrics": dict,
+    "plan": dict,
+    "facts": dict,
+    "kind": str,
+    "versions": dict,
+    "files": dict,
+    "graph": dict,
+}
+
+
+def read(folder: Path) -> ModelInfo:
+    """What the folder's `frostline.json` says.
+
+    Raises: CheckpointError: no such folder, not a model folder, or a damaged or hostile file.
+    """
+    path = folder / ABOUT
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise CheckpointError(f"more than {_LARGEST >> 20} MB of description", where=path, hint=_AGAIN)
+        values = json.loads(path.read_bytes())
+        if not isinstance(values, dict):
+            raise CheckpointError("not a description of a model", where=path, hint=_AGAIN)
+        return ModelInfo.from_dict(values)
+    except FileNotFoundError:
+        what = f"not a model folder: it has no {ABOUT}" if folder.is_dir() else "there is no such model folder"
+        raise CheckpointError(what, where=folder, hint=_instead(folder)) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
+    except FrostlineError as error:
+        raise CheckpointError(error.what, where=path, hint=error.hint or _AGAIN) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        said = one_line(str(error))[:200]
+        raise CheckpointError(f"not a description of a model: {said}", where=path, hint=_AGAIN) from None
+
+
+def recalled(folder: Path, about: ModelInfo) -> ModelInfo:
+    """The same with what its novelty knows of the training pictures, from the folder's file.
+
+    Raises: CheckpointError: the file is missing or damaged.
+    """
+    if about.novelty is None:
+        return about
+    check_files(folder, about, (NOVELTY,))
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return replace(about, novelty=about.novelty.with_known(load_file(folder / NOVELTY)))
+    except (SafetensorError, FrostlineError, OSError, KeyError) as error:
+        said = error.what if isinstance(error, FrostlineError) else one_line(str(error))[:200]
+        raise CheckpointError(said, where=folder / NOVELTY, hint=_AGAIN) from None
+
+
+def located(place: Path) -> Path:
+    """The model folder of a place that is one, or that is a run's folder with one in it."""
+    inside = place / "model"
+    return inside if not (place / ABOUT).is_file() and (inside / ABOUT).is_file() else place
+
+
+def check_files(folder: Path, about: ModelInfo, names: Sequence[str]) -> None:
+    """Compare files with the digests that the folder states.
+
+    Raises: CheckpointError: a file that is missing, of another length, or of another content.
+    """
+    for name in names:
+        path, stated = folder / name, about.files.get(name)
+        if not isinstance(stated, dict):
+            raise CheckpointError("the folder does not state its digest", where=path, hint=_AGAIN)
+        check_length(path, stated)
+        if digest(path) != stated.get("sha256"):
+            raise CheckpointError("its content is not what was saved (SHA-256 differs)", where=path, hint=_AGAIN)
+
+
+def check_length(path: Path, stated: Mapping[str, Any]) -> None:
+    """Notice a file that is missing or was cut short, without reading it.
+
+    Raises: CheckpointError: it is missing or of another length.
+    """
+    try:
+        length = path.stat().st_size
+    except OSError as error:
+        raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
+    if length != stated.get("bytes"):
+        raise CheckpointError(f"{length:,} bytes, where {stated.get('bytes')} were saved", where=path, hint=_AGAIN)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex.
+
+    Raises: CheckpointError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
+
+
+def to_json(values: Mapping[str, Any]) -> bytes:
+    """UTF-8 JSON; a name that UTF-8 cannot hold (a lone surrogate of an odd file name) makes all of it ASCII escapes.
+
+    Raises: ValueError: a NaN or an infinity, which JSON does not know.
+    """
+    try:
+        return (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _instead(folder: Path) -> str:
+    older = f".{folder.name}.old-"
+    for sibling in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        if sibling.name.startswith(older):
+            return f"saving over it was interrupted; the model before it lies in {one_line(str(sibling))}"
+    return "name the folder that `frostline fit` wrote: RUN/model"

@@ -1,0 +1,153 @@
+"""Rows in, answers out, in order: decoding in a bounded pool of threads while an engine answers batch by batch.
+
+What answers (OpenVINO in ``runtime``, torch in ``eager``) is a function of uint8 pixels; nothing here knows it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.decode import described
+from frostline.data.manifest import Row
+from frostline.data.views import View
+from frostline.errors import DecodeError, JudgementError
+from frostline.processors import processors
+from frostline.ship.model_info import ModelInfo
+
+BATCH = 16
+"""Pictures an engine is given at once: past it nothing is gained on 2 to 16 cores, and answers come late."""
+
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer.
+
+    name: the row's.
+    probabilities: (K,) float32 in the order of the model's classes, after temperature.
+    distance: from the training pictures, see ``judge.novelty``; None where the model does not know.
+    novel: whether that is too far to be one of the classes at all, or None.
+    """
+
+    name: str
+    probabilities: NDArray[np.float32]
+    distance: float | None = None
+    novel: bool | None = None
+
+
+def best(answer: Prediction, about: ModelInfo, top: int) -> list[tuple[str, float]]:
+    """The most probable classes, highest first: (name, probability) `top` times."""
+    order = np.argsort(-answer.probabilities, kind="stable")[:top]
+    return [(about.classes[index], float(answer.probabilities[index])) for index in order]
+
+
+def members(answer: Prediction, about: ModelInfo, coverage: float) -> list[tuple[str, float]]:
+    """The set of classes that holds the right one with a probability of `coverage`, highest first, as ``best``.
+
+    Raises: JudgementError: the model has no prediction sets, or no such coverage can be promised.
+    """
+    if about.sets is None:
+        raise JudgementError("this model has no prediction sets", hint="fit it again, one label a picture")
+    held = int(about.sets.members(answer.probabilities[None], coverage).sum())  # those of the highest probabilities
+    return best(answer, about, held)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A picture that could not be decoded, and why."""
+
+    name: str
+    reason: str
+
+
+Answer: TypeAlias = Prediction | Failure
+Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Logits (N, K), and distances from the training pictures (N,) where the model knows them."""
+
+
+class Predictor(Protocol):
+    """A model folder that answers, whatever runs it.
+
+    engine: "openvino" or "torch".
+    """
+
+    engine: str
+
+    @property
+    def about(self) -> ModelInfo:
+        """What the folder says of its model."""
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, K) of pictures (N, H, W, 3) that have been through the evaluation view."""
+
+    def see(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """Logits, and distances from the training pictures; a distance past ``about.novelty.threshold`` is novel."""
+
+    def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
+        """One answer a row, in the rows' order; see ``answers``."""
+
+
+def answers(
+    rows: Iterable[Row],
+    view: View,
+    see: Callable[[NDArray[np.uint8]], Outputs],
+    about: ModelInfo,
+    batch: int,
+) -> Iterator[Answer]:
+    """One Prediction or Failure a row, in order.
+
+    At most two batches of rows are held, so rows may be endless. With ``batch=1`` each row is answered before the next
+    is asked for, which is what a person or a program at the other end of a pipe needs.
+    """
+    source = iter(rows)
+    held = batch if batch == 1 else 2 * batch
+    with ThreadPoolExecutor(min(processors(), _MOST_THREADS, held), thread_name_prefix="decode") as pool:
+        waiting: deque[tuple[str, Future[NDArray[np.uint8] | Failure]]] = deque()
+        try:
+            while True:
+                for row in islice(source, held - len(waiting)):
+                    name = row.name or described(row.picture)
+                    waiting.append((name, pool.submit(_viewed, view, row, name)))
+                if not waiting:
+                    return
+                named = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
+                yield from _answered([(name, future.result()) for name, future in named], see, about)
+        finally:  # whoever stops listening early does not wait for pictures that nobody asks for
+            for _, future in waiting:
+                future.cancel()
+
+
+def _answered(
+    decoded: list[tuple[str, NDArray[np.uint8] | Failure]],
+    see: Callable[[NDArray[np.uint8]], Outputs],
+    about: ModelInfo,
+) -> Iterator[Answer]:
+    pixels = [picture for _, picture in decoded if not isinstance(picture, Failure)]
+    found = iter(_found(np.stack(pixels), see, about) if pixels else ())
+    for name, picture in decoded:
+        yield picture if isinstance(picture, Failure) else Prediction(name, *next(found))
+
+
+def _found(
+    pixels: NDArray[np.uint8], see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo
+) -> Iterator[tuple[NDArray[np.float32], float | None, bool | None]]:
+    logits, distances = see(pixels)
+    probabilities = about.probabilities(logits)
+    if distances is None or about.novelty is None:
+        return ((p, None, None) for p in probabilities)
+    limit = about.novelty.threshold
+    return ((p, float(far), bool(far > limit)) for p, far in zip(probabilities, distances, strict=True))
+
+
+def _viewed(view: View, row: Row, name: str) -> NDArray[np.uint8] | Failure:
+    try:
+        return view(row.picture, row.digest)
+    except DecodeError as error:
+        return Failure(name, error.what)

@@ -1,0 +1,73 @@
+"""What a model folder says of pictures one by one, and how many batches of them this machine computes at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.errors import EngineError
+from frostline.processors import processors
+from frostline.ship import openvino_predictor
+from frostline.ship.open_predictor import open_predictor
+from frostline.ship.predictor import Predictor
+
+_MOST_STREAMS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the network makes of a picture.
+
+    logits: (K,). novel: whether it is unlike the training pictures; None where the model does not know.
+    """
+
+    logits: NDArray[np.float32]
+    novel: bool | None = None
+
+
+Engine: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Found]]
+"""One `Found` for each of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
+
+
+def engine(answering: Predictor) -> Engine:
+    """A predictor as the batcher wants it."""
+
+    def look(pixels: NDArray[np.uint8]) -> Sequence[Found]:
+        logits, distances = answering.see(pixels)
+        novelty = answering.about.novelty
+        if distances is None or novelty is None:
+            return [Found(row) for row in logits]
+        return [Found(row, bool(far > novelty.threshold)) for row, far in zip(logits, distances, strict=True)]
+
+    return look
+
+
+def opened(
+    folder: Path, *, engine: str = "auto", precision: str = "f32", cores: int | None = None
+) -> tuple[Predictor, Sequence[Predictor]]:
+    """Who answers a lone picture, with the whole processor; and those that answer at the same time, a share of it each.
+
+    engine: "auto", "openvino" or "torch". precision: "f32" or "bf16". cores: to be shared; None is all there are.
+
+    Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine cannot run it. PlanError: the
+        engine has no such precision. UnknownName: there is no such engine.
+    """
+    streams = min(processors() if cores is None else cores, _MOST_STREAMS)
+    if engine in ("auto", "openvino"):
+        try:
+            alone = openvino_predictor.OpenVINOPredictor(folder, precision=precision)
+        except EngineError:
+            if engine == "openvino":
+                raise
+        else:
+            shared = (
+                alone
+                if streams == 1
+                else openvino_predictor.OpenVINOPredictor(folder, precision=precision, streams=streams)
+            )
+            return alone, [shared.beside() for _ in range(streams)]
+    one = open_predictor(folder, engine="torch" if engine == "auto" else engine, precision=precision)
+    return one, [one]

@@ -1,0 +1,192 @@
+"""Look at a data set before anyone trains on it: decode every picture once, ask a trunk and a probe, run the checks.
+
+The checks are `data.audit`'s; here is only where their arrays come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.audit.findings import Subject
+from frostline.data.audit.image_stats import AT_LEAST, LOOK, ImageStats, look, look_at
+from frostline.data.audit.near_duplicates import NearDuplicates, find_copies
+from frostline.data.audit.run_checks import Audit, audited, require_libraries
+from frostline.data.decode import Picture
+from frostline.data.inventory import Inventory
+from frostline.data.manifest import Manifest, Row
+from frostline.data.sources import as_found
+from frostline.data.split import folds
+from frostline.data.views import EvaluationView, placed
+from frostline.errors import DataError, FrostlineError
+from frostline.events import Listener, Note, Warn, Work, quiet
+from frostline.features.activations import Activations
+from frostline.features.store import Store
+from frostline.net import zoo
+from frostline.processors import processors
+from frostline.train.solve import solve
+
+Features = NDArray[np.float32]
+
+_FOLDS = 5
+
+
+def check_files(place: str | Path, *, cache: Path, listen: Listener = quiet) -> Audit:
+    """What can be said of a data set without a network: files, copies, classes, light, shortcuts.
+
+    Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
+    """
+    listing, notes = _listed(place, cache, listen)
+    listing, looks = _look_at_the_rest(listing, notes, listen)
+    why = "wrong labels and outliers: no network was asked"
+    return audited(Subject(listing, find_copies(listing, looks), looks), not_checked=[why])
+
+
+def check(
+    place: str | Path,
+    *,
+    store: Store,
+    cache: Path,
+    model: str = "tf_efficientnet_lite0",
+    weights: str | Path | None = "auto",
+    engine: str = "auto",
+    seed: int = 0,
+    listen: Listener = quiet,
+) -> Audit:
+    """Everything `check_files` says, and what the features of a pretrained trunk add: wrong labels and outliers.
+
+    What the trunk cannot be asked is listed in the audit's ``not_checked``, and the rest is checked all the same.
+
+    Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
+    """
+    listing, notes = _listed(place, cache, listen)
+    not_checked: list[str] = []
+    features: Features | None = None
+    try:
+        backbone = zoo.build(model, classes=max(2, len(listing.classes)), weights=weights, seed=seed)
+        activations = Activations(backbone.net, model, backbone.preprocessing, store, cache, engine, "auto", listen)
+        if backbone.loaded:
+            listen(Note(str(backbone.loaded)))
+        listing, features = _features(listing, activations, notes, backbone.head.features)
+    except FrostlineError as error:
+        not_checked.append(f"wrong labels and outliers: {error.what}")
+        listen(Warn(not_checked[-1]))
+    listing, looks = _look_at_the_rest(listing, notes, listen)
+    copies = find_copies(listing, looks)
+    probabilities = None
+    if features is not None:
+        try:
+            probabilities = _probed(listing, copies, features, seed)
+        except FrostlineError as error:
+            not_checked.append(f"wrong labels: {error.what}")
+    return audited(Subject(listing, copies, looks, features, probabilities), not_checked=not_checked)
+
+
+class _Notes:
+    """Image statistics by digest, as they come from any thread; as much memory at the beginning as at the end."""
+
+    def __init__(self, listing: Inventory) -> None:
+        digests = sorted({row.digest for row in listing.rows if row.digest})
+        self.place = {digest: number for number, digest in enumerate(digests)}
+        self.looks = np.zeros(len(digests), LOOK)
+        self.there = np.zeros(len(digests), bool)
+
+    def add(self, digest: str, seen: np.void) -> None:
+        number = self.place[digest]
+        self.looks[number], self.there[number] = seen, True
+
+    def has(self, digest: str) -> bool:
+        return bool(self.there[self.place[digest]])
+
+    def of(self, rows: Sequence[Row]) -> ImageStats:
+        """(N,); zeros for pictures that nobody saw."""
+        numbers = np.array([self.place.get(row.digest, -1) for row in rows])
+        found = self.looks[numbers] if len(self.looks) else np.zeros(len(rows), LOOK)
+        found[numbers < 0] = np.zeros((), LOOK)
+        return found
+
+
+class _Noting:
+    """An evaluation view that looks at the picture on its way, so that one decode serves the trunk and the audit."""
+
+    def __init__(self, view: EvaluationView, notes: _Notes) -> None:
+        self._view, self._notes = view, notes
+
+    @property
+    def key(self) -> str:
+        return self._view.key
+
+    def __call__(self, picture: Picture, digest: str) -> NDArray[np.uint8]:
+        opened = self._view.decoded(picture)
+        self._notes.add(digest, look(picture, opened))
+        return placed(opened, self._view.preprocessing)
+
+
+def _listed(place: str | Path, cache: Path, listen: Listener) -> tuple[Inventory, _Notes]:
+    require_libraries()
+    listing = as_found(place, cache=cache, progress=lambda done: listen(Work("files", done, 0)))
+    return listing, _Notes(listing)
+
+
+def _features(listing: Inventory, activations: Activations, notes: _Notes, width: int) -> tuple[Inventory, Features]:
+    """(N, width) of what reaches the head, 0 for pictures that cannot be decoded, and the listing that names those."""
+    plain = EvaluationView(activations.preprocessing)
+    view = _Noting(plain, notes) if plain.least >= AT_LEAST else plain
+    asked = [row for row in listing.rows if row.digest]
+    if not asked:
+        raise DataError("no picture can be read", where=listing.source, hint="are the paths in it right?")
+    read, skipped = activations.at("head", asked, view, what="pictures")
+    reasons = {item.name: item.reason for item in skipped}
+    listing = listing.with_faults({row.digest: reasons[row.name] for row in asked if row.name in reasons})
+    there = np.array([row.digest != "" and row.name not in reasons for row in listing.rows])
+    if not there.any():
+        raise DataError("no picture can be decoded", where=listing.source)
+    found = read(np.arange(there.sum()))
+    if found[0].size != width:
+        raise DataError(f"the network's head reads {found.shape[1:]} a picture, not one vector")
+    features = np.zeros((len(listing), width), np.float32)
+    features[there] = found.reshape(len(found), -1)
+    return listing, features
+
+
+def _look_at_the_rest(listing: Inventory, notes: _Notes, listen: Listener) -> tuple[Inventory, ImageStats]:
+    """Image statistics (N,) of every picture, and the listing that names those which cannot be decoded."""
+    todo: dict[str, Row] = {}
+    for row, fault in zip(listing.rows, listing.faults, strict=True):
+        if not fault and not notes.has(row.digest):
+            todo.setdefault(row.digest, row)
+    reasons: dict[str, str] = {}
+
+    def tell(done: int, total: int) -> None:
+        listen(Work("looking at pictures", done, total))
+
+    for digest, seen in look_at(list(todo.values()), threads=processors(), progress=tell):
+        if isinstance(seen, str):
+            reasons[digest] = seen
+        else:
+            notes.add(digest, seen)
+    return listing.with_faults(reasons), notes.of(listing.rows)
+
+
+def _probed(listing: Inventory, copies: NearDuplicates, features: Features, seed: int) -> Features | None:
+    """(N, K) probabilities of a solved head that saw neither the row nor a copy of it.
+
+    Raises: DataError: several labels a picture; too few pictures or classes.
+    """
+    if listing.multilabel:
+        raise DataError("a picture has several labels")
+    asked = np.flatnonzero(listing.readable & (listing.targets >= 0))
+    if not len(asked):
+        return None
+    rows = tuple(replace(listing.rows[number], digest=f"copies {copies.near[number]}") for number in asked)
+    fold = np.zeros(len(asked), np.int64)
+    for number, (_, held) in enumerate(folds(Manifest(rows, listing.classes), _FOLDS, seed=seed)):
+        fold[held] = number
+    solved = solve(features[asked], listing.targets[asked], classes=len(listing.classes), folds=fold, seed=seed)
+    logits = solved.out_of_fold()
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    found = np.zeros((len(listing), len(listing.classes)), np.float32)
+    found[asked] = raised / raised.sum(1, keepdims=True)
+    return found

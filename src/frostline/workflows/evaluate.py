@@ -1,0 +1,95 @@
+"""Judge a model on labelled pictures that it has not seen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from frostline.data.manifest import Manifest, Skipped
+from frostline.errors import DataError
+from frostline.judge import metrics
+from frostline.judge.conformal import CoverageResult, measured_on_test
+from frostline.judge.drift import Drift, Mix, distance, mix
+from frostline.judge.metrics import Report
+from frostline.judge.predictions import Outcome, outcomes
+from frostline.ship.model_info import ModelInfo
+from frostline.ship.predictor import Failure, Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
+
+    drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
+    """
+
+    report: Report
+    skipped: tuple[Skipped, ...]
+    outcomes: tuple[Outcome, ...] = ()
+    drift: Drift = field(default_factory=lambda: Drift(None, None))
+    coverage: tuple[CoverageResult, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for ``--json``."""
+        return {
+            "metrics": self.report.to_dict(),
+            "coverage": [row.to_dict() for row in self.coverage],
+            "drift": self.drift.to_dict(),
+            "skipped": len(self.skipped),
+        }
+
+
+def evaluate(
+    predictor: Predictor, manifest: Manifest, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Evaluation:
+    """All figures of a model on a manifest's pictures.
+
+    Raises: DataError: a label that the model does not know, no labels, or no picture that can be read.
+    """
+    about = predictor.about
+    strange = sorted({label for row in manifest.rows for label in row.labels} - set(about.classes))
+    if strange or not all(row.labels for row in manifest.rows):
+        what = f"the model does not know the class {strange[0]!r}" if strange else "some pictures have no label"
+        raise DataError(what, where=manifest.source or None, hint=f"it knows: {', '.join(about.classes)}")
+    place = {name: number for number, name in enumerate(about.classes)}
+    found, truths, skipped, far = [], [], [], []
+    for number, (row, answer) in enumerate(zip(manifest.rows, predictor.predict(manifest.rows), strict=True), start=1):
+        if isinstance(answer, Failure):
+            skipped.append(Skipped(answer.name, answer.reason))
+        else:
+            found.append(answer.probabilities)
+            truths.append([place[label] for label in row.labels])
+            far += [] if answer.distance is None else [answer.distance]
+        progress(number, len(manifest))
+    if not found:
+        raise DataError("no picture can be read", where=manifest.source or None, hint=skipped[0].reason)
+    probabilities = np.stack(found).astype(np.float64)
+    drift = Drift(distance(about.novelty, np.array(far)), _mix(about, truths))
+    coverage: tuple[CoverageResult, ...] = ()
+    if about.multilabel:
+        y = np.zeros((len(truths), len(place)), np.int64)
+        for line, labels in zip(y, truths, strict=True):
+            line[labels] = 1
+        report = metrics.report_multilabel(probabilities, y, about.classes)
+    else:
+        probabilities /= probabilities.sum(1, keepdims=True)
+        single = np.array([labels[0] for labels in truths])
+        report = metrics.report(probabilities, single, about.classes)
+        if about.sets is not None:
+            coverage = measured_on_test(about.sets, probabilities, single)
+    rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
+    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows), drift, coverage)
+
+
+def _mix(about: ModelInfo, truths: Sequence[Sequence[int]]) -> Mix | None:
+    """Where the folder says how often each class was learnt from, and a picture has one."""
+    counts = about.facts.get("counts")
+    learnt = counts.get("train") if isinstance(counts, dict) else None
+    if about.multilabel or not isinstance(learnt, dict):
+        return None
+    before = [learnt.get(name) for name in about.classes]
+    if not all(isinstance(count, int) and 0 <= count < 1 << 40 for count in before):
+        return None
+    now = np.bincount([labels[0] for labels in truths], minlength=len(about.classes))
+    return mix(now.tolist(), [int(count or 0) for count in before], about.classes)

@@ -1,0 +1,150 @@
+"""Explain answers: where the evidence lies in each picture, and which training pictures look most like it."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.decode import content_digest
+from frostline.data.manifest import Row
+from frostline.data.views import EvaluationView
+from frostline.errors import DecodeError, FrostlineError, UnknownName
+from frostline.events import Listener, Note, quiet
+from frostline.features.activations import Activations
+from frostline.features.store import Store
+from frostline.judge import explain
+from frostline.judge.report.thumbnails import viewed
+from frostline.run.run_folder import TRAINING
+from frostline.ship.folder import open_folder
+from frostline.ship.model_info import located
+from frostline.ship.predictor import Failure
+from frostline.ship.torch_predictor import TorchPredictor
+
+SIDE = 448
+"""Of an overlay's shorter side, in pixels, unless the network sees more than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A training picture that looks like another. similarity: cosine of their features, in [-1, 1]."""
+
+    name: str
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One picture. label: the class that is explained, probability: what the model gives it.
+
+    overlay: (H, W, 3) uint8, what the network sees, with the evidence over it. near: the most alike first.
+    """
+
+    name: str
+    label: str
+    probability: float
+    overlay: NDArray[np.uint8]
+    near: tuple[Near, ...]
+
+
+def explanations(
+    model: Path,
+    rows: Sequence[Row],
+    *,
+    label: str | None = None,
+    near: int = 3,
+    store: Store,
+    cache: Path,
+    listen: Listener = quiet,
+) -> Iterator[Explanation | Failure]:
+    """One a row, in their order, as they come; a picture that cannot be read is a Failure, and the others go on.
+
+    model: a model folder, or a run's folder, which also knows the training pictures.
+    label: the class to explain, by default the one that the model says. near: how many training pictures to name.
+    store, cache: where the features of training pictures are, or are put.
+
+    Raises: UnknownName: the model has no such class. CheckpointError, WeightsError: the folder is damaged.
+        StageError: no part of the network gives a map of the picture.
+    """
+    shipped = open_folder(located(model))
+    about = shipped.about
+    if label is not None and label not in about.classes:
+        raise UnknownName(f"the model has no class {label!r}", hint=f"it knows: {', '.join(about.classes)}")
+    activations = Activations(shipped.net, about.name, about.preprocessing, store, cache, "auto", "auto", listen)
+    alike = _alike(model, rows, near, activations, listen) if near else {}
+    predictor = TorchPredictor.of(shipped.net, about)
+    view = EvaluationView(about.preprocessing)
+    side = max(SIDE, about.preprocessing.size[0])
+    for row in rows:
+        try:
+            pixels = view(row.picture)
+        except DecodeError as error:
+            yield Failure(row.name, error.what)
+            continue
+        probabilities = about.probabilities(predictor.logits(np.stack([pixels])))[0]
+        index = about.classes.index(label) if label is not None else int(probabilities.argmax())
+        heat = explain.heatmap(shipped.net, about.preprocessing, pixels, index)
+        large = viewed(row.picture, about.preprocessing, side)
+        assert large is not None  # it was decoded a moment ago
+        overlay = explain.overlay(large, explain.resized(heat, large.shape[:2]))
+        found = alike.get(row.name, ())
+        yield Explanation(row.name, about.classes[index], float(probabilities[index]), overlay, found)
+
+
+def _alike(
+    model: Path, rows: Sequence[Row], count: int, activations: Activations, listen: Listener
+) -> dict[str, tuple[Near, ...]]:
+    """The training pictures of a run that look most like each row, by what the trunk makes of them, by the rows' names.
+
+    Where they are not known any more, a word why, and none.
+    """
+    listed = [place / TRAINING for place in (model, located(model).parent) if (place / TRAINING).is_file()]
+    if not listed:
+        listen(Note("nothing is known of the training pictures: name the run's folder to see which look alike"))
+        return {}
+    training = _training(listed[0])
+    there = [row for row in training if isinstance(row.picture, Path) and row.picture.is_file()]
+    if len(there) < len(training):
+        listen(Note(f"{len(training) - len(there)} of {len(training)} training pictures are not where they were"))
+    asked = [replace(row, digest=digest) for row in rows if (digest := _digest(row))]
+    if not there or not asked:
+        return {}
+    try:
+        known, features = _features(activations, there, "training pictures")
+        named, own = _features(activations, asked, "pictures")
+    except FrostlineError as error:
+        listen(Note(f"which training pictures look alike cannot be told: {error.what}"))
+        return {}
+    found = {}
+    for row, similarity in zip(named, own @ features.T, strict=True):
+        order = np.argsort(-similarity, kind="stable")[:count]
+        found[row.name] = tuple(Near(known[i].name, "|".join(known[i].labels), float(similarity[i])) for i in order)
+    return found
+
+
+def _digest(row: Row) -> str:
+    try:
+        return content_digest(row.picture)
+    except DecodeError:
+        return ""
+
+
+def _training(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return [
+            Row(Path(row["path"] or "."), tuple(row["label"].split("|")), name=row["name"], digest=row["digest"])
+            for row in csv.DictReader(file)
+        ]
+
+
+def _features(activations: Activations, rows: Sequence[Row], what: str) -> tuple[list[Row], NDArray[np.float32]]:
+    """Those rows that can be read, and what reaches the head of each, (N, D), of length 1."""
+    read, skipped = activations.at("head", rows, EvaluationView(activations.preprocessing), what=what)
+    left_out = {item.name for item in skipped}
+    usable = [row for row in rows if row.name not in left_out]
+    found = read(np.arange(len(usable))).reshape(len(usable), -1).astype(np.float32)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return usable, np.asarray(found / np.maximum(lengths, 1e-12))

@@ -1,0 +1,293 @@
+"""Gather what a report shows: of a run from its folder alone, of an evaluation from what it found.
+
+`judge.report` draws it. A picture that is gone is named and not shown; heat maps are made while there is time.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from frostline.data.decode import Picture
+from frostline.data.manifest import Manifest, Skipped
+from frostline.data.views import EvaluationView, Preprocessing
+from frostline.errors import CheckpointError, DecodeError, FrostlineError, StageError
+from frostline.judge import explain
+from frostline.judge.drift import Drift
+from frostline.judge.metrics import Report
+from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
+from frostline.judge.report import thumbnails
+from frostline.judge.report.charts import Curve, Layer, Point
+from frostline.judge.report.page import Page
+from frostline.judge.report.thumbnails import Shown
+from frostline.judge.result import PhaseRow
+from frostline.ship import folder as folders
+from frostline.ship.model_info import ModelInfo
+from frostline.workflows.evaluate import Evaluation
+
+REPORT = "report.html"
+HEAT_SECONDS = 0.8
+"""For the heat maps of a fit: a small network makes all of them in that time, a large one its first mistake's."""
+
+PATIENT_SECONDS = 60.0
+"""For the heat maps of a report that somebody asked for by name."""
+
+_FEW = 100
+_UNEQUAL = 3.0
+
+PictureOf = Callable[[Outcome], Picture | None]
+
+
+def of_folder(folder: Path) -> Page:
+    """The report of a finished run, from its folder: with its pictures if they are still where they were.
+
+    Raises: CheckpointError: there is no finished run. JudgementError: its pictures.csv is damaged.
+    """
+    try:
+        shipped = folders.open_folder(folder / "model")
+        net, preprocessing = shipped.net, shipped.about.preprocessing
+    except FrostlineError:  # a report without heat maps is a report all the same
+        net, preprocessing = None, None
+    return of_run(folder, net=net, preprocessing=preprocessing, seconds=PATIENT_SECONDS)
+
+
+def of_run(
+    folder: Path,
+    *,
+    net: nn.Module | None = None,
+    preprocessing: Preprocessing | None = None,
+    picture_of: PictureOf | None = None,
+    seconds: float = HEAT_SECONDS,
+) -> Page:
+    """What a run's folder says, with heat maps by its network while there is time.
+
+    picture_of: the picture of a row; by default the file at its path.
+
+    Raises: CheckpointError, JudgementError: as ``of_folder``.
+    """
+    metrics, plan = _json(folder / "metrics.json"), _json(folder / "plan.json")
+    try:
+        return _page(folder, metrics, plan, net, preprocessing, picture_of or _at_its_path, seconds)
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        if isinstance(error, FrostlineError):
+            raise
+        raise CheckpointError(
+            f"the run's folder is damaged: {type(error).__name__} {error}", where=folder, hint="fit again"
+        ) from None
+
+
+def of_evaluation(
+    found: Evaluation,
+    about: ModelInfo,
+    manifest: Manifest,
+    *,
+    title: str,
+    split: str = "",
+    net: nn.Module | None = None,
+) -> Page:
+    """What an evaluation found, with heat maps if there is a network."""
+    pictures = {row.digest: row.picture for row in manifest.rows}
+    shown = _seen(
+        found.outcomes, about.preprocessing, lambda row: pictures.get(row.digest), about.classes, net, PATIENT_SECONDS
+    )
+    counts = {split or "all": manifest.counts()}
+    return Page(
+        title=title,
+        what="evaluation",
+        model=about.name,
+        split=split,
+        report=found.report,
+        classes=about.classes,
+        outcomes=found.outcomes,
+        shown=shown,
+        strategy=str(about.facts.get("strategy", "")),
+        when=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        counts=counts,
+        skipped=found.skipped,
+        warnings=tuple(_warnings(found.report, counts, "")),
+        temperature=about.temperature,
+        facts={"run": str(about.facts.get("run", ""))},
+        versions=about.versions,
+        coverage=tuple(row.to_dict() for row in found.coverage),
+        novelty=None if about.novelty is None else about.novelty.to_dict(),
+        drift="" if found.drift == Drift(None, None) else str(found.drift),
+    )
+
+
+def _page(
+    folder: Path,
+    metrics: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    net: nn.Module | None,
+    preprocessing: Preprocessing | None,
+    picture_of: PictureOf,
+    seconds: float,
+) -> Page:
+    split = next(name for name in ("test", "val", "cross-validation") if name in metrics["metrics"])
+    report = Report.from_dict(metrics["metrics"][split])
+    resolved = plan["resolved"]
+    outcomes = tuple(row for row in read_outcomes(folder / PICTURES) if row.split == split)
+    preprocessing = preprocessing or Preprocessing.from_dict(resolved["preprocessing"])
+    curves, speed = _log(folder / "log.jsonl")
+    rates = {phase["name"]: phase.get("rates", {}) for phase in resolved["plan"]["phases"]}
+    phases = tuple(PhaseRow.from_dict(row) for row in metrics["phases"])
+    sizes = plan.get("parameters", {})
+    weights = plan["weights"] if isinstance(plan["weights"], dict) else {"loaded": plan["weights"], "digest": ""}
+    classes = tuple(metrics["classes"])
+    facts = {
+        "run": plan["run"],
+        "seed": str(plan["seed"]),
+        "weights": str(weights["loaded"]),
+        "digest of the weights": str(weights["digest"]),
+        "digest of the pictures": str(resolved["pictures"]),
+        "preprocessing": ", ".join(f"{name} {value}" for name, value in resolved["preprocessing"].items()),
+        "machine": str(plan.get("machine", "")),
+    }
+    decided = "val" if any(row.epochs for row in phases) else ""
+    warnings = list(_warnings(report, plan["counts"], decided if decided == split else ""))
+    if metrics["interrupted"]:
+        warnings.insert(0, "The run was interrupted: this is the best model up to then.")
+    return Page(
+        title=Path(str(plan.get("source") or "")).name or metrics["model"],
+        what="fit",
+        model=metrics["model"],
+        split=split,
+        report=report,
+        classes=classes,
+        outcomes=outcomes,
+        shown=_seen(outcomes, preprocessing, picture_of, classes, net, seconds),
+        strategy=metrics["strategy"],
+        when=datetime.fromtimestamp((folder / "metrics.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M"),
+        phases=phases,
+        layers=tuple(Layer(name, int(sizes.get(name, 0))) for name in plan["stages"]),
+        rates=tuple(rates.get(row.name, {}) for row in phases),
+        curves=curves,
+        counts=plan["counts"],
+        skipped=tuple(_skipped(folder / "skipped.csv")),
+        warnings=tuple(warnings),
+        temperature=metrics["temperature"],
+        coverage=tuple(metrics.get("coverage") or ()),
+        novelty=metrics.get("novelty"),
+        seconds=metrics["seconds"],
+        memory=metrics.get("memory") or None,
+        speed=speed,
+        engine=metrics["engine"],
+        command=plan.get("command", ""),
+        facts={name: value for name, value in facts.items() if value},
+        versions=plan["versions"],
+    )
+
+
+def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: str) -> Iterator[str]:
+    """decided: "val" if the figures are of val pictures that something was chosen by."""
+    if decided == "val":
+        yield (
+            "The val pictures also decided when to stop and what to keep, so this figure is a little kind. "
+            "A test split, read once at the end, is not."
+        )
+    if report.n < _FEW:
+        yield "There are few pictures to judge by, so the interval is wide."
+    if any(max(own.values()) > _UNEQUAL * max(1, min(own.values())) for own in counts.values() if own):
+        yield "The classes are of very different sizes: look at each class, not at the accuracy alone."
+
+
+def _seen(
+    outcomes: Sequence[Outcome],
+    preprocessing: Preprocessing,
+    picture_of: PictureOf,
+    classes: Sequence[str],
+    net: nn.Module | None,
+    seconds: float,
+) -> Shown:
+    shown = thumbnails.seen(thumbnails.choose(outcomes), outcomes, preprocessing, picture_of)
+    if net is None or not shown.large:
+        return shown
+    return thumbnails.with_heat(shown, _heat(shown, outcomes, preprocessing, picture_of, classes, net, seconds))
+
+
+def _heat(
+    shown: Shown,
+    outcomes: Sequence[Outcome],
+    preprocessing: Preprocessing,
+    picture_of: PictureOf,
+    classes: Sequence[str],
+    net: nn.Module,
+    seconds: float,
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Heat over the large pictures, mistakes first, for the class that was said; at least one, if there can be any."""
+    place = {name: index for index, name in enumerate(classes)}
+    view = EvaluationView(preprocessing)
+    until = time.monotonic() + seconds
+    indices = [index for index in (*shown.mistakes, *shown.unsure) if index in shown.large]
+
+    def asked() -> Iterator[tuple[NDArray[np.uint8], int | None]]:
+        for index in indices:
+            picture = picture_of(outcomes[index])
+            assert picture is not None  # it was shown a moment ago
+            yield view(picture), place.get(outcomes[index].predicted)
+
+    try:
+        for index, heat in zip(indices, explain.heatmaps(net, preprocessing, asked()), strict=False):
+            large = thumbnails.viewed(picture_of(outcomes[index]), preprocessing, thumbnails.LARGE)
+            if large is not None:
+                yield index, explain.overlay(large, explain.resized(heat, large.shape[:2]))
+            if time.monotonic() > until:
+                return
+    except (StageError, DecodeError):
+        return
+
+
+def _at_its_path(row: Outcome) -> Picture | None:
+    return Path(row.path) if row.path else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(
+            f"there is no finished run: {error.strerror}", where=path, hint="name the folder of a `frostline fit`"
+        ) from None
+    except ValueError as error:
+        raise CheckpointError(f"damaged: {error}", where=path, hint="fit again") from None
+    if not isinstance(values, dict):
+        raise CheckpointError("damaged: it should hold an object", where=path, hint="fit again")
+    return values
+
+
+def _log(path: Path) -> tuple[tuple[Curve, ...], float | None]:
+    """The epochs of each phase, and the middle one of the speeds that were noted."""
+    found: dict[str, dict[int, Point]] = {}
+    speeds: list[float] = []
+    own: dict[int, Point] | None = None
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return (), None
+    for text in lines:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue  # a kill may have cut a line short
+        if "phase" in line:
+            own = found.setdefault(line["phase"], {})
+        elif "val_loss" in line and own is not None:
+            own[line["epoch"]] = Point(line["epoch"], line["val_accuracy"], line["val_loss"], line["train_loss"])
+            speeds.append(line["pictures_per_second"])
+    curves = tuple(Curve(name, tuple(points[e] for e in sorted(points))) for name, points in found.items())
+    return curves, float(np.median(speeds)) if speeds else None
+
+
+def _skipped(path: Path) -> Iterator[Skipped]:
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield from (Skipped(row["path"], row["reason"]) for row in csv.DictReader(file))
+    except OSError:
+        return

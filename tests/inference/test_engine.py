@@ -1,0 +1,81 @@
+"""An engine is believed only if its numbers are the network's own; what does not agree is passed over."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from frostline.data.views import Preprocessing
+from frostline.errors import EngineError, PlanError, UnknownName
+from frostline.inference.engine import disagreement, engines, open_engine, settled
+from frostline.net.stages import cut
+
+SIDE = 64
+PREPROCESSING = Preprocessing((SIDE, SIDE))
+SAMPLES = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def prefix() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return cut(timm.create_model("test_resnet", num_classes=2).eval(), "head")[0]
+
+
+def opened(cache: Path, **options: Any) -> Any:
+    return open_engine(prefix(), PREPROCESSING, samples=SAMPLES, digest="d", cache=cache, **options)
+
+
+def wanted() -> np.ndarray:
+    pictures = (torch.from_numpy(SAMPLES).permute(0, 3, 1, 2).float() / 255 - torch.tensor(PREPROCESSING.mean).view(
+        1, 3, 1, 1)) / torch.tensor(PREPROCESSING.std).view(1, 3, 1, 1)  # fmt: skip
+    with torch.no_grad():
+        return prefix()(pictures).numpy()
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_engines_give_what_the_network_gives(tmp_path: Path, name: str) -> None:
+    engine = opened(tmp_path, engine=name, precision="fp32")
+    assert (engine.name, engine.precision) == (name, "fp32")
+    np.testing.assert_allclose(engine.run(SAMPLES), wanted(), rtol=1e-3, atol=1e-4)
+    # A row does not depend on its neighbours.
+    np.testing.assert_array_equal(engine.run(SAMPLES[:1])[0], engine.run(SAMPLES)[0])
+    assert settled("d", tmp_path, engine=name, precision="fp32") == (name, "fp32")
+
+
+def test_an_engine_that_computes_something_else_is_passed_over(tmp_path: Path) -> None:
+    class Wrong:
+        name, precision = "wrong", "fp32"
+
+        def run(self, batch: np.ndarray) -> np.ndarray:
+            return np.ones((len(batch), 4), np.float32)
+
+    before = dict(engines._things)
+    try:
+        engines._things.clear()
+        engines._things.update({"wrong": lambda *_: Wrong(), **before})
+        assert opened(tmp_path, precision="fp32").name != "wrong"
+        with pytest.raises(EngineError, match="wrong"):
+            opened(tmp_path / "other", engine="wrong", precision="fp32")
+    finally:
+        engines._things.clear()
+        engines._things.update(before)
+
+
+def test_what_disagreeing_means() -> None:
+    rows = np.random.default_rng(1).normal(size=(8, 50)).astype(np.float32) + 2
+    assert disagreement(rows, rows) == ""
+    assert disagreement(rows * (1 + 1e-4), rows) == ""
+    assert "shape" in disagreement(rows[:, :40], rows)
+    assert "cosine" in disagreement(rows + np.random.default_rng(2).normal(size=rows.shape), rows)
+    assert "not finite" in disagreement(np.where(rows > 4, np.nan, rows), rows)
+    swapped = rows.mean(0) + 0.02 * (rows - rows.mean(0))
+    assert "top-1" in disagreement(swapped[::-1], swapped)
+
+
+def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="torc"):
+        opened(tmp_path, engine="torc")
+    with pytest.raises(PlanError, match="fp16"):
+        opened(tmp_path, precision="fp16")

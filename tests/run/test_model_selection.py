@@ -1,0 +1,43 @@
+"""A phase is kept if it is measurably better in one figure and no worse in the other."""
+
+import numpy as np
+import pytest
+
+from frostline.data.manifest import Manifest, Row
+from frostline.run.model_selection import losses, verdict
+
+N = 200
+VAL = Manifest(tuple(Row(f"{i}.png", ("yes",), "val", digest=f"{i}") for i in range(N)), ("no", "yes"))
+
+
+def logits(right: int, sure: float) -> np.ndarray:
+    """(N, 2): the first `right` pictures are right, all of them with margins of about `sure`."""
+    margin = sure * (1 + 0.01 * np.arange(N) / N) * np.where(np.arange(N) < right, 1, -1)
+    return np.stack([-margin / 2, margin / 2], axis=1).astype(np.float32)
+
+
+def test_losses_are_minus_the_logarithm_of_the_probability() -> None:
+    assert losses(logits(N, 2.0), VAL) == pytest.approx(
+        np.log1p(np.exp(-2.0 * (1 + 0.01 * np.arange(N) / N))), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "sure", "kept"),
+    [
+        (150, 3.0, False),  # the same
+        (160, 3.0, True),  # more are right
+        (150, 1.1, True),  # the same are right, with better probabilities
+        (149, 1.1, False),  # better probabilities and one right answer less
+        (160, 9.0, False),  # more are right, with worse probabilities
+    ],
+)
+def test_what_is_kept(right: int, sure: float, kept: bool) -> None:
+    better, why = verdict("if-better", logits(150, 3.0), logits(right, sure), VAL)
+    assert better == kept
+    assert why.startswith("measurably better" if kept else "not measurably better")
+    assert "log loss" in why
+
+
+def test_what_is_planned_is_kept_whatever_it_does() -> None:
+    assert verdict("always", logits(150, 1.0), logits(10, 1.0), VAL) == (True, "as planned")
