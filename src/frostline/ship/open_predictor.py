@@ -7,6 +7,7 @@ engines of their own under the entry-point group ``frostline.predictors``.
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from frostline.errors import EngineError, PlanError
 from frostline.processors import processors
@@ -15,14 +16,14 @@ from frostline.ship.predictor import BATCH, Predictor
 
 predictors: Registry[Callable[[Path], Predictor]] = Registry("prediction engine", "frostline.predictors")
 predictors.register("openvino", lambda folder: _openvino(folder, "f32"))
-predictors.register("torch", lambda folder: _from("frostline.ship.torch_predictor", folder))
+predictors.register("torch", lambda folder: _from("frostline.ship.torch_predictor", "TorchPredictor", folder))
 
 
 def open_predictor(folder: str | Path, *, engine: str = "auto", precision: str = "f32") -> Predictor:
     """A model folder that answers.
 
     engine: "auto" is OpenVINO where the folder has a graph and this machine runs it (no torch is imported then), else
-        torch. precision: "f32", or "bf16", which only OpenVINO has: see ``runtime.Predictor``.
+        torch. precision: "f32", or "bf16", which only OpenVINO has: see ``openvino_predictor.OpenVINOPredictor``.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine that was asked for cannot run
         it. PlanError: it has no such precision. UnknownName: there is no such engine.
@@ -40,9 +41,10 @@ def open_predictor(folder: str | Path, *, engine: str = "auto", precision: str =
 
 
 def _openvino(folder: Path, precision: str) -> Predictor:
-    return _from("frostline.ship.openvino_predictor", folder, streams=min(processors(), BATCH), precision=precision)
+    how = {"streams": min(processors(), BATCH), "precision": precision}
+    return _from("frostline.ship.openvino_predictor", "OpenVINOPredictor", folder, **how)
 
 
-def _from(module: str, folder: Path, **how: int | str) -> Predictor:
-    opened: Predictor = import_module(module).Predictor(folder, **how)
+def _from(module: str, name: str, folder: Path, **how: Any) -> Predictor:
+    opened: Predictor = getattr(import_module(module), name)(folder, **how)
     return opened
