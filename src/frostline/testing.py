@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from frostline.classifier import ImageClassifier
-from frostline.data.decode import Item, Slice, content_digest
 from frostline.data.manifest import SPLITS, Manifest, Row, Skipped
+from frostline.data.picture import Crop, Item, Slice, content_digest
 from frostline.data.sources import Source
 from frostline.errors import FrostlineError
 from frostline.net import zoo
@@ -125,8 +125,8 @@ def _faults(number: int, row: object) -> Iterator[str]:
         return
     if not row.name:
         yield f"row {number}: it has no name"
-    if not isinstance(row.picture, Path | bytes | np.ndarray | Slice | Item):
-        yield f"row {number}: {type(row.picture).__name__} is no picture: see frostline.data.decode.Picture"
+    if not isinstance(row.picture, Path | bytes | np.ndarray | Slice | Item | Crop):
+        yield f"row {number}: {type(row.picture).__name__} is no picture: see frostline.data.picture.Picture"
         return
     if not isinstance(row.labels, tuple) or not all(isinstance(label, str) and label for label in row.labels):
         yield f"row {number}: labels {row.labels!r} are no tuple of text"

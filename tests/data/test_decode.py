@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from frostline.data.decode import content_digest, decode, image
+from frostline.data.digests import DigestCache
+from frostline.data.picture import Crop
+from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from tests.data.pictures import encoded, save, scene
 
@@ -303,3 +306,59 @@ def test_digest_is_of_content_alone(tmp_path):
     flat = np.arange(12, dtype=np.uint8)
     assert content_digest(flat.reshape(3, 4)) != content_digest(flat.reshape(4, 3))
     assert content_digest(flat.reshape(3, 4).T) == content_digest(np.ascontiguousarray(flat.reshape(3, 4).T))
+
+
+# Crops
+
+
+def boxed(box: tuple[float, float, float, float], margin: float = 0.0, **save: object) -> tuple[Crop, np.ndarray]:
+    whole = scene(400, 300)
+    return Crop(encoded(whole, **save), box, margin), whole
+
+
+def test_a_crop_is_the_part_of_the_upright_picture() -> None:
+    crop, whole = boxed((100, 50, 180, 90))
+    found = decode(crop)
+    assert np.array_equal(found.rgb, whole[50:90, 100:180])
+    assert found.size == (80, 40)
+    turned = np.rot90(whole)  # lies on its side in the file, and its EXIF says so
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    lying = Crop(encoded(np.ascontiguousarray(turned), exif=exif), (100, 50, 180, 90))
+    assert np.array_equal(decode(lying).rgb, whole[50:90, 100:180])
+
+
+def test_a_margin_is_a_share_of_the_box_and_ends_at_the_picture() -> None:
+    crop, whole = boxed((100.4, 50, 180.4, 90), margin=0.25)
+    assert np.array_equal(decode(crop).rgb, whole[40:100, 80:201])
+    at_the_edge, _ = boxed((-20, -20, 30, 20), margin=1.0)
+    assert np.array_equal(decode(at_the_edge).rgb, whole[0:60, 0:80])
+
+
+@pytest.mark.parametrize("box", [(10, 10, 10, 20), (20, 10, 10, 20), (500, 10, 600, 20), (float("nan"), 0, 5, 5)])
+def test_a_box_without_pixels_is_refused(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(DecodeError, match=r"empty|outside"):
+        decode(boxed(box)[0])
+
+
+def test_a_crop_of_a_reduced_jpeg_is_the_same_view() -> None:
+    whole = scene(1600, 1200)
+    crop = Crop(encoded(whole, "JPEG", quality=95, subsampling=0), (401, 203, 1203, 1000))
+    view = EvaluationView(Preprocessing(size=(96, 96)))
+    plain = EvaluationView(Preprocessing(size=(96, 96)))(np.ascontiguousarray(whole[203:1000, 401:1203]))
+    assert min(image(crop, at_least=lambda _: 110).image.size) < 500  # it did come reduced
+    assert np.abs(view(crop).astype(int) - plain).mean() < 2
+
+
+def test_the_digest_of_a_crop_is_of_picture_box_and_margin(tmp_path: Path) -> None:
+    crop, whole = boxed((0, 0, 10, 10))
+    others = [
+        crop.of,
+        Crop(crop.of, (0, 0, 10, 11)),
+        Crop(crop.of, (0, 0, 10, 10), 0.1),
+        Crop(encoded(scene(seed=5)), (0, 0, 10, 10)),
+    ]
+    assert len({content_digest(picture) for picture in [crop, *others]}) == 5
+    (tmp_path / "a.png").write_bytes(encoded(whole))
+    with DigestCache(tmp_path / "digests.sqlite") as digest:
+        assert digest(Crop(tmp_path / "a.png", (0, 0, 10, 10))) == content_digest(crop)

@@ -7,60 +7,51 @@ Not all of Pillow's formats are read: some run other programs (EPS), some are re
 junk passes for a picture.
 """
 
-import hashlib
-import io
+import math
 import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import IO, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from frostline.data.picture import (
+    Box,
+    Crop,
+    Indexed,
+    Item,
+    Picture,
+    Size,
+    Slice,
+    content_digest,
+    described,
+    fetched,
+    refusal,
+    source,
+)
 from frostline.data.pillow_settings import strict_and_silent
-from frostline.errors import DecodeError, one_line
+from frostline.errors import DecodeError
 
+__all__ = [
+    "Box",
+    "Crop",
+    "Decoded",
+    "Header",
+    "Indexed",
+    "Item",
+    "Picture",
+    "Pixels",
+    "Size",
+    "Slice",
+    "content_digest",
+    "decode",
+    "described",
+    "header",
+    "image",
+]
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A picture within a larger file, such as a member of a tar: ``length`` bytes from ``offset`` on."""
-
-    path: Path
-    offset: int
-    length: int
-
-
-class Indexed(Protocol):
-    """What gives a picture by its number, from any thread."""
-
-    def __getitem__(self, index: int, /) -> Any:
-        """A path, encoded bytes, or pixels.
-
-        Raises: anything: the picture then counts as one that cannot be read.
-        """
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Item:
-    """A picture that is fetched whenever it is needed and never kept: ``of[index]``."""
-
-    of: Indexed
-    index: int
-
-
-Picture: TypeAlias = Path | bytes | NDArray[np.uint8] | Slice | Item
-"""A file, an encoded file's bytes, pixels of shape (H, W), (H, W, 3) or (H, W, 4), or where one of these is found."""
-
-Size: TypeAlias = tuple[int, int]
-"""(width, height) in pixels, as Pillow has it."""
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
 
 MAX_PIXELS = 178_956_970
 """Pillow's own ceiling, half a gigabyte of RGB; above it ``PIL.Image.MAX_IMAGE_PIXELS`` would have to be raised too."""
@@ -130,11 +121,13 @@ def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[
     """
     where = described(picture)
     try:
-        picture = _fetched(picture)
+        if isinstance(picture, Crop):
+            return _cropped(picture, max_pixels, at_least)
+        found = fetched(picture)
         with strict_and_silent():
-            if isinstance(picture, np.ndarray):
-                return _from_array(picture, max_pixels)
-            with _source(picture) as source, Image.open(source, formats=_formats()) as opened:
+            if isinstance(found, np.ndarray):
+                return _from_array(found, max_pixels)
+            with source(found) as encoded, Image.open(encoded, formats=_formats()) as opened:
                 return _from_file(opened, max_pixels, at_least)
     except DecodeError as error:
         raise DecodeError(error.what, where=where, hint=error.hint) from None
@@ -143,7 +136,7 @@ def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[
     except MemoryError:
         raise DecodeError("not enough memory to decode it", where=where, hint="make the picture smaller") from None
     except Exception as error:  # damaged input: Pillow's parsers let struct, zlib, Index- and other errors through
-        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+        raise DecodeError(refusal(error), where=where, hint=_LOOK) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,20 +163,20 @@ def header(picture: Picture) -> Header:
     """
     where = described(picture)
     try:
-        picture = _fetched(picture)
-        if isinstance(picture, np.ndarray):
-            return Header("", "L" if picture.ndim == 2 else "RGB", False, 0, picture.nbytes)
-        with strict_and_silent(), _source(picture) as source:
-            size = source.seek(0, os.SEEK_END)
-            source.seek(0)
-            opened = Image.open(source, formats=_formats())
+        found = fetched(picture.of if isinstance(picture, Crop) else picture)
+        if isinstance(found, np.ndarray):
+            return Header("", "L" if found.ndim == 2 else "RGB", False, 0, found.nbytes)
+        with strict_and_silent(), source(found) as encoded:
+            size = encoded.seek(0, os.SEEK_END)
+            encoded.seek(0)
+            opened = Image.open(encoded, formats=_formats())
             # A JPEG of several pictures (MPO) is what telephones write: the first one is the photograph.
             several = opened.format not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
             return Header(opened.format or "", opened.mode, several, _quality(opened), size)
     except DecodeError:
         raise
     except Exception as error:
-        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
+        raise DecodeError(refusal(error), where=where, hint=_LOOK) from None
 
 
 def _quality(opened: Image.Image) -> int:
@@ -193,80 +186,6 @@ def _quality(opened: Image.Image) -> int:
         return 0
     scale = 100 * sum(tables[0]) / _STANDARD_TABLE
     return int(min(100, max(1, round(100 - scale / 2 if scale <= 100 else 5000 / scale))))
-
-
-def content_digest(picture: Picture) -> str:
-    """BLAKE2b-128, in hex, of a file's bytes; of shape and values where pixels are given.
-
-    Raises: DecodeError: no such file, not readable, truncated, or empty.
-    """
-    where = described(picture)
-    digest = hashlib.blake2b(digest_size=16)
-    try:
-        picture = _fetched(picture)
-        if isinstance(picture, np.ndarray):
-            digest.update(f"pixels {picture.dtype} {picture.shape}\n".encode())
-            digest.update(np.ascontiguousarray(picture).tobytes())
-            return digest.hexdigest()
-        with _source(picture) as source:
-            while block := source.read(1 << 20):
-                digest.update(block)
-    except DecodeError as error:
-        raise DecodeError(error.what, where=where, hint=error.hint) from None
-    except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
-        raise DecodeError(_refusal(error), where=where, hint=_LOOK) from None
-    return digest.hexdigest()
-
-
-def described(picture: Picture) -> str:
-    """What to call a picture in a message: its path, or what kind of thing it is."""
-    if isinstance(picture, Path):
-        return str(picture)
-    if isinstance(picture, np.ndarray):
-        return f"array of shape {picture.shape}, {picture.dtype}"
-    if isinstance(picture, Slice):
-        return f"{picture.path}, byte {picture.offset:,}"
-    if isinstance(picture, Item):
-        return f"#{picture.index}"
-    return f"{len(picture):,} bytes"
-
-
-def _fetched(picture: Picture) -> Path | bytes | NDArray[np.uint8] | Slice:
-    if not isinstance(picture, Item):
-        return picture
-    try:
-        found = picture.of[picture.index]
-    except DecodeError:
-        raise
-    except Exception as error:  # somebody else's code: whatever it raises, this picture is not to be had
-        reason = one_line(str(error).strip().partition("\n")[0][:200])
-        raise DecodeError(f"cannot be fetched: {reason or type(error).__name__}", hint=_LOOK) from None
-    if isinstance(found, Path | bytes | np.ndarray | Slice):
-        return found
-    raise DecodeError(f"there is no picture, but {type(found).__name__}", hint="give a path, bytes or uint8 pixels")
-
-
-@contextmanager
-def _source(picture: Path | bytes | Slice) -> Iterator[IO[bytes]]:
-    if isinstance(picture, Slice):
-        there = max(0, picture.path.stat().st_size - picture.offset)
-        if there < picture.length:
-            raise DecodeError(f"truncated: {there:,} of {picture.length:,} bytes are there", hint=_LOOK)
-        with _source(picture.path) as whole:
-            whole.seek(picture.offset)
-            picture = whole.read(picture.length)
-    if isinstance(picture, bytes):
-        if not picture:
-            raise DecodeError("there are no bytes", hint="was the file read to its end already?")
-        yield io.BytesIO(picture)
-        return
-    kind = picture.stat()
-    if not stat.S_ISREG(kind.st_mode):  # opening a pipe would wait for ever
-        raise DecodeError("not an ordinary file", hint="name a picture file, not a folder, pipe or device")
-    if not kind.st_size:
-        raise DecodeError("the file is empty", hint="copy it again from where it came, or remove it")
-    with picture.open("rb") as source:
-        yield source
 
 
 def _from_file(opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[[Size], int] | None) -> Decoded:
@@ -284,6 +203,39 @@ def _from_file(opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[
     covered = (drafted[1][2], drafted[1][3]) if drafted else opened.size
     extent = _turned(covered, opened.size, orientation)
     return Decoded(_rgb(_upright(opened, orientation)), whole, extent)
+
+
+def _cropped(crop: Crop, max_pixels: int, at_least: Callable[[Size], int] | None) -> Decoded:
+    """Only the part, so that what lies around it is seen by nobody, however the part is resized."""
+
+    def least(whole: Size) -> int:
+        left, top, right, bottom = crop.within(whole)
+        part = right - left, bottom - top
+        return math.ceil(min(whole) * (at_least(part) if at_least is not None else min(part)) / min(part))
+
+    found = image(crop.of, max_pixels=max_pixels, at_least=None if at_least is None else least)
+    left, top, right, bottom = crop.within(found.size)
+    across = (found.extent[2] - found.extent[0]) / found.size[0]
+    down = (found.extent[3] - found.extent[1]) / found.size[1]
+    exact = (
+        found.extent[0] + left * across,
+        found.extent[1] + top * down,
+        found.extent[0] + right * across,
+        found.extent[1] + bottom * down,
+    )
+    outer = (
+        math.floor(exact[0]),
+        math.floor(exact[1]),
+        min(found.image.width, math.ceil(exact[2])),
+        min(found.image.height, math.ceil(exact[3])),
+    )
+    within = (
+        exact[0] - outer[0],
+        exact[1] - outer[1],
+        min(exact[2], outer[2]) - outer[0],
+        min(exact[3], outer[3]) - outer[1],
+    )
+    return Decoded(found.image.crop(outer), (right - left, bottom - top), within)
 
 
 def _from_array(pixels: NDArray[np.uint8], max_pixels: int) -> Decoded:
@@ -355,14 +307,6 @@ def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     else:
         top = 255.0 if high <= 255 else 65535.0
     return np.round(real * (255.0 / top)).astype(np.uint8)
-
-
-def _refusal(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    return f"cannot be decoded: {one_line(str(error)) or type(error).__name__}"
 
 
 @cache

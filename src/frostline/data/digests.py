@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from frostline.data.decode import Item, Picture, Slice, content_digest
+from frostline.data.picture import Crop, Item, Picture, Slice, content_digest
 
 _FRESH = 2_000_000_000  # ns: a file this young may change again within the clock's grain and keep its time (cf. git)
 _BATCH = 512
@@ -50,6 +50,8 @@ class DigestCache:
 
         Raises: DecodeError: as ``content_digest``.
         """
+        if isinstance(picture, Crop):
+            return picture.digest(self(picture.of))
         if isinstance(picture, bytes | np.ndarray | Item):
             return self._compute(picture)
         path = picture.path if isinstance(picture, Slice) else picture

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from frostline.data.decode import Item, Picture, Slice
+from frostline.data.picture import Crop, Item, Picture, Slice
 from frostline.errors import DecodeError
 
 
@@ -21,7 +21,7 @@ def picture_of(thing: Any) -> Picture:
     """
     if isinstance(thing, str):
         return Path(thing)
-    if isinstance(thing, Path | bytes | Slice | Item):
+    if isinstance(thing, Path | bytes | Slice | Item | Crop):
         return thing
     if hasattr(thing, "getexif") and hasattr(thing, "convert"):
         from PIL import ImageOps
