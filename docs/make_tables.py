@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from frostline.train.defaults import GIVEN, LARGE, SMALL, TABLE
+from frostline.options import LARGE, SMALL
+from frostline.train.defaults import GIVEN, TABLE
 from frostline.train.strategies import strategies
 
 PAGE = Path(__file__).parent / "how-to" / "strategies.md"

@@ -3,9 +3,10 @@
 The command line repeats this signature and calls these methods; nothing is decided here that `run` does not decide.
 """
 
-from collections.abc import Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,155 +23,48 @@ from frostline.events import Listener, quiet
 from frostline.features.store import Store
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
+from frostline.options import OPTIONS, FitOptions, size
+from frostline.registry import did_you_mean
 from frostline.run.resolve import Settings
 from frostline.run.runner import Fitted
 from frostline.ship import folder, torch_predictor
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import Failure, Prediction
-from frostline.train.plan import RECIPE_FIELDS
 from frostline.workflows.evaluate import evaluate
 from frostline.workflows.fit import fit
 
 Pictures = Any
 """What ``fit`` takes: see there."""
 
-_PLAN_OPTIONS = ("lr", "trunk_lr", "decay", "epochs", "rank", *RECIPE_FIELDS)
+P = ParamSpec("P")
+
+
+def _options_of(schema: Callable[P, Any]) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
+    """Give an ``__init__`` of any keywords the arguments of `schema`, for scikit-learn, editors and mypy alike."""
+
+    def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(schema).parameters.values()
+        init.__signature__ = inspect.Signature([own, *parameters], return_annotation=None)  # type: ignore[attr-defined]
+        return init
+
+    return decorate
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Fine-tunes a pretrained image model on labelled pictures.
 
-    Every argument that is None is chosen by the strategy and the size of the data: see `frostline.train.defaults`.
-
-    model: a timm name, ``torchvision/<name>`` or ``package.module:factory``.
-    weights: "auto" (an installed package, the local cache, the hub), a checkpoint file, or "none".
-    strategy: how to learn: "auto", "probe", "freeze", "discriminative", "layerwise", "gradual", "lp-ft", "full",
-        "bitfit", "norm", "lora", a plugin's name or ``module:function``.
-    lr, trunk_lr: learning rates of head and trunk; lr="auto" finds them by a range test. decay: per stage, downwards.
-    epochs: of each phase that trains (for "gradual": of all together). rank: of low-rank adapters.
-    budget: seconds for the whole run, or text such as "5m"; phases are shortened or left out to keep it.
-    batch_size ... compile: the fields of `frostline.Recipe`, which says what each is and whose paper it comes from.
-    image_size: side of the square that the network sees, in pixels. drop_path: stochastic depth in [0, 1).
-    val: the share of pictures set apart to judge by, where the data has no val split.
-    split: "80/20" or "70/15/15": deal all pictures anew into train and val, or train, val and test.
-    group: the column whose equal values (a patient, a device, a day) never stand on both sides of a split.
-    few: how many training pictures of each class to learn from, chosen by the seed; by default all.
-    folds: cross-validate with that many folds in place of a val split; the model then learns from every picture.
-    seed: of everything random.
-    engine: what computes below the frost line: "auto", "openvino" or "torch".
-    precision: "auto", "fp32" or "bf16".
-    device: "auto", "cpu", "cuda" or "mps".
-    store_limit: how large the activation store may grow, in bytes or text such as "20GB".
-    out: the run's folder; None writes nothing but the store. resume: go on where a run in `out` was stopped.
-    lang: of the run's report.html, "en" or "zh".
-    track: trackers of accelerate, joined by commas: "tensorboard", "wandb", "mlflow", ...
-
-    After ``fit``: ``classes_`` (array of K names), ``net_`` (the network, in eval mode), ``about_`` (classes,
-    preprocessing, temperature), ``result_`` (phases, figures, counts).
+    Every argument that is None is chosen by the strategy and the size of the data: see `frostline.options`.
     """
 
-    def __init__(
-        self,
-        *,
-        model: str = "tf_efficientnet_lite0",
-        weights: str | Path | None = "auto",
-        strategy: str = "auto",
-        lr: float | str | None = None,
-        trunk_lr: float | None = None,
-        decay: float | None = None,
-        epochs: int | None = None,
-        rank: int | None = None,
-        budget: float | str | None = None,
-        batch_size: int | None = None,
-        optimizer: str | None = None,
-        momentum: float | None = None,
-        weight_decay: float | None = None,
-        schedule: str | None = None,
-        warmup: float | None = None,
-        step_size: int | None = None,
-        gamma: float | None = None,
-        label_smoothing: float | None = None,
-        mixup: float | None = None,
-        cutmix: float | None = None,
-        augment: str | None = None,
-        erasing: float | None = None,
-        views: int | None = None,
-        ema: float | None = None,
-        l2sp: float | None = None,
-        interpolate: float | None = None,
-        clip: float | None = None,
-        accumulate: int | None = None,
-        balance: str | None = None,
-        patience: int | None = None,
-        keep: str | None = None,
-        frozen_norm: str | None = None,
-        compile: bool | None = None,
-        image_size: int | None = None,
-        drop_path: float | None = None,
-        val: float = 0.2,
-        split: str | None = None,
-        group: str | None = None,
-        few: int | None = None,
-        folds: int | None = None,
-        seed: int = 0,
-        engine: str = "auto",
-        precision: str = "auto",
-        device: str = "auto",
-        store_limit: int | str = "20GB",
-        out: str | Path | None = None,
-        resume: bool = False,
-        lang: str = "en",
-        track: str | None = None,
-    ) -> None:
-        self.model = model
-        self.weights = weights
-        self.strategy = strategy
-        self.lr = lr
-        self.trunk_lr = trunk_lr
-        self.decay = decay
-        self.epochs = epochs
-        self.rank = rank
-        self.budget = budget
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.warmup = warmup
-        self.step_size = step_size
-        self.gamma = gamma
-        self.label_smoothing = label_smoothing
-        self.mixup = mixup
-        self.cutmix = cutmix
-        self.augment = augment
-        self.erasing = erasing
-        self.views = views
-        self.ema = ema
-        self.l2sp = l2sp
-        self.interpolate = interpolate
-        self.clip = clip
-        self.accumulate = accumulate
-        self.balance = balance
-        self.patience = patience
-        self.keep = keep
-        self.frozen_norm = frozen_norm
-        self.compile = compile
-        self.image_size = image_size
-        self.drop_path = drop_path
-        self.val = val
-        self.split = split
-        self.group = group
-        self.few = few
-        self.folds = folds
-        self.seed = seed
-        self.engine = engine
-        self.precision = precision
-        self.device = device
-        self.store_limit = store_limit
-        self.out = out
-        self.resume = resume
-        self.lang = lang
-        self.track = track
+    @_options_of(FitOptions)
+    def __init__(self, **options: Any) -> None:
+        for name in options:
+            if name not in OPTIONS:
+                near = did_you_mean(name, OPTIONS) or "see help(ImageClassifier)"
+                raise TypeError(f"ImageClassifier() got an unexpected keyword argument {name!r}: {near}")
+        for name, option in OPTIONS.items():
+            setattr(self, name, options.get(name, option.default))
 
     def fit(
         self,
@@ -272,33 +166,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return made
 
     def _settings(self) -> Settings:
-        options = {name: getattr(self, name) for name in _PLAN_OPTIONS if hasattr(self, name)}
-        if options["lr"] == "auto":
-            options |= {"lr": None, "rate_search": True}
-        elif isinstance(options["lr"], str):
-            raise PlanError(f"the rate {options['lr']!r} is no number", where="--lr", hint='a number, or "auto"')
+        options = {name: getattr(self, name) for name in OPTIONS}
         cache = default_cache()
-        return Settings(
-            model=self.model,
-            weights=self.weights,
-            strategy=self.strategy,
-            options=options,
-            seed=self.seed,
-            image_size=self.image_size,
-            drop_path=self.drop_path,
-            engine=self.engine,
-            precision=self.precision,
-            device=self.device,
-            budget=duration(self.budget),
-            val=self.val,
-            split=self.split,
-            few=self.few,
-            folds=self.folds,
-            track=self.track,
-            lang=self.lang,
-            store=Store(cache / "store", limit=size(self.store_limit)),
-            cache=cache,
-        )
+        return Settings(**options, store=Store(cache / "store", limit=size(self.store_limit)), cache=cache)
 
     def _take(self, fitted: Fitted) -> None:
         self.net_, self.about_, self.result_ = fitted.net, fitted.about, fitted.result
@@ -355,29 +225,18 @@ def _pictures(X: Pictures) -> Iterator[Picture]:
     return (picture_of(x) for x in X)
 
 
-def duration(value: float | str | None) -> float | None:
-    """Seconds of 90, "90", "90s", "5m" or "1h".
+def _documented() -> str:
+    """The arguments and what ``fit`` leaves, for the class's docstring."""
+    lines = [f"    {option.name} : default {option.default!r}\n        {option.help}" for option in OPTIONS.values()]
+    return "\n".join(("", "    Parameters", "    ----------", *lines, _LEFT))
 
-    Raises: PlanError: it is none of these.
+
+_LEFT = """
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    net_ : the network, in eval mode
+    about_ : classes, preprocessing, temperature
+    result_ : phases, metrics, counts
     """
-    if value is None:
-        return None
-    text = str(value).strip().lower()
-    factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 1)
-    try:
-        return float(text.rstrip("smh")) * factor
-    except ValueError:
-        raise PlanError(f"{value!r} is no length of time", where="--budget", hint="write 90s, 5m or 1h") from None
-
-
-def size(value: int | str) -> int:
-    """Bytes of 1000, "500MB" or "20GB" (powers of 1000).
-
-    Raises: PlanError: it is none of these.
-    """
-    text = str(value).strip().upper().removesuffix("B")
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:], 1)
-    try:
-        return int(float(text.rstrip("KMGT")) * factor)
-    except ValueError:
-        raise PlanError(f"{value!r} is no size", where="--store-limit", hint="write 500MB or 20GB") from None
+ImageClassifier.__doc__ = f"{str(ImageClassifier.__doc__).rstrip()}\n{_documented()}"

@@ -1,4 +1,4 @@
-"""Name -> thing: the one door through which built-ins and strangers' plugins both come in.
+"""Name -> thing: built-ins and plugins are found in the same way.
 
 A registry answers to three kinds of names: one registered here by decorator, one that an installed package
 announces as an entry point, and ``module:function``, which is imported only because the user wrote it.
@@ -6,7 +6,7 @@ announces as an entry point, and ``module:function``, which is imported only bec
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
@@ -14,6 +14,12 @@ from typing import Generic, TypeVar
 from frostline.errors import UnknownName
 
 T = TypeVar("T")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """``did you mean epochs or epoch?`` where some of the names are near, else ""."""
+    near = difflib.get_close_matches(name, list(names), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 class Registry(Generic[T]):
@@ -53,8 +59,7 @@ class Registry(Generic[T]):
             return thing
         if ":" in name:
             return self._imported(name)
-        near = difflib.get_close_matches(name, self.names(), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names())}"
+        hint = did_you_mean(name, self.names()) or f"there are: {', '.join(self.names())}"
         raise UnknownName(f"there is no {self.kind} called {name!r}", hint=hint)
 
     def names(self) -> list[str]:

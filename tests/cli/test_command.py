@@ -1,7 +1,6 @@
 """The command as a user meets it: what it prints, where, and with which exit code."""
 
 import csv
-import inspect
 import json
 import os
 import shutil
@@ -10,9 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from frostline import ImageClassifier
-from frostline.cli import fit
 
 
 def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -28,10 +24,6 @@ def model(leaves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "accuracy" in found.stdout
     assert "frostline predict" in found.stdout
     return out
-
-
-def test_the_command_repeats_the_estimators_arguments() -> None:
-    assert set(inspect.signature(fit.fit).parameters) - {"data", "json", "quiet"} == set(ImageClassifier().get_params())
 
 
 def test_predict_writes_a_line_a_picture_and_tells_what_it_cannot_read(

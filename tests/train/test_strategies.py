@@ -7,7 +7,8 @@ import timm
 
 from frostline.errors import PlanError, UnknownName
 from frostline.net.stages import Stages, stages
-from frostline.train.defaults import LARGE, SMALL, TABLE, default
+from frostline.options import LARGE, SMALL
+from frostline.train.defaults import TABLE, default
 from frostline.train.plan import Lora, Plan, Recipe, Solve, Train, rates_of
 from frostline.train.strategies import make_plan, make_recipe, strategies
 

@@ -6,12 +6,14 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Manifest
 from frostline.net.zoo import Backbone
+from frostline.options import OPTIONS, FitOptions
 from frostline.train.plan import Plan
 
 PACKAGES = ("frostline", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn", "accelerate", "openvino")
@@ -22,50 +24,45 @@ def facts_of(
     manifest: Manifest,
     backbone: Backbone,
     stages: Sequence[str],
-    *,
-    seed: int,
-    given: Mapping[str, Any],
-    folds: int | None = None,
+    options: FitOptions,
 ) -> dict[str, Any]:
-    """Plain values. "run" identifies plan, pictures, weights and seed together.
-
-    given: the options that the user set. folds: of the cross-validation, if there is one.
-    """
+    """Plain values. "run" identifies plan, pictures, weights and seed together."""
     loaded = backbone.loaded
     resolved = {
         "model": backbone.name,
         "weights": loaded.digest if loaded else "random",
         "plan": plan.to_dict(),
-        "seed": seed,
+        "seed": options.seed,
         "pictures": pictures_digest(manifest),
         "classes": list(manifest.classes),
         "preprocessing": backbone.preprocessing.to_dict(),
     }
-    if folds is not None:
-        resolved["folds"] = folds
+    if options.folds is not None:
+        resolved["folds"] = options.folds
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,
-        "seed": seed,
+        "seed": options.seed,
         "weights": {"source": loaded.source, "digest": loaded.digest, "loaded": str(loaded)} if loaded else "random",
         "counts": {split: manifest.part(split).counts() for split in manifest.splits} or {"train": manifest.counts()},
         "stages": list(stages),
-        "given": {key: value for key, value in given.items() if value is not None},
+        "given": {option.name: _plain(value) for option, value in options.given()},
         "resolved": resolved,
         "versions": {name: _version(name) for name in PACKAGES},
     }
 
 
-def command_of(source: str, named: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """The line that repeats a run: ``frostline fit DATA --model ...``. What is None is left to its default."""
+def command_of(source: str, options: FitOptions) -> str:
+    """The line that repeats a run: ``frostline fit DATA --model ...``. Model, weights and strategy are always named."""
     words = ["frostline", "fit", source or "PICTURES"]
-    for name, value in {**named, **options}.items():
-        option = f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        elif value is not None and value is not False:
-            words += [option, str(value)]
+    always = {name: (OPTIONS[name], getattr(options, name)) for name in ("model", "weights", "strategy")}
+    for option, value in {**always, **{option.name: (option, value) for option, value in options.given()}}.values():
+        words += [option.flag] if value is True else [option.flag, "none" if value is None else str(value)]
     return shlex.join(words)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 def machine() -> str:

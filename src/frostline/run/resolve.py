@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from frostline.judge.report.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
+from frostline.options import FitOptions
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
@@ -31,32 +32,11 @@ _HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a run needs beside its pictures. The meaning of each field is `ImageClassifier`'s.
+class Settings(FitOptions):
+    """What a run needs beside its pictures: the options, and where computed things are kept."""
 
-    options: training options that the user set, by name; `train.defaults` has the rest.
-    budget: seconds, or None for the plan's own.
-    """
-
-    model: str
-    weights: str | Path | None
-    strategy: str
     store: Store
     cache: Path
-    options: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    image_size: int | None = None
-    drop_path: float | None = None
-    engine: str = "auto"
-    precision: str = "auto"
-    device: str = "auto"
-    budget: float | None = None
-    val: float = 0.2
-    split: str | None = None
-    few: int | None = None
-    folds: int | None = None
-    track: str | None = None
-    lang: str = "en"
 
 
 @dataclass(frozen=True)
@@ -97,7 +77,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if settings.few is not None:
         pictures = min(pictures, settings.few * len(manifest.classes))
     weights = "none" if settings.weights is None else str(settings.weights)
-    plan = make_plan(settings.strategy, order, settings.options, pictures=pictures, weights=weights)
+    plan = make_plan(settings.strategy, order, settings.training, pictures=pictures, weights=weights)
     manifest = _split(manifest, plan, settings)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
@@ -125,13 +105,12 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     for phase in plan.phases:
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
-    given = {**settings.options, "split": settings.split, "few": settings.few}
-    facts = facts_of(plan, manifest, backbone, order.names, seed=settings.seed, given=given, folds=settings.folds)
+    facts = facts_of(plan, manifest, backbone, order.names, settings)
     sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
     told = {
         "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
         "source": manifest.source,
-        "command": _command(manifest.source, settings),
+        "command": command_of(manifest.source, settings),
         "machine": machine(),
     }
     record.json("plan.json", {**facts, **told})
@@ -170,21 +149,6 @@ def _feasible(plan: Plan, bench: PhaseContext, settings: Settings) -> Plan:
     bench.listen(
         Warn(f"the head {bench.head.path!r} is not one linear layer over one vector: it is trained, not solved")
     )
-    recipe = make_recipe({**settings.options, "views": 1}, pictures=len(bench.train))
+    recipe = make_recipe({**settings.training, "views": 1}, pictures=len(bench.train))
     trained = Train("probe", rates_of(rates(bench.stages, head=1e-3)), _HEAD_EPOCHS, recipe)
     return replace(plan, phases=tuple(trained if isinstance(phase, Solve) else phase for phase in plan.phases))
-
-
-def _command(source: str, settings: Settings) -> str:
-    """What repeats the run, without what is a default."""
-    model, weights, strategy = settings.model, settings.weights, settings.strategy
-    usual = Settings(model=model, weights=weights, strategy=strategy, store=settings.store, cache=settings.cache)
-    names = (
-        *("seed", "val", "split", "few", "folds", "budget"),
-        *("image_size", "drop_path", "engine", "precision", "device"),
-    )
-    told = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
-    options = dict(settings.options)
-    if options.pop("rate_search", None):
-        options["lr"] = "auto"
-    return command_of(source, {"model": model, "weights": weights, "strategy": strategy, **told}, options)

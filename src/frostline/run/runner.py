@@ -24,6 +24,7 @@ from frostline.judge.metrics import Report
 from frostline.judge.ood import Novelty
 from frostline.judge.predictions import outcomes
 from frostline.judge.result import PhaseRow, RunResult
+from frostline.options import seconds
 from frostline.processors import launched_processes
 from frostline.run import cross_validation
 from frostline.run.model_selection import (
@@ -298,7 +299,7 @@ def _seconds_for(job: Job, ahead: tuple[Phase, ...]) -> float | None:
 
     An equal share if the plan needs all its phases; else all of it, for two phases cut short are worth less than one.
     """
-    budget = job.settings.budget if job.settings.budget is not None else job.plan.budget
+    budget = job.plan.budget if job.settings.budget is None else seconds(job.settings.budget)
     if budget is None:
         return None
     left = max(0.0, budget - (time.monotonic() - job.begun))

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from frostline.errors import PlanError
+from frostline.options import OPTIONS
 
 SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
 AUGMENTATIONS = ("none", "flip", "basic", "resized-crop", "trivial", "rand")
@@ -22,9 +23,17 @@ FROZEN_NORMS = ("hold", "hold-all", "update")
 KEEPS = ("best", "last")
 
 
+def _usual(name: str) -> Any:
+    """The default of `fit` for small data (< 1,000 training pictures)."""
+    by_size = OPTIONS[name].by_size
+    return None if by_size is None else by_size.small
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a phase learns, whatever it is that learns. A value of 0 switches the thing off.
+
+    The defaults are those of `options` for small data; `strategies.make_recipe` chooses by the size of the data.
 
     batch_size: pictures a step, over all processes together.
     optimizer: a name that ``timm.optim.create_optimizer_v2`` knows.
@@ -48,31 +57,31 @@ class Recipe:
     compile: hand the suffix to ``torch.compile``.
     """
 
-    batch_size: int = 32
-    optimizer: str = "adamw"
-    momentum: float = 0.9
-    weight_decay: float = 0.01
-    schedule: str = "cosine"
-    warmup: float = 0.0
-    step_size: int = 7
-    gamma: float = 0.1
+    batch_size: int = _usual("batch_size")
+    optimizer: str = _usual("optimizer")
+    momentum: float = _usual("momentum")
+    weight_decay: float = _usual("weight_decay")
+    schedule: str = _usual("schedule")
+    warmup: float = _usual("warmup")
+    step_size: int = _usual("step_size")
+    gamma: float = _usual("gamma")
     rate_search: bool = False
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    augment: str = "basic"
-    erasing: float = 0.0
-    views: int = 4
-    ema: float = 0.0
-    l2sp: float = 0.0
-    interpolate: float = 1.0
-    clip: float = 0.0
-    accumulate: int = 1
-    balance: str = "none"
-    patience: int = 0
-    keep: str = "best"
-    frozen_norm: str = "hold"
-    compile: bool = False
+    label_smoothing: float = _usual("label_smoothing")
+    mixup: float = _usual("mixup")
+    cutmix: float = _usual("cutmix")
+    augment: str = _usual("augment")
+    erasing: float = _usual("erasing")
+    views: int = _usual("views")
+    ema: float = _usual("ema")
+    l2sp: float = _usual("l2sp")
+    interpolate: float = _usual("interpolate")
+    clip: float = _usual("clip")
+    accumulate: int = _usual("accumulate")
+    balance: str = _usual("balance")
+    patience: int = _usual("patience")
+    keep: str = _usual("keep")
+    frozen_norm: str = _usual("frozen_norm")
+    compile: bool = _usual("compile")
 
     def __post_init__(self) -> None:
         faults = self._faults()
