@@ -1,5 +1,7 @@
 """check.html: one file, and text from outside stays text."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from frostline.data.audit.near_duplicates import exact_copies
 from frostline.data.audit.run_checks import Audit, audited
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Row
-from frostline.errors import DataError, UnknownName
+from frostline.errors import DataError, PlanError
+from frostline.judge.check_page.about import ABOUT
 from frostline.judge.check_page.render import page
-from frostline.judge.check_page.translations import WORDS
+from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.write_html import write_html
 
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -34,17 +37,19 @@ def audit(tmp_path: Path, n: int = 2) -> Audit:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_page_needs_nothing_beside_it_and_runs_nothing(tmp_path: Path, lang: str) -> None:
     text = page(audit(tmp_path), lang=lang)
-    assert "<script" not in text
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.S)
+    assert f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in text
+    assert not re.search(r"fetch\(|XMLHttpRequest|https?:", script)
     assert "&lt;script&gt;" in text
-    assert not re.search(r'(?:src|href)="(?!data:image/jpeg;base64,|#)', text)
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text)
     assert "url(" not in text
     assert text.count("data:image/jpeg;base64,") == 4  # two pictures, in leakage and in label conflicts
-    assert WORDS[lang].about["leakage"][0] in text
+    assert speaking(lang)(ABOUT["leakage"][0]) in text
 
 
 def test_every_check_has_words_in_every_language() -> None:
-    assert set(WORDS["en"].about) == set(WORDS["zh"].about) == set(checks.names())
-    assert set(WORDS["en"].page) == set(WORDS["zh"].page)
+    assert set(ABOUT) == set(checks.names())
+    assert not {text for pair in ABOUT.values() for text in pair} - set(chinese())
 
 
 def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:
@@ -54,7 +59,7 @@ def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:
 
 
 def test_another_language_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownName, match="there are: en, zh"):
+    with pytest.raises(PlanError, match="choose en or zh"):
         page(audit(tmp_path), lang="tlh")
 
 

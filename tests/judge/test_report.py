@@ -18,11 +18,11 @@ from frostline.data.views import Preprocessing
 from frostline.errors import PlanError
 from frostline.judge import metrics
 from frostline.judge.metrics import Interval
+from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.predictions import Outcome
 from frostline.judge.report import charts, page, thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page, render
-from frostline.judge.report.translations import chinese, speaking
 from frostline.judge.result import PhaseRow
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'</script>'

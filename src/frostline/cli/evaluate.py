@@ -32,8 +32,8 @@ def evaluate(
             manifest = manifest.part(split)
         found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))
         if report:
+            from frostline.judge.pages.translations import checked
             from frostline.judge.report.page import render
-            from frostline.judge.report.translations import checked
             from frostline.judge.write_html import write_html
             from frostline.ship.folder import open_folder
             from frostline.workflows import report_data

@@ -13,8 +13,8 @@ def report(
 ) -> None:
     """Write a run's report.html again, in another language or to another place."""
     from frostline.cli import console
+    from frostline.judge.pages.translations import checked
     from frostline.judge.report.page import render
-    from frostline.judge.report.translations import checked
     from frostline.judge.write_html import write_html
     from frostline.workflows import report_data
 

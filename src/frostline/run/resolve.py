@@ -16,7 +16,7 @@ from frostline.errors import PlanError
 from frostline.events import Listener, Note, Warn
 from frostline.features.activations import BOTTOM, Activations
 from frostline.features.store import Store
-from frostline.judge.report.translations import checked
+from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages

@@ -29,7 +29,7 @@ def unreadable(subject: Subject) -> Finding | None:
         return None
     items = [AuditItem((int(row),), listing.faults[row]) for row in bad]
     reasons = Counter(re.sub(r" *\([^)]*\)", "", listing.faults[row]) for row in bad)
-    why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(2))
+    why = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(2))
     return Finding(
         "unreadable",
         "warning",

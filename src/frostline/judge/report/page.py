@@ -18,11 +18,11 @@ from frostline.data.manifest import Skipped
 from frostline.errors import one_line
 from frostline.judge.calibrate import BINS, Bin, expected_calibration_error, reliability
 from frostline.judge.metrics import Interval, Report
+from frostline.judge.pages.translations import LANGUAGES, speaking
 from frostline.judge.predictions import Outcome
 from frostline.judge.report import charts
 from frostline.judge.report.charts import Curve, Layer
 from frostline.judge.report.thumbnails import Shown
-from frostline.judge.report.translations import LANGUAGES, speaking
 from frostline.judge.result import PhaseRow
 
 _MOST_CLASSES = 24  # of which a confusion matrix is still a picture; of more, the pairs most often confused are listed

@@ -1,0 +1,53 @@
+"""What the check page says of each check: its title, and what to do about it. Chinese is in ``pages/zh.json``."""
+
+from collections.abc import Mapping
+
+ABOUT: Mapping[str, tuple[str, str]] = {
+    "leakage": (
+        "The same picture on both sides of a split",
+        "A model may remember these instead of recognising them, so the figure is too good. Keep one copy: "
+        "--drop leakage keeps the one that is tested on.",
+    ),
+    "label-conflicts": (
+        "The same picture under different labels",
+        "At least one label is wrong. Decide which, or leave them all out: --drop label-conflicts.",
+    ),
+    "labels": (
+        "Labels that are suspect",
+        "A probe that never saw these pictures disagrees with their labels. Look at each: some are wrong "
+        "labels, some are hard pictures. Correct them by hand rather than dropping what is hard.",
+    ),
+    "shortcuts": (
+        "Something trivial predicts the class",
+        "A network may learn this instead of what is on the picture, and fail where it no longer holds. Save "
+        "all classes alike, or make sure that new pictures will differ in the same way.",
+    ),
+    "unreadable": (
+        "Files that cannot be read",
+        "Training leaves them out. Copy them again from where they came, or remove them.",
+    ),
+    "classes": ("Classes that a split lacks", "Rename or complete the folders, so that every split has every class."),
+    "unlabelled": ("Pictures without a label or a split", "Label all of them, or leave them out: --drop unlabelled."),
+    "names": ("Class names that are nearly the same", "Probably one class, spelt in two ways. Merge the folders."),
+    "few": ("Classes with few pictures", "Add pictures, or merge or leave out the class."),
+    "balance": ("Unequal classes", "Read macro F1 and the figures of each class; --balance sampling may help."),
+    "duplicates": (
+        "Exact duplicates",
+        "Harmless, but they weigh more than others. --drop duplicates keeps one of each.",
+    ),
+    "near-duplicates": (
+        "Nearly equal pictures",
+        "The same picture saved again, or taken a moment later. A random split would put them on both sides: "
+        "give them a group column, or --drop near-duplicates to keep one of each.",
+    ),
+    "outliers": ("Unlike all the others", "Wrong files, placeholders and drawings end up here; so do rare cases."),
+    "passed-over": ("Files beside the pictures", "They are no pictures, or lie where none is looked for."),
+    "extension": ("Named after another format", "frostline reads them all the same; other programs may not."),
+    "animated": ("More than one frame", "Only the first frame is seen."),
+    "mode": ("Another colour mode", "They are converted to RGB; see that nothing is lost by it."),
+    "size": ("Extreme size or proportions", "The network sees a square cut from the middle, at its own size."),
+    "blank": ("Blank pictures", "There is nothing on them to learn."),
+    "dark": ("Very dark pictures", "See whether anything can be made out."),
+    "bright": ("Washed-out pictures", "See whether anything can be made out."),
+    "blurry": ("Blurry pictures", "See whether a person could tell the class."),
+}

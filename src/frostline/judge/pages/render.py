@@ -1,0 +1,50 @@
+"""One file that needs nothing else: a page's template with the design sheet, the words and the script put in."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from frostline.judge.pages.translations import LANGUAGES, speaking
+
+
+def asset(name: str) -> str:
+    """A file of the design sheet: ``base.css``, ``base.js``, ``logo.svg`` or ``zh.json``."""
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+def rendered(package: str, *, lang: str, filters: Mapping[str, Callable[..., str]] | None = None, **values: Any) -> str:
+    """``page.html`` of a package, with its ``page.css`` and ``page.js`` behind those of all pages.
+
+    The template gets ``t`` (see `translations`), ``lang``, ``style``, ``script``, ``digest`` (of the script, for the
+    page's own policy: nothing else runs) and ``logo``. All other text is escaped.
+
+    Raises: PlanError: there is no such language.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    def own(name: str) -> str:
+        return asset(f"base.{name}") + resources.files(package).joinpath(f"page.{name}").read_text("utf-8")
+
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(package, "."), jinja2.PrefixLoader({"pages": jinja2.PackageLoader(__package__, ".")})]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= dict(filters or {})
+    script = own("js")
+    return environment.get_template("page.html").render(
+        t=speaking(lang),
+        lang=LANGUAGES[lang],
+        style=Markup(own("css")),
+        script=Markup(script),
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        logo=Markup(asset("logo.svg").strip()),
+        **values,
+    )
