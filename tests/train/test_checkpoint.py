@@ -95,7 +95,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_last_whole(
             patch.setattr(checkpoint.os, "fsync", full)
         else:
             patch.setattr(Path, "replace", full)
-        with pytest.raises(CheckpointError, match=r"(?s)No space left.*last checkpoint is whole"):
+        with pytest.raises(CheckpointError, match=r"(?s)the disk is full.*last checkpoint is whole"):
             save(tmp_path, numbered(2))
     found = load(tmp_path)
     assert found is not None

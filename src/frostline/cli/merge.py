@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from frostline import atomic
+
 
 def merge(
     folder: Annotated[Path, Argument(help="The --out that all workers were given.")],
@@ -23,13 +25,11 @@ def merge(
     if out is None:
         count = batch_predict.merge(folder, csv.writer(sys.stdout, lineterminator="\n").writerow)
     else:
-        fresh = out.with_name(f".{out.name}.tmp")
-        try:
-            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                count = batch_predict.merge(folder, csv.writer(file, lineterminator="\n").writerow)
-            fresh.replace(out)
-        finally:
-            fresh.unlink(missing_ok=True)
+        with (
+            atomic.beside(out) as fresh,
+            fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            count = batch_predict.merge(folder, csv.writer(file, lineterminator="\n").writerow)
     console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
     if count.unreadable:
         raise typer.Exit(1)

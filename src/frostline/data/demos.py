@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from frostline import atomic
 from frostline.data.manifest import Row
 from frostline.errors import DataError, MissingExtra
 
@@ -48,13 +49,10 @@ def solar_cells(keep: Path) -> Path:
         )
     data = Path(package.origin).parent / "data"
     table = keep / "solar-cells.csv"
-    keep.mkdir(parents=True, exist_ok=True)
-    fresh = table.with_suffix(".csv.tmp")
-    with fresh.open("w", newline="", encoding="utf-8") as file:
+    with atomic.beside(table) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label"))
         writer.writerows((row.picture, row.labels[0]) for row in _cells(data))
-    fresh.replace(table)
     return table
 
 
@@ -72,30 +70,30 @@ def ants_bees(keep: Path) -> Path:
     archive = keep / "hymenoptera_data.zip"
     if archive.exists():
         return archive
-    keep.mkdir(parents=True, exist_ok=True)
-    fresh = archive.with_suffix(".tmp")
-    digest = hashlib.sha256()
     try:
-        with urllib.request.urlopen(ANTS_BEES, timeout=20) as answer, fresh.open("wb") as file:
-            while block := answer.read(1 << 20):
-                digest.update(block)
-                file.write(block)
+        with atomic.beside(archive) as fresh:
+            _fetch(fresh)
     except (urllib.error.URLError, OSError) as error:
-        fresh.unlink(missing_ok=True)
         raise DataError(
             f"the pictures of ants and bees (47 MB) cannot be fetched: {error}",
             where=ANTS_BEES,
             hint="with the data on disk: frostline demo --data PATH; without: frostline demo --data solar-cells",
         ) from None
+    return archive
+
+
+def _fetch(place: Path) -> None:
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(ANTS_BEES, timeout=20) as answer, place.open("wb") as file:
+        while block := answer.read(1 << 20):
+            digest.update(block)
+            file.write(block)
     if digest.hexdigest() != ANTS_BEES_SHA256:
-        fresh.unlink(missing_ok=True)
         raise DataError(
             f"what was fetched has the SHA-256 {digest.hexdigest()[:16]}…, not {ANTS_BEES_SHA256[:16]}…",
             where=ANTS_BEES,
             hint="try again; if it stays so, the file was changed: take the data from elsewhere with --data PATH",
         )
-    fresh.replace(archive)
-    return archive
 
 
 DEMOS: dict[str, Demo] = {

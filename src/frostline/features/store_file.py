@@ -14,13 +14,14 @@ import struct
 import time
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from frostline import atomic
 
 Rows = NDArray[Any]
 
@@ -104,20 +105,10 @@ def write(folder: Path, digests: Sequence[str], rows: Rows) -> Block:
     header = json.dumps(facts, separators=(",", ":")).encode()
     front = _FRONT.pack(_MAGIC, len(header), zlib.crc32(header)) + header
     front += bytes(-len(front) % _ALIGN)
-    name = f"{time.time_ns():020d}-{secrets.token_hex(6)}"
-    path, unfinished = folder / f"{name}{SUFFIX}", folder / f"{name}{UNFINISHED}"
-    try:
-        with unfinished.open("xb") as file:
-            file.write(front)
-            file.write(_bytes(rows))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-    _flush_folder(folder)
+    path = folder / f"{time.time_ns():020d}-{secrets.token_hex(6)}{SUFFIX}"
+    with atomic.beside(path) as fresh, fresh.open("xb") as file:
+        file.write(front)
+        file.write(_bytes(rows))
     return Block(path, tuple(digests), rows.dtype, rows.shape[1:], len(front), check)
 
 
@@ -154,12 +145,3 @@ def _bytes(rows: Rows) -> memoryview:
 
 def _checksum(rows: Rows) -> int:
     return zlib.crc32(_bytes(rows))  # against accidents, at 2.5 GB/s; blake2b makes 0.7
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # Windows cannot open a folder, and needs not
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

@@ -9,7 +9,6 @@ always runs batches of one size, so that a row does not depend on its neighbours
 """
 
 import json
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
@@ -22,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frostline import atomic
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, PlanError
 from frostline.inference import openvino_engine, torch_engine
@@ -182,10 +182,7 @@ def _verdict(digest: str, cache: Path, engine: str, precision: str) -> Path:
 
 def _keep(path: Path, engine: str, precision: str) -> None:
     with suppress(OSError):  # without it the next run checks again, and that is all
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
-        unfinished.write_text(json.dumps({"engine": engine, "precision": precision}))
-        unfinished.replace(path)
+        atomic.write(path, json.dumps({"engine": engine, "precision": precision}))
 
 
 def _version(package: str) -> str:

@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import re
 import shutil
-import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ import torch.hub
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+from frostline import atomic
 from frostline.errors import WeightsError, one_line
 from frostline.registry import Registry
 
@@ -237,13 +237,10 @@ def url_file(url: str, *, patience: float = _PATIENCE) -> Path:
     try:
         with urllib.request.urlopen(url, timeout=patience) as answer:
             log.info("downloading %s, %s bytes", url, answer.headers.get("Content-Length", "an unknown number of"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=target.name) as folder:
-                part = Path(folder) / target.name
+            with atomic.beside(target) as part:
                 with part.open("wb") as file:
                     shutil.copyfileobj(answer, file)
                 _verified(part, url, _promised(target))
-                part.replace(target)
     except (OSError, ValueError) as error:  # URLError and timeouts are OSErrors
         raise WeightsError(f"it cannot be fetched: {one_line(str(error))}", where=url) from None
     return target

@@ -14,13 +14,13 @@ checkpoint/   while the run goes on (`train.checkpoint`)
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from frostline import atomic
 from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
@@ -134,22 +134,14 @@ class RunFolder:
     def _text(self, name: str, text: str) -> None:
         if self.folder is None or not self.writes:
             return
-        fresh = self.folder / f"{name}.tmp"
         try:
-            # surrogates stand for bytes of file names that are no UTF-8: they are written back as those bytes
-            with fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.folder / name)
+            atomic.write(self.folder / name, text)
         except OSError as error:
-            with suppress(OSError):
-                fresh.unlink(missing_ok=True)
             raise self._unwritten(error, name) from None
 
     def _unwritten(self, error: OSError, name: str) -> CheckpointError:
         return CheckpointError(
-            f"the run's folder cannot be written: {error.strerror}",
+            f"the run's folder cannot be written: {atomic.reason(error)}",
             where=self.folder / name if self.folder else name,
             hint="free some space, then go on with --resume",
         )

@@ -1,6 +1,5 @@
 """A folder that is written whole or not at all: beside its place first, then by one rename."""
 
-import os
 import secrets
 import shutil
 import time
@@ -8,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from frostline import atomic
 from frostline.errors import CheckpointError, one_line
 
 _STALE_SECONDS = 24 * 3600
@@ -28,7 +28,7 @@ def whole(folder: Path) -> Iterator[Path]:
             _put(made, folder)
     except OSError as error:
         raise CheckpointError(
-            f"the folder cannot be written: {error.strerror or one_line(str(error))}",
+            f"the folder cannot be written: {atomic.reason(error)}",
             where=folder,
             hint="is there room on the disk, and may you write there? name another place with --out",
         ) from None
@@ -68,8 +68,7 @@ def _beside(folder: Path) -> Iterator[Path]:
 def _settle(made: Path) -> None:
     """All bytes on the disk, before the folder gets its name."""
     for path in made.iterdir():
-        with path.open("rb+") as written:
-            os.fsync(written.fileno())
+        atomic.sync(path)
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frostline import atomic
 from frostline.data.decode import described
 from frostline.data.manifest import Row
 from frostline.errors import DataError, PlanError, one_line
@@ -207,9 +208,9 @@ def _close(folder: Path, shard: Shard, top: int, new: int) -> Count:
     found = {line[0]: line for line in _lines([*_parts(folder, shard), *([path] if path.is_file() else [])])}
     text = _csv([found[name] for name in sorted(found)], top)
     unreadable = sum(bool(line[-1]) for line in found.values())
-    _write(path, text)
+    atomic.write(path, text)
     marker = {"rows": len(found), "unreadable": unreadable, "sha256": hashlib.sha256(text).hexdigest()}
-    _write(folder / f"{shard.name}.done", json.dumps(marker).encode())
+    atomic.write(folder / f"{shard.name}.done", json.dumps(marker).encode())
     shutil.rmtree(folder / shard.name, ignore_errors=True)
     return Count(len(found), unreadable, new)
 
@@ -218,7 +219,7 @@ def _write_part(folder: Path, shard: Shard, lines: Sequence[Sequence[str]], top:
     place = folder / shard.name
     place.mkdir(parents=True, exist_ok=True)
     # A random name: a worker that was thought dead may still be writing, and what both have is the same.
-    _write(place / f"{secrets.token_hex(8)}.csv", _csv(lines, top))
+    atomic.write(place / f"{secrets.token_hex(8)}.csv", _csv(lines, top))
 
 
 def _parts(folder: Path, shard: Shard) -> list[Path]:
@@ -244,18 +245,6 @@ def _csv(lines: Iterable[Sequence[str]], top: int) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
 def _marker(folder: Path, shard: Shard) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((folder / f"{shard.name}.done").read_bytes())
@@ -276,7 +265,7 @@ def _join_job(folder: Path, job: Mapping[str, Any]) -> None:
     path = folder / JOB
     if not path.exists():
         fresh = folder / f"{JOB}.{secrets.token_hex(4)}.tmp"
-        _write(fresh, json.dumps(job, indent=2).encode())
+        atomic.write(fresh, json.dumps(job, indent=2).encode())
         try:
             os.link(fresh, path)  # unlike a rename it never takes the place of what another worker wrote first
         except FileExistsError:

@@ -5,9 +5,7 @@ written beside its place, synced and renamed; the one before is kept until the n
 """
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from frostline import atomic
 from frostline.errors import CheckpointError, one_line
 
 NEWEST, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
@@ -39,22 +38,18 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
     Raises: CheckpointError: it could not be written (a full disk, say); the last one is untouched.
     """
-    path, before, fresh = folder / NEWEST, folder / BEFORE, folder / f"{NEWEST}.tmp"
+    path, before = folder / NEWEST, folder / BEFORE
     # safetensors refuses tensors that share memory, and tied weights do.
     tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in checkpoint.tensors.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, fresh, metadata={"facts": json.dumps(checkpoint.facts)})
-        _sync(fresh)
-        if path.exists():
-            path.replace(before)
-        fresh.replace(path)
-        _sync(folder)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+        with atomic.beside(path) as fresh:
+            save_file(tensors, fresh, metadata={"facts": json.dumps(checkpoint.facts)})
+            atomic.sync(fresh)
+            if path.exists():
+                path.replace(before)
+    except OSError as error:
         raise CheckpointError(
-            f"the checkpoint cannot be written: {one_line(str(error))}",
+            f"the checkpoint cannot be written: {atomic.reason(error)}",
             where=path,
             hint="free some space or choose another --out, then go on with --resume: the last checkpoint is whole",
         ) from None
@@ -93,8 +88,8 @@ def _read(path: Path) -> Checkpoint:
 
 def clear(folder: Path) -> None:
     """Remove the checkpoints of a run that has ended."""
-    for name in (NEWEST, BEFORE, f"{NEWEST}.tmp"):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / NEWEST, folder / BEFORE, *folder.glob(f".{NEWEST}.*.tmp")):
+        path.unlink(missing_ok=True)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
@@ -122,14 +117,3 @@ def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> N
         torch.cuda.set_rng_state(state["cuda"], device)
     if device.type == "mps":
         torch.mps.set_rng_state(state["mps"])
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders, and keeps their entries itself
-    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from frostline import atomic
 from frostline.data.audit.findings import checks
 from frostline.data.audit.run_checks import Audit
 from frostline.data.manifest import Row
@@ -51,14 +52,13 @@ def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> t
     for row in kept:
         values = [_path(row, place), _label(row), *([row.split or ""] if splits else [])]
         lines.append([*values, *([row.group or ""] if groups else [])])
-    fresh = place.with_name(f"{place.name}.tmp")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", newline="", encoding="utf-8") as file:
+        with atomic.beside(place) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *lines])
-        fresh.replace(place)
     except OSError as error:
-        raise DataError(f"the table cannot be written: {error.strerror}", where=place, hint="name another") from None
+        raise DataError(
+            f"the table cannot be written: {atomic.reason(error)}", where=place, hint="name another with --write"
+        ) from None
     return len(kept), int(gone.sum())
 
 
