@@ -41,7 +41,7 @@ def test_bytes_are_on_the_disk_before_the_name_changes(tmp_path: Path, monkeypat
 def test_what_was_there_stays_and_nothing_is_left_beside_it(tmp_path: Path, error: BaseException) -> None:
     atomic.write(tmp_path / "x", b"before")
     kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OSError
-    with pytest.raises(kind) as caught, atomic.beside(tmp_path / "x") as fresh:
+    with pytest.raises(kind) as caught, atomic.beside(tmp_path / "x") as fresh:  # noqa: PT012
         fresh.write_bytes(b"half")
         raise error
     assert (tmp_path / "x").read_bytes() == b"before"

@@ -255,7 +255,7 @@ def test_a_full_disk_stops_the_store_with_a_way_out_and_leaves_nothing_half(
     shelf = Store(tmp_path, limit=10**9).shelf(Address("p", "v", "torch", "fp32"))
     shelf.write(["1"], np.ones((1, 4), np.float32))
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="No space left") as caught:
+    with pytest.raises(StoreError, match="the disk is full") as caught:
         shelf.write(["2"], np.ones((1, 4), np.float32))
     assert three_parts(caught.value)
     monkeypatch.undo()
@@ -267,7 +267,7 @@ def test_a_full_disk_stops_a_run_at_its_log(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
     record = RunFolder(tmp_path)
     record.open(resume=False)
-    with pytest.raises(CheckpointError, match="No space left") as caught:
+    with pytest.raises(CheckpointError, match="the disk is full") as caught:
         record.log(Note("something"))
     assert three_parts(caught.value)
     record.close()

@@ -106,7 +106,7 @@ def test_what_was_there_stays_if_saving_fails(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("frostline.ship.atomic_folder._settle", full)
-    with pytest.raises(CheckpointError, match="No space left") as caught:
+    with pytest.raises(CheckpointError, match="the disk is full") as caught:
         save(place, made.net, about(made), graph=False)
     assert caught.value.hint
     assert caught.value.where == str(place)

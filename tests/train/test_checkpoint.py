@@ -92,7 +92,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_last_whole(
 
             patch.setattr(checkpoint, "save_file", half)
         elif stage == "sync":
-            patch.setattr(checkpoint.os, "fsync", full)
+            patch.setattr(os, "fsync", full)
         else:
             patch.setattr(Path, "replace", full)
         with pytest.raises(CheckpointError, match=r"(?s)the disk is full.*last checkpoint is whole"):

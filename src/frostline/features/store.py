@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from frostline import atomic
 from frostline.errors import StoreError, one_line
 from frostline.features import store_file
 from frostline.features.locks import Held, unused
@@ -332,7 +333,7 @@ def _explained(where: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = one_line(error.strerror or str(error))
+        said = atomic.reason(error)
         hint = "make room there, for instance with `frostline store clear`, or choose another folder for the store"
         raise StoreError(f"{what}: {said}", where=where, hint=hint) from error
 

@@ -124,7 +124,7 @@ def work(
         return _close(folder, shard, top, new)
     except OSError as error:
         raise DataError(
-            f"the results cannot be written: {error.strerror}",
+            f"the results cannot be written: {atomic.reason(error)}",
             where=folder,
             hint="free some space, then start it again",
         ) from None
