@@ -160,7 +160,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises: CheckpointError, WeightsError: the folder is damaged.
         """
         shipped = folder.open_folder(Path(place), trust=trust)
-        made = cls(model=shipped.about.name)
+        made = cls(model=shipped.again)
         made.net_, made.about_ = shipped.net, shipped.about
         made.classes_ = np.asarray(shipped.about.classes)
         return made

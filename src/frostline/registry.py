@@ -6,6 +6,8 @@ announces as an entry point, and ``module:function``, which is imported only bec
 
 import difflib
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +22,23 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """``did you mean epochs or epoch?`` where some of the names are near, else ""."""
     near = difflib.get_close_matches(name, list(names), n=3)
     return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def whence(name: str) -> str:
+    """Where the code of ``package.module:function`` lies, for who must decide whether to run it. Nothing is imported:
+    the top package is looked for, and those within it are where it is."""
+    top = name.partition(":")[0].partition(".")[0]
+    if ":" not in name or not top.isidentifier():
+        return "announced by an installed package"
+    if top in sys.stdlib_module_names:
+        return f"{top} is of Python's own library"
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        return f"there is no {top} here"
+    return f"{top} is {found.origin or ', '.join(found.submodule_search_locations or ())}"
 
 
 class Registry(Generic[T]):

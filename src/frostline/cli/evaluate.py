@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli.trust import Trust, show
+
 
 def evaluate(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
@@ -16,6 +18,7 @@ def evaluate(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
+    trust: Trust = None,
 ) -> None:
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
     from frostline.cli import console
@@ -25,8 +28,9 @@ def evaluate(
     from frostline.ship.open_predictor import open_predictor
     from frostline.workflows.evaluate import evaluate as judge
 
+    show(trust)
     with console.Screen(quiet=quiet) as screen:
-        answering = open_predictor(located(model), engine=engine, precision=precision)
+        answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
         manifest = read(data, classes=answering.about.classes)
         if split:
             manifest = manifest.part(split)
@@ -45,7 +49,7 @@ def evaluate(
                 manifest,
                 title=data.name,
                 split=split or "",
-                net=open_folder(located(model)).net,
+                net=open_folder(located(model), trust=trust).net,
             )
             write_html(render(page, lang=lang), report)
     if json:

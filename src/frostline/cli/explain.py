@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
+from frostline.cli.trust import Trust, show
 
 
 def explain(
@@ -19,6 +20,7 @@ def explain(
     near: Annotated[int, Option(help="How many training pictures that look like it are named.", min=0)] = 3,
     json: Annotated[bool, Option("--json", help="A JSON object a line.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    trust: Trust = None,
 ) -> None:
     """Show where in a picture the evidence for its class lies, and which training pictures look most like it.
 
@@ -38,9 +40,10 @@ def explain(
     if out:
         out.mkdir(parents=True, exist_ok=True)
     failed = 0
+    show(trust)
     with console.Screen(quiet=quiet) as screen:
         answers = explanations(
-            model, rows, label=label, near=near, store=Store(cache / "store"), cache=cache, listen=screen
+            model, rows, label=label, near=near, store=Store(cache / "store"), cache=cache, listen=screen, trust=trust
         )
         for row, answer in zip(rows, answers, strict=True):
             if isinstance(answer, Failure):

@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
+from frostline.cli.trust import Trust, show
 
 
 def export(
@@ -20,9 +21,7 @@ def export(
         Path | None, Option(help="Pictures to compare with torch on; int8 needs labelled ones, as for `fit`.")
     ] = None,
     max_drop: Annotated[float, Option(help="How much accuracy on val int8 may cost.", min=0, max=1)] = 0.01,
-    trust: Annotated[
-        str | None, Option(help="The package.module:factory of a network of your own, which is then run.")
-    ] = None,
+    trust: Trust = None,
     json: Annotated[bool, Option("--json", help="Print what was measured as JSON.")] = False,
 ) -> None:
     """Write a model for ONNX Runtime, OpenVINO or torch.export, with a predict.py that needs no frostline.
@@ -33,6 +32,7 @@ def export(
         from frostline.cli import console
         from frostline.ship.export import export as write
 
+    show(trust)
     found = write(model, to, out=out, with_preprocessing=with_preprocessing, data=data, max_drop=max_drop, trust=trust)
     if json:
         console.json(found.to_dict())

@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
+from frostline.cli.trust import Trust, show
 
 if TYPE_CHECKING:
     from frostline.ship.model_info import ModelInfo
@@ -35,6 +36,7 @@ def predict(
     shard: Annotated[
         str | None, Option(help="I/N: answer this share of the pictures; else RANK and WORLD_SIZE say it.")
     ] = None,
+    trust: Trust = None,
 ) -> None:
     """Name what pictures show.
 
@@ -56,7 +58,8 @@ def predict(
         raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
-    answering = open_predictor(located(model), engine=engine, precision=precision)
+    show(trust)
+    answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
     about = answering.about
     if coverage is not None:
         _promise(about, coverage, model)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli.trust import Trust, show
+
 _WHO, _LIMITS = "Who may ask", "How much one may ask for"
 
 
@@ -29,6 +31,7 @@ def serve(
     max_files: Annotated[int, Option(help="Of one request.", rich_help_panel=_LIMITS)] = 64,
     queue: Annotated[int, Option(help="Pictures that may wait; past it: 429.", rich_help_panel=_LIMITS)] = 256,
     timeout: Annotated[float, Option(help="Seconds for a head, and a body.", rich_help_panel=_LIMITS)] = 15.0,
+    trust: Trust = None,
 ) -> None:
     """Answer over HTTP, with a page at / to drop pictures on.
 
@@ -46,6 +49,7 @@ def serve(
         memory=max(max_bytes, Limits.memory),
         patience=timeout,
     )
+    show(trust)
     token = secret(token_file, os.environ.get("FROSTLINE_TOKEN"))
     launch(
         model,
@@ -57,5 +61,6 @@ def serve(
         token=token,
         hosts=tuple(allow_host or ()),
         limits=limits,
+        trust=trust,
         tell=console.aside,
     )

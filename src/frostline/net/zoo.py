@@ -147,6 +147,20 @@ def available(pattern: str = "*") -> list[AvailableModel]:
     return [AvailableModel(name, local.get(name, "")) for name in sorted({*architectures, *own})]
 
 
+def is_listed(name: str) -> bool:
+    """Whether timm or torchvision list that very name: no code but theirs, no file and no network is behind it."""
+    if name.startswith(_TORCHVISION):
+        return name.removeprefix(_TORCHVISION) in _torchvision_names()
+    if not timm.is_model(name.partition(".")[0]):
+        return False
+    return "." not in name or name in timm.list_pretrained()
+
+
+def is_factory(name: str) -> bool:
+    """Whether the name is one of ``package.module:factory``, or that of a factory which a package announces."""
+    return not name.startswith((_TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
+
+
 def state_digest(net: nn.Module | Mapping[str, Tensor]) -> str:
     """blake2b, 128 bits, over names, dtypes, shapes and bytes of a state dict, in its order."""
     state = net.state_dict() if isinstance(net, nn.Module) else net
@@ -174,7 +188,7 @@ def _origin(name: str, weights: str | Path | None, published: Published) -> Weig
     if name.startswith(_FOLDER):
         folder = Path(name.removeprefix(_FOLDER))
         return weight_sources.of_file(next((p for p in map(folder.joinpath, published.files) if p.is_file()), folder))
-    if _is_factory(name):
+    if is_factory(name):
         return None
     return weight_sources.find(
         name, published, here=lambda: [f"{k.name} ({k.weights})" for k in available() if k.weights]
@@ -195,14 +209,10 @@ def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> Non
         net.default_cfg = config  # type: ignore[assignment]
 
 
-def _is_factory(name: str) -> bool:
-    return not name.startswith((_TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
-
-
 def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: float | None) -> _Bare:
     if name.startswith(_TORCHVISION):
         return _from_torchvision(name, image_size=image_size, drop_path=drop_path)
-    if not _is_factory(name):
+    if not is_factory(name):
         return _from_timm(name, image_size=image_size, drop_path=drop_path)
     if drop_path is not None:
         raise PlanError("drop_path is for timm and torchvision; let the factory set it", where=name)
@@ -219,7 +229,7 @@ def _from_timm(name: str, *, image_size: int | None, drop_path: float | None) ->
         published, asked = Published(), name
         if not (Path(name.removeprefix(_FOLDER)) / "config.json").is_file():
             raise UnknownName(f"there is no model folder called {name!r}: it has no config.json", hint="check the path")
-    elif timm.is_model(name.partition(".")[0]) and ("." not in name or name in timm.list_pretrained()):
+    elif is_listed(name):
         config = timm.models.get_pretrained_cfg(name)
         published, asked = Published() if config is None else Published.of(vars(config)), name
         if image_size is not None and config is not None and config.fixed_input_size:
@@ -233,7 +243,7 @@ def _from_timm(name: str, *, image_size: int | None, drop_path: float | None) ->
 
 def _from_torchvision(name: str, *, image_size: int | None, drop_path: float | None) -> _Bare:
     short = name.removeprefix(_TORCHVISION)
-    if short not in _torchvision_names():
+    if not is_listed(name):
         raise _unknown(name)
     options: dict[str, Any] = {} if drop_path is None else {"stochastic_depth_prob": drop_path}
     if image_size is not None and short.startswith("vit_"):

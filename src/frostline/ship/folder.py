@@ -15,7 +15,7 @@ the same files and opened by us; `frostline.json` says how, and the card says so
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from frostline import __version__
 from frostline.data.views import Preprocessing
-from frostline.errors import CheckpointError, EngineError, FrostlineError, WeightsError, one_line
+from frostline.errors import CheckpointError, EngineError, WeightsError, one_line
 from frostline.inference import openvino_graph as graphs
 from frostline.net import zoo
-from frostline.ship import atomic_folder, card, openvino_predictor
+from frostline.ship import architecture, atomic_folder, card, openvino_predictor
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 from frostline.ship.model_info import ModelInfo
@@ -51,10 +51,12 @@ class Shipped:
 
     net: in eval mode, on the CPU; it takes normalised float32 (N, 3, H, W) and gives logits (N, K).
     about: classes, preprocessing, temperature, metrics, plan, versions, digests.
+    again: the name that such a network may be built by once more.
     """
 
     net: nn.Module
     about: ModelInfo
+    again: str
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -109,53 +111,20 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     """
     folder = _about.located(folder)
     about = _about.read(folder)
-    _about.check_files(folder, about, (WEIGHTS, CONFIG))
+    _about.check_files(folder, about, (CONFIG,))
+    _about.check_lengths(folder, about, (WEIGHTS,))
+    net = architecture.build(folder, about, trust=trust)
+    _about.check_files(folder, about, (WEIGHTS,))
     about = _about.recalled(folder, about)
-    net = _built(folder, about, trust)
     try:
         state = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"damaged weights: {one_line(str(error))[:200]}", where=folder / WEIGHTS, hint="copy the folder again"
-        ) from None
-    _check_state(net.state_dict(), state, folder / WEIGHTS)
-    net.load_state_dict(state)
-    return Shipped(net.eval(), about)
-
-
-def _built(folder: Path, about: ModelInfo, trust: str | None) -> nn.Module:
-    if about.kind == "factory" and trust != about.name:
-        raise CheckpointError(
-            f"its network is made by {one_line(about.name)}, which would be imported and run",
-            where=folder / ABOUT,
-            hint=f"if you trust that code: ImageClassifier.load(folder, trust={one_line(about.name)!r})",
-        )
-    try:
-        if about.kind == "timm":
-            net: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=False, num_classes=len(about.classes))
-            return net
-        side = about.arguments.get("img_size")
-        return zoo.build(about.name, classes=len(about.classes), weights=None, image_size=side).net
-    except FrostlineError:
-        raise
-    except Exception as error:  # whatever an architecture makes of arguments that a damaged or hostile file gives it
         said = one_line(str(error))[:200]
-        raise CheckpointError(
-            f"the network {one_line(about.name)!r} cannot be built: {said}",
-            where=folder / CONFIG,
-            hint=f"it was saved with {', '.join(f'{name} {number}' for name, number in about.versions.items())}",
-        ) from None
-
-
-def _check_state(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], where: Path) -> None:
-    for name in [*wanted, *(name for name in given if name not in wanted)]:
-        shapes = [tuple(state[name].shape) if name in state else None for state in (wanted, given)]
-        if shapes[0] != shapes[1]:
-            raise WeightsError(
-                f"{one_line(name)} is {shapes[1]} in the file and {shapes[0]} in the network",
-                where=where,
-                hint="the folder was put together from two models, or its package has changed the architecture since",
-            )
+        raise WeightsError(f"damaged weights: {said}", where=folder / WEIGHTS, hint="copy the folder again") from None
+    wanted, given = ({n: tuple(t.shape) for n, t in held.items()} for held in (net.state_dict(), state))
+    architecture.compare(wanted, given, folder / WEIGHTS)
+    net.load_state_dict(state)
+    return Shipped(net.eval(), about, architecture.again(folder, about, trust=trust))
 
 
 def _kind(name: str, net: nn.Module) -> str:
@@ -290,8 +259,4 @@ def _versions() -> dict[str, str]:
 
 
 def _check_place(folder: Path) -> None:
-    known = set(ALL)
-    if folder.is_dir():
-        with suppress(CheckpointError):  # damaged, or not ours: then only the names tell
-            known.update(_about.read(folder).files)
-    atomic_folder.check(folder, known)
+    atomic_folder.check(folder, ALL)  # and not what the folder that lies there says of itself

@@ -119,12 +119,12 @@ def pull(repo: str, *, out: Path | None = None, revision: str | None = None) -> 
 
 
 def _plain(folder: Path, name: str) -> bool:
-    """Whether a stated name is a file of the folder itself: a description may be anybody's.
+    """Whether a stated name is a model folder's file, and lies in this one: a description may be anybody's.
 
     Raises: CheckpointError: it is not.
     """
     path = folder / name
-    if Path(name).name != name or path.is_symlink() or not path.is_file():
+    if name not in ALL or path.is_symlink() or not path.is_file():
         raise CheckpointError(
             f"the folder states {one_line(name)[:80]!r}, which is no file in it", where=folder, hint="fit it again"
         )

@@ -7,6 +7,7 @@
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -149,16 +150,16 @@ def read(folder: Path) -> ModelInfo:
     Raises: CheckpointError: no such folder, not a model folder, or a damaged or hostile file.
     """
     path = folder / ABOUT
+    if not path.exists():
+        what = f"not a model folder: it has no {ABOUT}" if folder.is_dir() else "there is no such model folder"
+        raise CheckpointError(what, where=folder, hint=_instead(folder))
     try:
-        if path.stat().st_size > _LARGEST:
+        if _length(path) > _LARGEST:
             raise CheckpointError(f"more than {_LARGEST >> 20} MB of description", where=path, hint=_AGAIN)
         values = json.loads(path.read_bytes())
         if not isinstance(values, dict):
             raise CheckpointError("not a description of a model", where=path, hint=_AGAIN)
         return ModelInfo.from_dict(values)
-    except FileNotFoundError:
-        what = f"not a model folder: it has no {ABOUT}" if folder.is_dir() else "there is no such model folder"
-        raise CheckpointError(what, where=folder, hint=_instead(folder)) from None
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
     except FrostlineError as error:
@@ -197,26 +198,38 @@ def check_files(folder: Path, about: ModelInfo, names: Sequence[str]) -> None:
 
     Raises: CheckpointError: a file that is missing, of another length, or of another content.
     """
+    check_lengths(folder, about, names)
+    for name in names:
+        if digest(folder / name) != about.files[name].get("sha256"):
+            raise CheckpointError(
+                "its content is not what was saved (SHA-256 differs)", where=folder / name, hint=_AGAIN
+            )
+
+
+def check_lengths(folder: Path, about: ModelInfo, names: Sequence[str]) -> None:
+    """Notice a file that is missing, was cut short, or is none, without reading it.
+
+    Raises: CheckpointError: it is missing, of another length, or a device, pipe or folder.
+    """
     for name in names:
         path, stated = folder / name, about.files.get(name)
         if not isinstance(stated, dict):
             raise CheckpointError("the folder does not state its digest", where=path, hint=_AGAIN)
-        check_length(path, stated)
-        if digest(path) != stated.get("sha256"):
-            raise CheckpointError("its content is not what was saved (SHA-256 differs)", where=path, hint=_AGAIN)
+        length = _length(path)
+        if length != stated.get("bytes"):
+            said = one_line(str(stated.get("bytes")))[:40]
+            raise CheckpointError(f"{length:,} bytes, where {said} were saved", where=path, hint=_AGAIN)
 
 
-def check_length(path: Path, stated: Mapping[str, Any]) -> None:
-    """Notice a file that is missing or was cut short, without reading it.
-
-    Raises: CheckpointError: it is missing or of another length.
-    """
+def _length(path: Path) -> int:
+    """Of a regular file: a pipe or a device would be waited for, and may have no end."""
     try:
-        length = path.stat().st_size
+        status = path.stat()
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
-    if length != stated.get("bytes"):
-        raise CheckpointError(f"{length:,} bytes, where {stated.get('bytes')} were saved", where=path, hint=_AGAIN)
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError("not a file", where=path, hint=_AGAIN)
+    return status.st_size
 
 
 def digest(path: Path) -> str:

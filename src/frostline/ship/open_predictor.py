@@ -16,14 +16,17 @@ from frostline.ship.predictor import BATCH, Predictor
 
 predictors: Registry[Callable[[Path], Predictor]] = Registry("prediction engine", "frostline.predictors")
 predictors.register("openvino", lambda folder: _openvino(folder, "f32"))
-predictors.register("torch", lambda folder: _from("frostline.ship.torch_predictor", "TorchPredictor", folder))
+predictors.register("torch", lambda folder: _torch(folder, None))
 
 
-def open_predictor(folder: str | Path, *, engine: str = "auto", precision: str = "f32") -> Predictor:
+def open_predictor(
+    folder: str | Path, *, engine: str = "auto", precision: str = "f32", trust: str | None = None
+) -> Predictor:
     """A model folder that answers.
 
     engine: "auto" is OpenVINO where the folder has a graph and this machine runs it (no torch is imported then), else
         torch. precision: "f32", or "bf16", which only OpenVINO has: see ``openvino_predictor.OpenVINOPredictor``.
+    trust: the ``package.module:factory`` that may be imported and run, where torch needs it to build the network.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine that was asked for cannot run
         it. PlanError: it has no such precision. UnknownName: there is no such engine.
@@ -36,13 +39,19 @@ def open_predictor(folder: str | Path, *, engine: str = "auto", precision: str =
         try:
             return open_predictor(folder, engine="openvino")
         except EngineError:
-            return open_predictor(folder, engine="torch")
+            return _torch(Path(folder), trust)
+    if engine == "torch":
+        return _torch(Path(folder), trust)
     return predictors.get(engine)(Path(folder))
 
 
 def _openvino(folder: Path, precision: str) -> Predictor:
     how = {"streams": min(processors(), BATCH), "precision": precision}
     return _from("frostline.ship.openvino_predictor", "OpenVINOPredictor", folder, **how)
+
+
+def _torch(folder: Path, trust: str | None) -> Predictor:
+    return _from("frostline.ship.torch_predictor", "TorchPredictor", folder, trust=trust)
 
 
 def _from(module: str, name: str, folder: Path, **how: Any) -> Predictor:

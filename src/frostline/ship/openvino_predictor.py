@@ -124,8 +124,7 @@ def _compiled(folder: Path, about: ModelInfo, cache: Path, properties: dict[str,
             compiled = core.compile_model(str(folder / GRAPH), "CPU", properties)
             _keep(compiled, kept)
         else:
-            for name in (GRAPH, GRAPH_WEIGHTS):
-                _about.check_length(folder / name, about.files[name])
+            _about.check_lengths(folder, about, (GRAPH, GRAPH_WEIGHTS))
         _check_shapes(compiled, about, folder)
     except RuntimeError as error:
         said = one_line(str(error).strip().splitlines()[-1])[:300]

@@ -21,13 +21,15 @@ from frostline.ship.predictor import BATCH, Answer, Outputs, answers
 class TorchPredictor:
     """A model folder that answers through torch, on the CPU, in float32.
 
+    trust: as ``open_folder``.
+
     Raises: CheckpointError, WeightsError: as ``open_folder``.
     """
 
     engine = "torch"
 
-    def __init__(self, folder: Path) -> None:
-        shipped = open_folder(folder)
+    def __init__(self, folder: Path, *, trust: str | None = None) -> None:
+        shipped = open_folder(folder, trust=trust)
         self._take(shipped.net, shipped.about)
 
     @classmethod

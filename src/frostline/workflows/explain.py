@@ -59,17 +59,19 @@ def explanations(
     store: Store,
     cache: Path,
     listen: Listener = quiet,
+    trust: str | None = None,
 ) -> Iterator[Explanation | Failure]:
     """One a row, in their order, as they come; a picture that cannot be read is a Failure, and the others go on.
 
     model: a model folder, or a run's folder, which also knows the training pictures.
     label: the class to explain, by default the one that the model says. near: how many training pictures to name.
     store, cache: where the features of training pictures are, or are put.
+    trust: as ``open_folder``.
 
     Raises: UnknownName: the model has no such class. CheckpointError, WeightsError: the folder is damaged.
         StageError: no part of the network gives a map of the picture.
     """
-    shipped = open_folder(located(model))
+    shipped = open_folder(located(model), trust=trust)
     about = shipped.about
     if label is not None and label not in about.classes:
         raise UnknownName(f"the model has no class {label!r}", hint=f"it knows: {', '.join(about.classes)}")

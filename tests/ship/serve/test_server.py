@@ -282,7 +282,7 @@ def test_no_torch_is_loaded_to_serve(model):
         "import sys\n"
         "from pathlib import Path\n"
         "from frostline.ship.open_predictor import open_predictor\n"
-        "from frostline.ship.serve import launch, process\n"
+        "from frostline.ship.serve import launch, server\n"
         "from frostline.ship.serve.app import create_app\n"
         f"folder = Path({str(model[0])!r})\n"
         "create_app(open_predictor(folder), folder)\n"

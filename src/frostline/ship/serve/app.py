@@ -84,6 +84,7 @@ def create_app(
     hosts: Iterable[str] = (),
     token: str | None = None,
     stopping: Event | None = None,
+    trust: str | None = None,
 ) -> SecurityMiddleware:
     """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
 
@@ -91,6 +92,7 @@ def create_app(
     crowd: answer beside it, at the same time, when many ask; see ``engine.opened``.
     hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
+    trust: as ``folder.open_folder``, for heat maps.
     """
     limits = limits or Limits()
     pictures, memory = Quota(limits.queue, "pictures"), Quota(limits.memory, "bytes")
@@ -104,7 +106,7 @@ def create_app(
         memory=memory,
         maps=Quota(4, "heat maps"),
         figures=Metrics(predictor.about, predictor.engine, pictures=pictures, memory=memory),
-        heat=Heatmaps(folder) if can_explain() else None,
+        heat=Heatmaps(folder, trust=trust) if can_explain() else None,
         painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
     )
     app = FastAPI(

@@ -46,11 +46,17 @@ def engine(answering: Predictor) -> Engine:
 
 
 def opened(
-    folder: Path, *, engine: str = "auto", precision: str = "f32", cores: int | None = None
+    folder: Path,
+    *,
+    engine: str = "auto",
+    precision: str = "f32",
+    cores: int | None = None,
+    trust: str | None = None,
 ) -> tuple[Predictor, Sequence[Predictor]]:
     """Who answers a lone picture, with the whole processor; and those that answer at the same time, a share of it each.
 
     engine: "auto", "openvino" or "torch". precision: "f32" or "bf16". cores: to be shared; None is all there are.
+    trust: as ``open_predictor``.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine cannot run it. PlanError: the
         engine has no such precision. UnknownName: there is no such engine.
@@ -69,5 +75,5 @@ def opened(
                 else openvino_predictor.OpenVINOPredictor(folder, precision=precision, streams=streams)
             )
             return alone, [shared.beside() for _ in range(streams)]
-    one = open_predictor(folder, engine="torch" if engine == "auto" else engine, precision=precision)
+    one = open_predictor(folder, engine="torch" if engine == "auto" else engine, precision=precision, trust=trust)
     return one, [one]

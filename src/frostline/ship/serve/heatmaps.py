@@ -20,10 +20,13 @@ def can_explain() -> bool:
 
 
 class Heatmaps:
-    """Draws where in a picture the evidence for a class lies. Not for two threads at once: the second one waits."""
+    """Draws where in a picture the evidence for a class lies. Not for two threads at once: the second one waits.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    trust: as ``folder.open_folder``.
+    """
+
+    def __init__(self, folder: Path, *, trust: str | None = None) -> None:
+        self._folder, self._trust = folder, trust
         self._lock = threading.Lock()
         self._opened: Any = None
 
@@ -37,7 +40,7 @@ class Heatmaps:
         with self._lock:
             explain = import_module(_EXPLAIN)
             if self._opened is None:
-                self._opened = import_module("frostline.ship.folder").open_folder(self._folder)
+                self._opened = import_module("frostline.ship.folder").open_folder(self._folder, trust=self._trust)
             net, about = self._opened.net, self._opened.about
             drawn = explain.overlay(pixels, explain.heatmap(net, about.preprocessing, pixels, label))
         png = io.BytesIO()

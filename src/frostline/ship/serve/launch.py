@@ -24,6 +24,7 @@ def launch(
     token: str | None,
     hosts: tuple[str, ...],
     limits: Limits,
+    trust: str | None,
     tell: Callable[[str], None],
 ) -> None:
     """Serve a model until the process is told to stop; see ``process.serve``.
@@ -61,6 +62,7 @@ def launch(
             token=token,
             hosts=hosts,
             limits=limits,
+            trust=trust,
         ),
         started=greet,
     )

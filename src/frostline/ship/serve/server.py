@@ -36,6 +36,7 @@ class Serving:
     """What is served, where, and to whom.
 
     folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
+    trust: as ``folder.open_folder``.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Serving:
     hosts: tuple[str, ...] = ()
     engine: str = "auto"
     precision: str = "f32"
+    trust: str | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -91,6 +93,7 @@ def _serve(serving: Serving, listening: socket.socket, started: Callable[[], Non
         engine=serving.engine,
         precision=serving.precision,
         cores=max(1, processors() // serving.workers),
+        trust=serving.trust,
     )
     app = create_app(
         alone,
@@ -100,6 +103,7 @@ def _serve(serving: Serving, listening: socket.socket, started: Callable[[], Non
         hosts=serving.hosts,
         token=serving.token,
         stopping=stopping,
+        trust=serving.trust,
     )
     patient = type("Patient", (_Protocol,), {"patience": serving.limits.patience})
     config = uvicorn.Config(
