@@ -1,9 +1,13 @@
-"""What happens during a run, as values: the loop and the conductor yield them, whoever cares listens."""
+"""What happens during a run, as values: the loop and the runner yield them, whoever cares listens."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # a light command listens to events too
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)

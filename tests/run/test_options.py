@@ -244,10 +244,23 @@ def test_the_engine_is_the_one_that_was_asked_for(leaves: Path) -> None:
     assert used == {"torch": "torch fp32", "openvino": "openvino fp32"}
 
 
-def test_a_tracker_is_written(leaves: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    fitted(leaves, out=tmp_path / "run", track="tensorboard")
-    assert list(tmp_path.rglob("events.out.tfevents*"))
+def test_a_tracker_has_every_step_and_epoch(leaves: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, events, _ = fitted(leaves, out=tmp_path / "run", track="tensorboard", epochs=2)
+    (place,) = tmp_path.rglob("events.out.tfevents*")
+    written = EventAccumulator(str(place.parent))
+    written.Reload()
+    steps = [event for event in events if isinstance(event, Step)]
+    judged = [event for event in events if isinstance(event, Judged)]
+    (phase,) = [event.name for event in events if isinstance(event, PhaseStart)]
+    losses = [(scalar.step, scalar.value) for scalar in written.Scalars(f"{phase}/train_loss")]
+    assert losses == [(step.step, pytest.approx(float(step.loss))) for step in steps]
+    rates = [scalar.value for scalar in written.Scalars(f"{phase}/lr")]
+    assert rates == [pytest.approx(max(step.rates)) for step in steps]
+    assert [s.value for s in written.Scalars(f"{phase}/val_loss")] == [pytest.approx(e.loss) for e in judged]
+    assert [s.value for s in written.Scalars(f"{phase}/val_accuracy")] == [pytest.approx(e.accuracy) for e in judged]
+    assert len(judged) == 2
 
 
 def test_strategies_put_the_line_where_they_say(leaves: Path) -> None:

@@ -14,13 +14,14 @@ from frostline.events import Epoch, Step
 from frostline.net.freeze import Group
 from frostline.train.device import Device, open_device
 from frostline.train.ema import WeightEMA
-from frostline.train.loader import Batch, Order, Stored
+from frostline.train.loader import Batch, Order, Rows, Stored
 from frostline.train.loop import State, predict, train
 from frostline.train.loss import Objective
 from frostline.train.lr_finder import range_test, seconds_a_step
 from frostline.train.optimizer import make_optimizer, optimizers
 from frostline.train.plan import Recipe
 from frostline.train.schedule import Schedule
+from frostline.train.task import Task
 
 N, D, K = 26, 5, 3
 X = torch.randn(N, D, generator=torch.Generator().manual_seed(0))
@@ -60,6 +61,20 @@ class Run:
     events: list[Step | Epoch] = field(default_factory=list)
 
 
+def task(
+    machine: Device,
+    net: nn.Module,
+    recipe: Recipe,
+    data: Rows | None = None,
+    own: tuple[Group, ...] = (),
+    objective: Objective | None = None,
+) -> Task:
+    return Task(
+        net, objective or Objective(K), own or groups(net), recipe, data or rows(recipe.batch_size), machine,
+        prepare=torch.Tensor.float,
+    )  # fmt: skip
+
+
 def run(
     machine: Device,
     net: nn.Module,
@@ -73,19 +88,8 @@ def run(
 ) -> Run:
     data = data or rows(recipe.batch_size)
     done = Run(net)
-    for event in train(
-        net,
-        Objective(K),
-        make_optimizer(net, groups(net, lr), recipe),
-        Schedule("constant", epochs, data.order.steps),
-        data,
-        state or State(),
-        machine,
-        prepare=torch.Tensor.float,
-        clip=recipe.clip,
-        accumulate=recipe.accumulate,
-        average=average,
-    ):
+    optimizer, schedule = make_optimizer(net, groups(net, lr), recipe), Schedule("constant", epochs, data.order.steps)
+    for event in train(task(machine, net, recipe, data), optimizer, schedule, state or State(), average=average):
         done.events.append(event)
         if isinstance(event, Step):
             done.losses.append(event.loss.item())
@@ -122,7 +126,7 @@ PLAIN: dict[str, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
 def test_losses_and_weights_are_those_of_a_plain_loop(machine: Device, name: str) -> None:
     ours, theirs = moody_net(), moody_net()
     torch.manual_seed(7)
-    losses = run(machine, ours, Recipe(batch_size=8, optimizer=name)).losses
+    losses = run(machine, ours, Recipe(batch_size=8, optimizer=name, clip=0.0)).losses
     torch.manual_seed(7)
     assert losses == plain_loop(theirs, PLAIN[name](theirs.parameters()))
     assert same(ours, theirs)
@@ -132,7 +136,7 @@ def test_lamb_is_timms_and_learns(machine: Device) -> None:
     from timm.optim import Lamb
 
     ours, theirs = plain_net(), plain_net()
-    losses = run(machine, ours, Recipe(batch_size=8, optimizer="lamb"), epochs=10).losses
+    losses = run(machine, ours, Recipe(batch_size=8, optimizer="lamb", clip=0.0), epochs=10).losses
     assert losses == plain_loop(theirs, Lamb(theirs.parameters(), lr=0.05, weight_decay=0.0), epochs=10)
     assert sum(losses[-4:]) < sum(losses[:4])  # the last epoch and the first
 
@@ -142,7 +146,7 @@ def test_momentum_and_decay_reach_the_optimizer() -> None:
     made = make_optimizer(
         net,
         (Group("head", 0.1, 0.3, ("2.weight",)), Group("stem", 0.2, 0.0, ("0.weight", "0.bias"))),
-        Recipe(optimizer="sgd", momentum=0.7),
+        Recipe(optimizer="sgd", momentum=0.7, clip=0.0),
     )
     keys = ("lr", "initial_lr", "weight_decay", "momentum", "nesterov", "name")
     assert [tuple(g[key] for key in keys) for g in made.param_groups] == [
@@ -155,12 +159,12 @@ def test_momentum_and_decay_reach_the_optimizer() -> None:
 @pytest.mark.parametrize("name", ["sdg", "adahessian", "bnbadam", "kron", "lookahead_nothing"])
 def test_unknown_optimizers_are_refused(name: str) -> None:
     with pytest.raises(PlanError, match=f"there is no optimizer '{name}'"):
-        make_optimizer(plain_net(), groups(plain_net()), Recipe(optimizer=name))
+        make_optimizer(plain_net(), groups(plain_net()), Recipe(optimizer=name, clip=0.0))
     assert {"sgd", "adamw", "lamb"} <= set(optimizers())
 
 
 def test_events_tell_steps_epochs_rates_and_pictures(machine: Device) -> None:
-    events = run(machine, plain_net(), Recipe(batch_size=8, optimizer="sgd"), epochs=2).events
+    events = run(machine, plain_net(), Recipe(batch_size=8, optimizer="sgd", clip=0.0), epochs=2).events
     assert [type(event).__name__ for event in events] == (["Step"] * 4 + ["Epoch"]) * 2
     steps = [event for event in events if isinstance(event, Step)]
     assert [(s.epoch, s.step, s.pictures) for s in steps[3:6]] == [(0, 4, 2), (1, 5, 8), (1, 6, 8)]
@@ -171,15 +175,15 @@ def test_events_tell_steps_epochs_rates_and_pictures(machine: Device) -> None:
 @pytest.mark.parametrize("accumulate", [2, 3])
 def test_accumulating_k_batches_is_a_batch_k_times_as_large(machine: Device, accumulate: int) -> None:
     small, large = plain_net(), plain_net()
-    run(machine, small, Recipe(batch_size=4, accumulate=accumulate, optimizer="sgd"))
-    run(machine, large, Recipe(batch_size=4 * accumulate, optimizer="sgd"))
+    run(machine, small, Recipe(batch_size=4, accumulate=accumulate, optimizer="sgd", clip=0.0))
+    run(machine, large, Recipe(batch_size=4 * accumulate, optimizer="sgd", clip=0.0))
     for a, b in zip(small.parameters(), large.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
     assert not same(small, plain_net())
 
 
 def test_pending_gradients_are_told(machine: Device) -> None:
-    events = run(machine, plain_net(), Recipe(batch_size=4, accumulate=3), epochs=1).events
+    events = run(machine, plain_net(), Recipe(batch_size=4, accumulate=3, clip=0.0), epochs=1).events
     assert [e.stepped for e in events if isinstance(e, Step)] == [False, False, True, False, False, True, True]
 
 
@@ -198,16 +202,14 @@ def test_clip_bounds_the_norm_of_a_step(machine: Device) -> None:
 def test_the_average_follows_the_optimizers_steps(machine: Device) -> None:
     net = plain_net()
     average = WeightEMA(net, 0.5)
-    recipe = Recipe(batch_size=4, accumulate=2, optimizer="sgd")
+    recipe = Recipe(batch_size=4, accumulate=2, optimizer="sgd", clip=0.0)
     run(machine, net, recipe, epochs=2, average=average)
     assert average.updates == 8  # seven batches an epoch make four steps
     assert not torch.equal(average.values["2.weight"], net[2].weight)
 
     other, expected = plain_net(), None
-    for event in train(
-        other, Objective(K), make_optimizer(other, groups(other), recipe), Schedule("constant", 2, 7), rows(4), State(),
-        machine, prepare=torch.Tensor.float, accumulate=2,
-    ):  # fmt: skip
+    optimizer = make_optimizer(other, groups(other), recipe)
+    for event in train(task(machine, other, recipe), optimizer, Schedule("constant", 2, 7), State()):
         if isinstance(event, Step) and event.stepped:
             start = plain_net()[2].weight.detach() if expected is None else expected[0]
             t = 1 if expected is None else expected[1] + 1
@@ -219,13 +221,11 @@ def test_the_average_follows_the_optimizers_steps(machine: Device) -> None:
 
 @pytest.mark.parametrize("stop", [1, 4, 6])
 def test_going_on_from_a_state_is_never_having_stopped(machine: Device, stop: int) -> None:
-    recipe = Recipe(batch_size=8, optimizer="adamw")
+    recipe = Recipe(batch_size=8, optimizer="adamw", clip=1.0)
 
     def steps(net: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Iterator[Step | Epoch]:
         schedule = Schedule("cosine", 3, 4, warmup=1)
-        return train(
-            net, Objective(K), optimizer, schedule, rows(), state, machine, prepare=torch.Tensor.float, clip=1.0
-        )
+        return train(task(machine, net, recipe), optimizer, schedule, state)
 
     straight, stopped = moody_net(), moody_net()
     torch.manual_seed(3)
@@ -245,11 +245,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(machine: Device) -> Non
     poisoned[where] = float("nan")
     net, state = plain_net(), State()
     with pytest.raises(Diverged, match=r"(?s)the loss is nan at rates 0\.05.*epoch 1, batch 3 \(step 2\).*--lr 0\.005"):
-        run(machine, net, Recipe(batch_size=8, optimizer="sgd"), data=rows(x=poisoned), state=state)
+        run(machine, net, Recipe(batch_size=8, optimizer="sgd", clip=0.0), data=rows(x=poisoned), state=state)
     assert all(p.isfinite().all() for p in net.parameters())
     assert (state.step, state.batch) == (2, 2)
     # What the failed batch left behind does not reach the next phase.
-    again = run(machine, net, Recipe(batch_size=8, optimizer="sgd"))
+    again = run(machine, net, Recipe(batch_size=8, optimizer="sgd", clip=0.0))
     assert np.isfinite(again.losses).all()
 
 
@@ -275,7 +275,7 @@ def test_rates_that_are_too_high_end_in_diverged_with_finite_weights(machine: De
     net = plain_net()
     net[1] = nn.Identity()
     with pytest.raises(Diverged):
-        run(machine, net, Recipe(batch_size=8, optimizer="sgd"), epochs=200, lr=1e9)
+        run(machine, net, Recipe(batch_size=8, optimizer="sgd", clip=0.0), epochs=200, lr=1e9)
     assert all(p.isfinite().all() for p in net.parameters())
 
 
@@ -309,11 +309,11 @@ def test_rehearsals_leave_no_trace(machine: Device) -> None:
     torch.manual_seed(11)
     random = torch.get_rng_state()
     data = Loud(rows())
-    recipe = Recipe(optimizer="adamw")
-    seconds = seconds_a_step(net, Objective(K), own, recipe, data, machine, prepare=torch.Tensor.float)
+    recipe = Recipe(optimizer="adamw", clip=0.0)
+    seconds = seconds_a_step(task(machine, net, recipe, data, own))
     assert data.read == 5
     assert 0 < seconds < 60
-    range_test(net, Objective(K, mixup=0.3), own, recipe, data, machine, prepare=torch.Tensor.float, steps=20)
+    range_test(task(machine, net, recipe, data, own, Objective(K, mixup=0.3)), steps=20)
     assert 5 < data.read <= 45  # the range test sees its batches twice
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
@@ -322,11 +322,11 @@ def test_rehearsals_leave_no_trace(machine: Device) -> None:
 
 
 def test_the_range_test_finds_a_rate_that_learns(machine: Device) -> None:
-    recipe = Recipe(batch_size=8, optimizer="sgd", momentum=0.0)
+    recipe = Recipe(batch_size=8, optimizer="sgd", momentum=0.0, clip=0.0)
 
     def found(lr: float) -> float:
         net = plain_net()
-        return range_test(net, Objective(K), groups(net, lr), recipe, rows(), machine, prepare=torch.Tensor.float)
+        return range_test(task(machine, net, recipe, rows(), groups(net, lr)))
 
     low, high = found(1e-3), found(1.0)
     # The rate it ends at does not depend much on the rate it began with.
@@ -338,6 +338,5 @@ def test_the_range_test_finds_a_rate_that_learns(machine: Device) -> None:
 def test_a_range_test_that_never_falls_changes_nothing(machine: Device) -> None:
     net = plain_net()
     hopeless = rows(x=torch.full_like(X, float("nan")))
-    args = Objective(K), groups(net), Recipe(optimizer="sgd"), hopeless, machine
-    assert range_test(net, *args, prepare=torch.Tensor.float) == 1.0
+    assert range_test(task(machine, net, Recipe(optimizer="sgd", clip=0.0), hopeless)) == 1.0
     assert all(p.isfinite().all() for p in net.parameters())

@@ -5,7 +5,7 @@ Afterwards it is torn down: the network is whole again, on the CPU and in eval m
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -22,91 +22,101 @@ from frostline.train.device import Device
 from frostline.train.loader import Fresh, Order, Rows, Stored, in_memory
 from frostline.train.loss import Anchor, Objective, class_weights
 from frostline.train.plan import Lora, Train
+from frostline.train.task import Task
 
 
-@dataclass(frozen=True)
-class PhaseSetup:
-    """A phase's suffix with what it reads."""
+def set_up(
+    context: PhaseContext, phase: Train, device: Device, anchors: Mapping[str, Tensor]
+) -> tuple[Task, Reader | None]:
+    """The network cut and frozen as the phase asks, with what reaches its frost line; and what reads the val split.
 
-    suffix: nn.Module
-    groups: tuple[Group, ...]
-    prepare: Callable[[Tensor], Tensor]
-    rows: Rows
-    read_val: Reader | None
-    fusions: tuple[Fusion, ...]
+    anchors: where the pretrained weights were, by their names in the whole network, for the L2-SP penalty.
 
-
-def set_up(bench: PhaseContext, phase: Train, machine: Device) -> PhaseSetup:
-    """Cut and freeze the network as the phase asks, and bring what reaches its frost line into the store.
-
-    Raises: StageError: the network cannot be cut there. StoreError, EngineError: see `activations`.
+    Raises: StageError: the network cannot be cut there. StoreError, EngineError: see `features.activations`.
     """
-    recipe, activations = phase.recipe, bench.activations
-    rates = dict(phase.rates)
+    if isinstance(phase.learns, Lora):
+        rank, alpha = phase.learns.rank, phase.learns.alpha
+        adapters.attach(context.net, context.stages, rank=rank, alpha=alpha, line=phase.line, seed=context.seed)
+    torch.manual_seed(context.seed + device.rank)
     line = phase.line if phase.stored else BOTTOM
-    unfreeze(bench.net)
-    chosen = _learning(bench, phase, groups(bench.net, bench.stages, rates, weight_decay=recipe.weight_decay))
-    if line == BOTTOM:
-        suffix: nn.Module = bench.net
-        if phase.line != bench.stages.names[0]:
-            freeze(bench.net, below=phase.line, hold_norm=recipe.frozen_norm != "update")
-        prepare = normalise(activations.preprocessing)
-    else:
-        _, suffix = cut(bench.net, phase.line)
-        prepare = activations_last
-    if recipe.frozen_norm == "hold-all":
+    unfreeze(context.net)
+    chosen = _learning(context, phase)
+    suffix, prepare = _cut(context, phase, line)
+    if phase.recipe.frozen_norm == "hold-all":
         hold_statistics(suffix)
     learning = {name for group in chosen for name in group.names}
-    for name, parameter in bench.net.named_parameters():
+    for name, parameter in context.net.named_parameters():
         parameter.requires_grad_(name in learning)
+    own = _renamed(chosen, context.net, suffix)
+    suffix.to(device.device)
+    rows = _rows(context, phase, device, line)
+    read_val = _val(context, device, line)
+    objective = _objective(context, phase, anchors, suffix, device)
+    fusions = _fusions(suffix, rows, prepare, device)
+    return Task(suffix, objective, own, phase.recipe, rows, device, prepare, fusions), read_val
+
+
+def _cut(context: PhaseContext, phase: Train, line: str) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """What is trained, and what prepares its batches."""
+    if line != BOTTOM:
+        return cut(context.net, phase.line)[1], activations_last
+    if phase.line != context.stages.names[0]:
+        freeze(context.net, below=phase.line, hold_norm=phase.recipe.frozen_norm != "update")
+    return context.net, normalise(context.activations.preprocessing)
+
+
+def _renamed(chosen: Sequence[Group], net: nn.Module, suffix: nn.Module) -> tuple[Group, ...]:
+    """Groups of the network's parameters under the suffix's names, less what does not belong to the suffix."""
     names = {id(p): name for name, p in suffix.named_parameters()}
-    by_name = dict(bench.net.named_parameters())
-    own = tuple(
-        replace(g, names=tuple(names[id(by_name[n])] for n in g.names if id(by_name[n]) in names)) for g in chosen
-    )
-    suffix.to(machine.device)
-    targets = torch.from_numpy(bench.train.targets())
+    by_name = dict(net.named_parameters())
+    own = (replace(g, names=tuple(names[id(by_name[n])] for n in g.names if id(by_name[n]) in names)) for g in chosen)
+    return tuple(group for group in own if group.names)
+
+
+def _rows(context: PhaseContext, phase: Train, device: Device, line: str) -> Rows:
+    recipe, activations, train = phase.recipe, context.activations, context.train
+    targets = torch.from_numpy(train.targets())
     order = Order(
-        len(bench.train),
+        len(train),
         recipe.batch_size,
-        bench.seed,
+        context.seed,
         balanced_over=targets if recipe.balance == "sampling" else None,
-        rank=machine.rank,
-        processes=machine.processes,
+        rank=device.rank,
+        processes=device.processes,
     )
-    rows: Rows
     if recipe.views == 0:
         options = augmentation(recipe.augment, recipe.erasing)
-        still = EvaluationView(activations.preprocessing)
+        plain = EvaluationView(activations.preprocessing)
 
         def view(epoch: int) -> EvaluationView | TrainingView:
-            return still if options is None else TrainingView(activations.preprocessing, options, epoch, bench.seed)
+            return plain if options is None else TrainingView(activations.preprocessing, options, epoch, context.seed)
 
-        rows = Fresh(order, bench.train.rows, view, targets)
-    else:
-        views = training_views(activations.preprocessing, recipe.augment, recipe.erasing, recipe.views, bench.seed)
-        views = views[: phase.epochs]
-        readers = [
-            activations.at(line, bench.train.rows, v, what=f"training view {i + 1} of {len(views)}")[0]
-            for i, v in enumerate(views)
-        ]
-        machine.wait()
-        rows = Stored(order, [in_memory(read, len(bench.train)) for read in readers], targets)
-    read_val = None
-    if bench.val is not None:
-        view_val = EvaluationView(activations.preprocessing)
-        read_val = activations.at(line, bench.val.rows, view_val, what="val pictures")[0]
-        machine.wait()
-        read_val = in_memory(read_val, len(bench.val))
-    return PhaseSetup(suffix, own, prepare, rows, read_val, _fusions(suffix, rows, prepare, machine))
+        return Fresh(order, train.rows, view, targets)
+    views = training_views(activations.preprocessing, recipe.augment, recipe.erasing, recipe.views, context.seed)
+    views = views[: phase.epochs]
+    readers = [
+        activations.at(line, train.rows, v, what=f"training view {i + 1} of {len(views)}")[0]
+        for i, v in enumerate(views)
+    ]
+    device.wait()
+    return Stored(order, [in_memory(read, len(train)) for read in readers], targets)
 
 
-def _fusions(suffix: nn.Module, rows: Rows, prepare: Callable[[Tensor], Tensor], machine: Device) -> tuple[Fusion, ...]:
+def _val(context: PhaseContext, device: Device, line: str) -> Reader | None:
+    if context.val is None:
+        return None
+    view = EvaluationView(context.activations.preprocessing)
+    read = context.activations.at(line, context.val.rows, view, what="val pictures")[0]
+    device.wait()
+    return in_memory(read, len(context.val))
+
+
+def _fusions(suffix: nn.Module, rows: Rows, prepare: Callable[[Tensor], Tensor], device: Device) -> tuple[Fusion, ...]:
     """Looked for only where there may be some that are used: it takes a batch and a forward pass."""
-    if not machine.detours or not any(is_held(module) for module in suffix.modules()):
+    if not device.detours or not any(is_held(module) for module in suffix.modules()):
         return ()
     with closing(rows.epoch(0)) as batches:
-        first = next(batches).x[:1].to(machine.device)
+        first = next(batches).x[:1].to(device.device)
     return find_fusions(suffix, prepare(first))
 
 
@@ -120,16 +130,18 @@ def activations_last(stored: Tensor) -> Tensor:
     return stored.float()
 
 
-def _learning(bench: PhaseContext, phase: Train, chosen: Sequence[Group]) -> tuple[Group, ...]:
-    """The groups, less what `learns` leaves out; the head always learns whole."""
+def _learning(context: PhaseContext, phase: Train) -> tuple[Group, ...]:
+    """The phase's parameter groups, less what `learns` leaves out; the head always learns whole."""
+    net = context.net
+    chosen = groups(net, context.stages, dict(phase.rates), weight_decay=phase.recipe.weight_decay)
     if phase.learns == "all":
         return tuple(chosen)
     if isinstance(phase.learns, Lora):
-        wanted = adapters.parameters(bench.net)
+        wanted = adapters.parameters(net)
     elif phase.learns == "bias":
-        wanted = {name for name, _ in bench.net.named_parameters() if name.endswith("bias")}
+        wanted = {name for name, _ in net.named_parameters() if name.endswith("bias")}
     else:
-        wanted = norm_parameters(bench.net)
+        wanted = norm_parameters(net)
     kept = (
         replace(g, names=g.names if g.stage == "head" else tuple(n for n in g.names if n in wanted)) for g in chosen
     )
@@ -146,25 +158,25 @@ def norm_parameters(net: nn.Module) -> set[str]:
     }
 
 
-def objective_of(
-    bench: PhaseContext, phase: Train, anchors: Mapping[str, Tensor], suffix: nn.Module, machine: Device
+def _objective(
+    context: PhaseContext, phase: Train, anchors: Mapping[str, Tensor], suffix: nn.Module, device: Device
 ) -> Objective:
     """What the phase minimises. anchors: where the pretrained weights were, by their names in the whole network."""
-    recipe, classes = phase.recipe, len(bench.train.classes)
+    recipe, classes = phase.recipe, len(context.train.classes)
     weights = None
     if recipe.balance == "weights":
-        weights = class_weights(torch.from_numpy(bench.train.targets()), classes).to(machine.device)
+        weights = class_weights(torch.from_numpy(context.train.targets()), classes).to(device.device)
     own = {id(p) for p in suffix.parameters() if p.requires_grad}
     pulled = [
-        Anchor(p, anchors[name].to(machine.device))
-        for name, p in bench.net.named_parameters()
-        if name in anchors and id(p) in own and bench.stages.of(name) != "head"
+        Anchor(p, anchors[name].to(device.device))
+        for name, p in context.net.named_parameters()
+        if name in anchors and id(p) in own and context.stages.of(name) != "head"
     ]
     return Objective(
         classes,
         recipe.label_smoothing,
         weights,
-        bench.train.multilabel,
+        context.train.multilabel,
         recipe.mixup,
         recipe.cutmix,
         recipe.l2sp,
@@ -172,10 +184,10 @@ def objective_of(
     )
 
 
-def tear_down(bench: PhaseContext, phase: Train) -> None:
+def tear_down(context: PhaseContext, phase: Train) -> None:
     """Make the network whole again, whatever the phase has done to it."""
     if isinstance(phase.learns, Lora):
-        adapters.merge(bench.net)
-    bench.net.to("cpu")
-    unfreeze(bench.net)
-    bench.net.eval()
+        adapters.merge(context.net)
+    context.net.to("cpu")
+    unfreeze(context.net)
+    context.net.eval()

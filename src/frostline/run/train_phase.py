@@ -1,12 +1,13 @@
-"""Carry out a phase that trains what lies above its frost line.
+"""Carry out a phase that trains the layers above its frost line.
 
-Here the parts of `train` meet: what reaches the line (`activations`), what is minimised (`objective`), the loop, and
-the listener. Whether a phase was worth it is not decided here but in `conduct`.
+Here the parts of `train` meet: the task, the loop, and who listens to it. Whether a phase was worth it is decided in
+`runner`.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,31 +16,35 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frostline.errors import Diverged
-from frostline.events import Judged, Note, PhaseStart, Step, Warn
-from frostline.net import adapters
+from frostline.events import Epoch, Judged, Note, PhaseStart, Step, Warn
+from frostline.features.activations import Reader
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
-from frostline.run.phase_setup import PhaseSetup, objective_of, set_up, tear_down
+from frostline.run.phase_setup import set_up, tear_down
 from frostline.train import checkpoint
+from frostline.train.checkpoint import Checkpoint
 from frostline.train.cpu import malloc
 from frostline.train.device import Device
 from frostline.train.ema import WeightEMA
 from frostline.train.loop import State, predict, train
 from frostline.train.lr_finder import range_test, seconds_a_step
 from frostline.train.optimizer import make_optimizer, optimizer_state, restore_optimizer
-from frostline.train.plan import Lora, Train
+from frostline.train.plan import Train
 from frostline.train.schedule import Schedule
+from frostline.train.task import Task
 
 CHECKPOINT_SECONDS = 30.0  # between checkpoints inside an epoch; each epoch ends with one anyway
+
+Save = Callable[[Mapping[str, Tensor], Mapping[str, Any]], None]
 
 
 @malloc.kept()
 def train_stages(
-    bench: PhaseContext,
+    context: PhaseContext,
     phase: Train,
-    machine: Device,
+    device: Device,
     *,
-    start: checkpoint.Checkpoint | None = None,
-    save: Callable[[Mapping[str, Tensor], Mapping[str, Any]], None] = lambda tensors, facts: None,
+    start: Checkpoint | None = None,
+    save: Save = lambda tensors, facts: None,
     anchors: Mapping[str, Tensor] | None = None,
     seconds: float | None = None,
     least: float = 0.0,
@@ -47,150 +52,198 @@ def train_stages(
     """Train one phase to its end, or until `seconds` are over, or until somebody interrupts it.
 
     start: a checkpoint of this very phase to go on from. save: called with tensors and facts whenever one is due.
-    anchors: where the pretrained weights were, for the L2-SP pull. least: the share of its epochs, in [0, 1], without
-        which it is not begun; one epoch in any case.
+    anchors: where the pretrained weights were, for the L2-SP penalty. least: the share of its epochs, in [0, 1],
+        without which it is not begun; one epoch in any case.
 
     Raises: Diverged: the loss is not finite. KeyboardInterrupt: interrupted before the first epoch was judged.
     """
-    begun = time.monotonic()
-    recipe = phase.recipe
-    if isinstance(phase.learns, Lora):
-        rank, alpha = phase.learns.rank, phase.learns.alpha
-        adapters.attach(bench.net, bench.stages, rank=rank, alpha=alpha, line=phase.line, seed=bench.seed)
-    torch.manual_seed(bench.seed + machine.rank)
-    shop = set_up(bench, phase, machine)
-    came_with = _weights(shop.suffix, None) if recipe.interpolate < 1 else {}
-    objective = objective_of(bench, phase, anchors or {}, shop.suffix, machine)
-    found = dict(shop.suffix.named_parameters())
-    own = tuple(replace(group, names=tuple(n for n in group.names if n in found)) for group in shop.groups)
-    own = tuple(group for group in own if group.names)
-    trainable = sum(found[name].numel() for group in own for name in group.names)
-    if recipe.rate_search and start is None:
-        factor = range_test(
-            shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, fusions=shop.fusions
-        )
-        bench.listen(Note(f"range test: all rates times {factor:.3g}"))
-        own = tuple(replace(group, lr=group.lr * factor) for group in own)
-    epochs = phase.epochs
-    facts: dict[str, Any] = dict(start.facts["phase_facts"]) if start else {}
+    began = time.monotonic()
+    task, read_val = set_up(context, phase, device, anchors or {})
+    initial = _weights(task.suffix, None) if phase.recipe.interpolate < 1 else {}
+    task = _with_rates(task, start, context)
+    epochs = start.facts["phase_facts"]["epochs"] if start else _affordable(task, phase, seconds, began, context)
+    if epochs < max(1, least * phase.epochs):
+        tear_down(context, phase)
+        what = "enough of its epochs" if epochs else "an epoch of it"
+        return PhaseResult(None, None, 0, early=f"no time was left for {what}")
+    if not start and epochs < phase.epochs:
+        context.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
+    context.listen(PhaseStart(phase.name, phase.line, epochs))
+    training = _begun(phase.name, context, task, read_val, epochs, start)
+    deadline = None if seconds is None else began + 1.25 * seconds
+    try:
+        early = _carry_out(training, save, deadline)
+    except (KeyboardInterrupt, Diverged) as error:
+        if not training.state.epoch:
+            tear_down(context, phase)
+            raise
+        early = error.what if isinstance(error, Diverged) else "interrupted"
+        if isinstance(error, Diverged):
+            context.listen(Warn(f"{error}; the best epoch so far is kept"))
+    logits = _settled(training, initial)
+    trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
+    tear_down(context, phase)
+    return PhaseResult(logits, None, training.state.epoch, early, trainable)
+
+
+@dataclass
+class _Training:
+    """A phase while it trains. best: weights of the epoch that will be kept, with its logits on val."""
+
+    name: str
+    context: PhaseContext
+    task: Task
+    read_val: Reader | None
+    epochs: int
+    optimizer: torch.optim.Optimizer
+    average: WeightEMA | None
+    state: State
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_logits: Logits | None = None
+
+    def track(self, step: int, **values: float) -> None:
+        """Log figures to the experiment trackers, a chart for each phase's."""
+        self.task.device.track({f"{self.name}/{name}": value for name, value in values.items()}, step)
+
+
+def _with_rates(task: Task, start: Checkpoint | None, context: PhaseContext) -> Task:
+    """The task with the rates that a range test finds, or those that the checkpoint was trained at."""
     if start:
-        epochs, own = facts["epochs"], tuple(replace(g, lr=lr) for g, lr in zip(own, facts["rates"], strict=True))
-    elif seconds is not None:
-        a_step = machine.agreed(
-            seconds_a_step(
-                shop.suffix, objective, own, recipe, shop.rows, machine, prepare=shop.prepare, fusions=shop.fusions
-            )
-        )
-        left = seconds - machine.agreed(time.monotonic() - begun)
-        epochs = min(epochs, int(left / (a_step * shop.rows.order.steps * 1.1)))
-        if epochs < max(1, least * phase.epochs):
-            tear_down(bench, phase)
-            what = "enough of its epochs" if epochs else "an epoch of it"
-            return PhaseResult(None, None, 0, early=f"no time was left for {what}")
-        if epochs < phase.epochs:
-            bench.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
-    bench.listen(PhaseStart(phase.name, phase.line, epochs))
-    torch.manual_seed(bench.seed + machine.rank)  # filling a store may have drawn numbers, and a full one draws none
-    optimizer = make_optimizer(shop.suffix, own, recipe)
-    schedule = Schedule(recipe.schedule, epochs, shop.rows.order.steps, recipe.warmup, recipe.step_size, recipe.gamma)
-    average = WeightEMA(shop.suffix, recipe.ema) if recipe.ema else None
-    state = State()
+        rates = start.facts["phase_facts"]["rates"]
+        return replace(task, groups=tuple(replace(g, lr=lr) for g, lr in zip(task.groups, rates, strict=True)))
+    if not task.recipe.rate_search:
+        return task
+    factor = range_test(task)
+    context.listen(Note(f"range test: all rates times {factor:.3g}"))
+    return replace(task, groups=tuple(replace(group, lr=group.lr * factor) for group in task.groups))
+
+
+def _affordable(task: Task, phase: Train, seconds: float | None, began: float, context: PhaseContext) -> int:
+    """How many of the phase's epochs fit into the time."""
+    if seconds is None:
+        return phase.epochs
+    device = task.device
+    a_step = device.agreed(seconds_a_step(task))
+    left = seconds - device.agreed(time.monotonic() - began)
+    return min(phase.epochs, int(left / (a_step * task.rows.order.steps * 1.1)))
+
+
+def _begun(
+    name: str, context: PhaseContext, task: Task, read_val: Reader | None, epochs: int, start: Checkpoint | None
+) -> _Training:
+    """Optimizer, moving average and state, from the beginning or from a checkpoint."""
+    device, recipe = task.device, task.recipe
+    torch.manual_seed(context.seed + device.rank)  # filling a store may have drawn numbers, and a full one draws none
+    optimizer = make_optimizer(task.suffix, task.groups, recipe)
+    average = WeightEMA(task.suffix, recipe.ema) if recipe.ema else None
+    training = _Training(name, context, task, read_val, epochs, optimizer, average, State())
     if start:
-        state = _restore(start, shop.suffix, optimizer, average, machine)
-    best = start.under("best") if start else {}
-    best_logits = start.tensors["best_logits"].numpy() if start and "best_logits" in start.tensors else None
-    network = machine.prepared(shop.suffix)
+        task.suffix.load_state_dict(start.under("suffix"))
+        restore_optimizer(optimizer, start.under("optimizer"), start.facts["optimizer"])
+        if average:
+            average.restore(start.under("average"), start.facts["averaged"])
+        checkpoint.restore_random_state(start.under(f"random.{device.rank}"), device.device)
+        training.state = State(**start.facts["state"])
+        training.best = start.under("best")
+        training.best_logits = start.tensors["best_logits"].numpy() if "best_logits" in start.tensors else None
+    return training
+
+
+def _carry_out(training: _Training, save: Save, deadline: float | None) -> str:
+    """Run the loop and listen to it; returns why it ended before its last epoch, or ""."""
+    task, state, context, device = training.task, training.state, training.context, training.task.device
+    recipe = task.recipe
+    schedule = Schedule(
+        recipe.schedule, training.epochs, task.rows.order.steps, recipe.warmup, recipe.step_size, recipe.gamma
+    )
+    network = device.prepared(task.suffix)
     if recipe.compile:
         network.compile()
-
-    def keep() -> None:
-        tensors, plain = optimizer_state(optimizer)
-        held = {f"suffix/{name}": t for name, t in shop.suffix.state_dict().items()}
-        held |= {f"best/{name}": t for name, t in best.items()}
-        held |= {f"optimizer/{name}": t for name, t in tensors.items()}
-        held |= {f"average/{name}": t for name, t in (average.values if average else {}).items()}
-        if best_logits is not None:
-            held["best_logits"] = torch.from_numpy(best_logits)
-        for rank, states in enumerate(machine.collected(checkpoint.random_state(machine.device))):
-            held |= {f"random.{rank}/{name}": t for name, t in states.items()}
-        save(
-            held,
-            {
-                "phase_facts": {"epochs": epochs, "rates": [g.lr for g in own]},
-                "state": asdict(state),
-                "optimizer": plain,
-                "averaged": average.updates if average else 0,
-            },
-        )
-
-    early, losses, seen = "", [], 0
-    epoch_began = last_kept = time.monotonic()
-    deadline = None if seconds is None else begun + 1.25 * seconds
-    try:
-        for event in train(
-            network, objective, optimizer, schedule, shop.rows, state, machine,
-            prepare=shop.prepare, fusions=shop.fusions, clip=recipe.clip, accumulate=recipe.accumulate, average=average,
-        ):  # fmt: skip
-            bench.listen(event)
-            if isinstance(event, Step):
-                losses.append(event.loss)
-                seen += event.pictures
-                due = time.monotonic() - last_kept > CHECKPOINT_SECONDS
-                if machine.processes == 1 and event.stepped and state.batch and due:
-                    keep()
-                    last_kept = time.monotonic()
-                continue
-            judged = _judge(bench, shop, machine, average)
-            took = time.monotonic() - epoch_began
-            if judged is not None and bench.val is not None:
-                right, loss = figures(judged, bench.val.targets())
-                better = not state.losses or (right, -loss) > max(
-                    zip(state.accuracies, (-x for x in state.losses), strict=True)
-                )
-                state.losses.append(loss)
-                state.accuracies.append(right)
-                if better or recipe.keep == "last":
-                    best, best_logits = _weights(shop.suffix, average), judged
-                rate = max(g["lr"] for g in optimizer.param_groups)
-                mean = float(torch.stack(losses).mean()) if losses else float("nan")
-                bench.listen(Judged(event.epoch, epochs, right, loss, mean, rate, seen / max(took, 1e-9)))
-                early = _patience_spent(state, recipe.patience)
-            else:
-                best = _weights(shop.suffix, average)
-            keep()
-            epoch_began = last_kept = time.monotonic()
-            losses, seen = [], 0
-            if deadline is not None and machine.agreed(time.monotonic() > deadline) and state.epoch < epochs:
-                early = "the time was over"
-            if early:
-                break
-    except KeyboardInterrupt:
-        if not state.epoch:
-            tear_down(bench, phase)
-            raise
-        early = "interrupted"
-    except Diverged as error:
-        if not state.epoch:
-            tear_down(bench, phase)
-            raise
-        early = error.what
-        bench.listen(Warn(f"{error}; the best epoch so far is kept"))
-    if best:
-        shop.suffix.load_state_dict(best)
-    if came_with:
-        _go_back(shop.suffix, came_with, recipe.interpolate)
-        best_logits = _judge(bench, shop, machine, None)
-    tear_down(bench, phase)
-    return PhaseResult(best_logits, None, state.epoch, early, trainable)
+    losses: list[Tensor] = []
+    pictures, epoch_began = 0, time.monotonic()
+    last_saved = epoch_began
+    for event in train(task, training.optimizer, schedule, state, network=network, average=training.average):
+        context.listen(event)
+        if isinstance(event, Step):
+            losses.append(event.loss)
+            pictures += event.pictures
+            if device.tracked:
+                training.track(step=event.step, train_loss=float(event.loss), lr=max(event.rates))
+            due = time.monotonic() - last_saved > CHECKPOINT_SECONDS
+            if device.processes == 1 and event.stepped and state.batch and due:
+                _save(training, save)
+                last_saved = time.monotonic()
+            continue
+        speed = pictures / max(time.monotonic() - epoch_began, 1e-9)
+        early = _judge_epoch(training, event, losses, speed)
+        _save(training, save)
+        epoch_began = last_saved = time.monotonic()
+        losses, pictures = [], 0
+        if deadline is not None and device.agreed(time.monotonic() > deadline) and state.epoch < training.epochs:
+            early = "the time was over"
+        if early:
+            return early
+    return ""
 
 
-def _judge(bench: PhaseContext, shop: PhaseSetup, machine: Device, average: WeightEMA | None) -> Logits | None:
-    if shop.read_val is None or bench.val is None:
+def _judge_epoch(training: _Training, event: Epoch, losses: list[Tensor], speed: float) -> str:
+    """Judge an epoch on val and keep its weights if they are wanted; returns why to stop here, or ""."""
+    context, state, recipe = training.context, training.state, training.task.recipe
+    logits = _val_logits(training, training.average)
+    if logits is None or context.val is None:
+        training.best = _weights(training.task.suffix, training.average)
+        return ""
+    right, loss = figures(logits, context.val.targets())
+    better = not state.losses or (right, -loss) > max(zip(state.accuracies, (-x for x in state.losses), strict=True))
+    state.losses.append(loss)
+    state.accuracies.append(right)
+    if better or recipe.keep == "last":
+        training.best, training.best_logits = _weights(training.task.suffix, training.average), logits
+    rate = max(group["lr"] for group in training.optimizer.param_groups)
+    mean = float(torch.stack(losses).mean()) if losses else float("nan")
+    context.listen(Judged(event.epoch, training.epochs, right, loss, mean, rate, speed))
+    training.track(step=state.step, epoch_loss=mean, val_loss=loss, val_accuracy=right, pictures_per_second=speed)
+    return _patience_spent(state, recipe.patience)
+
+
+def _settled(training: _Training, initial: Mapping[str, Tensor]) -> Logits | None:
+    """Put the weights that are kept into the network; returns their logits on val."""
+    suffix = training.task.suffix
+    if training.best:
+        suffix.load_state_dict(training.best)
+    if not initial:
+        return training.best_logits
+    _interpolate(suffix, initial, training.task.recipe.interpolate)
+    return _val_logits(training, None)
+
+
+def _save(training: _Training, save: Save) -> None:
+    task, average, device = training.task, training.average, training.task.device
+    tensors, plain = optimizer_state(training.optimizer)
+    held = {f"suffix/{name}": t for name, t in task.suffix.state_dict().items()}
+    held |= {f"best/{name}": t for name, t in training.best.items()}
+    held |= {f"optimizer/{name}": t for name, t in tensors.items()}
+    held |= {f"average/{name}": t for name, t in (average.values if average else {}).items()}
+    if training.best_logits is not None:
+        held["best_logits"] = torch.from_numpy(training.best_logits)
+    for rank, states in enumerate(device.collected(checkpoint.random_state(device.device))):
+        held |= {f"random.{rank}/{name}": t for name, t in states.items()}
+    facts = {
+        "phase_facts": {"epochs": training.epochs, "rates": [group.lr for group in task.groups]},
+        "state": asdict(training.state),
+        "optimizer": plain,
+        "averaged": average.updates if average else 0,
+    }
+    save(held, facts)
+
+
+def _val_logits(training: _Training, average: WeightEMA | None) -> Logits | None:
+    val = training.context.val
+    if training.read_val is None or val is None:
         return None
-    if average is None:
-        return predict(shop.suffix, shop.read_val, len(bench.val), machine, prepare=shop.prepare)
-    with average.in_place():
-        return predict(shop.suffix, shop.read_val, len(bench.val), machine, prepare=shop.prepare)
+    with average.in_place() if average else nullcontext():
+        task = training.task
+        return predict(task.suffix, training.read_val, len(val), task.device, prepare=task.prepare)
 
 
 def figures(logits: Logits, targets: NDArray[np.generic]) -> tuple[float, float]:
@@ -208,27 +261,12 @@ def _weights(suffix: nn.Module, average: WeightEMA | None) -> dict[str, Tensor]:
     return state | ({name: t.cpu().clone() for name, t in average.values.items()} if average else {})
 
 
-def _go_back(suffix: nn.Module, came_with: Mapping[str, Tensor], share: float) -> None:
-    """Leave the weights at a share of the way from those that the phase came with."""
+def _interpolate(suffix: nn.Module, initial: Mapping[str, Tensor], share: float) -> None:
+    """Leave the weights at a share of the way from those before the phase (WiSE-FT, arXiv:2109.01903)."""
     with torch.no_grad():
         for name, tensor in suffix.state_dict().items():
             if tensor.is_floating_point():
-                tensor.lerp_(came_with[name].to(tensor.device), 1 - share)
-
-
-def _restore(
-    start: checkpoint.Checkpoint,
-    suffix: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: WeightEMA | None,
-    machine: Device,
-) -> State:
-    suffix.load_state_dict(start.under("suffix"))
-    restore_optimizer(optimizer, start.under("optimizer"), start.facts["optimizer"])
-    if average:
-        average.restore(start.under("average"), start.facts["averaged"])
-    checkpoint.restore_random_state(start.under(f"random.{machine.rank}"), machine.device)
-    return State(**start.facts["state"])
+                tensor.lerp_(initial[name].to(tensor.device), 1 - share)
 
 
 def _patience_spent(state: State, patience: int) -> str:

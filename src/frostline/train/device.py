@@ -55,11 +55,6 @@ class Device:
         return int(self.accelerator.num_processes)
 
     @property
-    def first(self) -> bool:
-        """Whether this process is the one that writes files and speaks."""
-        return self.rank == 0
-
-    @property
     def detours(self) -> bool:
         """Whether what learns here goes around slow kernels, and so makes use of fusions (see `mixed`)."""
         return self.precision != "fp32" and self.device.type == "cpu"
@@ -120,9 +115,15 @@ class Device:
         """Until every process is here."""
         self.accelerator.wait_for_everyone()
 
+    @property
+    def tracked(self) -> bool:
+        """Whether there is an experiment tracker to log to."""
+        return bool(self.accelerator.trackers)
+
     def track(self, values: Mapping[str, float], step: int) -> None:
-        """Tell the trackers; step rises over the whole run."""
-        self.accelerator.log(dict(values), step=step)
+        """Log figures to the experiment trackers, if there are any."""
+        if self.tracked:
+            self.accelerator.log(dict(values), step=step)
 
 
 def open_device(

@@ -1,7 +1,7 @@
 """One phase of gradient descent: the only training loop of the project.
 
 `train` yields what happened and never prints, saves, judges or stops by itself. Who listens is an ordinary ``for``;
-stopping is ``break``. `objective` says what is minimised, `batches` who comes when, `schedule` how fast.
+stopping is ``break``. The `Task` says what is minimised over which batches, the `schedule` how fast.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +15,10 @@ from torch.optim import Optimizer
 
 from frostline.errors import Diverged
 from frostline.events import Epoch, Step
-from frostline.train.cpu.frozen_batchnorm_fusion import Fusion
 from frostline.train.device import Device
 from frostline.train.ema import WeightEMA
-from frostline.train.loader import Rows
-from frostline.train.loss import Objective
 from frostline.train.schedule import Schedule
+from frostline.train.task import Task
 
 
 @dataclass
@@ -39,43 +37,36 @@ class State:
 
 
 def train(
-    suffix: nn.Module,
-    objective: Objective,
+    task: Task,
     optimizer: Optimizer,
     schedule: Schedule,
-    rows: Rows,
     state: State,
-    machine: Device,
     *,
-    prepare: Callable[[Tensor], Tensor],
-    fusions: Sequence[Fusion] = (),
-    clip: float = 0.0,
-    accumulate: int = 1,
+    network: nn.Module | None = None,
     average: WeightEMA | None = None,
 ) -> Iterator[Step | Epoch]:
     """Train until the schedule's last epoch, from wherever `state` stands.
 
-    suffix: as `machine.prepared` gave it.
-    prepare: turns a batch of the rows, on the device, into what the suffix takes (normalises pictures).
-    fusions: of the suffix, see `fusing`.
-    clip: largest gradient norm, 0 is off. accumulate: batches an optimizer step; it is the step of one batch of all
-        their pictures.
+    network: the task's suffix as `Device.prepared` gave it; by default the suffix itself.
+    average: moving average of the weights, updated after each optimizer step.
 
     Raises: Diverged: the loss or its gradient is not finite; raised before the step, so that no checkpoint can hold it.
     """
+    device, rows = task.device, task.rows
+    clip, accumulate = task.recipe.clip, task.recipe.accumulate
+    network = task.suffix if network is None else network
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)  # a phase that diverged leaves gradients behind
     sizes = rows.order.sizes
     while state.epoch < schedule.epochs:
-        suffix.train()
+        network.train()
         for batch in rows.epoch(state.epoch, after=state.batch):
             rates = schedule.apply(optimizer, state.step, state.losses)
             stepping = (state.batch + 1) % accumulate == 0 or state.batch + 1 == len(sizes)
-            with machine.syncing(suffix, when=stepping):
-                with machine.autocast(fusions):
-                    loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
+            with device.syncing(network, when=stepping):
+                loss = task.loss(network, batch.x, batch.y)
                 # Every process sees the same mean, so that all of them stop or none.
-                mean = machine.mean(loss.detach() * batch.share)
+                mean = device.mean(loss.detach() * batch.share)
                 if not mean.isfinite():
                     raise _diverged(f"the loss is {float(mean)}", state, rates)
                 weight = batch.pictures / _in_window(state.batch, accumulate, sizes)
@@ -91,9 +82,9 @@ def train(
             state.batch += 1
             state.step += 1
             yield Step(state.epoch, state.step, mean, rates, batch.pictures, stepping)
-        machine.alike(suffix.buffers())
+        device.alike(network.buffers())
         if average:
-            machine.alike(average.values.values())
+            device.alike(average.values.values())
         state.epoch += 1
         state.batch = 0
         yield Epoch(state.epoch - 1)
@@ -110,26 +101,26 @@ def predict(
     suffix: nn.Module,
     read: Callable[[NDArray[np.int64]], NDArray[np.generic]],
     pictures: int,
-    machine: Device,
+    device: Device,
     *,
     prepare: Callable[[Tensor], Tensor],
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """Logits (N, K) float32 in eval mode; several processes share the work and each gets all of it.
 
-    suffix: the module itself, not as `machine.prepared` gave it: the processes need not take the same number of
+    suffix: the module itself, not as `Device.prepared` gave it: the processes need not take the same number of
     batches, and what averages gradients would wait for that. pictures: N, 1 or more.
     """
     was_training = suffix.training
     suffix.eval()
-    mine = np.array_split(np.arange(pictures), machine.processes)[machine.rank]
+    mine = np.array_split(np.arange(pictures), device.processes)[device.rank]
     found = []
-    with torch.no_grad(), machine.autocast():
+    with torch.no_grad(), device.autocast():
         for start in range(0, len(mine), batch_size):
-            x = torch.from_numpy(read(mine[start : start + batch_size])).to(machine.device)
+            x = torch.from_numpy(read(mine[start : start + batch_size])).to(device.device)
             found.append(suffix(prepare(x)).float().cpu().numpy())
     suffix.train(was_training)
-    return machine.gathered(found)
+    return device.gathered(found)
 
 
 def _in_window(batch: int, accumulate: int, sizes: Sequence[int]) -> int:

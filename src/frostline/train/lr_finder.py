@@ -2,40 +2,23 @@
 
 import itertools
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from frostline.net.freeze import Group
 from frostline.train.checkpoint import random_state, restore_random_state
-from frostline.train.cpu.frozen_batchnorm_fusion import Fusion
-from frostline.train.device import Device
-from frostline.train.loader import Rows
-from frostline.train.loss import Objective
 from frostline.train.optimizer import make_optimizer
-from frostline.train.plan import Recipe
+from frostline.train.task import Task
 
 SLOWEST, FASTEST = 1e-3, 1e2  # rates of the range test, as multiples of the given ones
 WIDTH = 5  # losses that are averaged
 BLOWN_UP = 4.0  # times the largest loss of the untouched network
 
 
-def range_test(
-    suffix: nn.Module,
-    objective: Objective,
-    groups: Sequence[Group],
-    recipe: Recipe,
-    rows: Rows,
-    machine: Device,
-    *,
-    prepare: Callable[[Tensor], Tensor],
-    fusions: Sequence[Fusion] = (),
-    steps: int = 60,
-) -> float:
+def range_test(task: Task, *, steps: int = 60) -> float:
     """The factor by which to multiply every rate: Smith's learning-rate range test (arXiv:1506.01186).
 
     The rates rise geometrically from `SLOWEST` to `FASTEST` over `steps` batches; the answer is where the smoothed
@@ -44,18 +27,14 @@ def range_test(
     afterwards.
     """
     factors = np.geomspace(SLOWEST, FASTEST, steps)
-    untouched = list(
-        _rehearsal(suffix, objective, groups, recipe, rows, machine, 0 * factors, prepare=prepare, fusions=fusions)
-    )
+    untouched = list(_trial_steps(task, 0 * factors))
     gained: list[float] = []
-    with closing(
-        _rehearsal(suffix, objective, groups, recipe, rows, machine, factors, prepare=prepare, fusions=fusions)
-    ) as rehearsed:
-        for loss, before in zip(rehearsed, untouched, strict=False):
+    with closing(_trial_steps(task, factors)) as tried:
+        for loss, before in zip(tried, untouched, strict=False):
             if not np.isfinite(loss) or loss > BLOWN_UP * max(untouched):
                 break
             gained.append(loss - before)
-    return machine.agreed(_steepest(gained, factors))
+    return task.device.agreed(_steepest(gained, factors))
 
 
 def _steepest(losses: Sequence[float], factors: NDArray[np.floating]) -> float:
@@ -78,51 +57,28 @@ def _smooth(losses: Sequence[float]) -> NDArray[np.float64]:
     )
 
 
-def seconds_a_step(
-    suffix: nn.Module,
-    objective: Objective,
-    groups: Sequence[Group],
-    recipe: Recipe,
-    rows: Rows,
-    machine: Device,
-    *,
-    prepare: Callable[[Tensor], Tensor],
-    fusions: Sequence[Fusion] = (),
-) -> float:
+def seconds_a_step(task: Task) -> float:
     """What a batch costs here, the median of four after one to warm up. The network is as before afterwards."""
     times = [time.perf_counter()]
-    for _ in _rehearsal(
-        suffix, objective, groups, recipe, rows, machine, np.zeros(5), prepare=prepare, fusions=fusions
-    ):
+    for _ in _trial_steps(task, np.zeros(5)):
         times.append(time.perf_counter())
     return float(np.median(np.diff(times)[1:]))
 
 
-def _rehearsal(
-    suffix: nn.Module,
-    objective: Objective,
-    groups: Sequence[Group],
-    recipe: Recipe,
-    rows: Rows,
-    machine: Device,
-    factors: NDArray[np.floating],
-    *,
-    prepare: Callable[[Tensor], Tensor],
-    fusions: Sequence[Fusion] = (),
-) -> Generator[float, None, None]:
+def _trial_steps(task: Task, factors: NDArray[np.floating]) -> Generator[float, None, None]:
     """The losses of steps at so many times the given rates; weights, buffers, modes and random state are put back."""
+    suffix = task.suffix
     changing = [*(p for p in suffix.parameters() if p.requires_grad), *suffix.buffers()]
     kept = [(tensor, tensor.detach().clone()) for tensor in changing]
-    random, was_training = random_state(machine.device), suffix.training
-    optimizer = make_optimizer(suffix, groups, recipe)
-    batches = (batch for epoch in itertools.count() for batch in rows.epoch(epoch))
+    random, was_training = random_state(task.device.device), suffix.training
+    optimizer = make_optimizer(suffix, task.groups, task.recipe)
+    batches = (batch for epoch in itertools.count() for batch in task.rows.epoch(epoch))
     suffix.train()
     try:
         for factor, batch in zip(factors, batches, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            with machine.autocast(fusions):
-                loss = objective(suffix, prepare(batch.x.to(machine.device)), batch.y.to(machine.device))
+            loss = task.loss(suffix, batch.x, batch.y)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -132,4 +88,4 @@ def _rehearsal(
             for tensor, before in kept:
                 tensor.copy_(before)
         suffix.train(was_training)
-        restore_random_state(random, machine.device)
+        restore_random_state(random, task.device.device)
