@@ -13,7 +13,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from frostline.errors import WeightsError
+from frostline.errors import WeightsError, one_line
 from frostline.net.checkpoint_file import read_checkpoint
 from frostline.net.head import Head
 
@@ -106,7 +106,8 @@ def load(net: nn.Module, state: State, *, head: Head, source: str, digest: str) 
     is of a code base known to agree in order, and as timm's own converter for the family reads them.
 
     head: the network's classifier: tensors under it that the file lacks, or has in another shape, keep their values.
-    Raises: WeightsError: a tensor beyond the head is missing, of another shape, or has no place in the network.
+    Raises: WeightsError: a tensor beyond the head is missing, of another shape, or has no place in the network, or
+        one is not finite.
     """
     wanted = net.state_dict()
     given, prefix = _without_prefixes(state, wanted)
@@ -118,8 +119,27 @@ def load(net: nn.Module, state: State, *, head: Head, source: str, digest: str) 
             best = _compare(net, translated, wanted, head)
     if best.strange:
         raise _misfit(first, wanted, source)
+    refuse_not_finite(net, best.taken, source)
     net.load_state_dict(best.taken, strict=False)  # the whole difference was just shown to be the head
     return Loaded(tuple(best.taken), best.left_out, best.missing, source, digest, prefix)
+
+
+def refuse_not_finite(net: nn.Module, state: State, where: object) -> None:
+    """Notice weights that hold NaN or infinity, before anything is computed with them. Buffers may: masks do.
+
+    Raises: WeightsError: a parameter or a running statistic of the network that the state has is not finite.
+    """
+    learnt = {name for name, _ in net.named_parameters()}
+    for name, tensor in state.items():
+        if not (name in learnt or name.endswith(("running_mean", "running_var"))) or not tensor.is_floating_point():
+            continue
+        if not tensor.isfinite().all():
+            count = int((~tensor.isfinite()).sum())
+            raise WeightsError(
+                f"{one_line(name)} holds {count:,} of {tensor.numel():,} numbers that are not finite (NaN or infinity)",
+                where=where,
+                hint="training diverged before they were saved, or the file is damaged: use an earlier checkpoint",
+            )
 
 
 def by_order(net: nn.Module, state: State, *, head: Head) -> dict[str, Tensor] | None:

@@ -35,6 +35,7 @@ from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, EngineError, WeightsError, one_line
 from frostline.inference import openvino_graph as graphs
 from frostline.net import zoo
+from frostline.net.weights import refuse_not_finite
 from frostline.ship import architecture, atomic_folder, card, openvino_predictor
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
@@ -123,6 +124,7 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
         raise WeightsError(f"damaged weights: {said}", where=folder / WEIGHTS, hint="copy the folder again") from None
     wanted, given = ({n: tuple(t.shape) for n, t in held.items()} for held in (net.state_dict(), state))
     architecture.compare(wanted, given, folder / WEIGHTS)
+    refuse_not_finite(net, state, folder / WEIGHTS)
     net.load_state_dict(state)
     return Shipped(net.eval(), about, architecture.again(folder, about, trust=trust))
 

@@ -26,7 +26,8 @@ FORMAT = 1
 KINDS = ("timm", "torchvision", "factory")
 
 _LARGEST = 256 << 20
-_LONGEST_SIDE = 16_384
+_LONGEST_SIDE = 4_096
+_COLDEST = 1e-6
 _AGAIN = "copy the folder again from where it came, or fit the model again"
 
 
@@ -73,8 +74,11 @@ class ModelInfo:
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise CheckpointError("a model needs one class or more, and no name twice", hint="see its list of classes")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise CheckpointError(f"a temperature must be above 0, not {self.temperature}", hint="1 changes nothing")
+        if not _COLDEST <= self.temperature <= 1 / _COLDEST:  # nor NaN
+            raise CheckpointError(
+                f"a temperature must lie between {_COLDEST:g} and {1 / _COLDEST:g}, and it is {self.temperature}",
+                hint="1 changes nothing",
+            )
         if self.kind not in KINDS:
             raise CheckpointError(f"there is no kind {one_line(self.kind)[:40]!r}", hint=f"known: {', '.join(KINDS)}")
 
@@ -118,6 +122,8 @@ class ModelInfo:
         numbers = (*preprocessing.mean, *preprocessing.std)
         if len(preprocessing.size) != 2 or len(numbers) != 6 or not all(isinstance(n, int | float) for n in numbers):
             raise CheckpointError("its preprocessing is not of two sides and three channels", hint=_AGAIN)
+        if not all(map(math.isfinite, numbers)):
+            raise CheckpointError("its mean and deviation are not all finite", hint=_AGAIN)
         if max(preprocessing.size) > _LONGEST_SIDE:
             raise CheckpointError(f"its pictures would be {preprocessing.size}", hint=f"at most {_LONGEST_SIDE} a side")
         known |= {"classes": tuple(known["classes"]), "preprocessing": preprocessing}

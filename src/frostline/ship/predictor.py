@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from frostline.data.decode import described
 from frostline.data.manifest import Row
 from frostline.data.views import View
-from frostline.errors import DecodeError, JudgementError
+from frostline.errors import CheckpointError, DecodeError, JudgementError, one_line
 from frostline.processors import processors
 from frostline.ship.model_info import ModelInfo
 
 BATCH = 16
 """Pictures an engine is given at once: past it nothing is gained on 2 to 16 cores, and answers come late."""
 
+NOT_FINITE = "the network gives no finite numbers for it"
+
 _MOST_THREADS = 8
+_MOST_PIXELS = 1 << 25  # that are given to the network at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def members(answer: Prediction, about: ModelInfo, coverage: float) -> list[tuple
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A picture that could not be decoded, and why."""
+    """A picture that could not be decoded or answered, and why."""
 
     name: str
     reason: str
@@ -105,8 +108,12 @@ def answers(
 
     At most two batches of rows are held, so rows may be endless. With ``batch=1`` each row is answered before the next
     is asked for, which is what a person or a program at the other end of a pipe needs.
+
+    Raises: CheckpointError: as ``refuse_broken``; a picture that alone gives NaN is a Failure.
     """
     source = iter(rows)
+    height, width = about.preprocessing.size
+    batch = min(batch, max(1, _MOST_PIXELS // (height * width)))
     held = batch if batch == 1 else 2 * batch
     with ThreadPoolExecutor(min(processors(), _MOST_THREADS, held), thread_name_prefix="decode") as pool:
         waiting: deque[tuple[str, Future[NDArray[np.uint8] | Failure]]] = deque()
@@ -124,6 +131,19 @@ def answers(
                 future.cancel()
 
 
+def refuse_broken(see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo) -> None:
+    """Notice a model that answers nothing but NaN: its weights hold one, or numbers that no network can take.
+
+    Raises: CheckpointError: it gives no finite numbers even for a plain grey picture.
+    """
+    if not np.isfinite(see(np.full((1, *about.preprocessing.size, 3), 128, np.uint8))[0]).all():
+        raise CheckpointError(
+            "the model gives numbers that are not finite (NaN or infinity), for a plain grey picture too",
+            where=one_line(about.name),
+            hint="its weights are damaged: copy the folder again from where it came, or fit again",
+        )
+
+
 def _answered(
     decoded: list[tuple[str, NDArray[np.uint8] | Failure]],
     see: Callable[[NDArray[np.uint8]], Outputs],
@@ -132,13 +152,21 @@ def _answered(
     pixels = [picture for _, picture in decoded if not isinstance(picture, Failure)]
     found = iter(_found(np.stack(pixels), see, about) if pixels else ())
     for name, picture in decoded:
-        yield picture if isinstance(picture, Failure) else Prediction(name, *next(found))
+        if isinstance(picture, Failure):
+            yield picture
+            continue
+        probabilities, distance, novel = next(found)
+        finite = bool(np.isfinite(probabilities).all())
+        yield Prediction(name, probabilities, distance, novel) if finite else Failure(name, NOT_FINITE)
 
 
 def _found(
     pixels: NDArray[np.uint8], see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo
 ) -> Iterator[tuple[NDArray[np.float32], float | None, bool | None]]:
     logits, distances = see(pixels)
+    if not np.isfinite(logits).all():
+        refuse_broken(see, about)
+        logits = np.where(np.isfinite(logits).all(axis=1, keepdims=True), logits, np.nan)
     probabilities = about.probabilities(logits)
     if distances is None or about.novelty is None:
         return ((p, None, None) for p in probabilities)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from frostline.data.manifest import Manifest, Skipped
-from frostline.errors import DataError
+from frostline.errors import DataError, JudgementError
 from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, measured_on_test
 from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.metrics import Report
 from frostline.judge.predictions import Outcome, outcomes
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.predictor import Failure, Predictor
+from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,8 @@ def evaluate(
     found, truths, skipped, far = [], [], [], []
     for number, (row, answer) in enumerate(zip(manifest.rows, predictor.predict(manifest.rows), strict=True), start=1):
         if isinstance(answer, Failure):
+            if answer.reason == NOT_FINITE:
+                raise JudgementError(NOT_FINITE, where=answer.name, hint="--engine torch may; else fit the model again")
             skipped.append(Skipped(answer.name, answer.reason))
         else:
             found.append(answer.probabilities)

@@ -103,7 +103,7 @@ class Batcher:
                 self._loop.call_soon_threadsafe(_settle, futures, seen)
         self._ready.put(None)  # for the next thread
 
-    def _asked(self, pixels: NDArray[np.uint8], own: Engine) -> Sequence[Found]:
+    def _asked(self, pixels: NDArray[np.uint8], own: Engine) -> Sequence[_Answer]:
         with self._counted:
             self._busy += 1
             lone = self._busy == 1 and len(pixels) == 1

@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.errors import EngineError
+from frostline.errors import DecodeError, EngineError
 from frostline.processors import processors
 from frostline.ship import openvino_predictor
 from frostline.ship.open_predictor import open_predictor
-from frostline.ship.predictor import Predictor
+from frostline.ship.predictor import NOT_FINITE, Predictor
 
 _MOST_STREAMS = 8
 
@@ -28,19 +28,24 @@ class Found:
     novel: bool | None = None
 
 
-Engine: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Found]]
-"""One `Found` for each of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
+Engine: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Found | DecodeError]]
+"""One `Found` for each of pictures (N, H, W, 3) uint8 that have been through the evaluation view; an error for one of
+which the network makes NaN, which no client could read."""
 
 
 def engine(answering: Predictor) -> Engine:
     """A predictor as the batcher wants it."""
 
-    def look(pixels: NDArray[np.uint8]) -> Sequence[Found]:
+    def look(pixels: NDArray[np.uint8]) -> Sequence[Found | DecodeError]:
         logits, distances = answering.see(pixels)
         novelty = answering.about.novelty
-        if distances is None or novelty is None:
-            return [Found(row) for row in logits]
-        return [Found(row, bool(far > novelty.threshold)) for row, far in zip(logits, distances, strict=True)]
+        new: list[bool | None] = [None] * len(logits)
+        if distances is not None and novelty is not None:
+            new = [bool(far > novelty.threshold) for far in distances]
+        return [
+            Found(row, novel) if np.isfinite(row).all() else DecodeError(NOT_FINITE)
+            for row, novel in zip(logits, new, strict=True)
+        ]
 
     return look
 

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from frostline.errors import FrostlineError, PlanError
 from frostline.processors import processors
 from frostline.ship.model_info import located
+from frostline.ship.predictor import refuse_broken
 from frostline.ship.serve.app import create_app
 from frostline.ship.serve.engines import opened
 from frostline.ship.serve.quota import Limits
@@ -95,6 +96,7 @@ def _serve(serving: Serving, listening: socket.socket, started: Callable[[], Non
         cores=max(1, processors() // serving.workers),
         trust=serving.trust,
     )
+    refuse_broken(alone.see, alone.about)
     app = create_app(
         alone,
         located(serving.folder),
