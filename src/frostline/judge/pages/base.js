@@ -75,7 +75,7 @@ const page = (() => {
     input.addEventListener("input", () => {
       const wanted = input.value.toLocaleLowerCase();
       let left = 0;
-      for (const row of rows()) { row.hidden = !row.textContent.toLocaleLowerCase().includes(wanted); left += !row.hidden; }
+      for (const row of rows()) { row.hidden = ![...row.cells].some((cell) => cell.textContent.toLocaleLowerCase().includes(wanted)); left += !row.hidden; }
       const none = document.querySelector(`${input.dataset.find}-none`);
       if (none) none.hidden = left > 0;
     });

@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from frostline.judge.calibrate import Bin
 from frostline.judge.metrics import Interval
+from frostline.judge.pages.translations import Say
+from frostline.judge.report import svg
 from frostline.judge.result import PhaseRow
-
-Say = Callable[..., str]
 
 _MOST_NARROW, _MOST_WIDE = 10, 20  # letters of a stage's name that are shown
 
@@ -101,14 +101,14 @@ def profile(
     edges = _edges([phase.epochs for phase in phases], left, right)
     soil = _Soil(phases, layers, rates, edges, left, right, 284 if measured else 14, row, "n" if narrow else "w")
     title = say("The stages of the network over time, and the frost line between what was frozen and what learnt")
-    return _svg(
+    return svg.drawing(
         "profile",
         title,
         (width, soil.bottom + 54),
         [
             Markup(_DEFINITIONS.replace("MARK", soil.mark)),
             *(_curves(soil, curves, say) if measured else ()),
-            _rect("ground", left, soil.top, right - left, soil.bottom - soil.top),
+            svg.rect("ground", left, soil.top, right - left, soil.bottom - soil.top),
             *_unfrozen(soil, say),
             *_ice(soil),
             *_names(soil, narrow),
@@ -140,14 +140,14 @@ def _unfrozen(soil: _Soil, say: Say) -> Iterator[Markup]:
             told = told if rates else say("solved")
             top = soil.bottom - soil.row * (index + 1)
             style = f"--warmth:{warmth:.2f}"
-            yield _rect("unfrozen", x0, top, x1 - x0, soil.row, f"{phase.name}, {layer.name}: {told}", style)
+            yield svg.rect("unfrozen", x0, top, x1 - x0, soil.row, f"{phase.name}, {layer.name}: {told}", style)
 
 
 def _ice(soil: _Soil) -> Iterator[Markup]:
     surface = " ".join(f"L{x0:.1f},{y} L{x1:.1f},{y}" for (x0, x1), y in zip(soil.edges, soil.depths, strict=True))
     path = f"M{soil.left},{soil.bottom} {surface} L{soil.right},{soil.bottom} Z"
-    yield _path("ice", path, f"url(#ice-{soil.mark})")
-    yield _path("ice", path, f"url(#crystals-{soil.mark})")
+    yield svg.path("ice", path, f"url(#ice-{soil.mark})")
+    yield svg.path("ice", path, f"url(#crystals-{soil.mark})")
 
 
 def _names(soil: _Soil, narrow: bool) -> Iterator[Markup]:
@@ -155,13 +155,13 @@ def _names(soil: _Soil, narrow: bool) -> Iterator[Markup]:
     for index, layer in enumerate(soil.layers):
         y = soil.bottom - soil.row * index
         if index:
-            yield _line("seam", soil.left, y, soil.right, y)
+            yield svg.line("seam", soil.left, y, soil.right, y)
         if soil.row < 13 and index not in (0, len(soil.layers) - 1):
             continue
         name = layer.name if len(layer.name) <= most else "…" + layer.name[1 - most :]
-        yield _text("label end", soil.left - 8, y - soil.row / 2 + 4, name)
+        yield svg.text("label end", soil.left - 8, y - soil.row / 2 + 4, name)
         if layer.parameters and not narrow:
-            yield _text("faint", soil.right + 8, y - soil.row / 2 + 4, _short(layer.parameters))
+            yield svg.text("faint", soil.right + 8, y - soil.row / 2 + 4, _short(layer.parameters))
 
 
 def _phases(soil: _Soil, top: int) -> Iterator[Markup]:
@@ -169,26 +169,26 @@ def _phases(soil: _Soil, top: int) -> Iterator[Markup]:
     for number, (phase, (x0, x1)) in enumerate(zip(soil.phases, soil.edges, strict=True), start=1):
         middle = (x0 + x1) / 2
         if number > 1:
-            yield _line("boundary", x0, top, x0, soil.bottom + 6)
+            yield svg.line("boundary", x0, top, x0, soil.bottom + 6)
         if not phase.kept:
             undone = Markup('<g fill="url(#undone-{})">{}</g>')
-            yield undone.format(soil.mark, _rect("undone", x0, soil.top, x1 - x0, soil.bottom - soil.top))
-        yield _circle("badge" if phase.kept else "badge off", middle, soil.bottom + 18, 9)
-        yield _text("badge-text", middle, soil.bottom + 22, str(number))
+            yield undone.format(soil.mark, svg.rect("undone", x0, soil.top, x1 - x0, soil.bottom - soil.top))
+        yield svg.circle("badge" if phase.kept else "badge off", middle, soil.bottom + 18, 9)
+        yield svg.text("badge-text", middle, soil.bottom + 22, str(number))
         if x1 - x0 > 7 * len(phase.name) + 8:
-            yield _text("label middle", middle, soil.bottom + 44, phase.name)
+            yield svg.text("label middle", middle, soil.bottom + 44, phase.name)
 
 
 def _frost(soil: _Soil, say: Say) -> Iterator[Markup]:
     depths = soil.depths
     corners = [f"{x:.1f},{y}" for (x0, x1), y in zip(soil.edges, depths, strict=True) for x in (x0, x1)]
-    yield _path("frost", "M" + " L".join(corners), "none")
+    yield svg.path("frost", "M" + " L".join(corners), "none")
     widest = max(
         range(len(depths)), key=lambda i: soil.edges[i][1] - soil.edges[i][0] + min(0, soil.bottom - depths[i])
     )
     deep = soil.bottom - depths[widest] < 18
     y = depths[widest] - 7 if deep else depths[widest] + 17
-    yield _text("frost-label", soil.edges[widest][0] + 9, y, f"❄ {say('frost line')}")
+    yield svg.text("frost-label", soil.edges[widest][0] + 9, y, f"❄ {say('frost line')}")
 
 
 def _curves(soil: _Soil, curves: Sequence[Curve], say: Say) -> Iterator[Markup]:
@@ -201,8 +201,8 @@ def _curves(soil: _Soil, curves: Sequence[Curve], say: Say) -> Iterator[Markup]:
         yield from _curve("val", [(x, axis.at(p.accuracy)) for x, p in own])
         if phase.val is not None:
             x = x1 - 5 if own else (x0 + x1) / 2
-            ends = _line("", x, axis.at(phase.val.low), x, axis.at(phase.val.high))
-            dot = _circle("", x, axis.at(phase.val.value), 4)
+            ends = svg.line("", x, axis.at(phase.val.low), x, axis.at(phase.val.high))
+            dot = svg.circle("", x, axis.at(phase.val.value), 4)
             off = "" if phase.kept else " off"
             whisker = Markup('<g class="whisker{}"><title>{}</title>{}{}</g>')
             yield whisker.format(off, f"{phase.name}: {phase.val}", ends, dot)
@@ -237,14 +237,14 @@ def _curve(kind: str, places: Sequence[tuple[float, float]]) -> Iterator[Markup]
         line = Markup('<polyline class="curve {}" points="{}"/>')
         yield line.format(kind, " ".join(f"{x:.1f},{y:.1f}" for x, y in places))
     if len(places) < 26:
-        yield from (_circle(f"dot {kind}", x, y, 2.4) for x, y in places)
+        yield from (svg.circle(f"dot {kind}", x, y, 2.4) for x, y in places)
 
 
 def _grid(soil: _Soil, axis: "_Axis", title: str, written: Callable[[float], str]) -> Iterator[Markup]:
-    yield _text("label", soil.left, axis.top - 10, title)
+    yield svg.text("label", soil.left, axis.top - 10, title)
     for tick in axis.ticks:
-        yield _line("grid", soil.left, axis.at(tick), soil.right, axis.at(tick))
-        yield _text("faint end", soil.left - 8, axis.at(tick) + 4, written(tick))
+        yield svg.line("grid", soil.left, axis.at(tick), soil.right, axis.at(tick))
+        yield svg.text("faint end", soil.left - 8, axis.at(tick) + 4, written(tick))
 
 
 @dataclass(frozen=True)
@@ -283,12 +283,12 @@ def diagram(bins: Sequence[Bin], say: Say) -> Markup:
         x, y = (side * (share - start) / (1 - start) for share in (confidence, accuracy))
         return left + x, top + side - y
 
-    parts = [_rect("plot", left, top, side, side)]
+    parts = [svg.rect("plot", left, top, side, side)]
     for tenth in range(round(10 * start), 11, 1 if start >= 0.5 else 2):
         x, y = place(tenth / 10, tenth / 10)
-        parts += [_line("grid", left, y, left + side, y), _text("faint end", left - 7, y + 4, f"{10 * tenth} %")]
-        parts.append(_text("faint middle", x, top + side + 17, f"{10 * tenth}"))
-    parts.append(_line("perfect", left, top + side, left + side, top))
+        parts += [svg.line("grid", left, y, left + side, y), svg.text("faint end", left - 7, y + 4, f"{10 * tenth} %")]
+        parts.append(svg.text("faint middle", x, top + side + 17, f"{10 * tenth}"))
+    parts.append(svg.line("perfect", left, top + side, left + side, top))
     for b in held:
         x, y = place(b.confidence, b.accuracy)
         told = say(
@@ -297,51 +297,22 @@ def diagram(bins: Sequence[Bin], say: Say) -> Markup:
             sure=f"{b.confidence:.0%}",
             right=f"{b.accuracy:.0%}",
         )
-        parts.append(_line("gap", x, y, x, place(b.confidence, b.confidence)[1]))
-        parts.append(_circle("bin", x, y, 2.5 + 9 * math.sqrt(b.count / most), told))
-    parts.append(_text("label middle", left + side / 2, top + side + 38, say("how sure it was, %")))
+        parts.append(svg.line("gap", x, y, x, place(b.confidence, b.confidence)[1]))
+        parts.append(svg.circle("bin", x, y, 2.5 + 9 * math.sqrt(b.count / most), told))
+    parts.append(svg.text("label middle", left + side / 2, top + side + 38, say("how sure it was, %")))
     title = say("Reliability diagram: how often answers of each confidence are right")
-    return _svg("diagram", title, (left + side + 16, top + side + 46), parts)
+    return svg.drawing("diagram", title, (left + side + 16, top + side + 46), parts)
 
 
 def gauge(figure: Interval) -> Markup:
     """A figure in [0, 1] on a line with its interval."""
     low, high, value = (4 + 392 * share for share in (figure.low, figure.high, figure.value))
     parts = [
-        _line("track", 4, 12, 396, 12),
-        _line("reach", low, 12, max(high, low + 1), 12),
-        _circle("value", value, 12, 7),
+        svg.line("track", 4, 12, 396, 12),
+        svg.line("reach", low, 12, max(high, low + 1), 12),
+        svg.circle("value", value, 12, 7),
     ]
-    return _svg("gauge", str(figure), (400, 24), parts)
-
-
-def _svg(kind: str, title: str, size: tuple[float, float], parts: Sequence[Markup]) -> Markup:
-    opening = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">')
-    return opening.format(kind, *size, title) + Markup("\n").join(parts) + Markup("</svg>")
-
-
-def _rect(kind: str, x: float, y: float, width: float, height: float, title: str = "", style: str = "") -> Markup:
-    made = Markup(
-        '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" style="{}"><title>{}</title></rect>'
-    )
-    return made.format(kind, x, y, width, height, style, title)
-
-
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
-    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(kind, x1, y1, x2, y2)
-
-
-def _circle(kind: str, x: float, y: float, radius: float, title: str = "") -> Markup:
-    made = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"><title>{}</title></circle>')
-    return made.format(kind, x, y, radius, title)
-
-
-def _path(kind: str, points: str, fill: str) -> Markup:
-    return Markup('<path class="{}" d="{}" fill="{}"/>').format(kind, points, fill)
-
-
-def _text(kind: str, x: float, y: float, text: str) -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, text)
+    return svg.drawing("gauge", str(figure), (400, 24), parts)
 
 
 def _short(count: int) -> str:

@@ -1,34 +1,38 @@
 """The report of a run or an evaluation as one file that needs nothing else: values in, HTML out.
 
-Nothing is computed here that another module of `judge` does not give. ``figures`` draws, ``thumbs`` chooses and shrinks
-pictures, ``words`` says it in English or Chinese; `run.pages` gathers the values from a run's folder.
+Nothing is computed here that another module of `judge` does not give. `charts` and `plots` draw, `thumbnails`
+chooses and shrinks pictures, `sections` orders; `workflows.report_data` gathers the values from a run's folder.
 """
 
-import base64
-import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from frostline.data.manifest import Skipped
 from frostline.errors import one_line
 from frostline.judge.calibrate import BINS, Bin, expected_calibration_error, reliability
 from frostline.judge.metrics import Interval, Report
-from frostline.judge.pages.translations import LANGUAGES, speaking
+from frostline.judge.pages.render import rendered
+from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.predictions import Outcome
-from frostline.judge.report import charts
+from frostline.judge.report import charts, plots
 from frostline.judge.report.charts import Curve, Layer
+from frostline.judge.report.sections import SECTIONS
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import PhaseRow
 
 _MOST_CLASSES = 24  # of which a confusion matrix is still a picture; of more, the pairs most often confused are listed
 _MOST_PAIRS = 40
-_MOST_ROWS = 200  # of the table of classes
+_MOST_ROWS = 2_000  # of the table of classes
 _MOST_SKIPPED = 100
+_MOST_RANKED = 24  # classes whose curves are computed, those of the lowest F1
+_MOST_PREDICTIONS = 60_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +49,9 @@ class Page:
     command: that repeats the run. facts: what was resolved, name and value. versions: of packages.
     coverage, novelty: what prediction sets came to, and the threshold of strange pictures, as ``metrics.json`` has
         them.
-    drift: a sentence on how far the pictures are from those it learnt from, or "".
+    drift: a sentence on how far the pictures are from those it was trained on, or "".
+    probabilities: (N, K) of the outcomes, calibrated, or None. places: (N, 2) of the outcomes on a map of the features
+        in front of the head, in [0, 1], NaN where a picture is not on it; or None.
     """
 
     title: str
@@ -76,6 +82,8 @@ class Page:
     coverage: tuple[Mapping[str, Any], ...] = ()
     novelty: Mapping[str, Any] | None = None
     drift: str = ""
+    probabilities: NDArray[np.floating] | None = None
+    places: NDArray[np.floating] | None = None
 
     @property
     def accuracy(self) -> Interval:
@@ -91,6 +99,11 @@ class Page:
     def multilabel(self) -> bool:
         """Whether a picture may have several classes."""
         return self.report.confusion.ndim == 3
+
+    @property
+    def has_thumbs(self) -> bool:
+        """Whether any picture can be seen."""
+        return bool(self.shown.thumbs)
 
     @property
     def is_matrix(self) -> bool:
@@ -112,8 +125,6 @@ class Page:
     @cached_property
     def bins(self) -> tuple[Bin, ...]:
         """The reliability diagram of the pictures, or nothing."""
-        import numpy as np
-
         if not self.outcomes or self.multilabel:
             return ()
         sure = np.clip([row.probability for row in self.outcomes], 1e-9, 1)
@@ -124,6 +135,51 @@ class Page:
         """Expected calibration error in [0, 1]."""
         return expected_calibration_error(self.bins) if self.bins else None
 
+    @cached_property
+    def largest(self) -> tuple[str, float] | None:
+        """The class that has the most pictures, and its share: what always guessing it would come to."""
+        support = np.array([row.support for row in self.report.per_class])
+        if self.multilabel or not support.sum():
+            return None
+        first = int(support.argmax())
+        return self.report.per_class[first].name, float(support[first] / support.sum())
+
+    @cached_property
+    def scores(self) -> NDArray[np.floating] | None:
+        """Probabilities (N, K) for curves: those that are there, or for two classes those that answers imply."""
+        if self.probabilities is not None:
+            return self.probabilities
+        if len(self.classes) != 2 or self.multilabel or not self.outcomes:
+            return None
+        second = np.array(
+            [row.probability if row.predicted == self.classes[1] else 1 - row.probability for row in self.outcomes]
+        )
+        return np.column_stack([1 - second, second])
+
+    @cached_property
+    def truth(self) -> NDArray[np.int64]:
+        """The outcomes' labels as (N,) places in ``classes``; of several labels a picture (N, K) of 0 and 1."""
+        place = {name: index for index, name in enumerate(self.classes)}
+        if not self.multilabel:
+            return np.array([place.get(row.label, -1) for row in self.outcomes], np.int64)
+        found = np.zeros((len(self.outcomes), len(self.classes)), np.int64)
+        for line, row in zip(found, self.outcomes, strict=True):
+            line[[place[name] for name in row.label.split("|") if name in place]] = 1
+        return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The drawings of a page: profile in two widths, gauge, reliability diagram, histogram, and the two curves."""
+
+    profiles: list[tuple[str, Markup]]
+    gauge: Markup
+    diagram: Markup | str = ""
+    histogram: Markup | str = ""
+    roc: Markup | str = ""
+    precision: Markup | str = ""
+    rankings: tuple[plots.Ranking, ...] = ()
+
 
 def render(page: Page, *, lang: str = "en") -> str:
     """The page as HTML: one file, no request to any host, at most a few megabytes.
@@ -132,35 +188,44 @@ def render(page: Page, *, lang: str = "en") -> str:
 
     Raises: PlanError: there is no such language.
     """
-    import jinja2
-
     say = speaking(lang)
-    files = resources.files(__package__)
-    style, script = (files.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "number": number, "clock": clock, "bytes": in_bytes, "plain": one_line}
-    return environment.get_template("page.html").render(
+    return rendered(
+        __package__,
+        lang=lang,
+        filters={"percent": percent, "number": number, "clock": clock, "bytes": in_bytes, "plain": one_line},
         page=page,
-        t=say,
-        lang=LANGUAGES[lang],
-        style=style,
-        script=script,
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        profiles=_in_two_widths(
-            lambda width: charts.profile(page.phases, page.layers, page.rates, page.curves, say, width)
-        ),
-        diagram=charts.diagram(page.bins, say) if page.bins else "",
-        gauge=charts.gauge(page.accuracy),
-        pictures=_listed(page),
+        sections=[section for section in SECTIONS if section.shown(page)],
+        drawn=_drawn(page, say),
+        given=Markup(_given(page)),
         largest=int(page.report.confusion.max(initial=1)),
         most_rows=_MOST_ROWS,
         most_skipped=_MOST_SKIPPED,
+        most_predictions=_MOST_PREDICTIONS,
+    )
+
+
+def _drawn(page: Page, say: Say) -> Drawn:
+    roc: Markup | str = ""
+    precision: Markup | str = ""
+    rocs: list[plots.Ranking] = []
+    if page.scores is not None:
+        worst = sorted(range(len(page.classes)), key=lambda k: page.report.per_class[k].f1 or 0.0)[:_MOST_RANKED]
+        rocs, precisions = plots.rankings(page.scores, page.truth, page.classes, worst)
+        if rocs:
+            false, true = say("false alarms"), say("found")
+            roc = plots.square(rocs, title=say("ROC curve"), x=false, y=true, diagonal=True)
+            right = say("of them right")
+            precision = plots.square(precisions, title=say("precision and recall"), x=true, y=right, diagonal=False)
+    return Drawn(
+        profiles=_in_two_widths(
+            lambda width: charts.profile(page.phases, page.layers, page.rates, page.curves, say, width)
+        ),
+        gauge=charts.gauge(page.accuracy),
+        diagram=charts.diagram(page.bins, say) if page.bins else "",
+        histogram=plots.histogram(page.outcomes, say) if page.bins else "",
+        roc=roc,
+        precision=precision,
+        rankings=tuple(rocs),
     )
 
 
@@ -200,15 +265,38 @@ def _in_two_widths(draw: Callable[[int], Any]) -> list[tuple[str, Any]]:
     return [("wide", draw(860)), ("narrow", draw(380))]
 
 
-def _listed(page: Page) -> str:
-    """The pictures for the script: by truth and answer, each its name, its probability and what to show."""
-    if page.multilabel:
-        return "{}"
-    place = {name: index for index, name in enumerate(page.classes)}
-    cells: dict[str, list[list[Any]]] = defaultdict(list)
-    for index in page.shown.listed:
-        row = page.outcomes[index]
-        if row.label in place and row.predicted in place:
-            cell = cells[f"{place[row.label]}-{place[row.predicted]}"]
-            cell.append([one_line(row.name), round(100 * row.probability, 1), page.shown.thumbs.get(index, "")])
-    return json.dumps(cells, ensure_ascii=True, separators=(",", ":"))
+def _given(page: Page) -> str:
+    """What the script draws tables, galleries and the map from, as JSON that no name in it can end.
+
+    rows: [folder, name, label, predicted, probability in per mille, right, x, y], the last two in per mille of the map;
+        folders are places in ``folders``, labels and predictions in ``words``, which begins with the classes.
+    thumbs: by row. cells: of the confusion matrix, [truth, answer, pictures].
+    """
+    words = {name: index for index, name in enumerate(page.classes)}
+    folders: dict[str, int] = {}
+    rows = []
+    for index, row in enumerate(page.outcomes[:_MOST_PREDICTIONS]):
+        folder, slash, name = one_line(row.name).rpartition("/")
+        line: list[Any] = [
+            folders.setdefault(folder + slash, len(folders)),
+            name,
+            words.setdefault(row.label, len(words)),
+            words.setdefault(row.predicted, len(words)),
+            round(1000 * row.probability),
+            int(row.right),
+        ]
+        if page.places is not None and np.isfinite(page.places[index]).all():
+            line += [round(1000 * float(value)) for value in page.places[index]]
+        rows.append(line)
+    confusion = page.report.confusion
+    cells = [] if page.multilabel else [[int(t), int(a), int(confusion[t, a])] for t, a in np.argwhere(confusion)]
+    given = {
+        "words": [one_line(word) for word in words],
+        "classes": len(page.classes),
+        "folders": list(folders),
+        "rows": rows,
+        "thumbs": {str(index): uri for index, uri in page.shown.thumbs.items()},
+        "cells": cells,
+    }
+    text = json.dumps(given, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

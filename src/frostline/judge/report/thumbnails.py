@@ -17,13 +17,15 @@ from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from frostline.judge.predictions import Outcome
 
-SIDE = 88
+SIDE = 112
 """Of a thumbnail, in pixels; large ones are of `LARGE`."""
 LARGE = 200
 
 MOST_LISTED = 2_500
 MOST_THUMBS = 400
 MOST_LARGE = 8  # mistakes, and as many that are right but unsure
+SURE = 0.9  # a right answer below it is "unsure"
+_SAMPLES = ((12, 8), (40, 4), (120, 2), (400, 1))  # so many classes at most: so many pictures of each
 BUDGET = 1_700_000  # bytes of base64 that all thumbnails together may take
 _QUALITY = 60
 _THREADS = 4
@@ -43,6 +45,7 @@ class Shown:
 
     listed: those that are named. thumbs: data URIs of small copies.
     mistakes: wrong ones, the surest first. unsure: right ones, the least sure first. large: those two, larger.
+    samples: a few of each class, the surest right ones, by class name.
     lacking: pictures that should be seen here and could not be read.
     """
 
@@ -52,6 +55,7 @@ class Shown:
     unsure: tuple[int, ...] = ()
     large: Mapping[int, Shot] = field(default_factory=dict)
     lacking: int = 0
+    samples: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def choose(outcomes: Sequence[Outcome]) -> Shown:
@@ -63,7 +67,10 @@ def choose(outcomes: Sequence[Outcome]) -> Shown:
         cells[outcomes[index].label].append(index)
     in_turn = [i for i in chain.from_iterable(zip_longest(*cells.values())) if i is not None]
     listed = (*wrong[: MOST_LISTED // 2], *in_turn)[:MOST_LISTED]
-    return Shown(listed=listed, mistakes=tuple(wrong[:MOST_LARGE]), unsure=tuple(right[:MOST_LARGE]))
+    most = next((each for classes, each in _SAMPLES if len(cells) <= classes), 0)
+    samples = {label: tuple(rows[::-1][:most]) for label, rows in cells.items() if label and "|" not in label}
+    unsure = [index for index in right if outcomes[index].probability < SURE]
+    return Shown(listed, {}, tuple(wrong[:MOST_LARGE]), tuple(unsure[:MOST_LARGE]), samples=samples)
 
 
 def seen(
@@ -76,7 +83,8 @@ def seen(
 
     picture_of: the picture of a row, or None if there is none any more.
     """
-    wanted = list(dict.fromkeys((*chosen.mistakes, *chosen.unsure, *chosen.listed[:MOST_THUMBS])))
+    samples = [index for rows in chosen.samples.values() for index in rows]
+    wanted = list(dict.fromkeys((*chosen.mistakes, *chosen.unsure, *samples, *chosen.listed[:MOST_THUMBS])))
     large = set(chosen.mistakes + chosen.unsure)
     sizes = [(i, side) for i in wanted for side in ((LARGE, SIDE) if i in large else (SIDE,))]
     thumbs: dict[int, str] = {}
