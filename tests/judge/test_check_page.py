@@ -63,9 +63,15 @@ def test_another_language_is_refused(tmp_path: Path) -> None:
         page(audit(tmp_path), lang="tlh")
 
 
-def test_a_page_that_cannot_be_written_leaves_the_one_that_was_there(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_leaves_the_one_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_html("<p>\udcff</p>", tmp_path / "page.html")
-    (tmp_path / "page.html.tmp").mkdir()
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DataError, match="cannot be written"):
         write_html("<p>new</p>", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == "<p>\\udcff</p>"
