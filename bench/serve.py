@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--hostile", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each turn")
-    parser.add_argument("--precision", default="f32", help="of frostline serve")
+    parser.add_argument("--precision", default="fp32", help="of frostline serve")
     parser.add_argument("--ports", type=int, nargs=2, default=(8441, 8442))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

@@ -27,9 +27,10 @@ from frostline.options import OPTIONS, FitOptions, size
 from frostline.registry import did_you_mean
 from frostline.run.resolve import Settings
 from frostline.run.runner import Fitted
-from frostline.ship import folder, torch_predictor
+from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.predictor import Failure, Prediction
+from frostline.ship.open_predictor import of_network
+from frostline.ship.predictor import Failure, Prediction, Predictor
 from frostline.workflows.evaluate import evaluate
 from frostline.workflows.fit import fit
 
@@ -178,9 +179,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "net_"):
             raise NotFittedError("this ImageClassifier is not fitted yet: call fit, or ImageClassifier.load(folder)")
 
-    def _predictor(self) -> torch_predictor.TorchPredictor:
+    def _predictor(self) -> Predictor:
         self._fitted()
-        return torch_predictor.TorchPredictor.of(self.net_, self.about_)
+        return of_network(self.net_, self.about_)
 
     net_: Any
     about_: ModelInfo

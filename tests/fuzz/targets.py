@@ -214,7 +214,7 @@ def read_model_folder(file: Path, folder: Path) -> None:
     """The folder with one file replaced; a sealed one states the replaced file's digest, as its author would."""
     from frostline.data.manifest import Row
     from frostline.ship import folder as ship
-    from frostline.ship import openvino_predictor
+    from frostline.ship.open_predictor import open_predictor
 
     place = folder / "model"
     if place.exists():
@@ -228,7 +228,7 @@ def read_model_folder(file: Path, folder: Path) -> None:
         stated = json.loads(json.dumps(stated).replace(hashlib.sha256(text).hexdigest(), digest))
         (place / "frostline.json").write_text(json.dumps(stated))
     if file.name.startswith("graph"):
-        list(openvino_predictor.OpenVINOPredictor(place, cache=folder / "graphs").predict([Row(scene(40, 30))]))
+        list(open_predictor(place, engine="openvino", cache=folder / "graphs").predict([Row(scene(40, 30))]))
     else:
         ship.open_folder(place)
 

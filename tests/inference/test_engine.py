@@ -10,7 +10,9 @@ import torch
 
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName
-from frostline.inference.engine import disagreement, engines, open_engine, settled
+from frostline.inference.choose import open_engine, settled
+from frostline.inference.engine import Function, disagreement, engines
+from frostline.inference.network import Network
 from frostline.net.stages import cut
 
 SIDE = 64
@@ -24,7 +26,8 @@ def prefix() -> torch.nn.Module:
 
 
 def opened(cache: Path, **options: Any) -> Any:
-    return open_engine(prefix(), PREPROCESSING, samples=SAMPLES, digest="d", cache=cache, **options)
+    function = Function(lambda: Network(prefix(), PREPROCESSING).eval(), "d", (SIDE, SIDE))
+    return open_engine(function, samples=SAMPLES, cache=cache, **options)
 
 
 def wanted() -> np.ndarray:
@@ -38,9 +41,9 @@ def wanted() -> np.ndarray:
 def test_engines_give_what_the_network_gives(tmp_path: Path, name: str) -> None:
     engine = opened(tmp_path, engine=name, precision="fp32")
     assert (engine.name, engine.precision) == (name, "fp32")
-    np.testing.assert_allclose(engine.run(SAMPLES), wanted(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(engine.run(SAMPLES)[0], wanted(), rtol=1e-3, atol=1e-4)
     # A row does not depend on its neighbours.
-    np.testing.assert_array_equal(engine.run(SAMPLES[:1])[0], engine.run(SAMPLES)[0])
+    np.testing.assert_array_equal(engine.run(SAMPLES[:1])[0][0], engine.run(SAMPLES)[0][0])
     assert settled("d", tmp_path, engine=name, precision="fp32") == (name, "fp32")
 
 
@@ -48,8 +51,8 @@ def test_an_engine_that_computes_something_else_is_passed_over(tmp_path: Path) -
     class Wrong:
         name, precision = "wrong", "fp32"
 
-        def run(self, batch: np.ndarray) -> np.ndarray:
-            return np.ones((len(batch), 4), np.float32)
+        def run(self, batch: np.ndarray) -> tuple[np.ndarray, ...]:
+            return (np.ones((len(batch), 4), np.float32),)
 
     before = dict(engines._things)
     try:

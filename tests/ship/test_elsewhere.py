@@ -15,11 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.net import zoo
-from frostline.ship import folder, torch_predictor
+from frostline.ship import folder
 from frostline.ship.model_info import read
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import about, saved
+from tests.ship.predictors import by_torch_of
 
 STRANGER = """
 import json, sys
@@ -154,7 +155,7 @@ def test_timm_finds_labels_and_preprocessing(asked, name):
 @ALL
 def test_transformers_says_the_same(asked, name):
     ours, theirs = of(asked, name)
-    answering = torch_predictor.TorchPredictor(ours.folder)
+    answering = by_torch_of(ours.folder)
     rows = [Row(picture) for picture in ours.pictures]
     expected = np.stack([answer.probabilities for answer in answering.predict(rows)])
     scores = np.array([[answer[label] for label in answering.about.classes] for answer in theirs["answers"]])

@@ -13,9 +13,10 @@ from frostline.data import decode
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing, placed
 from frostline.net import zoo
-from frostline.ship import folder, openvino_predictor, torch_predictor
+from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
 from frostline.train.solve import solve
+from tests.ship.predictors import by_openvino, by_torch_of
 
 SIDE = 160  # large photographs are then decoded at half their size
 
@@ -61,8 +62,8 @@ def features(net: nn.Module, prep: Preprocessing, pixels: NDArray[np.uint8]) -> 
 
 def test_runtime_and_torch_agree_on_every_picture(solved: Solved) -> None:
     by_graph, by_torch = (
-        openvino_predictor.OpenVINOPredictor(solved.place),
-        torch_predictor.TorchPredictor(solved.place),
+        by_openvino(solved.place),
+        by_torch_of(solved.place),
     )
     parts = np.array_split(solved.pixels, 8)
     found, wanted = (np.concatenate([p.logits(part) for part in parts]) for p in (by_graph, by_torch))

@@ -9,19 +9,20 @@ import torch
 
 from frostline import ImageClassifier
 from frostline.errors import CheckpointError, JudgementError
-from frostline.inference import openvino_graph
+from frostline.inference import network
 from frostline.judge.conformal import PredictionSets
 from frostline.judge.ood import from_held_out
-from frostline.ship import folder, openvino_predictor, torch_predictor
+from frostline.ship import folder
 from frostline.ship.folder_names import ABOUT, NOVELTY
 from frostline.ship.model_info import read
 from frostline.ship.predictor import members
 from tests.data.pictures import scene
 from tests.ship.conftest import about, backbone, rows
+from tests.ship.predictors import by_openvino, by_torch_of
 
 
 def features_of(made, pixels):
-    whole = openvino_graph.Whole(made.net, made.preprocessing, head=made.head.path).eval()
+    whole = network.Network(made.net, made.preprocessing, head=made.head.path).eval()
     with torch.no_grad():
         return whole(torch.from_numpy(pixels))[1].numpy()
 
@@ -44,8 +45,8 @@ def test_both_engines_give_one_distance_and_mark_what_is_strange(knowing, tmp_pa
     height, width = made.preprocessing.size
     same = np.stack([scene(width, height, seed) for seed in range(30, 60)])
     by_graph, by_torch = (
-        openvino_predictor.OpenVINOPredictor(place, cache=tmp_path),
-        torch_predictor.TorchPredictor(place),
+        by_openvino(place, cache=tmp_path),
+        by_torch_of(place),
     )
     np.testing.assert_allclose(np.sort(by_graph.see(same)[1]), novelty.known.held_out, atol=1e-4)
     for pixels in (same, same[:1]):
@@ -58,8 +59,8 @@ def test_both_engines_give_one_distance_and_mark_what_is_strange(knowing, tmp_pa
 def test_answers_say_it(knowing, pictures, tmp_path):
     place, _, novelty = knowing
     for predictor in (
-        openvino_predictor.OpenVINOPredictor(place, cache=tmp_path),
-        torch_predictor.TorchPredictor(place),
+        by_openvino(place, cache=tmp_path),
+        by_torch_of(place),
     ):
         for answer in predictor.predict(rows(pictures)):
             assert answer.novel == (answer.distance > novelty.threshold)
@@ -81,14 +82,14 @@ def test_timm_opens_it_and_a_copy_of_it_knows_the_same(knowing, tmp_path):
 
 def test_sets_are_the_most_probable_classes(knowing, pictures):
     place, _, _ = knowing
-    for answer in torch_predictor.TorchPredictor(place).predict(rows(pictures)):
+    for answer in by_torch_of(place).predict(rows(pictures)):
         wide, narrow = members(answer, read(place), 0.95), members(answer, read(place), 0.3)
         assert wide[: len(narrow)] == narrow
         assert narrow[0][1] == pytest.approx(answer.probabilities.max())
 
 
 def test_a_model_that_does_not_know_says_nothing(model, pictures):
-    for predictor in (openvino_predictor.OpenVINOPredictor(model[0]), torch_predictor.TorchPredictor(model[0])):
+    for predictor in (by_openvino(model[0]), by_torch_of(model[0])):
         assert predictor.about.novelty is None
         answers = list(predictor.predict(rows(pictures[:2])))
         assert [(answer.novel, answer.distance) for answer in answers] == [(None, None)] * 2
@@ -114,7 +115,7 @@ def test_a_damaged_memory_is_told(knowing, tmp_path, fault):
     else:
         known.write_bytes(whole[:-3] if fault == "cut" else whole[:-3] + b"abc")
     with pytest.raises(CheckpointError) as told:
-        torch_predictor.TorchPredictor(tmp_path / "m")
+        by_torch_of(tmp_path / "m")
     assert NOVELTY in told.value.where
 
 

@@ -17,7 +17,7 @@ def evaluate(
     json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
+    precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
     trust: Trust = None,
 ) -> None:
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""

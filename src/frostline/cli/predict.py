@@ -29,7 +29,7 @@ def predict(
         bool, Option("--csv", help="Columns path, label, probability, label_2, ..., set, novel.")
     ] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
+    precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
     ] = None,

@@ -17,7 +17,7 @@ def serve(
     port: Annotated[int, Option(help="0 is any free one.", min=0, max=65535)] = 8000,
     workers: Annotated[int, Option(help="Processes, each with the model.", min=1)] = 1,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str, Option(help="f32, or bf16: faster on some processors, and a little off.")] = "f32",
+    precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
     token_file: Annotated[
         Path | None,
         Option(help="File with a token that clients must send; else $FROSTLINE_TOKEN.", rich_help_panel=_WHO),

@@ -1,6 +1,6 @@
 """What reaches a frost line, ready to be read by index: the bridge between a cut network and the store.
 
-`features` fills a shelf, `store` keeps it, `engines` computes; this says which shelf belongs to a line and a view.
+`fill` fills a shelf, `store` keeps it, `inference` computes; this says which shelf belongs to a line and a view.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,9 @@ from frostline.errors import DataError, DecodeError
 from frostline.events import Listener, Note, Work
 from frostline.features.fill import fill
 from frostline.features.store import Address, Store
-from frostline.inference.engine import Engine, Pixels, open_engine, settled
+from frostline.inference.choose import open_engine, settled
+from frostline.inference.engine import Engine, Function, Pixels
+from frostline.inference.network import Network
 from frostline.net.stages import cut
 from frostline.net.zoo import state_digest
 from frostline.processors import launched_processes
@@ -33,7 +35,7 @@ BOTTOM = ""  # the line below which there is nothing: what reaches it are the pi
 class Activations:
     """Readers of what reaches any line of one network.
 
-    engine, precision: "auto" or a name, see `engines`. cache: where compiled engines are kept.
+    engine, precision: "auto" or a name, see `inference`. cache: where compiled engines are kept.
     engine_used: the engine and precision that computed last, "" if none had to.
     """
 
@@ -86,15 +88,10 @@ class Activations:
         return blake2b(says.encode(), digest_size=16).hexdigest()
 
     def _opened(self, prefix: nn.Module, samples: NDArray[np.uint8], digest: str, line: str) -> Engine:
-        engine = open_engine(
-            prefix,
-            self.preprocessing,
-            engine=self.engine,
-            precision=self.precision,
-            samples=samples,
-            digest=digest,
-            cache=self.cache,
+        function = Function(
+            lambda: Network(prefix, self.preprocessing).eval(), digest, (samples.shape[1], samples.shape[2])
         )
+        engine = open_engine(function, engine=self.engine, precision=self.precision, samples=samples, cache=self.cache)
         self.listen(Note(f"{engine.name} {engine.precision} computes what lies below {line}"))
         return engine
 

@@ -74,7 +74,7 @@ def fill(
                     stacked = np.stack([picture for _, picture in good])
                     if engine is None:
                         engine = _matching(opened(stacked[:SAMPLES]), shelf)
-                    writer.add([digest for digest, _ in good], engine.run(stacked))
+                    writer.add([digest for digest, _ in good], engine.run(stacked)[0])
                 done += len(part)
                 on_progress(done, len(todo))
         finally:

@@ -1,45 +1,72 @@
-"""Run a prefix on the fastest engine whose numbers agree with the network's own.
+"""What runs a network as a function of pictures: one protocol and one registry for every command. No torch is loaded.
 
-    Engine         pictures in, activations out
-    open_engine    the fastest one that agrees with plain torch on some sample pictures; the verdict is kept on disk
-    settled        that verdict, without opening anything
+    Function    what an engine is asked to run
+    Engine      pictures in, arrays out
+    engines     name -> what opens an engine; ``auto`` asks OpenVINO first, then plugins, then torch
 
-Every engine computes a picture's row from that picture alone: OpenVINO runs pictures one by one, a core each, and torch
-always runs batches of one size, so that a row does not depend on its neighbours.
+An engine computes a picture's row from that picture alone, whatever stands beside it in a batch.
 """
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
-from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from frostline import atomic
-from frostline.data.views import Preprocessing
-from frostline.errors import EngineError, PlanError
-from frostline.inference import openvino_engine, torch_engine
-from frostline.inference.precision import best_precision
-from frostline.inference.torch_engine import Network
-from frostline.registry import Registry
+from frostline.errors import PlanError
+from frostline.registry import Registry, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Batch = NDArray[np.uint8]
+Outputs = tuple[NDArray[np.generic], ...]
 
 PRECISIONS = ("auto", "fp32", "bf16")
+"""The one vocabulary of precisions. "auto" is the fastest that agrees with float32, see `choose`."""
+
 COSINE = 0.999
 """What a picture's row must have in common with that of plain torch in float32."""
 
 _TOP1_TOLERANCE = 0.01  # of a cosine: two samples may be near twins
 
 
+@dataclass
+class Function:
+    """A network that takes pictures (N, H, W, 3) uint8 and gives one or more arrays (N, ...) float32.
+
+    module: makes it as a torch module in eval mode (`network.Network`), for engines that need that; asked once.
+    digest: of all that it computes. size: (H, W).
+    graph: gives the path of the same as an OpenVINO model, checked, where there is one.
+    graph_digest: of the graph's files.
+    """
+
+    module: Callable[[], "nn.Module"]
+    digest: str
+    size: tuple[int, int]
+    graph: Callable[[], Path] | None = None
+    graph_digest: str = ""
+    _module: Any = field(default=None, repr=False)
+    _converted: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def torch(self) -> Any:
+        """The torch module, the same one at each call."""
+        if self._module is None:
+            self._module = self.module()
+        return self._module
+
+    def converted(self, name: str, convert: Callable[[Any], Any]) -> Any:
+        """The module in another library's form, made once: two precisions share one conversion."""
+        if name not in self._converted:
+            self._converted[name] = convert(self.torch())
+        return self._converted[name]
+
+
 class Engine(Protocol):
-    """What computes activations. One thread at a time."""
+    """What computes a function. One thread at a time."""
 
     @property
     def name(self) -> str:
@@ -49,16 +76,15 @@ class Engine(Protocol):
     def precision(self) -> str:
         """What it computes in: "fp32" or "bf16"."""
 
-    def run(self, batch: Batch) -> NDArray[np.generic]:
-        """Activations (N, ...) float32 of pictures (N, H, W, 3) uint8, a new array."""
+    def run(self, pictures: Batch) -> Outputs:
+        """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8, new arrays."""
 
 
-Maker = Callable[[Network, str, Batch, str, Path], Engine]
-"""(network, precision, one sample, digest of network and sample shape, cache folder) -> engine, or EngineError."""
+Maker = Callable[[Function, str, int, Path], Engine]
+"""(function, precision, pictures computed at once, cache folder) -> engine.
 
-engines: Registry[Maker] = Registry("engine", "frostline.engines")
-engines.register("openvino", openvino_engine.make)
-engines.register("torch", torch_engine.make)
+Raises: EngineError: the engine is not installed, or cannot run the function in that precision.
+"""
 
 
 class Pixels:
@@ -67,75 +93,46 @@ class Pixels:
     name = "decode"
     precision = "uint8"
 
-    def run(self, batch: Batch) -> NDArray[np.generic]:
+    def run(self, pictures: Batch) -> Outputs:
         """The pictures."""
-        return batch.copy()
+        return (pictures.copy(),)
 
 
-def normalise(preprocessing: Preprocessing) -> Callable[[Tensor], Tensor]:
-    """What makes pictures (N, H, W, 3) uint8 into what a network is fed: (N, 3, H, W) float32."""
-    return torch_engine.Normalise(preprocessing)
+def _lazily(module: str) -> Maker:
+    def make(function: Function, precision: str, streams: int, cache: Path) -> Engine:
+        made: Engine = import_module(module).make(function, precision, streams, cache)
+        return made
+
+    return make
 
 
-def settled(digest: str, cache: Path, *, engine: str = "auto", precision: str = "auto") -> tuple[str, str] | None:
-    """(name, precision) that ``open_engine`` chose for this prefix on such a machine; None if it never did."""
-    try:
-        kept = json.loads(_verdict(digest, cache, engine, precision).read_bytes())
-        return str(kept["engine"]), str(kept["precision"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+engines: Registry[Maker] = Registry("engine", "frostline.engines")
+engines.register("openvino", _lazily("frostline.inference.openvino_engine"))
+engines.register("torch", _lazily("frostline.inference.torch_engine"))
 
 
-def open_engine(
-    prefix: nn.Module,
-    preprocessing: Preprocessing,
-    *,
-    engine: str = "auto",
-    precision: str = "auto",
-    samples: Batch,
-    digest: str,
-    cache: Path,
-) -> Engine:
-    """The fastest engine that agrees with plain torch in float32 on the samples.
+def in_order() -> list[str]:
+    """The names that "auto" tries, one after another: torch, which runs everything, comes last."""
+    return sorted(engines.names(), key=lambda name: name == "torch")
 
-    Agreeing is a cosine above `COSINE` for every sample, and the same top-1 of a reference head that tells the samples
-    apart by what is not common to them.
 
-    engine: "auto" or a name in the registry. precision: one of `PRECISIONS`; bf16 is tried where the hardware has it.
-    samples: a few pictures (N, H, W, 3) uint8 as the view gives them.
-    digest: of all that the prefix computes. cache: where compiled networks and verdicts are kept.
+def checked_precision(precision: str, allowed: tuple[str, ...] = PRECISIONS) -> str:
+    """The precision itself.
 
-    Raises: EngineError: no engine allowed agrees. PlanError: there is no such precision. UnknownName: no such engine.
+    Raises: PlanError: it is none of those allowed.
     """
-    network = Network(prefix, preprocessing).eval()
-    key = _hash(digest, json.dumps(preprocessing.to_dict()), samples.shape[1:])
-    verdict = settled(digest, cache, engine=engine, precision=precision)
-    if verdict is not None:
-        with suppress(EngineError):
-            return engines.get(verdict[0])(network, verdict[1], samples[:1], key, cache)
-    wanted: NDArray[np.generic] | None = None
-    refused = []
-    for name, kind in _candidates(engine, precision):
-        try:
-            found = engines.get(name)(network, kind, samples[:1], key, cache)
-            if wanted is None:
-                wanted = torch_engine.Plain(network).run(samples)
-            reason = disagreement(found.run(samples), wanted)
-        except EngineError as error:
-            reason = error.what
-        if not reason:
-            _keep(_verdict(digest, cache, engine, precision), name, kind)
-            return found
-        refused.append(f"{name} {kind}: {reason}")
-    raise EngineError(
-        "no engine gives the numbers that the network gives",
-        where="; ".join(refused),
-        hint="try --engine auto --precision auto; if that was tried, look for weights that are not finite",
-    )
+    if precision not in allowed:
+        near = did_you_mean(precision, allowed) or f"one of: {', '.join(allowed)}"
+        raise PlanError(f"there is no precision {precision!r}", where="--precision", hint=near)
+    return precision
 
 
 def disagreement(given: NDArray[np.generic], wanted: NDArray[np.generic]) -> str:
-    """Why one engine's rows (N, ...) cannot stand for another's; "" if they can."""
+    """Why one engine's rows (N, ...) cannot stand for another's; "" if they can.
+
+    They can if every row's cosine is above `COSINE`, and a reference head, which tells the rows apart by what is not
+    common to them, gives each the same top-1.
+    """
     if given.shape != wanted.shape:
         return f"shape {given.shape} instead of {wanted.shape}"
     ours, theirs = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (given, wanted))
@@ -158,39 +155,3 @@ def disagreement(given: NDArray[np.generic], wanted: NDArray[np.generic]) -> str
     if (logits.max(1) - np.diag(logits)).max() > _TOP1_TOLERANCE:
         return "another top-1 of the reference head"
     return ""
-
-
-def _candidates(engine: str, precision: str) -> list[tuple[str, str]]:
-    if precision not in PRECISIONS:
-        raise PlanError(f"the precision {precision!r} is not one of {', '.join(PRECISIONS)}", where="--precision")
-    kinds = [precision] if precision != "auto" else ["bf16", "fp32"] if best_precision() == "bf16" else ["fp32"]
-    if engine != "auto":
-        names = [engine]
-        engines.get(engine)
-    else:
-        # OpenVINO in fp32 is still faster than torch in bf16, on a CPU; it has nothing to say about CUDA.
-        names = ["torch"] if torch.cuda.is_available() else engines.names()
-    return [(name, kind) for name in names for kind in kinds]
-
-
-def _verdict(digest: str, cache: Path, engine: str, precision: str) -> Path:
-    machine = torch.backends.cpu.get_cpu_capability(), best_precision(), torch.cuda.is_available()
-    return (
-        cache / "engines" / f"{_hash(digest, engine, precision, torch.__version__, _version('openvino'), machine)}.json"
-    )
-
-
-def _keep(path: Path, engine: str, precision: str) -> None:
-    with suppress(OSError):  # without it the next run checks again, and that is all
-        atomic.write(path, json.dumps({"engine": engine, "precision": precision}))
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _hash(*parts: object) -> str:
-    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -1,135 +1,105 @@
-"""Run a prefix on OpenVINO: converted once, compiled for this CPU, the result kept on disk.
+"""Run a network on OpenVINO: compiled for this CPU, the result kept on disk. torch is loaded only to convert.
 
-Pictures run one by one, a stream a core. That is about as fast as any batch, needs the least memory, leaves no core
-waiting for another, and makes a picture's row a function of that picture alone, bit for bit.
+With several streams pictures run one by one, a stream a core. That is about as fast as any batch, needs the least
+memory, leaves no core waiting for another, and makes a picture's row a function of that picture alone, bit for bit.
 """
 
-import os
-import secrets
-import warnings
-import zlib
-from collections.abc import Mapping
-from contextlib import suppress
-from hashlib import blake2b
+from copy import copy
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from frostline.errors import EngineError, one_line
+from frostline.errors import CheckpointError, EngineError, one_line
+from frostline.inference import compiled_cache
+from frostline.inference.engine import Batch, Function, Outputs
 from frostline.inference.openvino_import import openvino
-from frostline.inference.torch_engine import Batch, Network
-from frostline.processors import processors
 
 _KINDS = {"fp32": "f32", "bf16": "bf16"}
-_KEPT = 4 << 30  # bytes of compiled networks on disk; the ones used longest ago go first
 _TORCH = "--engine torch"
-_CHECK = 4
 
 
 class OpenVINO:
-    """A compiled network, each of its inference requests on a core of its own."""
+    """A compiled network.
+
+    streams: pictures computed at once, each by its share of the processor; 1 computes a whole batch at once.
+    """
 
     name = "openvino"
 
-    def __init__(self, module: Any, compiled: Any, precision: str) -> None:
+    def __init__(self, module: Any, compiled: Any, precision: str, streams: int, *, one_by_one: bool) -> None:
         self.precision = precision
-        self._shape = tuple(compiled.output(0).shape)[1:]
-        self._queue = module.AsyncInferQueue(compiled, processors())
-        self._queue.set_callback(_collect)
+        self._module, self._compiled = module, compiled
+        self._one_by_one = one_by_one
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
 
-    def run(self, batch: Batch) -> NDArray[np.generic]:
-        """Activations (N, ...) float32 of pictures (N, H, W, 3) uint8."""
-        found = np.empty((len(batch), *self._shape), np.float32)
-        for index in range(len(batch)):
-            self._queue.start_async({0: batch[index : index + 1]}, (found, index), share_inputs=True)
-        self._queue.wait_all()
-        return found
+    def beside(self) -> Self:
+        """Another one of the same compiled network with one of its streams, for another thread."""
+        other = copy(self)
+        other._requests = [self._compiled.create_infer_request()]
+        return other
+
+    def run(self, pictures: Batch) -> Outputs:
+        """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8."""
+        parts = [pictures[n : n + 1] for n in range(len(pictures))] if self._one_by_one else [pictures]
+        found: list[list[Any]] = [[] for _ in parts]
+        busy: list[int | None] = [None] * len(self._requests)
+        for index, part in enumerate(parts):
+            slot = index % len(self._requests)
+            self._collect(slot, busy, found)
+            self._requests[slot].start_async({0: part}, share_inputs=True)
+            busy[slot] = index
+        for slot in range(len(self._requests)):
+            self._collect(slot, busy, found)
+        return tuple(np.concatenate(rows) for rows in zip(*found, strict=True))
+
+    def _collect(self, slot: int, busy: list[int | None], found: list[list[Any]]) -> None:
+        index = busy[slot]
+        if index is not None:
+            self._requests[slot].wait()
+            found[index] = [np.array(t.data, dtype=np.float32) for t in self._requests[slot].output_tensors]
+            busy[slot] = None
 
 
-def make(network: Network, precision: str, sample: Batch, key: str, cache: Path) -> OpenVINO:
-    """The engine "openvino" of a precision; see ``engines.Maker``.
+def make(function: Function, precision: str, streams: int, cache: Path) -> OpenVINO:
+    """The engine "openvino" of a precision; see ``engine.Maker``.
 
-    Raises: EngineError: OpenVINO is not installed, or cannot run the network.
+    Raises: EngineError: OpenVINO is not installed, or cannot run the network. CheckpointError: the graph is damaged.
     """
     module = openvino()
     core = module.Core()
-    options = {
-        "INFERENCE_PRECISION_HINT": _KINDS[precision],
+    properties = _properties(_KINDS[precision], streams)
+    computer = core.get_property("CPU", "FULL_DEVICE_NAME")  # the cache may be shared by unlike machines
+    source = function.graph_digest or (function.digest, function.size)
+    kept = compiled_cache.place(cache, source, module.get_version(), computer, sorted(properties.items()))
+    try:
+        compiled = compiled_cache.recalled(core, kept, properties)
+        if compiled is None:
+            if function.graph is not None:
+                model = str(function.graph())
+            else:
+                convert = import_module("frostline.inference.convert")
+                model = function.converted("openvino", lambda network: convert.one_by_one(network, function.size))
+            compiled = core.compile_model(model, "CPU", properties)
+            compiled_cache.keep(compiled, kept)
+        one_by_one = streams > 1 or function.graph is None
+        return OpenVINO(module, compiled, precision, streams, one_by_one=one_by_one)
+    except CheckpointError:
+        raise
+    except Exception as error:  # tracing runs other people's code, converting is another library's: any of it may fail
+        said = one_line(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)[:300]
+        raise EngineError(f"OpenVINO cannot run it: {said}", hint=_TORCH) from error
+
+
+def _properties(kind: str, streams: int) -> dict[str, Any]:
+    # Left to itself OpenVINO computes in bf16 where the processor can.
+    if streams == 1:
+        return {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
+    return {
+        "INFERENCE_PRECISION_HINT": kind,
         "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": str(processors()),
-        "INFERENCE_NUM_THREADS": str(processors()),
+        "NUM_STREAMS": str(streams),
+        "INFERENCE_NUM_THREADS": str(streams),
         "ENABLE_CPU_PINNING": False,  # the decoders want the same cores
     }
-    machine = core.get_property("CPU", "FULL_DEVICE_NAME")  # the cache may be shared by unlike machines
-    facts = repr((key, module.get_version(), machine, sorted(options.items())))
-    kept = cache / "openvino" / f"{blake2b(facts.encode(), digest_size=16).hexdigest()}.blob"
-    try:
-        compiled = _recalled(core, kept, options)
-        if compiled is None:
-            if network.converted is None:
-                network.converted = _converted(module, network, sample)
-            compiled = core.compile_model(network.converted, "CPU", options)
-            _keep(compiled, kept)
-        return OpenVINO(module, compiled, precision)
-    except Exception as error:  # tracing runs a stranger's code, converting is another library's: any of it may fail
-        said = one_line(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)[:200]
-        raise EngineError(f"OpenVINO does not run it: {said}", hint=_TORCH) from error
-
-
-def _converted(module: Any, network: Network, sample: Batch) -> Any:
-    example = torch.from_numpy(np.ascontiguousarray(sample[:1]))
-    with torch.no_grad(), warnings.catch_warnings():
-        # torch announces the end of tracing, and warns of each shape that becomes a constant, as is meant here
-        warnings.simplefilter("ignore")
-        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-        model = module.convert_model(traced, example_input=example)
-    model.reshape({0: list(example.shape)})
-    return model
-
-
-def _collect(request: Any, place: tuple[NDArray[np.float32], int]) -> None:
-    found, index = place
-    found[index] = request.get_output_tensor(0).data[0]
-
-
-def _recalled(core: Any, kept: Path, options: Mapping[str, object]) -> Any | None:
-    try:
-        whole = kept.read_bytes()
-    except OSError:
-        return None
-    blob = memoryview(whole)[_CHECK:]
-    if zlib.crc32(blob).to_bytes(_CHECK, "little") != whole[:_CHECK]:
-        return None
-    with suppress(RuntimeError):  # what this build of OpenVINO cannot read is converted again
-        compiled = core.import_model(blob.tobytes(), "CPU", options)
-        with suppress(OSError):
-            os.utime(kept)
-        return compiled
-    return None
-
-
-def _keep(compiled: Any, kept: Path) -> None:
-    with suppress(OSError, RuntimeError):  # without it the next start converts again, and that is all
-        blob = compiled.export_model().getbuffer()
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_name(f"{kept.stem}-{secrets.token_hex(4)}.tmp")
-        try:
-            with unfinished.open("xb") as file:
-                file.write(zlib.crc32(blob).to_bytes(_CHECK, "little"))
-                file.write(blob)
-            unfinished.replace(kept)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        _make_room(kept.parent)
-
-
-def _make_room(folder: Path) -> None:
-    newest_first = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda found: -found[0].st_mtime)
-    total = 0
-    for facts, path in newest_first:
-        total += facts.st_size
-        if total > _KEPT:
-            path.unlink(missing_ok=True)

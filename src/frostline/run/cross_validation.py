@@ -4,7 +4,7 @@ The folds go through a phase together, so that a phase is kept or not by all pic
 line is read from the store, so ten folds of a solved head cost seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from frostline.data.views import EvaluationView
 from frostline.errors import PlanError
 from frostline.events import Event, Listener, Warn, Work
 from frostline.features.activations import BOTTOM
-from frostline.inference.engine import normalise
+from frostline.inference.network import Normalise
 from frostline.judge import ood
 from frostline.net.stages import cut
 from frostline.run.phase_context import Logits, PhaseContext
@@ -125,7 +125,7 @@ def _answers(
     activations = bench.activations
     line = phase.line if isinstance(phase, Solve) or phase.stored else BOTTOM
     suffix: nn.Module = bench.net
-    prepare = normalise(activations.preprocessing)
+    prepare: Callable[[Tensor], Tensor] = Normalise(activations.preprocessing)
     if line != BOTTOM:
         _, suffix = cut(bench.net, line)
         prepare = torch.Tensor.float

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from frostline.data.views import EvaluationView, TrainingView
 from frostline.features.activations import BOTTOM, Reader, augmentation, training_views
-from frostline.inference.engine import normalise
+from frostline.inference.network import Normalise
 from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, hold_statistics, is_held, unfreeze
 from frostline.net.stages import cut
@@ -62,7 +62,7 @@ def _cut(context: PhaseContext, phase: Train, line: str) -> tuple[nn.Module, Cal
         return cut(context.net, phase.line)[1], activations_last
     if phase.line != context.stages.names[0]:
         freeze(context.net, below=phase.line, hold_norm=phase.recipe.frozen_norm != "update")
-    return context.net, normalise(context.activations.preprocessing)
+    return context.net, Normalise(context.activations.preprocessing)
 
 
 def _renamed(chosen: Sequence[Group], net: nn.Module, suffix: nn.Module) -> tuple[Group, ...]:

@@ -14,7 +14,7 @@ from frostline.data import sources
 from frostline.data.manifest import Manifest, Row
 from frostline.data.split import with_validation
 from frostline.errors import DataError, EngineError, PlanError
-from frostline.inference import openvino_graph as graphs
+from frostline.inference import convert
 from frostline.registry import Registry
 from frostline.ship import atomic_folder, folder
 from frostline.ship import model_info as _about
@@ -182,7 +182,7 @@ def _pictures(model: Path, data: Path | None, manifest: Manifest | None, about: 
         return _some(rows), str(data)
     if judged := _judged(model):
         return _some(judged), "the run's own pictures"
-    drawn = graphs.samples(about.preprocessing, PICTURES)
+    drawn = convert.samples(about.preprocessing, PICTURES)
     return [Row(picture) for picture in drawn], "drawn samples; --data names real ones"
 
 

@@ -33,13 +33,15 @@ from torch import nn
 from frostline import __version__
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, EngineError, WeightsError, one_line
-from frostline.inference import openvino_graph as graphs
+from frostline.inference import convert
+from frostline.inference.network import Network
 from frostline.net import zoo
 from frostline.net.weights import refuse_not_finite
-from frostline.ship import architecture, atomic_folder, card, openvino_predictor
+from frostline.ship import architecture, atomic_folder, card
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 from frostline.ship.model_info import ModelInfo
+from frostline.ship.open_predictor import open_predictor
 
 _PACKAGES = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
 _SAMPLES = 3
@@ -89,7 +91,7 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
         about = replace(about, novelty=None)
     with atomic_folder.whole(folder) as made, _still(net) as still:
         head = "" if about.novelty is None else about.novelty.head
-        whole = graphs.Whole(still, about.preprocessing, head=head).eval()
+        whole = Network(still, about.preprocessing, head=head).eval()
         expected = _expected(whole, about)
         _write_weights(made / WEIGHTS, still)
         (made / CONFIG).write_bytes(_about.to_json(_config(still, about)))
@@ -152,10 +154,10 @@ def _still(net: nn.Module) -> Iterator[nn.Module]:
             module.training = mode
 
 
-def _expected(whole: graphs.Whole, about: ModelInfo) -> list[NDArray[np.float32]]:
+def _expected(whole: Network, about: ModelInfo) -> list[NDArray[np.float32]]:
     """Logits of the sample pictures, and features if they are asked for: what every other form must give."""
     with torch.no_grad():
-        found = [given.numpy() for given in whole(torch.from_numpy(graphs.samples(about.preprocessing, _SAMPLES)))]
+        found = [given.numpy() for given in whole(torch.from_numpy(convert.samples(about.preprocessing, _SAMPLES)))]
     logits = found[0]
     if logits.shape != (_SAMPLES, len(about.classes)):
         raise CheckpointError(
@@ -223,23 +225,22 @@ def _arguments(net: nn.Module) -> dict[str, Any]:
         return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
-def _with_graph(made: Path, whole: graphs.Whole, about: ModelInfo, expected: list[NDArray[np.float32]]) -> ModelInfo:
-    """Write the graph and ask it through ``runtime`` itself: it stays only if it answers as the network does."""
+def _with_graph(made: Path, whole: Network, about: ModelInfo, expected: list[NDArray[np.float32]]) -> ModelInfo:
+    """Write the graph and open it as a prediction would: it stays only if it answers as the network does."""
     try:
-        graphs.write(made / GRAPH, whole, about.preprocessing)
+        convert.write(made / GRAPH, whole, about.preprocessing)
         files = {**about.files, **_stated(made, (GRAPH, GRAPH_WEIGHTS))}
         (made / ABOUT).write_bytes(_about.to_json(replace(about, files=files).to_dict()))
-        answering = openvino_predictor.OpenVINOPredictor(made)
-        pictures = graphs.samples(about.preprocessing, _SAMPLES)
-        forms = (answering.logits, answering.features)[: len(expected)]
+        answering = open_predictor(made, engine="openvino", streams=1).engine
+        pictures = convert.samples(about.preprocessing, _SAMPLES)
         apart = max(
-            graphs.difference(form(pictures[:n]), given[:n])
-            for form, given in zip(forms, expected, strict=True)
+            convert.difference(rows.astype(np.float32), given[:n])
             for n in (_SAMPLES, 1)
+            for rows, given in zip(answering.run(pictures[:n]), expected, strict=True)
         )
-        if not apart <= graphs.TOLERANCE:
+        if not apart <= convert.TOLERANCE:
             raise EngineError(f"its answers differ from the network's by {apart:.1e}", hint="predict with torch")
-        return replace(about, files=files, graph={"differs_by": apart, "precision": "f32"})
+        return replace(about, files=files, graph={"differs_by": apart, "precision": "fp32"})
     except (EngineError, CheckpointError) as error:
         for name in (GRAPH, GRAPH_WEIGHTS):
             (made / name).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Rows in, answers out, in order: decoding in a bounded pool of threads while an engine answers batch by batch.
 
-What answers (OpenVINO in ``runtime``, torch in ``eager``) is a function of uint8 pixels; nothing here knows it.
+What computes is an engine of `inference`, a function of uint8 pictures; nothing here knows which.
 """
 
 from collections import deque
@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.decode import described
 from frostline.data.manifest import Row
-from frostline.data.views import View
+from frostline.data.views import EvaluationView, View
 from frostline.errors import CheckpointError, DecodeError, JudgementError, one_line
+from frostline.inference.engine import Engine
 from frostline.processors import processors
 from frostline.ship.model_info import ModelInfo
 
@@ -75,26 +76,43 @@ Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 """Logits (N, K), and distances from the training pictures (N,) where the model knows them."""
 
 
-class Predictor(Protocol):
-    """A model folder that answers, whatever runs it.
+class Predictor:
+    """A model folder, or a network in memory, that answers; `ship.open_predictor` makes it.
 
-    engine: "openvino" or "torch".
+    about: what the folder says of its model. engine: what computes, see `inference.engine`.
     """
 
-    engine: str
+    def __init__(self, about: ModelInfo, engine: Engine) -> None:
+        self.about = about
+        self.engine = engine
+        self._view = EvaluationView(about.preprocessing)
+
+    def beside(self) -> Self:
+        """Another one that shares the compiled network, for another thread; itself where the engine has no such."""
+        beside = getattr(self.engine, "beside", None)
+        return self if beside is None else type(self)(self.about, beside())
 
     @property
-    def about(self) -> ModelInfo:
-        """What the folder says of its model."""
+    def divisible(self) -> bool:
+        """Whether ``beside`` gives another one."""
+        return hasattr(self.engine, "beside")
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, K) of pictures (N, H, W, 3) that have been through the evaluation view."""
+        """Logits (N, K) float32 of pictures (N, H, W, 3) uint8 that have been through the evaluation view."""
+        return self._outputs(pixels)[0]
 
     def see(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Logits, and distances from the training pictures; a distance past ``about.novelty.threshold`` is novel."""
+        logits, *features = self._outputs(pixels)
+        novelty = self.about.novelty
+        return logits, None if novelty is None else novelty.distances(features[0])
 
     def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
-        """One answer a row, in the rows' order; see ``answers``."""
+        """One Prediction or Failure a row, in the rows' order; see ``answers``. Not for two threads at once."""
+        return answers(rows, self._view, self.see, self.about, batch)
+
+    def _outputs(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        return [np.asarray(rows, dtype=np.float32) for rows in self.engine.run(pixels)]
 
 
 def answers(

@@ -20,8 +20,8 @@ from frostline.judge.report.thumbnails import viewed
 from frostline.run.run_folder import TRAINING
 from frostline.ship.folder import open_folder
 from frostline.ship.model_info import located
+from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure
-from frostline.ship.torch_predictor import TorchPredictor
 
 SIDE = 448
 """Of an overlay's shorter side, in pixels, unless the network sees more than that."""
@@ -77,7 +77,7 @@ def explanations(
         raise UnknownName(f"the model has no class {label!r}", hint=f"it knows: {', '.join(about.classes)}")
     activations = Activations(shipped.net, about.name, about.preprocessing, store, cache, "auto", "auto", listen)
     alike = _alike(model, rows, near, activations, listen) if near else {}
-    predictor = TorchPredictor.of(shipped.net, about)
+    predictor = of_network(shipped.net, about)
     view = EvaluationView(about.preprocessing)
     side = max(SIDE, about.preprocessing.size[0])
     for row in rows:

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.inference import openvino_graph as graphs
-from frostline.inference import openvino_import
+from frostline.inference import convert, openvino_import
 from frostline.ship.exporters.as_onnx import inexpressible
 from frostline.ship.exporters.export_spec import INPUT, OUTPUT, Answer, Exportable, Form
 
@@ -20,12 +19,12 @@ def write(folder: Path, leaving: Exportable) -> None:
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
     shape = [side if isinstance(side, int) else -1 for side in leaving.shape]
-    graph = graphs.converted(leaving.module, leaving.example, shape)
+    graph = convert.converted(leaving.module, leaving.example, shape)
     graph.inputs[0].set_names({INPUT})
     graph.outputs[0].set_names({OUTPUT})
     for name, value in leaving.facts.items():
         graph.set_rt_info(value, ["frostline", name])
-    graphs.store(graph, folder / GRAPH)
+    convert.store(graph, folder / GRAPH)
 
 
 def opened(folder: Path) -> Answer:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from frostline import __version__
 from frostline.data.views import Preprocessing
-from frostline.inference import openvino_graph as graphs
+from frostline.inference import convert
 from frostline.ship.exporters.resize_in_graph import Placed
 from frostline.ship.model_info import ModelInfo
 
@@ -107,7 +107,7 @@ class Form:
 
 def prepared(net: nn.Module, about: ModelInfo) -> Exportable:
     """The network alone: what happens to a picture before is described beside it."""
-    pixels = torch.from_numpy(graphs.samples(about.preprocessing, 2)).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(convert.samples(about.preprocessing, 2)).permute(0, 3, 1, 2).float()
     mean, std = (
         255 * torch.tensor(part).view(1, 3, 1, 1) for part in (about.preprocessing.mean, about.preprocessing.std)
     )
@@ -118,7 +118,7 @@ def prepared(net: nn.Module, about: ModelInfo) -> Exportable:
 def pictured(net: nn.Module, about: ModelInfo) -> Exportable:
     """The network with all that happens to a picture before."""
     height, width = about.preprocessing.size
-    example = torch.from_numpy(np.ascontiguousarray(graphs.samples(about.preprocessing, 2).repeat(2, 1)))
+    example = torch.from_numpy(np.ascontiguousarray(convert.samples(about.preprocessing, 2).repeat(2, 1)))
     example = example[:, : 2 * height - 1, : max(1, width - 1)].contiguous()  # no side may look like another, or fixed
     module = Pictured(net, about.preprocessing).eval()
     return Exportable(module, net, example, ("batch", "height", "width", 3), about)

@@ -13,13 +13,13 @@ from frostline.data import decode
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
-from frostline.inference import openvino_graph as graphs
+from frostline.inference import convert
 from frostline.judge import metrics
 from frostline.judge.metrics import Interval
 from frostline.ship.exporters.export_spec import Answer, Exportable, Pictured
 from frostline.ship.model_info import ModelInfo
 
-TOLERANCE = {"pixels": graphs.TOLERANCE, "pictures": 1e-3}
+TOLERANCE = {"pixels": convert.TOLERANCE, "pictures": 1e-3}
 """How far logits may lie from torch's, as a share of the largest. Where a graph resizes, ties fall both ways."""
 
 _BATCH = 16
@@ -89,7 +89,7 @@ def agreement(answer: Answer, leaving: Exportable, rows: Sequence[Row], source: 
         len(theirs),
         source,
         float(np.abs(theirs - ours).max()),
-        graphs.difference(theirs, ours),
+        convert.difference(theirs, ours),
         _same_top(theirs, ours),
         placing,
     )
@@ -162,7 +162,7 @@ def _whole(answer: Answer, leaving: Exportable, rows: Sequence[Row]) -> _Logits:
 
 
 def _same_in_any_batch(answer: Answer, pictures: NDArray[np.generic]) -> None:
-    apart = graphs.difference(_asked(answer, pictures[:1]), _asked(answer, pictures)[:1])
+    apart = convert.difference(_asked(answer, pictures[:1]), _asked(answer, pictures)[:1])
     if apart > TOLERANCE["pictures"]:
         raise EngineError(
             f"a picture alone and among others gets logits {apart:.1e} apart",

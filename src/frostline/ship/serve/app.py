@@ -105,7 +105,7 @@ def create_app(
         pictures=pictures,
         memory=memory,
         maps=Quota(4, "heat maps"),
-        figures=Metrics(predictor.about, predictor.engine, pictures=pictures, memory=memory),
+        figures=Metrics(predictor.about, predictor.engine.name, pictures=pictures, memory=memory),
         heat=Heatmaps(folder, trust=trust) if can_explain() else None,
         painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
     )
@@ -243,7 +243,7 @@ async def info(request: Request) -> Response:
             "classes": list(about.classes),
             "multilabel": about.multilabel,
             "metrics": about.metrics,
-            "engine": service.predictor.engine,
+            "engine": service.predictor.engine.name,
             "size": list(about.preprocessing.size),
             "sets": about.sets is not None,
             "novelty": about.novelty is not None,

@@ -8,9 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.errors import DecodeError, EngineError
+from frostline.errors import DecodeError
 from frostline.processors import processors
-from frostline.ship import openvino_predictor
 from frostline.ship.open_predictor import open_predictor
 from frostline.ship.predictor import NOT_FINITE, Predictor
 
@@ -54,31 +53,21 @@ def opened(
     folder: Path,
     *,
     engine: str = "auto",
-    precision: str = "f32",
+    precision: str = "fp32",
     cores: int | None = None,
     trust: str | None = None,
 ) -> tuple[Predictor, Sequence[Predictor]]:
-    """Who answers a lone picture, with the whole processor; and those that answer at the same time, a share of it each.
+    """A predictor for low latency, which uses all cores, and those for throughput, which share them.
 
-    engine: "auto", "openvino" or "torch". precision: "f32" or "bf16". cores: to be shared; None is all there are.
-    trust: as ``open_predictor``.
+    engine, precision, trust: as ``open_predictor``. cores: to be shared; None is all there are.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine cannot run it. PlanError: the
         engine has no such precision. UnknownName: there is no such engine.
     """
     streams = min(processors() if cores is None else cores, _MOST_STREAMS)
-    if engine in ("auto", "openvino"):
-        try:
-            alone = openvino_predictor.OpenVINOPredictor(folder, precision=precision)
-        except EngineError:
-            if engine == "openvino":
-                raise
-        else:
-            shared = (
-                alone
-                if streams == 1
-                else openvino_predictor.OpenVINOPredictor(folder, precision=precision, streams=streams)
-            )
-            return alone, [shared.beside() for _ in range(streams)]
-    one = open_predictor(folder, engine="torch" if engine == "auto" else engine, precision=precision, trust=trust)
-    return one, [one]
+    alone = open_predictor(folder, engine=engine, precision=precision, trust=trust, streams=1)
+    if not alone.divisible:
+        return alone, [alone]
+    name = alone.engine.name
+    shared = alone if streams == 1 else open_predictor(folder, engine=name, precision=precision, streams=streams)
+    return alone, [shared.beside() for _ in range(streams)]

@@ -47,7 +47,7 @@ class Serving:
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
     engine: str = "auto"
-    precision: str = "f32"
+    precision: str = "fp32"
     trust: str | None = None
     limits: Limits = field(default_factory=Limits)
 

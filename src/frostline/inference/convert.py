@@ -1,9 +1,7 @@
-"""A network with its preprocessing as an OpenVINO graph: uint8 pictures (N, H, W, 3) in, logits (N, K) out, and what
-goes into the head (N, D) where novelty is judged by it.
+"""A torch module as an OpenVINO model: the one conversion. `openvino_import` keeps it from reporting its use.
 
-OpenVINO IR and not ONNX: it needs no exporter package (torch's wants onnx and onnxscript), keeps float32 weights as
-they are, and the engine that reads it is a dependency already. The converter is called through its frontend:
-``openvino.convert_model`` would report its use to a server, and takes three times as long.
+OpenVINO IR and not ONNX for model folders: it needs no exporter package (torch's wants onnx and onnxscript), keeps
+float32 weights as they are, and the engine that reads it is a dependency already.
 """
 
 import warnings
@@ -19,40 +17,10 @@ from torch import Tensor, nn
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, one_line
 from frostline.inference import openvino_import
+from frostline.inference.network import Network
 
 TOLERANCE = 1e-4
 """How far logits of graph and network may lie apart, as a share of the largest one (or of 1, if that is more)."""
-
-
-class Whole(nn.Module):
-    """A network that takes pictures as they are decoded: uint8 (N, H, W, 3).
-
-    head: path of the module whose input is given too, or "".
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, net: nn.Module, preprocessing: Preprocessing, *, head: str = "") -> None:
-        super().__init__()
-        self.net = net
-        self.head = head
-        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1))
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Logits (N, K) of uint8 pixels (N, H, W, 3); with a head, its input (N, D) beside them."""
-        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        if not self.head:
-            return (self.net(x),)
-        seen: list[Tensor] = []
-        # hung up for one forward only, so that the network is left as it was
-        hook = self.net.get_submodule(self.head).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-        try:
-            logits: Tensor = self.net(x)
-        finally:
-            hook.remove()
-        return logits, seen[-1].flatten(1)
 
 
 def samples(preprocessing: Preprocessing, n: int) -> NDArray[np.uint8]:
@@ -63,14 +31,23 @@ def samples(preprocessing: Preprocessing, n: int) -> NDArray[np.uint8]:
     return coarse[:, np.arange(height) * 7 // height][:, :, np.arange(width) * 7 // width]
 
 
-def write(path: Path, whole: Whole, preprocessing: Preprocessing) -> None:
-    """Trace a network in eval mode on the CPU and write it to `path` (.xml) and, beside it, its
-    weights (.bin), for any number of pictures at once.
+def write(path: Path, network: Network, preprocessing: Preprocessing) -> None:
+    """Write a network in eval mode on the CPU to `path` (.xml) and, beside it, its weights (.bin), for any number of
+    pictures at once.
 
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
     example = torch.from_numpy(samples(preprocessing, 2))
-    store(converted(whole, example, [-1, *preprocessing.size, 3]), path)
+    store(converted(network, example, [-1, *preprocessing.size, 3]), path)
+
+
+def one_by_one(network: Network, size: tuple[int, int]) -> Any:
+    """The ``openvino.Model`` of a network for one picture (1, H, W, 3) uint8 at a time. size: (H, W).
+
+    Raises: EngineError: OpenVINO is not installed, or cannot express the network.
+    """
+    shape = (1, *size, 3)
+    return converted(network, torch.zeros(shape, dtype=torch.uint8), shape)
 
 
 def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
