@@ -15,10 +15,9 @@ from frostline.errors import CheckpointError, JudgementError, WeightsError
 from frostline.net import zoo
 from frostline.ship.folder import open_folder
 from frostline.ship.model_info import ModelInfo, read
-from frostline.ship.open_predictor import open_predictor
+from frostline.ship.open_predictor import of_network, open_predictor
 from frostline.ship.predictor import NOT_FINITE, Failure, Prediction
 from frostline.ship.serve.engines import engine
-from frostline.ship.torch_predictor import TorchPredictor
 from frostline.workflows.evaluate import evaluate
 from tests.ship.conftest import CLASSES, rows, saved
 from tests.ship.test_architecture import restated, rewritten
@@ -35,7 +34,7 @@ class Bright(nn.Module):
 @pytest.fixture
 def answering():
     wants = Preprocessing(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1))
-    return TorchPredictor.of(Bright(), ModelInfo(name="bright", classes=CLASSES, preprocessing=wants))
+    return of_network(Bright(), ModelInfo(name="bright", classes=CLASSES, preprocessing=wants))
 
 
 PICTURES = [np.full((8, 8, 3), value, np.uint8) for value in (10, 255, 200)]

@@ -118,7 +118,7 @@ def _absent(about: ModelInfo) -> str:
 
 
 def _check_answer(engine: Engine, about: ModelInfo, folder: Path) -> None:
-    """Ask about one grey picture: a folder put together from two models, or weights that are NaN, show at once."""
+    """Ask about one grey picture: a folder put together from two models shows at once."""
     try:
         logits, *features = engine.run(np.full((1, *about.preprocessing.size, 3), 127, np.uint8))
     except RuntimeError as error:
@@ -136,5 +136,3 @@ def _check_answer(engine: Engine, about: ModelInfo, folder: Path) -> None:
             where=folder,
             hint=_MIXED,
         )
-    if not np.isfinite(logits).all():
-        raise CheckpointError("the network's answers are not finite numbers", where=folder, hint="fit again")
