@@ -150,3 +150,26 @@ def test_the_commands_write_what_they_say(run: Path, leaves: Path, tmp_path: Pat
     done = CliRunner().invoke(app, ["evaluate", str(run), str(leaves), "--split", "val", "--report", str(place), "-q"])
     assert done.exit_code == 0, done.output
     assert place.read_text().count("data:image/webp") >= 24
+
+
+def test_a_fit_keeps_what_the_curves_and_the_map_are_drawn_from(run: Path) -> None:
+    page = report_data.of_folder(run)
+    assert page.probabilities is not None
+    assert page.places is not None
+    said = [page.classes[k] for k in page.probabilities.argmax(1)]
+    assert said == [row.predicted for row in page.outcomes]
+    assert page.probabilities.max(1) == pytest.approx([row.probability for row in page.outcomes], abs=1e-5)
+    assert page.places.min() == 0
+    assert page.places.max() == 1
+    rgb = np.array([np.asarray(Image.open(row.path)).mean((0, 1)) for row in page.outcomes])
+    alike = np.corrcoef(page.places[:, 0], rgb[:, 0] - rgb[:, 1])[0, 1]
+    assert abs(alike) > 0.5  # the leaves differ in hue, and so do their features
+
+
+def test_evidence_that_is_damaged_or_of_other_pictures_is_left_out(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "evidence.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0damaged!")
+    page = report_data.of_folder(tmp_path / "run")
+    assert page.probabilities is None
+    assert page.places is None
+    assert 'id="picture-map"' not in render(page)

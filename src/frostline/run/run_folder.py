@@ -6,7 +6,8 @@ skipped.csv   pictures that were left out, and why
 report.html   all of it for people (`pages`)
 metrics.json  the figures, with their intervals
 training.csv  the pictures that it learnt from: name, path, digest, label
-pictures.csv  each judged picture and its answer (`judge.outcomes`)
+pictures.csv  each judged picture and its answer (`judge.predictions`)
+evidence.safetensors  probabilities of the headline's pictures, and their places on a map of the features
 model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
 """
@@ -20,6 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
 from frostline import atomic
 from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
@@ -27,6 +32,8 @@ from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 from frostline.judge.predictions import PICTURES, Outcome, to_csv
 
 TRAINING = "training.csv"
+EVIDENCE = "evidence.safetensors"
+MOST_PROBABILITIES = 2_000_000
 LOG_EVERY = 1  # steps
 
 
@@ -131,7 +138,19 @@ class RunFolder:
         except OSError as error:
             raise self._unwritten(error, "log.jsonl") from None
 
-    def _text(self, name: str, text: str) -> None:
+    def evidence(self, probabilities: NDArray[np.floating], places: NDArray[np.float32] | None) -> None:
+        """Write what the report draws of its headline's pictures beside ``pictures.csv``, in the order of its rows.
+
+        probabilities: (N, K), left out where they would take more than some megabytes. places: (N, 2), see
+        `run.picture_map`.
+        """
+        tensors = {} if places is None else {"places": places}
+        if probabilities.size <= MOST_PROBABILITIES:
+            tensors["probabilities"] = probabilities.astype(np.float32)
+        if tensors:
+            self._text(EVIDENCE, save(tensors))
+
+    def _text(self, name: str, text: str | bytes) -> None:
         if self.folder is None or not self.writes:
             return
         try:

@@ -37,6 +37,7 @@ from frostline.run.model_selection import (
     verdict,
 )
 from frostline.run.phase_context import PhaseContext, PhaseResult, logits_of
+from frostline.run.picture_map import places_of
 from frostline.run.provenance import peak_memory
 from frostline.run.resolve import Job, Settings, resolve
 from frostline.run.run_folder import RunFolder
@@ -242,6 +243,9 @@ def _finish(job: Job, standing: _BestSoFar) -> Fitted:
     record.pictures(
         [row for split, (part, probabilities) in answered.items() for row in outcomes(part, probabilities, split)]
     )
+    if record.folder is not None and answered:
+        part, probabilities = answered[next(s for s in ("test", "val", "cross-validation") if s in answered)]
+        record.evidence(probabilities, places_of(bench, part))
     source = next((split for split in answered if split != "test"), "")
     sets = sets_of(answered.get(source), source)
     novelty = novelty_of(bench, bench.val if standing.val is not None else None, standing.distances)

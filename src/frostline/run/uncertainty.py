@@ -52,7 +52,7 @@ def novelty_of(
     """
     kept = ood.remembered(bench.train.targets(), seed=bench.seed)
     try:
-        known = _features(bench, bench.train, kept)
+        known = features_of(bench, bench.train, kept)
         if distances is not None:
             found = ood.from_distances(known, distances, head=bench.head.path)
         elif held_out is None:
@@ -60,7 +60,7 @@ def novelty_of(
             found = ood.from_folds(known, fold[kept], head=bench.head.path)
         else:
             chosen = ood.remembered(held_out.targets(), seed=bench.seed)
-            found = ood.from_held_out(known, _features(bench, held_out, chosen), head=bench.head.path)
+            found = ood.from_held_out(known, features_of(bench, held_out, chosen), head=bench.head.path)
     except (DataError, EngineError, StageError, StoreError) as error:
         bench.listen(Note(f"pictures unlike these cannot be told: {error.what}"))
         return None
@@ -70,7 +70,7 @@ def novelty_of(
     return found
 
 
-def _features(bench: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+def features_of(bench: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     """What goes into the head, (n, D), of some rows.
 
     Raises: DataError: it is not one vector a picture. StageError, EngineError, StoreError: see `Activations.at`.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import DataError, JudgementError
@@ -22,6 +23,7 @@ class Evaluation:
     """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
 
     drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
+    probabilities: (N, K) of the outcomes.
     """
 
     report: Report
@@ -29,6 +31,7 @@ class Evaluation:
     outcomes: tuple[Outcome, ...] = ()
     drift: Drift = field(default_factory=lambda: Drift(None, None))
     coverage: tuple[CoverageResult, ...] = ()
+    probabilities: NDArray[np.floating] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
@@ -81,7 +84,7 @@ def evaluate(
         if about.sets is not None:
             coverage = measured_on_test(about.sets, probabilities, single)
     rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
-    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows), drift, coverage)
+    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows), drift, coverage, probabilities)
 
 
 def _mix(about: ModelInfo, truths: Sequence[Sequence[int]]) -> Mix | None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 from torch import nn
 
 from frostline.data.decode import Picture
@@ -28,6 +30,7 @@ from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import PhaseRow
+from frostline.run.run_folder import EVIDENCE
 from frostline.ship import folder as folders
 from frostline.ship.model_info import ModelInfo
 from frostline.workflows.evaluate import Evaluation
@@ -106,6 +109,7 @@ def of_evaluation(
         report=found.report,
         classes=about.classes,
         outcomes=found.outcomes,
+        probabilities=found.probabilities,
         shown=shown,
         strategy=str(about.facts.get("strategy", "")),
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -134,6 +138,7 @@ def _page(
     report = Report.from_dict(metrics["metrics"][split])
     resolved = plan["resolved"]
     outcomes = tuple(row for row in read_outcomes(folder / PICTURES) if row.split == split)
+    evidence = _evidence(folder / EVIDENCE, len(outcomes))
     preprocessing = preprocessing or Preprocessing.from_dict(resolved["preprocessing"])
     curves, speed = _log(folder / "log.jsonl")
     rates = {phase["name"]: phase.get("rates", {}) for phase in resolved["plan"]["phases"]}
@@ -175,6 +180,8 @@ def _page(
         temperature=metrics["temperature"],
         coverage=tuple(metrics.get("coverage") or ()),
         novelty=metrics.get("novelty"),
+        probabilities=evidence.get("probabilities"),
+        places=evidence.get("places"),
         seconds=metrics["seconds"],
         memory=metrics.get("memory") or None,
         speed=speed,
@@ -246,6 +253,16 @@ def _heat(
 
 def _at_its_path(row: Outcome) -> Picture | None:
     return Path(row.path) if row.path else None
+
+
+def _evidence(path: Path, n: int) -> dict[str, NDArray[np.float32]]:
+    """Probabilities (n, K) and places (n, 2), as far as they are there."""
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError):
+        return {}
+    known = {name: found[name] for name in ("probabilities", "places") if name in found}
+    return {name: array for name, array in known.items() if array.ndim == 2 and len(array) == n}
 
 
 def _json(path: Path) -> dict[str, Any]:
