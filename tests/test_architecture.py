@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import frostline
 
 ROOT = Path(frostline.__file__).parent
@@ -120,6 +122,50 @@ def test_help_and_runtime_load_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+def reached(command: str) -> set[str]:
+    """What a command imports, walked through our own modules: at their top, and anywhere in the command's own file."""
+    seen: set[str] = set()
+    waiting = [f"frostline.cli.{command}"]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in ("frostline", "frostline.cli"):
+            continue  # these name every part, and import it when it is asked for
+        seen.add(name)
+        path = ROOT.joinpath(*name.split(".")[1:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if not name.startswith("frostline") or not path.is_file():
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for target in imported(ast.walk(tree) if name == f"frostline.cli.{command}" else _at_import(tree)):
+            parts = target.split(".")
+            waiting += [".".join(parts[: n + 1]) for n in range(len(parts))]
+    return seen
+
+
+def _at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """Statements that run when a module is imported: not in functions, and not under TYPE_CHECKING."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        typing_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not typing_only:
+            waiting += list(ast.iter_child_nodes(node))
+
+
+LIGHT_COMMANDS = ("predict", "evaluate", "serve", "merge", "models", "report", "compare", "store")
+
+
+@pytest.mark.parametrize("command", LIGHT_COMMANDS)
+def test_a_light_command_reaches_no_torch(command: str) -> None:
+    assert not reached(command) & {"torch", "torchvision", "timm", "transformers", "peft", "accelerate"}
+
+
+def test_the_walk_finds_torch_where_it_is() -> None:
+    assert "torch" in reached("check")
+    assert "torch" in reached("fit")
 
 
 def test_every_public_function_is_typed_and_documented() -> None:

@@ -15,7 +15,7 @@ from unittest import mock
 
 from frostline.cli import main
 from frostline.data.sources import sources
-from frostline.net.zoo import factories
+from frostline.net.available import factories
 from frostline.train.strategies import strategies
 
 ROOT = Path(__file__).parents[2]

@@ -13,6 +13,7 @@ from torch import nn
 
 from frostline.errors import HeadError, PlanError, UnknownName, WeightsError
 from frostline.net import weight_sources, zoo
+from frostline.net.available import AvailableModel, available
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -243,7 +244,7 @@ def test_no_weights_and_no_network_lists_what_there_is(no_network: Path) -> None
             zoo.build(name, classes=2)
     with pytest.raises(WeightsError) as caught:
         zoo.build("resnet18", classes=2)
-    here = [known for known in zoo.available() if known.weights]
+    here = [known for known in available() if known.weights]
     assert all(f"{known.name} ({known.weights})" in str(caught.value.hint) for known in here)
 
 
@@ -258,8 +259,8 @@ def test_weights_in_the_hub_cache_are_found_loaded_and_listed(no_network: Path) 
     assert built.loaded is not None
     assert built.loaded.source == "timm/test_resnet.r160_in1k (local cache)"
     assert built.digest() == zoo.state_digest(source)
-    assert zoo.AvailableModel("test_resnet", "cache") in zoo.available("test_res*")
-    assert zoo.AvailableModel("test_resnet.r160_in1k", "cache") in zoo.available()
+    assert AvailableModel("test_resnet", "cache") in available("test_res*")
+    assert AvailableModel("test_resnet.r160_in1k", "cache") in available()
 
 
 def test_a_model_folder_in_timm_s_form(tmp_path: Path) -> None:
@@ -273,12 +274,12 @@ def test_a_model_folder_in_timm_s_form(tmp_path: Path) -> None:
 
 
 def test_available_by_pattern() -> None:
-    names = [known.name for known in zoo.available("resnet18")]
+    names = [known.name for known in available("resnet18")]
     assert {"resnet18", "resnet18d", "torchvision/resnet18"} <= set(names)
     assert all("resnet18" in name for name in names)
-    assert [known.name for known in zoo.available("torchvision/alex*")] == ["torchvision/alexnet"]
-    assert zoo.available("no such model") == []
-    assert len(zoo.available()) > 1000
+    assert [known.name for known in available("torchvision/alex*")] == ["torchvision/alexnet"]
+    assert available("no such model") == []
+    assert len(available()) > 1000
 
 
 def test_a_trunk_that_was_published_without_a_head() -> None:

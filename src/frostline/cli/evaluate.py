@@ -39,7 +39,6 @@ def evaluate(
             from frostline.judge.pages.translations import checked
             from frostline.judge.report.page import render
             from frostline.judge.write_html import write_html
-            from frostline.ship.folder import open_folder
             from frostline.workflows import report_data
 
             checked(lang)
@@ -49,7 +48,7 @@ def evaluate(
                 manifest,
                 title=data.name,
                 split=split or "",
-                net=open_folder(located(model), trust=trust).net,
+                net=report_data.opened(located(model), trust=trust),
             )
             write_html(render(page, lang=lang), report)
     if json:

@@ -13,7 +13,7 @@ def models(
     """List models, those with weights on this machine first."""
     from frostline.cli import console
     from frostline.errors import UnknownName
-    from frostline.net.zoo import available
+    from frostline.net.available import available
 
     found = sorted((m for m in available(pattern) if m.weights or not here), key=lambda m: (not m.weights, m.name))
     if not found:

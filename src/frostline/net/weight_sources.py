@@ -10,8 +10,10 @@ is on this machine.
 import hashlib
 import importlib.util
 import logging
+import os
 import re
 import shutil
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import torch.hub
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -268,7 +269,10 @@ def _fetched(name: str, published: Published, package: Package | None, here: Cal
 
 
 def _torch_cache() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    if "torch.hub" in sys.modules:  # a program may have set another
+        return Path(sys.modules["torch.hub"].get_dir()) / "checkpoints"
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def _basename(url: str) -> str:

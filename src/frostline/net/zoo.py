@@ -16,7 +16,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,11 @@ from frostline.data.views import Preprocessing
 from frostline.errors import HeadError, PlanError, UnknownName
 from frostline.net import head as heads
 from frostline.net import weight_sources
+from frostline.net.available import available, factories
 from frostline.net.checkpoint_file import read_checkpoint
 from frostline.net.head import Head
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
-from frostline.registry import Registry
-
-Factory = Callable[..., nn.Module]
-
-factories: Registry[Factory] = Registry("model", "frostline.models")
 
 _TORCHVISION = "torchvision/"
 _HUB = "hf-hub:"
@@ -63,14 +58,6 @@ class Backbone:
     def digest(self) -> str:
         """`state_digest` of the network as it is now."""
         return state_digest(self.net)
-
-
-@dataclass(frozen=True, slots=True)
-class AvailableModel:
-    """A model that can be built. weights: "package x" or "cache" if they are on this machine, else ""."""
-
-    name: str
-    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,22 +116,6 @@ def create(name: str, classes: int | None, weights: str | Path | None = "auto", 
     Raises: as `build`.
     """
     return build(name, classes=classes, weights=weights, seed=seed).net
-
-
-def available(pattern: str = "*") -> list[AvailableModel]:
-    """What can be built, and which of it has its weights on this machine now. No network is built, none is asked.
-
-    pattern: with * and ?, else a part of the name.
-    """
-    matches = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
-    published = {name: place for name, place in _published() if fnmatchcase(name, matches)}
-    local = dict.fromkeys(weight_sources.cached_names(published), "cache")
-    for name, package in weight_sources.packages:
-        if name in published and weight_sources.locate(package) is not None:
-            local[name] = f"package {package.distribution}"
-    architectures = [name for name in published if "." not in name or name in local]
-    own = [name for name in factories.names() if fnmatchcase(name, matches)]
-    return [AvailableModel(name, local.get(name, "")) for name in sorted({*architectures, *own})]
 
 
 def is_listed(name: str) -> bool:
@@ -311,7 +282,7 @@ def _torchvision_names() -> list[str]:
     return list(torchvision.models.list_models(module=torchvision.models))
 
 
-def _published() -> Iterator[tuple[str, Published]]:
+def published() -> Iterator[tuple[str, Published]]:
     """Every name of timm (with each tag too) and torchvision, and where its weights are published."""
     for name in (*timm.list_models(), *timm.list_pretrained()):
         config = timm.models.get_pretrained_cfg(name)
@@ -321,7 +292,7 @@ def _published() -> Iterator[tuple[str, Published]]:
 
 
 def _unknown(name: str) -> UnknownName:
-    names = [name for name, _ in _published()] + factories.names()
+    names = [name for name, _ in published()] + factories.names()
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return UnknownName(f"there is no model called {name!r}", hint=f"{hint}`frostline models PATTERN` lists them")

@@ -35,7 +35,7 @@ from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, EngineError, WeightsError, one_line
 from frostline.inference import convert
 from frostline.inference.network import Network
-from frostline.net import zoo
+from frostline.net.available import factories
 from frostline.net.weights import refuse_not_finite
 from frostline.ship import architecture, atomic_folder, card
 from frostline.ship import model_info as _about
@@ -136,7 +136,7 @@ def _kind(name: str, net: nn.Module) -> str:
         return "torchvision"
     config = getattr(net, "pretrained_cfg", None)
     from_timm = isinstance(config, dict) and timm.is_model(str(config.get("architecture")))
-    own = name in zoo.factories.names() or (":" in name and not name.startswith(("hf-hub:", "local-dir:")))
+    own = name in factories.names() or (":" in name and not name.startswith(("hf-hub:", "local-dir:")))
     return "timm" if from_timm and not own else "factory"
 
 

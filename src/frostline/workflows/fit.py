@@ -25,7 +25,7 @@ def fit(
         pictures = {row.digest: row.picture for part in fitted.judged for row in part.rows}
         page = report_data.of_run(
             out,
-            net=fitted.net,
+            net=lambda: fitted.net,
             preprocessing=fitted.about.preprocessing,
             picture_of=lambda row: pictures.get(row.digest),
         )

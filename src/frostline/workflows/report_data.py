@@ -8,20 +8,19 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from torch import nn
 
 from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.views import EvaluationView, Preprocessing
-from frostline.errors import CheckpointError, DecodeError, FrostlineError, StageError
-from frostline.judge import explain
+from frostline.errors import CheckpointError, FrostlineError
 from frostline.judge.drift import Drift
 from frostline.judge.metrics import Report
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
@@ -31,9 +30,11 @@ from frostline.judge.report.page import Page
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import PhaseRow
 from frostline.run.run_folder import EVIDENCE
-from frostline.ship import folder as folders
-from frostline.ship.model_info import ModelInfo
+from frostline.ship.model_info import ModelInfo, read
 from frostline.workflows.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from torch import nn
 
 REPORT = "report.html"
 HEAT_SECONDS = 0.8
@@ -46,6 +47,8 @@ _FEW = 100
 _UNEQUAL = 3.0
 
 PictureOf = Callable[[Outcome], Picture | None]
+Net = Callable[[], "nn.Module"]
+"""Gives the network that heat maps are drawn by."""
 
 
 def of_folder(folder: Path) -> Page:
@@ -54,17 +57,26 @@ def of_folder(folder: Path) -> Page:
     Raises: CheckpointError: there is no finished run. JudgementError: its pictures.csv is damaged.
     """
     try:
-        shipped = folders.open_folder(folder / "model")
-        net, preprocessing = shipped.net, shipped.about.preprocessing
+        preprocessing = read(folder / "model").preprocessing
     except FrostlineError:  # a report without heat maps is a report all the same
-        net, preprocessing = None, None
-    return of_run(folder, net=net, preprocessing=preprocessing, seconds=PATIENT_SECONDS)
+        return of_run(folder)
+    return of_run(folder, net=opened(folder / "model"), preprocessing=preprocessing, seconds=PATIENT_SECONDS)
+
+
+def opened(folder: Path, *, trust: str | None = None) -> Net:
+    """The network of a model folder, opened when called: torch is loaded only where there is a heat map to draw."""
+
+    def net() -> "nn.Module":
+        shipped: nn.Module = import_module("frostline.ship.folder").open_folder(folder, trust=trust).net
+        return shipped
+
+    return net
 
 
 def of_run(
     folder: Path,
     *,
-    net: nn.Module | None = None,
+    net: Net | None = None,
     preprocessing: Preprocessing | None = None,
     picture_of: PictureOf | None = None,
     seconds: float = HEAT_SECONDS,
@@ -93,7 +105,7 @@ def of_evaluation(
     *,
     title: str,
     split: str = "",
-    net: nn.Module | None = None,
+    net: Net | None = None,
 ) -> Page:
     """What an evaluation found, with heat maps if there is a network."""
     pictures = {row.digest: row.picture for row in manifest.rows}
@@ -129,7 +141,7 @@ def _page(
     folder: Path,
     metrics: Mapping[str, Any],
     plan: Mapping[str, Any],
-    net: nn.Module | None,
+    net: Net | None,
     preprocessing: Preprocessing | None,
     picture_of: PictureOf,
     seconds: float,
@@ -210,7 +222,7 @@ def _seen(
     preprocessing: Preprocessing,
     picture_of: PictureOf,
     classes: Sequence[str],
-    net: nn.Module | None,
+    net: Net | None,
     seconds: float,
 ) -> Shown:
     shown = thumbnails.seen(thumbnails.choose(outcomes), outcomes, preprocessing, picture_of)
@@ -225,7 +237,7 @@ def _heat(
     preprocessing: Preprocessing,
     picture_of: PictureOf,
     classes: Sequence[str],
-    net: nn.Module,
+    net: Net,
     seconds: float,
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Heat over the large pictures, mistakes first, for the class that was said; at least one, if there can be any."""
@@ -240,14 +252,15 @@ def _heat(
             assert picture is not None  # it was shown a moment ago
             yield view(picture), place.get(outcomes[index].predicted)
 
+    explain = import_module("frostline.judge.explain")
     try:
-        for index, heat in zip(indices, explain.heatmaps(net, preprocessing, asked()), strict=False):
+        for index, heat in zip(indices, explain.heatmaps(net(), preprocessing, asked()), strict=False):
             large = thumbnails.viewed(picture_of(outcomes[index]), preprocessing, thumbnails.LARGE)
             if large is not None:
                 yield index, explain.overlay(large, explain.resized(heat, large.shape[:2]))
             if time.monotonic() > until:
                 return
-    except (StageError, DecodeError):
+    except FrostlineError:  # a report without heat maps is a report all the same
         return
 
 
