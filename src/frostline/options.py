@@ -275,6 +275,19 @@ class FitOptions:
         by_size=same(None, "the backbone's own; a larger one pays in time first (arXiv:1906.06423)"),
     )
 
+    intensity: str | None = _option(
+        None,
+        "LOW:HIGH: values that are black and white in pictures of more than 8 bits [default: decided by the pictures].",
+        "data",
+        panel=_VIEWS,
+    )
+    bands: str | None = _option(
+        None, "Bands that the network gets, the first is 1: 1,2,3 or 4,1,2 or 1,2,3,4,5.", "data", panel=_VIEWS
+    )
+    background: str | None = _option(
+        None, "Colour below transparent pixels: white, black or #rrggbb [default: white].", "data", panel=_VIEWS
+    )
+
     engine: str = _option(
         "auto", "Inference engine of the frozen layers: auto, openvino, torch or a plugin.", "machine", panel=_MACHINE
     )

@@ -23,6 +23,7 @@ import numpy as np
 from frostline.classifier import ImageClassifier
 from frostline.data.manifest import SPLITS, Manifest, Row, Skipped
 from frostline.data.picture import Crop, Item, Slice, content_digest
+from frostline.data.samples import Samples
 from frostline.data.sources import Source
 from frostline.errors import FrostlineError
 from frostline.net import zoo
@@ -125,7 +126,7 @@ def _faults(number: int, row: object) -> Iterator[str]:
         return
     if not row.name:
         yield f"row {number}: it has no name"
-    if not isinstance(row.picture, Path | bytes | np.ndarray | Slice | Item | Crop):
+    if not isinstance(row.picture, Path | bytes | np.ndarray | Samples | Slice | Item | Crop):
         yield f"row {number}: {type(row.picture).__name__} is no picture: see frostline.data.picture.Picture"
         return
     if not isinstance(row.labels, tuple) or not all(isinstance(label, str) and label for label in row.labels):

@@ -130,7 +130,7 @@ def test_sixteen_bits_keep_their_upper_eight(form):
     [
         (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 128, 255]),
         (np.array([[0.0, 100.0, 255.0]], np.float32), [0, 100, 255]),
-        (np.array([[-1.0, 0.0, np.nan, 1.0]], np.float32), [0, 128, 128, 255]),
+        (np.array([[-1.0, 0.0, np.nan, 1.0]], np.float32), [0, 128, 0, 255]),  # nan is no value
         (np.array([[0, 100, 200]], np.int32), [0, 100, 200]),
         (np.array([[0, 65535]], np.int32), [0, 255]),
         (np.array([[0, 2_000_000]], np.int32), [0, 255]),
@@ -230,12 +230,14 @@ def test_formats_that_run_programs_or_prove_nothing_are_not_read():
         decode(encoded(scene(), "TGA"))
 
 
-@pytest.mark.parametrize("shape", [(3,), (0, 4, 3), (4, 4, 2), (2, 2, 2, 3)])
+@pytest.mark.parametrize("shape", [(3,), (0, 4, 3), (2, 2, 2, 3)])
 def test_arrays_of_other_shapes_are_refused(shape):
     with pytest.raises(DecodeError, match="uint8"):
         decode(np.zeros(shape, np.uint8))
-    with pytest.raises(DecodeError, match="float64"):
-        decode(np.zeros((4, 4, 3)))
+    with pytest.raises(DecodeError, match="complex128"):
+        decode(np.zeros((4, 4, 3), complex))
+    with pytest.raises(DecodeError, match="channels first"):
+        decode(np.zeros((3, 40, 40), np.uint8))
 
 
 def test_memory_error_is_a_refusal(monkeypatch):

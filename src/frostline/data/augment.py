@@ -18,13 +18,17 @@ Operation: TypeAlias = Callable[[Image.Image, float], Image.Image]
 
 Policy: TypeAlias = Callable[[Image.Image, np.random.Generator], Image.Image]
 
-_GREY = (128, 128, 128)
+_GREY = 128
 
 
 def _affine(picture: Image.Image, a: float, b: float, c: float, d: float, e: float, f: float) -> Image.Image:
     return picture.transform(
-        picture.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR, fillcolor=_GREY
+        picture.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR, fillcolor=_grey(picture)
     )
+
+
+def _grey(picture: Image.Image) -> tuple[int, ...] | int:
+    return _GREY if picture.mode == "L" else (_GREY,) * 3
 
 
 def _posterized(picture: Image.Image, strength: float) -> Image.Image:
@@ -41,7 +45,7 @@ OPERATIONS: tuple[Operation, ...] = (
     lambda picture, s: _affine(picture, 1, 0, 0, s * 0.99, 1, -s * 0.99 * picture.width / 2),
     lambda picture, s: _affine(picture, 1, 0, s * 32, 0, 1, 0),
     lambda picture, s: _affine(picture, 1, 0, 0, 0, 1, s * 32),
-    lambda picture, s: picture.rotate(s * 135, Image.Resampling.BILINEAR, fillcolor=_GREY),
+    lambda picture, s: picture.rotate(s * 135, Image.Resampling.BILINEAR, fillcolor=_grey(picture)),
     lambda picture, s: ImageEnhance.Brightness(picture).enhance(1 + s * 0.99),
     lambda picture, s: ImageEnhance.Color(picture).enhance(1 + s * 0.99),
     lambda picture, s: ImageEnhance.Contrast(picture).enhance(1 + s * 0.99),
@@ -79,18 +83,18 @@ def jitter(picture: Image.Image, rng: np.random.Generator, strength: float) -> I
 def erase(
     pixels: NDArray[np.uint8],
     rng: np.random.Generator,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
 ) -> None:
     """Fill a random rectangle of 2 to 33 % of the area, in place, with noise as the network's input is distributed.
 
-    pixels: (H, W, 3). mean, std: per channel, of values in [0, 1].
+    pixels: (H, W, C). mean, std: per channel, of values in [0, 1].
     """
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     area = height * width * rng.uniform(0.02, 1 / 3)
     proportion = math.exp(rng.uniform(math.log(0.3), math.log(1 / 0.3)))
     high = min(height, max(1, round(math.sqrt(area * proportion))))
     wide = min(width, max(1, round(math.sqrt(area / proportion))))
     top, left = rng.integers(height - high + 1), rng.integers(width - wide + 1)
-    noise = rng.standard_normal((high, wide, 3), dtype=np.float32) * np.asarray(std) + np.asarray(mean)
+    noise = rng.standard_normal((high, wide, channels), dtype=np.float32) * np.asarray(std) + np.asarray(mean)
     pixels[top : top + high, left : left + wide] = np.clip(np.round(noise * 255), 0, 255).astype(np.uint8)

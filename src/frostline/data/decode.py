@@ -1,7 +1,8 @@
-"""The one decoder: a file, encoded bytes or pixels become RGB, and nothing that a file says is believed.
+"""The one decoder: a file, encoded bytes or pixels become 8-bit channels, and nothing that a file says is believed.
 
-``image`` gives a Pillow image (views resize it without a copy), ``decode`` the same as an array, ``content_digest`` the
-name under which a picture is known everywhere else. Which part of it a network sees is the business of ``views``.
+``image`` gives a Pillow image (views resize it without a copy), ``decode`` the same as an array. What a picture is
+before that is `picture`'s; what each format keeps is `formats`'; what becomes of more than 8 bits is `samples`'; which
+part of it a network sees is `views`'.
 
 Not all of Pillow's formats are read: some run other programs (EPS), some are recognised by so little (TGA, PCX) that
 junk passes for a picture.
@@ -11,12 +12,14 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from frostline.data import samples as deep
+from frostline.data.formats import camera_raw, dicom, kinds, many_bands, pillow, tiff
 from frostline.data.picture import (
     Box,
     Crop,
@@ -32,33 +35,23 @@ from frostline.data.picture import (
     source,
 )
 from frostline.data.pillow_settings import strict_and_silent
+from frostline.data.reading import WHITE, Reading
+from frostline.data.samples import Samples
 from frostline.errors import DecodeError
 
-__all__ = [
-    "Box",
-    "Crop",
-    "Decoded",
-    "Header",
-    "Indexed",
-    "Item",
-    "Picture",
-    "Pixels",
-    "Size",
-    "Slice",
-    "content_digest",
-    "decode",
-    "described",
-    "header",
-    "image",
-]
+__all__ = ["Box", "Crop", "Indexed", "Item", "Picture", "Size", "Slice", "content_digest", "described"]
 
+T = TypeVar("T")
+
+AtLeast = Callable[[Size], int]
+"""How long the shorter side must stay, of a picture of that size."""
 
 MAX_PIXELS = 178_956_970
 """Pillow's own ceiling, half a gigabyte of RGB; above it ``PIL.Image.MAX_IMAGE_PIXELS`` would have to be raised too."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI", "ICO", "MPO")
+FORMATS = pillow.FORMATS
 
-_KNOWN = f"read are {', '.join(FORMATS[:-1])}"
+_KNOWN = f"read are {', '.join(FORMATS[:-1])}; HEIC, JPEG XL, DICOM and camera RAW with {kinds.INSTALL}"
 _ORIENTATION = 0x0112
 _STANDARD_TABLE = 3688
 _TURNS = {
@@ -70,6 +63,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_MODES = {"uint8": "RGB", "uint16": "I;16", "int32": "I", "float32": "F"}
 _LOOK = "open it in a picture viewer: save it again from there, or remove it"
 
 
@@ -89,53 +83,81 @@ class Pixels:
 class Decoded:
     """As ``Pixels``, for Pillow.
 
-    image: of mode RGB.
+    image: of mode RGB, to be looked at.
     size: (width, height) of the whole picture.
     extent: left, top, right and bottom of the whole picture within ``image``, in its pixels. The outermost ones of a
         reduced JPEG cover less of the picture than the others do, so its sides need not be whole numbers.
+    planes: of mode L, one for each band, where the bands that were asked for are not three; else empty.
     """
 
     image: Image.Image
     size: Size
     extent: Box
+    planes: tuple[Image.Image, ...] = ()
 
 
-def decode(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Pixels:
-    """RGB pixels of a picture, upright, the first frame, alpha laid over white.
+def decode(
+    picture: Picture, *, reading: Reading | None = None, max_pixels: int = MAX_PIXELS, at_least: int | None = None
+) -> Pixels:
+    """RGB pixels of a picture, upright, the first frame, what is transparent laid over white.
 
-    16-bit grey keeps its upper 8 bits; other deep modes are scaled by the range that their values lie in: [0, 1],
-    8 bit, 16 bit, or from the least to the greatest value.
+    reading: what becomes of more than 8 bits or three bands; None takes this picture for a whole data set.
     at_least: a JPEG may come at 1/2, 1/4 or 1/8 of its size, much faster, as long as its shorter side stays this long.
 
     Raises: DecodeError: no such file, empty, truncated, damaged, not a picture, or more than ``max_pixels`` (which the
-        header tells before anything is allocated).
+        header tells before anything is allocated); values or bands of which nobody knows the meaning; a format that
+        needs a package which is not installed.
     """
-    found = image(picture, max_pixels=max_pixels, at_least=None if at_least is None else lambda _: at_least)
+    least = None if at_least is None else lambda _: at_least
+    found = image(picture, reading=reading, max_pixels=max_pixels, at_least=least)
     return Pixels(np.asarray(found.image), found.size)
 
 
-def image(picture: Picture, *, max_pixels: int = MAX_PIXELS, at_least: Callable[[Size], int] | None = None) -> Decoded:
+def image(
+    picture: Picture, *, reading: Reading | None = None, max_pixels: int = MAX_PIXELS, at_least: AtLeast | None = None
+) -> Decoded:
     """As ``decode``, but for Pillow; ``at_least`` is asked with the whole upright picture's size.
 
     Raises: DecodeError: as ``decode``.
     """
+    if isinstance(picture, Crop):
+        return _guarded(picture, lambda: _cropped(picture, reading, max_pixels, at_least))
+    return _guarded(picture, lambda: _whole(picture, reading, max_pixels, at_least))
+
+
+def samples(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Samples | None:
+    """What a picture keeps beside 8-bit grey or colour, for who has to decide how it is read; None if that is all.
+
+    Raises: DecodeError: as ``decode``.
+    """
+
+    def found() -> Samples | None:
+        given = fetched(picture.of if isinstance(picture, Crop) else picture)
+        if isinstance(given, Samples):
+            return given
+        with strict_and_silent():
+            if isinstance(given, np.ndarray):
+                kept = _of_array(given, max_pixels)
+            else:
+                with source(given) as encoded:
+                    kept = _of_file(encoded, max_pixels)
+        return kept if isinstance(kept, Samples) else None
+
+    return _guarded(picture, found)
+
+
+def _guarded(picture: Picture, act: Callable[[], T]) -> T:
+    """What ``act`` gives, and whatever it raises as a DecodeError that names the picture."""
     where = described(picture)
     try:
-        if isinstance(picture, Crop):
-            return _cropped(picture, max_pixels, at_least)
-        found = fetched(picture)
-        with strict_and_silent():
-            if isinstance(found, np.ndarray):
-                return _from_array(found, max_pixels)
-            with source(found) as encoded, Image.open(encoded, formats=_formats()) as opened:
-                return _from_file(opened, max_pixels, at_least)
+        return act()
     except DecodeError as error:
-        raise DecodeError(error.what, where=where, hint=error.hint) from None
+        raise type(error)(error.what, where=where, hint=error.hint) from None
     except UnidentifiedImageError:
         raise DecodeError("not a picture, or damaged at its very start", where=where, hint=_KNOWN) from None
     except MemoryError:
         raise DecodeError("not enough memory to decode it", where=where, hint="make the picture smaller") from None
-    except Exception as error:  # damaged input: Pillow's parsers let struct, zlib, Index- and other errors through
+    except Exception as error:  # damaged input: parsers let struct, zlib, Index- and other errors through
         raise DecodeError(refusal(error), where=where, hint=_LOOK) from None
 
 
@@ -161,22 +183,33 @@ def header(picture: Picture) -> Header:
 
     Raises: DecodeError: as ``decode``, as far as the header tells.
     """
-    where = described(picture)
-    try:
+
+    def said() -> Header:
         found = fetched(picture.of if isinstance(picture, Crop) else picture)
+        if isinstance(found, Samples):
+            return Header("", str(found.values.dtype), False, 0, found.values.nbytes)
         if isinstance(found, np.ndarray):
-            return Header("", "L" if found.ndim == 2 else "RGB", False, 0, found.nbytes)
+            return Header("", _MODES.get(found.dtype.name, found.dtype.name), False, 0, found.nbytes)
         with strict_and_silent(), source(found) as encoded:
             size = encoded.seek(0, os.SEEK_END)
             encoded.seek(0)
-            opened = Image.open(encoded, formats=_formats())
+            kind = kinds.sniffed(encoded)
+            if kind is kinds.DICOM:
+                dataset = dicom.opened(encoded)
+                return Header("DICOM", f"{dataset.get('BitsStored', '')} bit", dicom.frames(dataset) > 1, 0, size)
+            if kind is kinds.RAW:
+                return Header("RAW", "RAW", False, 0, size)
+            try:
+                opened = pillow.opened(encoded, kind)
+            except UnidentifiedImageError:
+                if not _is_tiff(encoded):
+                    raise
+                return Header("TIFF", "many", False, 0, size)
             # A JPEG of several pictures (MPO) is what telephones write: the first one is the photograph.
             several = opened.format not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
             return Header(opened.format or "", opened.mode, several, _quality(opened), size)
-    except DecodeError:
-        raise
-    except Exception as error:
-        raise DecodeError(refusal(error), where=where, hint=_LOOK) from None
+
+    return _guarded(picture, said)
 
 
 def _quality(opened: Image.Image) -> int:
@@ -188,24 +221,145 @@ def _quality(opened: Image.Image) -> int:
     return int(min(100, max(1, round(100 - scale / 2 if scale <= 100 else 5000 / scale))))
 
 
-def _from_file(opened: ImageFile.ImageFile, max_pixels: int, at_least: Callable[[Size], int] | None) -> Decoded:
-    _check(opened.size, max_pixels)
-    if at_least is None or opened.format not in ("JPEG", "MPO"):
+def _whole(picture: Any, reading: Reading | None, max_pixels: int, at_least: AtLeast | None) -> Decoded:
+    found = fetched(picture)
+    with strict_and_silent():
+        if isinstance(found, Samples):
+            return _seen(found, reading)
+        if isinstance(found, np.ndarray):
+            return _seen(_of_array(found, max_pixels), reading)
+        with source(found) as encoded:
+            if at_least is not None:
+                if (kind := kinds.sniffed(encoded)) is kinds.RAW:
+                    return _developed(encoded, reading, max_pixels, at_least)
+                if kind is None and _starts(encoded, b"\xff\xd8"):
+                    return _of_jpeg(encoded, reading, max_pixels, at_least)
+            return _seen(_of_file(encoded, max_pixels), reading)
+
+
+def _of_file(encoded: BinaryIO, max_pixels: int) -> Image.Image | Samples:
+    """What a file keeps, upright: samples, or a Pillow image of 8 bits."""
+
+    def check(size: Size) -> None:
+        _check(size, max_pixels)
+
+    kind = kinds.sniffed(encoded)
+    if kind is kinds.DICOM:
+        return dicom.picture(encoded, check)
+    if kind is kinds.RAW:
+        return camera_raw.picture(encoded, check, None)[0]
+    try:
+        opened = pillow.opened(encoded, kind)
+    except UnidentifiedImageError:
+        if _is_tiff(encoded):
+            return many_bands.samples(encoded, check)
+        raise
+    with opened:
+        check(opened.size)
+        if opened.format == "TIFF":
+            tags = opened.tag_v2  # type: ignore[attr-defined]
+            if tiff.is_raw(tags):
+                return camera_raw.picture(encoded, check, None)[0]
+            if tiff.too_many(tags):
+                return many_bands.samples(encoded, check)
+        found = pillow.samples(opened, encoded)
+        if found is not None:
+            return found if opened.format == "TIFF" else found.turned(_orientation(opened))
         opened.load()
-        _check(opened.size, max_pixels)  # an .ico finds out its true size only now
-        upright = _rgb(_upright(opened, _orientation(opened)))
-        return Decoded(upright, upright.size, (0, 0, *upright.size))
-    orientation = _orientation(opened)
-    width, height = opened.size
-    whole = (height, width) if orientation >= 5 else (width, height)
-    least = max(1, at_least(whole))
-    drafted = opened.draft(None, (least, least))
-    covered = (drafted[1][2], drafted[1][3]) if drafted else opened.size
-    extent = _turned(covered, opened.size, orientation)
-    return Decoded(_rgb(_upright(opened, orientation)), whole, extent)
+        check(opened.size)  # an .ico finds out its true size only now
+        return _upright(opened, _orientation(opened))
 
 
-def _cropped(crop: Crop, max_pixels: int, at_least: Callable[[Size], int] | None) -> Decoded:
+def _of_jpeg(encoded: BinaryIO, reading: Reading | None, max_pixels: int, at_least: AtLeast) -> Decoded:
+    with pillow.opened(encoded) as opened:
+        _check(opened.size, max_pixels)
+        orientation = _orientation(opened)
+        width, height = opened.size
+        whole = (height, width) if orientation >= 5 else (width, height)
+        least = max(1, at_least(whole))
+        drafted = opened.draft(None, (least, least))
+        covered = (drafted[1][2], drafted[1][3]) if drafted else opened.size
+        extent = _turned(covered, opened.size, orientation)
+        found = _seen(_upright(opened, orientation), reading)
+        return Decoded(found.image, whole, extent, found.planes)
+
+
+def _developed(encoded: BinaryIO, reading: Reading | None, max_pixels: int, at_least: AtLeast) -> Decoded:
+    developed, whole = camera_raw.picture(encoded, lambda size: _check(size, max_pixels), at_least)
+    found = _seen(developed, reading)
+    return Decoded(found.image, whole, found.extent, found.planes)
+
+
+def _of_array(pixels: NDArray[Any], max_pixels: int) -> Image.Image | Samples:
+    if pixels.dtype == np.bool_:
+        pixels = pixels * np.uint8(255)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if not pixels.size or pixels.ndim not in (2, 3) or pixels.dtype.kind not in "uif":
+        raise DecodeError(
+            f"pixels must be numbers of shape (H, W) or (H, W, C), none of them 0; these are {pixels.shape}, "
+            f"{pixels.dtype}",
+            hint="one picture at a time: uint8 (H, W, 3) is the usual form",
+        )
+    if pixels.ndim == 3 and pixels.shape[0] in (3, 4) and pixels.shape[2] > 4:
+        raise DecodeError(
+            f"the shape {pixels.shape} has its channels first",
+            hint="give (H, W, C): np.moveaxis(pixels, 0, -1); a torch tensor is turned by itself",
+        )
+    _check((pixels.shape[1], pixels.shape[0]), max_pixels)
+    if pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2] <= 4):
+        mode = "LA" if pixels.ndim == 3 and pixels.shape[2] == 2 else None
+        return Image.fromarray(np.ascontiguousarray(pixels)) if mode is None else _grey_alpha(pixels)
+    return Samples(pixels if pixels.ndim == 3 else pixels[:, :, None], unit=pixels.dtype.kind == "f")
+
+
+def _grey_alpha(pixels: NDArray[np.uint8]) -> Image.Image:
+    grey, alpha = (Image.fromarray(np.ascontiguousarray(pixels[:, :, band])) for band in (0, 1))
+    return Image.merge("LA", (grey, alpha))
+
+
+def _seen(found: Image.Image | Samples, reading: Reading | None) -> Decoded:
+    """8-bit channels of what a file keeps."""
+    asked = Reading() if reading is None else reading
+    if isinstance(found, Image.Image):
+        if not asked.bands and not (found.format == "TIFF" and found.mode in ("RGBA", "LA")):
+            return _decoded(_rgb(found, asked))
+        if found.format == "TIFF" and found.mode in ("RGBA", "LA"):
+            deep.check_alpha(np.asarray(found.getchannel("A")), 255, reading)
+        if not asked.bands:
+            return _decoded(_rgb(found, asked))
+        clear = found.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in found.info
+        found = Samples(np.asarray(_plain(found).convert("RGBA" if clear else "RGB")))
+    elif found.alpha is not None:
+        deep.check_alpha(found.values[:, :, found.alpha], deep.depth(found), reading)
+    pixels = deep.read(found, reading)
+    if not asked.bands:
+        if pixels.shape[2] == 2:
+            return _decoded(_rgb(_grey_alpha(pixels), asked))
+        return _decoded(_rgb(Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels), asked))
+    if pixels.shape[2] == 3:
+        return _decoded(Image.fromarray(pixels))
+    planes = tuple(Image.fromarray(np.ascontiguousarray(pixels[:, :, band])) for band in range(pixels.shape[2]))
+    shown = Image.merge("RGB", planes[:3]) if len(planes) > 2 else planes[0].convert("RGB")
+    return Decoded(shown, shown.size, (0, 0, *shown.size), planes)
+
+
+def _decoded(image: Image.Image) -> Decoded:
+    return Decoded(image, image.size, (0, 0, *image.size))
+
+
+def _is_tiff(encoded: BinaryIO) -> bool:
+    return _starts(encoded, *tiff.STARTS)
+
+
+def _starts(encoded: BinaryIO, *starts: bytes) -> bool:
+    encoded.seek(0)
+    head = encoded.read(4)
+    encoded.seek(0)
+    return head.startswith(starts)
+
+
+def _cropped(crop: Crop, reading: Reading | None, max_pixels: int, at_least: AtLeast | None) -> Decoded:
     """Only the part, so that what lies around it is seen by nobody, however the part is resized."""
 
     def least(whole: Size) -> int:
@@ -213,7 +367,7 @@ def _cropped(crop: Crop, max_pixels: int, at_least: Callable[[Size], int] | None
         part = right - left, bottom - top
         return math.ceil(min(whole) * (at_least(part) if at_least is not None else min(part)) / min(part))
 
-    found = image(crop.of, max_pixels=max_pixels, at_least=None if at_least is None else least)
+    found = image(crop.of, reading=reading, max_pixels=max_pixels, at_least=None if at_least is None else least)
     left, top, right, bottom = crop.within(found.size)
     across = (found.extent[2] - found.extent[0]) / found.size[0]
     down = (found.extent[3] - found.extent[1]) / found.size[1]
@@ -235,16 +389,8 @@ def _cropped(crop: Crop, max_pixels: int, at_least: Callable[[Size], int] | None
         min(exact[2], outer[2]) - outer[0],
         min(exact[3], outer[3]) - outer[1],
     )
-    return Decoded(found.image.crop(outer), (right - left, bottom - top), within)
-
-
-def _from_array(pixels: NDArray[np.uint8], max_pixels: int) -> Decoded:
-    grey = pixels.ndim == 2
-    if pixels.dtype != np.uint8 or not (grey or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))) or not pixels.size:
-        raise DecodeError("pixels must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), none of them 0")
-    _check((pixels.shape[1], pixels.shape[0]), max_pixels)
-    whole = _rgb(Image.fromarray(np.ascontiguousarray(pixels)))
-    return Decoded(whole, whole.size, (0, 0, *whole.size))
+    planes = tuple(plane.crop(outer) for plane in found.planes)
+    return Decoded(found.image.crop(outer), (right - left, bottom - top), within, planes)
 
 
 def _check(size: Size, max_pixels: int) -> None:
@@ -278,38 +424,20 @@ def _turned(covered: tuple[float, float], size: Size, orientation: int) -> Box:
     return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
-def _rgb(any_mode: Image.Image) -> Image.Image:
+def _rgb(any_mode: Image.Image, reading: Reading) -> Image.Image:
     if any_mode.mode == "RGB" and "transparency" not in any_mode.info:
         any_mode.load()
         return any_mode
-    if any_mode.mode in ("I", "F") or any_mode.mode.startswith("I;16"):
-        return Image.fromarray(_grey(np.asarray(any_mode))).convert("RGB")
     if any_mode.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in any_mode.info:
-        if any_mode.mode in ("La", "RGBa"):
-            any_mode = any_mode.convert({"La": "LA", "RGBa": "RGBA"}[any_mode.mode])
-        clear = any_mode.convert("RGBA")
-        paper = Image.new("RGB", clear.size, "white")
+        clear = _plain(any_mode).convert("RGBA")
+        paper = Image.new("RGB", clear.size, reading.background or WHITE)
         paper.paste(clear, mask=clear)
         return paper
     return any_mode.convert("RGB")
 
 
-def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    # The same rule for all pictures of a kind wherever the kind says its range, so that brightness stays comparable.
-    if values.dtype == np.uint16 or values.dtype == np.dtype(">u2"):
-        return (values.astype(np.uint16) >> 8).astype(np.uint8)
-    real = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = float(real.min()), float(real.max())
-    if low < 0 or high > 65535:
-        real, top = real - low, (high - low) or 1.0
-    elif high <= 1 and values.dtype.kind == "f":
-        top = 1.0
-    else:
-        top = 255.0 if high <= 255 else 65535.0
-    return np.round(real * (255.0 / top)).astype(np.uint8)
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)  # a build of Pillow may lack some
+def _plain(any_mode: Image.Image) -> Image.Image:
+    """Without colours that have been multiplied by their alpha."""
+    if any_mode.mode in ("La", "RGBa"):
+        return any_mode.convert({"La": "LA", "RGBa": "RGBA"}[any_mode.mode])
+    return any_mode

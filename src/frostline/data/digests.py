@@ -19,6 +19,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from frostline.data.picture import Crop, Item, Picture, Slice, content_digest
+from frostline.data.samples import Samples
 
 _FRESH = 2.0  # seconds: a file this young may change again within the clock's grain and keep its time (cf. git)
 _COARSE = (
@@ -64,7 +65,7 @@ class DigestCache:
         """
         if isinstance(picture, Crop):
             return picture.digest(self(picture.of))
-        if isinstance(picture, bytes | np.ndarray | Item):
+        if isinstance(picture, bytes | np.ndarray | Samples | Item):
             return self._compute(picture)
         path = picture.path if isinstance(picture, Slice) else picture
         key = os.path.abspath(path)  # noqa: PTH100 (resolving links would cost a call per folder of the path)

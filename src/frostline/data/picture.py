@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.samples import Samples
 from frostline.errors import DecodeError, one_line
 
 Size: TypeAlias = tuple[int, int]
@@ -94,11 +95,13 @@ class Crop:
         return hashlib.blake2b(says, digest_size=16).hexdigest()
 
 
-Whole: TypeAlias = Path | bytes | NDArray[np.uint8] | Slice | Item
+Whole: TypeAlias = Path | bytes | NDArray[Any] | Samples | Slice | Item
 
 Picture: TypeAlias = Whole | Crop
-"""A file, an encoded file's bytes, pixels of shape (H, W), (H, W, 3) or (H, W, 4), where one of these is found, or a
-part of it."""
+"""A file, an encoded file's bytes, pixels, where one of these is found, or a part of it.
+
+Pixels are uint8 of shape (H, W) (grey), (H, W, 2) (grey and alpha), (H, W, 3) (RGB), (H, W, 4) (RGBA) or (H, W, C);
+whole numbers of other types are samples that are read by a window; floating-point ones must lie in [0, 1]."""
 
 _LOOK = "open it in a picture viewer: save it again from there, or remove it"
 
@@ -114,6 +117,10 @@ def content_digest(picture: Picture) -> str:
     digest = hashlib.blake2b(digest_size=16)
     try:
         found = fetched(picture)
+        if isinstance(found, Samples):
+            digest.update(f"{found.declared} {found.alpha} {found.inverted} {found.unit}\n".encode())
+            digest.update(b"" if found.hidden is None else found.hidden.tobytes())
+            found = found.values
         if isinstance(found, np.ndarray):
             digest.update(f"pixels {found.dtype} {found.shape}\n".encode())
             digest.update(np.ascontiguousarray(found).tobytes())
@@ -134,6 +141,8 @@ def described(picture: Picture) -> str:
         return f"{described(picture.of)}, box {_text(picture.box)}"
     if isinstance(picture, Path):
         return str(picture)
+    if isinstance(picture, Samples):
+        return f"picture of shape {picture.values.shape}, {picture.values.dtype}"
     if isinstance(picture, np.ndarray):
         return f"array of shape {picture.shape}, {picture.dtype}"
     if isinstance(picture, Slice):
@@ -143,7 +152,7 @@ def described(picture: Picture) -> str:
     return f"{len(picture):,} bytes"
 
 
-def fetched(picture: Whole) -> Path | bytes | NDArray[np.uint8] | Slice:
+def fetched(picture: Whole) -> Path | bytes | NDArray[Any] | Samples | Slice:
     """The same, and what an ``Item`` stands for.
 
     Raises: DecodeError: it is not to be had.
@@ -157,13 +166,13 @@ def fetched(picture: Whole) -> Path | bytes | NDArray[np.uint8] | Slice:
     except Exception as error:  # somebody else's code: whatever it raises, this picture is not to be had
         reason = one_line(str(error).strip().partition("\n")[0][:200])
         raise DecodeError(f"cannot be fetched: {reason or type(error).__name__}", hint=_LOOK) from None
-    if isinstance(found, Path | bytes | np.ndarray | Slice):
+    if isinstance(found, Path | bytes | np.ndarray | Samples | Slice):
         return found
     raise DecodeError(f"there is no picture, but {type(found).__name__}", hint="give a path, bytes or uint8 pixels")
 
 
 @contextmanager
-def source(picture: Path | bytes | Slice) -> Iterator[IO[bytes]]:
+def source(picture: Path | bytes | Slice) -> Iterator[BinaryIO]:
     """The encoded picture, open for reading.
 
     Raises: DecodeError, OSError: there are no bytes, or fewer than there should be.

@@ -7,8 +7,9 @@ all that its pixels depend on besides the picture, and is part of the store's ad
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,9 +18,8 @@ from PIL import Image
 
 from frostline.data import augment, decode
 from frostline.data.decode import Box, Decoded, Picture, Size
+from frostline.data.reading import AS_IT_IS, Reading
 from frostline.errors import PlanError
-
-Triple = tuple[float, float, float]
 
 _VERSION = 1  # raised whenever the same key would give other pixels
 _FILTERS = {
@@ -38,20 +38,22 @@ class Preprocessing:
     """How a backbone wants its pictures, in timm's terms; filled in by ``net.zoo`` from the pretrained configuration.
 
     size: (height, width) of what the network gets.
-    mean, std: per channel, of values in [0, 1].
+    mean, std: per channel, of values in [0, 1]: three, or one for each band that ``reading`` names.
     crop_pct: the share of the resized picture that the crop keeps.
     crop_mode: "center" keeps the proportions and loses margins, "squash" gives up the proportions, "border" keeps both
         and pads with the mean colour.
+    reading: what becomes of more than 8 bits, of bands and of transparency.
 
     Raises: PlanError: a value that means nothing.
     """
 
     size: tuple[int, int] = (224, 224)
-    mean: Triple = (0.485, 0.456, 0.406)
-    std: Triple = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
     crop_pct: float = 0.875
     crop_mode: str = "center"
+    reading: Reading = AS_IT_IS
 
     def __post_init__(self) -> None:
         if self.interpolation not in _FILTERS:
@@ -64,10 +66,32 @@ class Preprocessing:
             raise PlanError(
                 f"size {self.size}, crop_pct {self.crop_pct} and std {self.std} must be above 0, crop_pct at most 1"
             )
+        if not len(self.mean) == len(self.std) == self.reading.channels:
+            raise PlanError(
+                f"mean {self.mean} and std {self.std} are not of {self.reading.channels} channels", where="--bands"
+            )
+
+    @property
+    def channels(self) -> int:
+        """How many channels a view has."""
+        return len(self.mean)
+
+    def read_as(self, reading: Reading) -> "Preprocessing":
+        """The same for pictures that are read in another way; more channels than three take mean and std in turn."""
+        wanted, there = reading.channels, self.channels
+        if wanted == there:
+            return replace(self, reading=reading)
+        mean, std = (
+            (sum(part) / there,) if wanted == 1 else tuple(part[n % there] for n in range(wanted))
+            for part in (self.mean, self.std)
+        )
+        return replace(self, mean=mean, std=std, reading=reading)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Plain values, for JSON; how pictures are read only where something is decided."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reading"}
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        return {**found, "reading": self.reading.to_dict()} if self.reading != AS_IT_IS else found
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -76,12 +100,15 @@ class Preprocessing:
         Raises: PlanError: a value that is missing, too much, or means nothing.
         """
         names = {field.name for field in fields(cls)}
-        if names != set(values):
+        reading = values.get("reading", {})
+        if names != {*values, "reading"} or not isinstance(reading, Mapping):
             raise PlanError(f"preprocessing must have {', '.join(sorted(names))}; it has {', '.join(sorted(values))}")
         plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name != "reading"
         }
-        return cls(**plain)
+        return cls(**plain, reading=Reading.from_dict(reading))
 
 
 @dataclass(frozen=True)
@@ -121,7 +148,7 @@ class View(Protocol):
         """All that the pixels depend on besides the picture."""
 
     def __call__(self, picture: Picture, digest: str) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8. digest: the picture's, of which random views are a function.
+        """(H, W, C) uint8. digest: the picture's, of which random views are a function.
 
         Raises: DecodeError: the picture cannot be decoded.
         """
@@ -147,7 +174,7 @@ class EvaluationView:
         return _key("evaluation", values)
 
     def __call__(self, picture: Picture, digest: str = "") -> NDArray[np.uint8]:
-        """(H, W, 3) uint8.
+        """(H, W, C) uint8.
 
         Raises: DecodeError: the picture cannot be decoded.
         """
@@ -158,7 +185,8 @@ class EvaluationView:
 
         Raises: DecodeError: the picture cannot be decoded.
         """
-        return decode.image(picture, max_pixels=self.max_pixels, at_least=lambda _: self.least)
+        reading = self.preprocessing.reading
+        return decode.image(picture, reading=reading, max_pixels=self.max_pixels, at_least=lambda _: self.least)
 
     @property
     def least(self) -> int:
@@ -183,12 +211,12 @@ class TrainingView:
     def key(self) -> str:
         """Size, interpolation, all of the augmentation, index and seed."""
         values = self.preprocessing.to_dict()
-        used = ["size", "interpolation", *(("mean", "std") if self.augment.erasing else ())]
-        own = {name: values[name] for name in used}
+        used = ["size", "interpolation", "reading", *(("mean", "std") if self.augment.erasing else ())]
+        own = {name: values[name] for name in used if name in values}
         return _key("training", own | asdict(self.augment) | {"index": self.index, "seed": self.seed})
 
     def __call__(self, picture: Picture, digest: str) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8.
+        """(H, W, C) uint8.
 
         Raises: DecodeError: the picture cannot be decoded.
         """
@@ -202,20 +230,28 @@ class TrainingView:
             reduction = min(whole[0] * (right - left) / width, whole[1] * (bottom - top) / height)
             return math.ceil(min(whole) / reduction)  # what is reduced further would have to be enlarged again
 
-        found = decode.image(picture, at_least=least)
+        found = decode.image(picture, reading=self.preprocessing.reading, at_least=least)
         box = _within(found.extent, crop(found.size))
-        view = found.image.resize((width, height), _FILTERS[self.preprocessing.interpolation], box=box)
+        resized = _each(found, lambda image: image.resize((width, height), self.filter, box=box))
         rng = self._rng(digest, "rest")
+        # Bands that are no colours are changed one by one, all in the same way.
+        changed = [self._changed(band, rng if last else deepcopy(rng)) for band, last in _marked(resized)]
+        array = np.array(_stacked(changed))
+        if rng.random() < self.augment.erasing:
+            augment.erase(array, rng, self.preprocessing.mean, self.preprocessing.std)
+        return array
+
+    @property
+    def filter(self) -> Image.Resampling:
+        """Of the resize."""
+        return _FILTERS[self.preprocessing.interpolation]
+
+    def _changed(self, view: Image.Image, rng: np.random.Generator) -> Image.Image:
         if rng.random() < self.augment.flip:
             view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.augment.policy is not None:
             view = augment.POLICIES[self.augment.policy](view, rng)
-        if self.augment.jitter:
-            view = augment.jitter(view, rng, self.augment.jitter)
-        array = np.array(view)
-        if rng.random() < self.augment.erasing:
-            augment.erase(array, rng, self.preprocessing.mean, self.preprocessing.std)
-        return array
+        return augment.jitter(view, rng, self.augment.jitter) if self.augment.jitter else view
 
     def _rng(self, digest: str, purpose: str) -> np.random.Generator:
         parts = "\0".join((digest, str(self.index), str(self.seed), purpose))
@@ -224,7 +260,7 @@ class TrainingView:
 
 
 def placed(picture: Decoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Resize and crop as timm's evaluation transform does with the whole picture. Returns (H, W, 3) uint8."""
+    """Resize and crop as timm's evaluation transform does with the whole picture. Returns (H, W, C) uint8."""
     target = preprocessing.size[1], preprocessing.size[0]
     resized = _resized(picture.size, preprocessing)
     seen = min(target[0], resized[0]), min(target[1], resized[1])
@@ -232,12 +268,40 @@ def placed(picture: Decoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     wide, high = resized
     share = (left / wide, top / high, (left + seen[0]) / wide, (top + seen[1]) / high)
     box = _within(picture.extent, share)
-    view = picture.image.resize(seen, _FILTERS[preprocessing.interpolation], box=box)
+    views = _each(picture, lambda image: image.resize(seen, _FILTERS[preprocessing.interpolation], box=box))
     if seen == target:
-        return np.asarray(view)
-    canvas = Image.new("RGB", target, fill(preprocessing))
-    canvas.paste(view, ((target[0] - seen[0]) // 2, (target[1] - seen[1]) // 2))
-    return np.asarray(canvas)
+        return _stacked(views)
+    corner = (target[0] - seen[0]) // 2, (target[1] - seen[1]) // 2
+    mean = fill(preprocessing)
+    colours: list[tuple[int, ...] | int] = list(mean) if picture.planes else [mean]
+    canvases = [Image.new(view.mode, target, colour) for view, colour in zip(views, colours, strict=True)]
+    for canvas, view in zip(canvases, views, strict=True):
+        canvas.paste(view, corner)
+    return _stacked(canvases)
+
+
+def visible(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) of a view (H, W, C), for people: the first three bands, or the first one as grey."""
+    if view.shape[2] == 3:
+        return view
+    return np.ascontiguousarray(view[:, :, :3] if view.shape[2] > 3 else np.repeat(view[:, :, :1], 3, 2))
+
+
+def _each(picture: Decoded, act: Callable[[Image.Image], Image.Image]) -> list[Image.Image]:
+    """One image of all three colours, or one for each band that was asked for."""
+    return [act(image) for image in (picture.planes or (picture.image,))]
+
+
+def _marked(images: list[Image.Image]) -> Iterator[tuple[Image.Image, bool]]:
+    """Each with whether it is the last one."""
+    return ((image, number == len(images)) for number, image in enumerate(images, start=1))
+
+
+def _stacked(images: list[Image.Image]) -> NDArray[np.uint8]:
+    """(H, W, C)."""
+    if len(images) == 1 and images[0].mode == "RGB":
+        return np.asarray(images[0])
+    return np.stack([np.asarray(image) for image in images], axis=2)
 
 
 def _within(extent: Box, share: Box) -> Box:
@@ -271,10 +335,9 @@ def _resized(whole: Size, preprocessing: Preprocessing) -> Size:
     return max(1, round(width / ratio)), max(1, round(height / ratio))
 
 
-def fill(preprocessing: Preprocessing) -> tuple[int, int, int]:
+def fill(preprocessing: Preprocessing) -> tuple[int, ...]:
     """The mean colour, with which the crop mode "border" fills what the picture leaves free."""
-    red, green, blue = (round(255 * part) for part in preprocessing.mean)
-    return (red, green, blue)
+    return tuple(round(255 * part) for part in preprocessing.mean)
 
 
 def _random_share(rng: np.random.Generator, whole: Size, options: Augment) -> Box:

@@ -25,6 +25,7 @@ import torchvision
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
+from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.views import Preprocessing
 from frostline.errors import HeadError, PlanError, UnknownName
 from frostline.net import head as heads
@@ -77,6 +78,7 @@ def build(
     seed: int = 0,
     image_size: int | None = None,
     drop_path: float | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> Backbone:
     """A network with weights, a head for so many classes, and its preprocessing.
 
@@ -85,14 +87,16 @@ def build(
     seed: of all that is random; torch's own generators stay as they were.
     image_size: side of the square that the network gets, in pixels, if not its own.
     drop_path: stochastic depth, a share in [0, 1), for timm architectures that have it.
+    reading: how pictures are read; for other channels than three timm builds the network and adapts the weights.
 
     Raises: UnknownName: nothing answers to the name; the hint gives the nearest.
         WeightsError: no weights, or they do not fit; without a network the hint lists what is on this machine.
         HeadError: no classifier is found in the network, or none was published and `classes` is None.
-        PlanError: the architecture takes no such image_size or drop_path.
+        PlanError: the architecture takes no such image_size, drop_path or number of channels.
     """
+    channels = reading.channels
     with _seeded(seed):
-        bare = _bare(name, classes=classes, image_size=image_size, drop_path=drop_path)
+        bare = _bare(name, classes=classes, image_size=image_size, drop_path=drop_path, channels=channels)
         origin = _origin(name, weights, bare.published)
         state = read_checkpoint(origin.path) if origin is not None else None
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
@@ -100,12 +104,14 @@ def build(
             raise HeadError(f"{name} was published without a head, so there is none to keep", hint="give classes")
         head = heads.find_head(net) if classes is None else heads.replace(net, classes, seed=seed)
         if origin is not None and state is not None:
+            state = _adapted(state, net, channels)
             loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
             old = {m.there[0] for m in loaded.left_out if m.there and m.here}
             if classes is None and len(old) == 1:  # a head of another size came with the file: it is the one to keep
                 head = heads.replace(net, old.pop(), seed=seed)
                 loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
             preprocessing = replace(preprocessing, **origin.preprocessing)
+    preprocessing = preprocessing.read_as(reading)
     _describe(net, preprocessing, heads.out_features(net.get_submodule(head.path)))
     return Backbone(net.eval(), name, preprocessing, loaded, head)
 
@@ -172,26 +178,41 @@ def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> Non
     if not isinstance(config, dict):
         return
     config = copy.deepcopy(config) | preprocessing.to_dict() | {"num_classes": classes}
-    config["input_size"] = (3, *preprocessing.size)
-    for gone in ("size", "file", "source", "label_names", "label_descriptions", "test_input_size", "test_crop_pct"):
+    config["input_size"] = (preprocessing.channels, *preprocessing.size)
+    for gone in (
+        "size",
+        "reading",
+        "file",
+        "source",
+        "label_names",
+        "label_descriptions",
+        "test_input_size",
+        "test_crop_pct",
+    ):
         config.pop(gone, None)
     net.pretrained_cfg = config  # type: ignore[assignment]
     if hasattr(net, "default_cfg"):
         net.default_cfg = config  # type: ignore[assignment]
 
 
-def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: float | None) -> _Bare:
+def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: float | None, channels: int) -> _Bare:
+    if channels != 3 and (name.startswith(_TORCHVISION) or is_factory(name)):
+        raise PlanError(
+            f"{name} takes three channels, and there are {channels} bands", where="--bands", hint="take one of timm's"
+        )
     if name.startswith(_TORCHVISION):
         return _from_torchvision(name, image_size=image_size, drop_path=drop_path)
     if not is_factory(name):
-        return _from_timm(name, image_size=image_size, drop_path=drop_path)
+        return _from_timm(name, image_size=image_size, drop_path=drop_path, channels=channels)
     if drop_path is not None:
         raise PlanError("drop_path is for timm and torchvision; let the factory set it", where=name)
     return _from_factory(name, classes=classes, image_size=image_size)
 
 
-def _from_timm(name: str, *, image_size: int | None, drop_path: float | None) -> _Bare:
+def _from_timm(name: str, *, image_size: int | None, drop_path: float | None, channels: int) -> _Bare:
     options: dict[str, Any] = {} if drop_path is None else {"drop_path_rate": drop_path}
+    if channels != 3:
+        options["in_chans"] = channels
     if name.startswith(_HUB):
         published = Published(name.removeprefix(_HUB))
         # timm would fetch config.json with long retries; as a folder in the cache it reads it without a network.
@@ -245,6 +266,21 @@ def _from_factory(name: str, *, classes: int | None, image_size: int | None) -> 
     config = getattr(net, "pretrained_cfg", None)
     preprocessing = _as_published(config) if isinstance(config, Mapping) and config else Preprocessing()
     return _Bare(net, _sized(preprocessing, image_size), Published())
+
+
+def _adapted(state: dict[str, Tensor], net: nn.Module, channels: int) -> dict[str, Tensor]:
+    """Weights of three channels for a network of others, as timm adapts them: the first layer's are repeated."""
+    config = getattr(net, "pretrained_cfg", None)
+    first = config.get("first_conv") if isinstance(config, dict) else None
+    if channels == 3 or first is None:
+        return state
+    ends = tuple(f"{name}.weight" for name in ((first,) if isinstance(first, str) else first))
+    return {
+        name: timm.models.adapt_input_conv(channels, tensor)
+        if name.endswith(ends) and tensor.ndim == 4 and tensor.shape[1] == 3
+        else tensor
+        for name, tensor in state.items()
+    }
 
 
 def _created(name: str, create: Callable[[], nn.Module], options: Mapping[str, Any]) -> nn.Module:

@@ -10,10 +10,12 @@ from typing import Any
 
 from frostline.data.audit.run_checks import warnings_for
 from frostline.data.manifest import Manifest
+from frostline.data.reading import Reading, asked
 from frostline.data.split import assign_splits, few, shares_of, with_validation
+from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
 from frostline.errors import PlanError
-from frostline.events import Listener, Note, Warn
+from frostline.events import Listener, Note, Warn, Work
 from frostline.features.activations import BOTTOM, Activations
 from frostline.features.store import Store
 from frostline.judge.pages.translations import checked
@@ -63,6 +65,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
                 Note(f"all {len(manifest)} pictures are split again as {settings.split}; the given splits are ignored")
             )
         manifest = assign_splits(manifest, shares_of(settings.split), seed=settings.seed)
+    reading = _reading(manifest, settings, tell)
     backbone = zoo.build(
         settings.model,
         classes=len(manifest.classes),
@@ -70,6 +73,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         seed=settings.seed,
         image_size=settings.image_size,
         drop_path=settings.drop_path,
+        reading=reading,
     )
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
@@ -115,6 +119,20 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     }
     record.json("plan.json", {**facts, **told})
     return Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
+
+
+def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:
+    """How pictures are read: decided by all that are not of the test split."""
+    found = survey(
+        [row for row in manifest.rows if row.split != "test"],
+        asked(intensity=settings.intensity, bands=settings.bands, background=settings.background),
+        progress=lambda done, total: tell(Work("values", done, total)),
+    )
+    for line in found.notes:
+        tell(Note(line))
+    for line in found.warnings:
+        tell(Warn(line))
+    return found.reading
 
 
 def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
