@@ -17,7 +17,7 @@ from frostline.data import dataframe
 from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
-from frostline.data.to_picture import picture_of
+from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, PlanError
 from frostline.events import Listener, quiet
 from frostline.features.store import Store
@@ -223,7 +223,7 @@ def _pictures(X: Pictures) -> Iterator[Picture]:
         return (row.picture for row in dataframe.unlabelled(X))
     if claimed(X):
         return (row.picture for row in read(X).rows)
-    return (picture_of(x) for x in X)
+    return pictures_of(X)
 
 
 def _documented() -> str:

@@ -129,13 +129,14 @@ class Extent:
     def window(self) -> Window:
         """The smallest of 8, 10, 12, 14 and 16 bits that holds whole numbers; [0, 1] if it holds others, and is filled.
 
-        What neither holds goes from 0, or from the least value if that is below, to the greatest one, but for outliers.
+        What neither holds goes from 0, or from the least value if that is below, to the greatest one. Outliers do not
+        count where there is no depth that limits them.
         """
         if self.whole and self.low >= 0 and self.high < 1 << DEPTHS[-1]:
             return 0.0, float(min((1 << bits) - 1 for bits in DEPTHS if self.high < 1 << bits))
-        if not self.whole and self.low >= 0 and _DIM <= self.high <= 1:
+        low = min(0.0, self.usual_low)
+        if not self.whole and low == 0 and _DIM <= self.usual_high <= 1:
             return 0.0, 1.0
-        low = 0.0 if self.low >= 0 else self.usual_low
         if self.usual_high > low:
             return low, self.usual_high
         return low, max(self.high, low + 1.0)
@@ -214,7 +215,7 @@ def _window(samples: Samples, reading: Reading | None) -> Window:
     if extent is None:
         return 0.0, 1.0
     if samples.unit and not (extent.low >= 0 and extent.high <= 1):
-        raise DecodeError(
+        raise Doubt(
             "the pixels are numbers outside [0, 1]",
             hint="give them before they are normalised: each network's own mean and deviation are applied later; "
             "numbers up to 255 as uint8",

@@ -20,7 +20,7 @@ from frostline.data.manifest import Row
 from frostline.data.picture import Crop, Item, Picture, Whole, fetched, source
 from frostline.data.pillow_settings import strict_and_silent
 from frostline.data.reading import Reading, text
-from frostline.data.samples import Doubt, Extent, Samples
+from frostline.data.samples import Doubt, Extent, Samples, read
 from frostline.errors import DataError, DecodeError
 from frostline.processors import processors
 
@@ -129,7 +129,7 @@ def _plain(picture: Picture) -> bool:
     whole = _within(picture)
     if isinstance(whole, Path):
         return whole.suffix.lower() in _PLAIN_NAMES
-    return isinstance(whole, np.ndarray) and (whole.dtype == np.uint8 or whole.dtype.kind not in "iu")
+    return isinstance(whole, np.ndarray) and (whole.dtype == np.uint8 or whole.dtype.kind not in "iuf")
 
 
 def _peek(picture: Picture) -> _Leaves:
@@ -182,6 +182,8 @@ def _found(row: Row, reading: Reading) -> "Extent | Doubt | bool":
             decode.image(row.picture, reading=reading, at_least=lambda _: 1)
             return False
         checked = samples.checked(reading)
+        if checked.unit:
+            read(checked, reading)
         if not checked.deep or checked.unit:
             return False
         if checked.declared is not None and reading.declared:

@@ -188,6 +188,14 @@ class EvaluationView:
         reading = self.preprocessing.reading
         return decode.image(picture, reading=reading, max_pixels=self.max_pixels, at_least=lambda _: self.least)
 
+    def whole(self, picture: Picture) -> NDArray[np.uint8]:
+        """(H, W, C) uint8: all of the picture at its own size, before it is resized.
+
+        Raises: DecodeError: the picture cannot be decoded.
+        """
+        opened = decode.image(picture, reading=self.preprocessing.reading, max_pixels=self.max_pixels)
+        return _stacked(_each(opened, lambda image: image))
+
     @property
     def least(self) -> int:
         """How long the shorter side of a decoded JPEG stays at least, in pixels."""

@@ -89,7 +89,10 @@ class Activations:
 
     def _opened(self, prefix: nn.Module, samples: NDArray[np.uint8], digest: str, line: str) -> Engine:
         function = Function(
-            lambda: Network(prefix, self.preprocessing).eval(), digest, (samples.shape[1], samples.shape[2])
+            lambda: Network(prefix, self.preprocessing).eval(),
+            digest,
+            (samples.shape[1], samples.shape[2]),
+            channels=samples.shape[3],
         )
         engine = open_engine(function, engine=self.engine, precision=self.precision, samples=samples, cache=self.cache)
         self.listen(Note(f"{engine.name} {engine.precision} computes what lies below {line}"))

@@ -24,10 +24,10 @@ TOLERANCE = 1e-4
 
 
 def samples(preprocessing: Preprocessing, n: int) -> NDArray[np.uint8]:
-    """Pictures (n, H, W, 3) of smooth random colours, always the same: more like a photograph than white noise is."""
+    """Pictures (n, H, W, C) of smooth random colours, always the same: more like a photograph than white noise is."""
     rng = np.random.default_rng(0)
     height, width = preprocessing.size
-    coarse = rng.integers(0, 256, (n, 7, 7, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 256, (n, 7, 7, preprocessing.channels), dtype=np.uint8)
     return coarse[:, np.arange(height) * 7 // height][:, :, np.arange(width) * 7 // width]
 
 
@@ -38,15 +38,15 @@ def write(path: Path, network: Network, preprocessing: Preprocessing) -> None:
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
     example = torch.from_numpy(samples(preprocessing, 2))
-    store(converted(network, example, [-1, *preprocessing.size, 3]), path)
+    store(converted(network, example, [-1, *preprocessing.size, preprocessing.channels]), path)
 
 
-def one_by_one(network: Network, size: tuple[int, int]) -> Any:
-    """The ``openvino.Model`` of a network for one picture (1, H, W, 3) uint8 at a time. size: (H, W).
+def one_by_one(network: Network, size: tuple[int, int], channels: int) -> Any:
+    """The ``openvino.Model`` of a network for one picture (1, H, W, C) uint8 at a time. size: (H, W).
 
     Raises: EngineError: OpenVINO is not installed, or cannot express the network.
     """
-    shape = (1, *size, 3)
+    shape = (1, *size, channels)
     return converted(network, torch.zeros(shape, dtype=torch.uint8), shape)
 
 

@@ -36,10 +36,10 @@ _TOP1_TOLERANCE = 0.01  # of a cosine: two samples may be near twins
 
 @dataclass
 class Function:
-    """A network that takes pictures (N, H, W, 3) uint8 and gives one or more arrays (N, ...) float32.
+    """A network that takes pictures (N, H, W, C) uint8 and gives one or more arrays (N, ...) float32.
 
     module: makes it as a torch module in eval mode (`network.Network`), for engines that need that; asked once.
-    digest: of all that it computes. size: (H, W).
+    digest: of all that it computes. size: (H, W). channels: C.
     graph: gives the path of the same as an OpenVINO model, checked, where there is one.
     graph_digest: of the graph's files.
     """
@@ -49,6 +49,7 @@ class Function:
     size: tuple[int, int]
     graph: Callable[[], Path] | None = None
     graph_digest: str = ""
+    channels: int = 3
     _module: Any = field(default=None, repr=False)
     _converted: dict[str, Any] = field(default_factory=dict, repr=False)
 

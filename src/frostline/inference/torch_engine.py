@@ -63,7 +63,7 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> Plain
         return Plain(network)
     try:
         engine = Tuned(network)
-        engine.run(np.zeros((1, *function.size, 3), np.uint8))
+        engine.run(np.zeros((1, *function.size, function.channels), np.uint8))
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise EngineError(f"torch does not run it: {one_line(str(error))[:200]}", hint="--precision fp32") from None
     return engine

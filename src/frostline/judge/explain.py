@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frostline.data.views import Preprocessing
+from frostline.data.views import Preprocessing, visible
 from frostline.errors import StageError
 from frostline.net.trace import twin
 
@@ -75,7 +75,7 @@ def heatmaps(
         if path:
             module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     tensor = next((t for t in net.state_dict().values() if t.is_floating_point()), torch.zeros(()))
-    mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    mean, std = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
     for pixels, class_index in asked:
         outputs.clear()
         x = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() - mean) / std
@@ -93,9 +93,10 @@ def heatmaps(
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with heat (H, W) in [0, 1] over it: cold parts fade to grey, warm ones glow. (H, W, 3)."""
+    """A view (H, W, C) with heat (H, W) in [0, 1] over it: cold parts fade to grey, warm ones glow. (H, W, 3)."""
     shares = np.clip(heat, 0, 1)[..., None].astype(np.float32)
     colours = np.stack([np.interp(shares[..., 0], np.linspace(0, 1, 5), _COLOURS[:, c]) for c in range(3)], axis=-1)
+    pixels = visible(pixels)
     grey = pixels.astype(np.float32).mean(axis=2, keepdims=True)
     faded = 0.35 * pixels + 0.45 * grey
     weight = 0.55 * np.sqrt(shares)

@@ -170,8 +170,9 @@ def _of_timm(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
         if isinstance(published.get(key), kind)
     }
     kept |= {"architecture": name, "custom_load": False, "num_classes": len(about.classes)}
-    if kept.get("input_size", [3])[:1] != [3]:
-        raise CheckpointError("its pictures are not of three channels", where=folder / CONFIG, hint=_SAFE)
+    channels = about.preprocessing.channels
+    if kept.get("input_size", [channels])[:1] != [channels] or arguments.get("in_chans", channels) != channels:
+        raise CheckpointError(f"its pictures are not of {channels} channels", where=folder / CONFIG, hint=_SAFE)
     return lambda: timm.create_model(
         name, pretrained=False, pretrained_cfg=dict(kept), num_classes=len(about.classes), **arguments
     )

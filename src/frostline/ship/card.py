@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from frostline.data.reading import AS_IT_IS
 from frostline.errors import one_line
 from frostline.ship.model_info import ModelInfo
 
@@ -158,6 +159,8 @@ def _making(about: ModelInfo) -> Iterator[str]:
             yield f"- {escaped(name)}: {escaped(str(value))}"
     yield f"- pictures: {wants.size[0]} x {wants.size[1]}, {wants.interpolation},"
     yield f"  crop {wants.crop_mode} {wants.crop_pct:g}, mean {list(wants.mean)}, std {list(wants.std)}"
+    if wants.reading != AS_IT_IS:
+        yield f"- read: {wants.reading}"
     yield f"- versions: {', '.join(f'{name} {number}' for name, number in about.versions.items())}"
     yield ""
     yield "The whole plan and all digests are in `frostline.json`."

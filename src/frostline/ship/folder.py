@@ -193,6 +193,7 @@ def _config(net: nn.Module, about: ModelInfo) -> dict[str, Any]:
     published: dict[str, Any] = dict(net.pretrained_cfg)  # type: ignore[arg-type]
     wants = about.preprocessing.to_dict()
     height, width = wants.pop("size")
+    wants.pop("reading", None)
     kept = ("tag", "fixed_input_size", "first_conv", "classifier")
     config = {
         "architecture": published["architecture"],
@@ -201,7 +202,7 @@ def _config(net: nn.Module, about: ModelInfo) -> dict[str, Any]:
         "pretrained_cfg": {
             **{name: published[name] for name in kept if published.get(name) is not None},
             "custom_load": False,
-            "input_size": [3, height, width],
+            "input_size": [about.preprocessing.channels, height, width],
             **wants,
             "num_classes": len(about.classes),
         },

@@ -120,8 +120,8 @@ class ModelInfo:
             raise CheckpointError("its 'classes' are not all text", hint=_AGAIN)
         preprocessing = Preprocessing.from_dict(known["preprocessing"])
         numbers = (*preprocessing.mean, *preprocessing.std)
-        if len(preprocessing.size) != 2 or len(numbers) != 6 or not all(isinstance(n, int | float) for n in numbers):
-            raise CheckpointError("its preprocessing is not of two sides and three channels", hint=_AGAIN)
+        if len(preprocessing.size) != 2 or not all(isinstance(n, int | float) for n in numbers):
+            raise CheckpointError("its preprocessing is not of two sides and of numbers", hint=_AGAIN)
         if not all(map(math.isfinite, numbers)):
             raise CheckpointError("its mean and deviation are not all finite", hint=_AGAIN)
         if max(preprocessing.size) > _LONGEST_SIDE:

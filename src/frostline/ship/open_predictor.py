@@ -101,6 +101,7 @@ def _function(folder: Path, about: ModelInfo, trust: str | None) -> Function:
         about.preprocessing.size,
         graph if there else None,
         _digest(dict(zip((GRAPH, GRAPH_WEIGHTS), stated, strict=True))) if there else "",
+        about.preprocessing.channels,
     )
 
 
@@ -119,8 +120,9 @@ def _absent(about: ModelInfo) -> str:
 
 def _check_answer(engine: Engine, about: ModelInfo, folder: Path) -> None:
     """Ask about one grey picture: a folder put together from two models shows at once."""
+    wants = about.preprocessing
     try:
-        logits, *features = engine.run(np.full((1, *about.preprocessing.size, 3), 127, np.uint8))
+        logits, *features = engine.run(np.full((1, *wants.size, wants.channels), 127, np.uint8))
     except RuntimeError as error:
         said = one_line(str(error).strip().splitlines()[-1])[:200]
         raise CheckpointError(f"the network does not take its pictures: {said}", where=folder, hint=_MIXED) from None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frostline.data.decode import Picture
-from frostline.data.views import EvaluationView, Preprocessing
+from frostline.data.views import EvaluationView, Preprocessing, visible
 from frostline.errors import DecodeError
 from frostline.judge.predictions import Outcome
 
@@ -112,7 +112,7 @@ def viewed(picture: Picture | None, preprocessing: Preprocessing, side: int) -> 
     height, width = preprocessing.size
     size = (side, max(1, round(side * width / height)))
     try:
-        return None if picture is None else EvaluationView(replace(preprocessing, size=size))(picture)
+        return None if picture is None else visible(EvaluationView(replace(preprocessing, size=size))(picture))
     except DecodeError:
         return None
 

@@ -37,8 +37,8 @@ class Pictured(nn.Module):
         super().__init__()
         self.placed = Placed(preprocessing)
         self.net = net
-        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, -1, 1, 1))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """What the network gives for pictures that go through the evaluation view first."""
@@ -109,10 +109,10 @@ def prepared(net: nn.Module, about: ModelInfo) -> Exportable:
     """The network alone: what happens to a picture before is described beside it."""
     pixels = torch.from_numpy(convert.samples(about.preprocessing, 2)).permute(0, 3, 1, 2).float()
     mean, std = (
-        255 * torch.tensor(part).view(1, 3, 1, 1) for part in (about.preprocessing.mean, about.preprocessing.std)
+        255 * torch.tensor(part).view(1, -1, 1, 1) for part in (about.preprocessing.mean, about.preprocessing.std)
     )
     example = ((pixels - mean) / std).contiguous()
-    return Exportable(net, net, example, ("batch", 3, *about.preprocessing.size), about)
+    return Exportable(net, net, example, ("batch", about.preprocessing.channels, *about.preprocessing.size), about)
 
 
 def pictured(net: nn.Module, about: ModelInfo) -> Exportable:
@@ -121,7 +121,7 @@ def pictured(net: nn.Module, about: ModelInfo) -> Exportable:
     example = torch.from_numpy(np.ascontiguousarray(convert.samples(about.preprocessing, 2).repeat(2, 1)))
     example = example[:, : 2 * height - 1, : max(1, width - 1)].contiguous()  # no side may look like another, or fixed
     module = Pictured(net, about.preprocessing).eval()
-    return Exportable(module, net, example, ("batch", "height", "width", 3), about)
+    return Exportable(module, net, example, ("batch", "height", "width", about.preprocessing.channels), about)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frostline.data import decode
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
@@ -102,12 +101,13 @@ def cost(answer: Answer, leaving: Exportable, rows: Sequence[Row], classes: Sequ
     """
     place = {name: number for number, name in enumerate(classes)}
     y, theirs, ours = [], [], []
-    for some in _batches(_readable(rows, EvaluationView(leaving.about.preprocessing))):
+    seen_by = EvaluationView(leaving.about.preprocessing)
+    for some in _batches(_readable(rows, seen_by)):
         y += [place[row.labels[0]] for row, _ in some]
         pixels = normalised([view for _, view in some], leaving.about)
         ours.append(_torch(leaving.net)(pixels))
         if isinstance(leaving.module, Pictured):
-            theirs += [_asked(answer, decode.decode(row.picture).rgb[None]) for row, _ in some]
+            theirs += [_asked(answer, seen_by.whole(row.picture)[None]) for row, _ in some]
         else:
             theirs.append(_asked(answer, pixels))
     if not y:
@@ -142,8 +142,9 @@ def _prepared(answer: Answer, leaving: Exportable, rows: Sequence[Row]) -> _Logi
 def _whole(answer: Answer, leaving: Exportable, rows: Sequence[Row]) -> _Logits:
     assert isinstance(leaving.module, Pictured)
     theirs, ours, shown, means, largest, differing = [], [], [], [], 0, []
-    for row, view in _readable(rows, EvaluationView(leaving.about.preprocessing)):
-        picture = decode.decode(row.picture).rgb[None].copy()
+    seen_by = EvaluationView(leaving.about.preprocessing)
+    for row, view in _readable(rows, seen_by):
+        picture = seen_by.whole(row.picture)[None].copy()
         theirs.append(_asked(answer, picture))
         ours.append(_torch(leaving.module)(picture))
         shown.append(_torch(leaving.net)(normalised([view], leaving.about)))

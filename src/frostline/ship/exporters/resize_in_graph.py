@@ -34,7 +34,7 @@ class Placed(nn.Module):
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.preprocessing = preprocessing
-        self.register_buffer("colour", torch.tensor(fill(preprocessing), dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("colour", torch.tensor(fill(preprocessing), dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, h, w) float32, whole numbers in [0, 255], of (N, H, W, 3) uint8."""

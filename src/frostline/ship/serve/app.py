@@ -130,10 +130,10 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    height, width = service.predictor.about.preprocessing.size
+    wants = service.predictor.about.preprocessing
     alone, crowd = engine(service.predictor), [engine(answering) for answering in service.crowd]
     for look in (alone, *crowd):
-        look(np.zeros((1, height, width, 3), np.uint8))  # the first run allocates
+        look(np.zeros((1, *wants.size, wants.channels), np.uint8))  # the first run allocates
     service.batcher = Batcher(
         service.view,
         alone,
