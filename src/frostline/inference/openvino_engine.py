@@ -80,7 +80,8 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> OpenV
                 model = str(function.graph())
             else:
                 convert = import_module("frostline.inference.convert")
-                model = function.converted("openvino", lambda network: convert.one_by_one(network, function.size, function.channels))
+                size, channels = function.size, function.channels
+                model = function.converted("openvino", lambda network: convert.one_by_one(network, size, channels))
             compiled = core.compile_model(model, "CPU", properties)
             compiled_cache.keep(compiled, kept)
         one_by_one = streams > 1 or function.graph is None

@@ -154,7 +154,8 @@ def refuse_broken(see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo)
 
     Raises: CheckpointError: it gives no finite numbers even for a plain grey picture.
     """
-    if not np.isfinite(see(np.full((1, *about.preprocessing.size, 3), 128, np.uint8))[0]).all():
+    wants = about.preprocessing
+    if not np.isfinite(see(np.full((1, *wants.size, wants.channels), 128, np.uint8))[0]).all():
         raise CheckpointError(
             "the model gives numbers that are not finite (NaN or infinity), for a plain grey picture too",
             where=one_line(about.name),
