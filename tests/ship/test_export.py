@@ -16,7 +16,7 @@ from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName
 from frostline.ship import export as exports
 from frostline.ship.export import export
-from frostline.ship.exporters import parity, standalone_script
+from frostline.ship.exporters import as_onnx, parity, standalone_script
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES, saved
@@ -119,7 +119,7 @@ def test_the_script_is_short_and_prepares_a_picture_as_we_do(tmp_path):
         Preprocessing(size=(64, 64), crop_mode="squash"),
         Preprocessing(size=(64, 64), crop_mode="border"),
     ):
-        text = standalone_script.script("onnxruntime", "pixels", wants)
+        text = standalone_script.script("onnxruntime", as_onnx.STANDALONE, "pixels", wants)
         start, end = text.index("def prepared"), text.index("for name in sys.argv")
         assert len([line for line in text.splitlines() if line.strip()]) < 45
         scope = {"np": np, "Image": Image, "ImageOps": ImageOps, "wants": wants.to_dict()}

@@ -1,10 +1,9 @@
 """A model folder becomes what others run: ONNX, OpenVINO, torch's program, or 8 bit; checked before it is kept.
 
-Each form is one file in ``forms``; here they are chosen, asked about real pictures, and written whole or not at all.
-Other packages may announce forms under the entry-point group ``frostline.forms``.
+Each form is one file in ``exporters``; here they are chosen, compared on real pictures, and written whole or not at
+all. Other packages may announce forms under the entry-point group ``frostline.forms``.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 from frostline.data import sources
 from frostline.data.manifest import Manifest, Row
 from frostline.data.split import with_validation
-from frostline.errors import DataError, EngineError, PlanError
+from frostline.errors import DataError, EngineError, JudgementError, PlanError
 from frostline.inference import convert
+from frostline.judge.predictions import PICTURES as PICTURES_CSV
+from frostline.judge.predictions import read_outcomes
 from frostline.registry import Registry
 from frostline.ship import atomic_folder, folder
 from frostline.ship import model_info as _about
@@ -89,7 +90,7 @@ def export(
     atomic_folder.check(out, {*form.files, SCRIPT, DESCRIPTION})
     leaving = (pictured if with_preprocessing else prepared)(shipped.net, shipped.about)
     manifest: Manifest | None = None
-    if to == "int8":
+    if form.calibrated:
         manifest = _labelled(data, shipped.about)
         leaving = replace(leaving, calibration=_calibrating(manifest, shipped.about))
     rows, whose = _pictures(model, data, manifest, shipped.about)
@@ -103,9 +104,9 @@ def export(
         else:
             spent = parity.cost(answer, leaving, manifest.part("val").rows, shipped.classes)
             _refuse_if_dear(spent, max_drop, source)
-        (made / SCRIPT).write_text(
-            standalone_script.script(form.runtime, leaving.takes, shipped.preprocessing), encoding="utf-8"
-        )
+        if form.standalone is not None:
+            text = standalone_script.script(form.runtime, form.standalone, leaving.takes, shipped.preprocessing)
+            (made / SCRIPT).write_text(text, encoding="utf-8")
         sizes = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
         exported = Exported(out, to, leaving.takes, sizes, found, spent)
         (made / DESCRIPTION).write_bytes(_about.to_json(_description(exported, leaving, made)))
@@ -135,7 +136,7 @@ def _refuse_if_apart(found: Agreement, leaving: Exportable, out: Path) -> None:
         raise EngineError(
             f"its logits differ from torch's by {found.relative:.1e} of the largest, on {found.n} pictures",
             where=out,
-            hint="nothing was kept; try another --to: onnx, openvino, torch",
+            hint=f"nothing was kept; try another --to: {', '.join(forms.names())}",
         )
 
 
@@ -188,11 +189,10 @@ def _pictures(model: Path, data: Path | None, manifest: Manifest | None, about: 
 
 def _judged(model: Path) -> list[Row]:
     """Pictures that the run's ``pictures.csv`` names and that are still there."""
-    listed = _about.located(model).resolve().parent / "pictures.csv"
+    listed = _about.located(model).resolve().parent / PICTURES_CSV
     try:
-        with listed.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            paths = [Path(line["path"]) for line in csv.DictReader(lines) if line.get("path")]
-    except (OSError, KeyError, csv.Error):
+        paths = [Path(outcome.path) for outcome in read_outcomes(listed) if outcome.path]
+    except JudgementError:
         return []
     return [Row(path, name=str(path)) for path in paths if path.is_file()]
 

@@ -105,4 +105,4 @@ def _joined(before: Path, network: Any) -> Any:
     )
 
 
-FORM = Form((as_onnx.GRAPH,), "onnxruntime", write, as_onnx.opened)
+FORM = Form((as_onnx.GRAPH,), "onnxruntime", write, as_onnx.opened, as_onnx.STANDALONE, calibrated=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from frostline.errors import EngineError, MissingExtra, one_line
-from frostline.ship.exporters.export_spec import INPUT, OUTPUT, Answer, Exportable, Form, hush
+from frostline.ship.exporters.export_spec import INPUT, OUTPUT, Answer, Exportable, Form, Standalone, hush
 
 GRAPH = "model.onnx"
 
@@ -82,4 +82,12 @@ def inexpressible(error: Exception, what: str) -> EngineError:
     )
 
 
-FORM = Form((GRAPH, f"{GRAPH}.data"), "onnxruntime", write, opened)
+STANDALONE = Standalone(
+    "import onnxruntime\n",
+    """onnxruntime.disable_telemetry_events()
+graph = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"), providers=["CPUExecutionProvider"])
+facts = graph.get_modelmeta().custom_metadata_map
+answer = lambda pictures: graph.run(["logits"], {"pictures": pictures})[0]  # noqa: E731
+""",
+)
+FORM = Form((GRAPH, f"{GRAPH}.data"), "onnxruntime", write, opened, STANDALONE)

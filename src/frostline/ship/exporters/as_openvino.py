@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from frostline.inference import convert, openvino_import
 from frostline.ship.exporters.as_onnx import inexpressible
-from frostline.ship.exporters.export_spec import INPUT, OUTPUT, Answer, Exportable, Form
+from frostline.ship.exporters.export_spec import INPUT, OUTPUT, Answer, Exportable, Form, Standalone
 
 GRAPH = "model.xml"
 WEIGHTS = "model.bin"
@@ -43,4 +43,12 @@ def opened(folder: Path) -> Answer:
     return answer
 
 
-FORM = Form((GRAPH, WEIGHTS), "openvino", write, opened)
+STANDALONE = Standalone(
+    'sys.modules["openvino_telemetry"] = None  # it would report its use\nimport openvino\n',
+    """read = openvino.Core().read_model(Path(__file__).with_name("model.xml"))
+facts = dict(read.get_rt_info("frostline").value)
+graph = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+answer = lambda pictures: graph(pictures)[0]  # noqa: E731
+""",
+)
+FORM = Form((GRAPH, WEIGHTS), "openvino", write, opened, STANDALONE)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from frostline.ship.exporters.as_onnx import inexpressible
-from frostline.ship.exporters.export_spec import Answer, Exportable, Form, hush
+from frostline.ship.exporters.export_spec import Answer, Exportable, Form, Standalone, hush
 
 GRAPH = "model.pt2"
 FACTS = "frostline.json"
@@ -49,4 +49,12 @@ def opened(folder: Path) -> Answer:
     return answer
 
 
-FORM = Form((GRAPH,), "torch", write, opened)
+STANDALONE = Standalone(
+    "import torch\n",
+    """extra = {"frostline.json": ""}
+graph = torch.export.load(Path(__file__).with_name("model.pt2"), extra_files=extra).module()
+facts = json.loads(extra["frostline.json"])
+answer = lambda pictures: graph(torch.from_numpy(pictures)).detach().numpy()  # noqa: E731
+""",
+)
+FORM = Form((GRAPH,), "torch", write, opened, STANDALONE)

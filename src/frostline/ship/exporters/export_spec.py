@@ -90,19 +90,35 @@ class Exportable:
 
 
 @dataclass(frozen=True)
+class Standalone:
+    """How ``predict.py`` beside an export opens it, without frostline.
+
+    imports: import lines. opening: Python lines that define `facts`, a mapping of text (`Exportable.facts`), and
+    `answer`, a function of pictures (1, ...) that gives logits (1, K). They may use ``json``, ``np`` and ``Path``.
+    """
+
+    imports: str
+    opening: str
+
+
+@dataclass(frozen=True)
 class Form:
-    """One way out.
+    """One form that a model is exported to.
 
     files: what it writes; the first one is the graph.
     runtime: the package that runs it, as pip knows it.
     write: an exportable into a folder.
     opened: the folder, ready to answer.
+    standalone: for a ``predict.py`` beside it; without, none is written.
+    calibrated: whether it needs labelled pictures, to be calibrated on and judged by.
     """
 
     files: tuple[str, ...]
     runtime: str
     write: Callable[[Path, Exportable], None]
     opened: Callable[[Path], Answer]
+    standalone: Standalone | None = None
+    calibrated: bool = False
 
 
 def prepared(net: nn.Module, about: ModelInfo) -> Exportable:

@@ -5,6 +5,7 @@ the graph's metadata.
 """
 
 from frostline.data.views import Preprocessing
+from frostline.ship.exporters.export_spec import Standalone
 
 _HEAD = '''"""Name what pictures show: python predict.py PICTURE...
 
@@ -33,26 +34,6 @@ for name in sys.argv[1:]:
     shares = 1 / (1 + np.exp(-logits)) if facts["multilabel"] == "true" else powers / powers.sum()
     print(name, *(f"{{labels[n]}} {{shares[n]:.1%}}" for n in np.argsort(-shares)[:1]), sep="\\t")
 '''
-_ONNX = """onnxruntime.disable_telemetry_events()
-graph = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"), providers=["CPUExecutionProvider"])
-facts = graph.get_modelmeta().custom_metadata_map
-answer = lambda pictures: graph.run(["logits"], {"pictures": pictures})[0]  # noqa: E731
-"""
-_OPENVINO = """read = openvino.Core().read_model(Path(__file__).with_name("model.xml"))
-facts = dict(read.get_rt_info("frostline").value)
-graph = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-answer = lambda pictures: graph(pictures)[0]  # noqa: E731
-"""
-_TORCH = """extra = {"frostline.json": ""}
-graph = torch.export.load(Path(__file__).with_name("model.pt2"), extra_files=extra).module()
-facts = json.loads(extra["frostline.json"])
-answer = lambda pictures: graph(torch.from_numpy(pictures)).detach().numpy()  # noqa: E731
-"""
-_RUNTIMES = {
-    "onnxruntime": ("import onnxruntime\n", _ONNX),
-    "openvino": ('sys.modules["openvino_telemetry"] = None  # it would tell its makers\nimport openvino\n', _OPENVINO),
-    "torch": ("import torch\n", _TORCH),
-}
 _SIZES = """    (height, width), (w, h) = wants["size"], picture.size
     wide, high = int(width / wants["crop_pct"]), int(height / wants["crop_pct"])
 """
@@ -74,13 +55,12 @@ _NORMAL = """    pixels = (np.asarray(picture, dtype=np.float32) / 255 - wants["
 """
 
 
-def script(runtime: str, takes: str, preprocessing: Preprocessing) -> str:
-    """The text of ``predict.py`` for a runtime ("onnxruntime", "openvino" or "torch") and what the graph takes."""
-    imports, opening = _RUNTIMES[runtime]
+def script(runtime: str, opening: Standalone, takes: str, preprocessing: Preprocessing) -> str:
+    """The text of ``predict.py``. runtime: the package to install. takes: "pictures" or "pixels", see `Exportable`."""
     whole = takes == "pictures"
     doing = "Upright, on white" if whole else "Upright, on white, resized, cropped and normalised as in training"
     steps = "    return np.asarray(picture)[None].copy()\n" if whole else _steps(preprocessing)
-    return _HEAD.format(runtime=runtime, imports=imports, opening=opening, doing=doing, steps=steps)
+    return _HEAD.format(runtime=runtime, imports=opening.imports, opening=opening.opening, doing=doing, steps=steps)
 
 
 def _steps(preprocessing: Preprocessing) -> str:
