@@ -3,7 +3,8 @@
 write     text or bytes
 beside    for whatever wants a path, or writes bit by bit
 sync      wait until a file or folder is on the disk
-reason    an OSError in words
+reason    an OSError in words; system_error: the one behind another library's error; full: where it gives none
+FULL      the errors of a disk that takes no more
 """
 
 import errno
@@ -22,6 +23,7 @@ _WORDS = {
     errno.EROFS: "the disk is read-only",
     errno.EFBIG: "the file is larger than the disk allows",
 }
+FULL = frozenset(_WORDS)
 _CODE = re.compile(r"os error (\d+)")  # as safetensors words what the system said
 
 
@@ -50,10 +52,32 @@ def beside(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
-        code = _CODE.search(str(error)) if not isinstance(error, OSError) else None
-        if code is not None:
-            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+        if (found := system_error(error)) is not None:
+            raise found from error
         raise
+
+
+def system_error(error: BaseException) -> OSError | None:
+    """What the system said, where a library says it in its own words (safetensors); None of any other error."""
+    code = _CODE.search(str(error)) if isinstance(error, Exception) and not isinstance(error, OSError) else None
+    return None if code is None else OSError(int(code[1]), os.strerror(int(code[1])))
+
+
+def full(folder: Path) -> OSError | None:
+    """Why not a megabyte more can be written there, if so: for libraries that fail without a reason."""
+    try:
+        with beside(folder / "probe") as fresh:
+            fresh.write_bytes(bytes(1 << 20))
+            sync(fresh)
+            raise _Enough
+    except _Enough:
+        return None
+    except OSError as error:
+        return error
+
+
+class _Enough(Exception):
+    """The probe was written, and goes."""
 
 
 def sync(path: Path) -> None:

@@ -39,11 +39,11 @@ class FrostlineError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.hint)
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [shown(self.what)]
         if self.where is not None:
             lines.append(f"  at {self.where}")
         if self.hint is not None:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {shown(self.hint)}")
         return "\n".join(lines)
 
 
@@ -54,6 +54,11 @@ def _rebuild(kind: type[FrostlineError], what: str, where: str | None, hint: str
 def one_line(text: str) -> str:
     """Text from outside (a file's name, another library's message) on one line, control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shown(text: str) -> str:
+    """Text of our own that names from outside may stand in: as ``one_line``, and its lines stay lines."""
+    return "\n".join(map(one_line, text.split("\n")))
 
 
 class DataError(FrostlineError):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from frostline import __version__
+from frostline import __version__, atomic
 from frostline.cli import (
     check,
     compare,
@@ -22,6 +22,7 @@ from frostline.cli import (
     gc_settings,
     merge,
     models,
+    output,
     predict,
     pull,
     push,
@@ -30,7 +31,7 @@ from frostline.cli import (
     store,
     strategies,
 )
-from frostline.errors import FrostlineError
+from frostline.errors import FrostlineError, one_line
 
 app = typer.Typer(
     name="frostline",
@@ -75,16 +76,25 @@ def _root(
 
 def main() -> None:
     """Run the command; bad input becomes a message of three parts and exit code 2."""
+    output.lossless()
     try:
         app()
     except FrostlineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        if error.errno not in atomic.FULL:
+            raise
+        where = f"\n  at {one_line(str(error.filename))}" if error.filename else ""
+        print(
+            f"error: {atomic.reason(error)}{where}\n  hint: make room there, or choose another place", file=sys.stderr
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     finally:
         gc_settings.leave()

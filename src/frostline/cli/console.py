@@ -4,7 +4,6 @@ On a terminal there are bars with rate and time left; elsewhere a plain line now
 to standard error.
 """
 
-import json as _json
 import shlex
 import sys
 import time
@@ -13,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from frostline.errors import one_line
+from frostline.cli import output
+from frostline.errors import one_line, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +77,7 @@ class Screen:
     def say(self, text: str, style: str = "dim") -> None:
         """A line for a person."""
         if not self._quiet:
-            self._console.print(text, style=style, markup=False)
+            self._console.print(shown(text), style=style, markup=False)
 
     def __call__(self, event: "Event") -> None:
         """Show what happened."""
@@ -126,12 +126,12 @@ class Screen:
 
 def json(values: Any) -> None:
     """Values as JSON on standard output."""
-    print(_json.dumps(values, indent=2, ensure_ascii=False, default=str))
+    output.json(values, indent=2)
 
 
 def aside(text: str) -> None:
     """A line for a person, beside the results."""
-    print(text, file=sys.stderr)
+    print(shown(text), file=sys.stderr, flush=True)
 
 
 def in_bytes(count: float) -> str:
@@ -158,7 +158,8 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
             kept = "yes" if row.kept else "no"
             line = "under " + row.line
             why = row.why + (f" ({row.early})" if row.early and row.early != row.why else "")
-            table.add_row(Text(row.name), line, figure, str(row.epochs or ""), f"{row.seconds:.1f}", kept, Text(why))
+            cells = (figure, str(row.epochs or ""), f"{row.seconds:.1f}", kept)
+            table.add_row(Text(one_line(row.name)), Text(one_line(line)), *cells, Text(one_line(why)))
         console.print(table)
         console.print()
     if found.headline:
@@ -166,10 +167,11 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
         _promises(found, console)
-    console.print(f"\n{found.seconds:.1f} s; the model lies in {model}", soft_wrap=True, markup=False)
-    console.print(f"report: {model.parent / 'report.html'}", soft_wrap=True, markup=False)
+    place, page = one_line(str(model)), one_line(str(model.parent / "report.html"))
+    console.print(f"\n{found.seconds:.1f} s; the model lies in {place}", soft_wrap=True, markup=False)
+    console.print(f"report: {page}", soft_wrap=True, markup=False)
     console.print(
-        f"next: frostline predict {shlex.quote(str(model))} PICTURE...", style="bold", soft_wrap=True, markup=False
+        f"next: frostline predict {shlex.quote(place)} PICTURE...", style="bold", soft_wrap=True, markup=False
     )
 
 
@@ -209,7 +211,7 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
     console = _console()
     accuracy = figures.figures["accuracy"]
     wrong = round((1 - accuracy.value) * accuracy.n)
-    console.print(title, style="bold", markup=False)
+    console.print(one_line(title), style="bold", markup=False)
     console.print(f"accuracy  {percent(accuracy)}, {accuracy.n - wrong:,} of {accuracy.n:,} right", markup=False)
     if "macro_f1" in figures.figures:
         console.print(f"macro F1  {percent(figures.figures['macro_f1'])}", markup=False)
@@ -219,7 +221,7 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
         table.add_column(column, justify="right")
     for row in figures.per_class[:50]:
         shares = ("-" if value is None else f"{value:.1%}" for value in (row.precision, row.recall, row.f1))
-        table.add_row(Text(row.name), *shares, f"{row.support:,}")
+        table.add_row(Text(one_line(row.name)), *shares, f"{row.support:,}")
     console.print(table)
     if len(figures.per_class) > 50:
         console.print(f"and {len(figures.per_class) - 50} more classes, in metrics.json")
@@ -235,7 +237,9 @@ def audit(found: "Audit", *, page: Path) -> None:
     console = _console()
     listing = found.subject.listing
     console.print(
-        f"{listing.source}: {len(listing):,} pictures, {len(listing.classes):,} classes", style="bold", markup=False
+        f"{one_line(listing.source)}: {len(listing):,} pictures, {len(listing.classes):,} classes",
+        style="bold",
+        markup=False,
     )
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for finding in found.findings:
@@ -247,7 +251,7 @@ def audit(found: "Audit", *, page: Path) -> None:
         console.print("nothing was found that needs doing", style="green")
     for text in found.not_checked:
         console.print(f"not looked at: {one_line(text)}", style="dim", markup=False)
-    console.print(f"\nthe pictures are in {page}", soft_wrap=True, markup=False)
+    console.print(f"\nthe pictures are in {one_line(str(page))}", soft_wrap=True, markup=False)
 
 
 def comparison(found: "Comparison") -> None:
@@ -327,7 +331,7 @@ def exported(found: "Exported") -> None:
         print(f"accuracy on val, float32      {percent(cost.before)}, n = {cost.before.n:,}")
         print(f"accuracy on val, int8         {percent(cost.after)}, {100 * cost.drop:.1f} points lost")
     for name, size in found.files.items():
-        print(f"{in_bytes(size):>9}  {found.folder / name}")
+        print(f"{in_bytes(size):>9}  {one_line(str(found.folder / name))}")
     aside(f"next: python {shlex.quote(str(found.folder / 'predict.py'))} PICTURE...")
 
 

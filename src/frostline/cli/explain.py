@@ -1,14 +1,12 @@
 """``frostline explain``: a picture of the evidence for each picture, and the training pictures that look like it."""
 
-import json as _json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from frostline.cli import gc_settings
+from frostline.cli import gc_settings, output
 from frostline.cli.trust import Trust, show
 
 
@@ -29,6 +27,7 @@ def explain(
     with gc_settings.importing():
         from PIL import Image
 
+        from frostline import atomic
         from frostline.cli import console
         from frostline.data.sources import default_cache, pictures
         from frostline.features.store import Store
@@ -48,18 +47,19 @@ def explain(
         for row, answer in zip(rows, answers, strict=True):
             if isinstance(answer, Failure):
                 failed += 1
-                print(f"{answer.name}: {answer.reason}", file=sys.stderr, flush=True)
+                console.aside(f"{answer.name}: {answer.reason}")
                 continue
             place = free_file(row.picture if isinstance(row.picture, Path) else Path(answer.name), out)
-            Image.fromarray(answer.overlay).save(place)
+            with atomic.beside(place) as fresh:
+                Image.fromarray(answer.overlay).save(fresh, "PNG")
             if json:
                 alike = [{"path": n.name, "label": n.label, "similarity": round(n.similarity, 4)} for n in answer.near]
                 told = {"path": answer.name, "label": answer.label, "probability": round(answer.probability, 6)}
-                print(_json.dumps({**told, "overlay": str(place), "near": alike}, ensure_ascii=False))
+                output.json({**told, "overlay": str(place), "near": alike})
                 continue
-            print(answer.name, f"{answer.label} {answer.probability:.1%}", place, sep="\t")
+            output.row(answer.name, f"{answer.label} {answer.probability:.1%}", str(place))
             for found in answer.near:
-                print("", f"looks like {found.label} {found.similarity:.2f}", found.name, sep="\t")
+                output.row("", f"looks like {found.label} {found.similarity:.2f}", found.name)
     if failed:
         raise typer.Exit(1)
 

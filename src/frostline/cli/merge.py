@@ -1,7 +1,6 @@
 """``frostline merge``: the shards of `predict --out` as one table."""
 
 import csv
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from typer import Argument, Option
 
 from frostline import atomic
+from frostline.cli import output
 
 
 def merge(
@@ -23,7 +23,7 @@ def merge(
     from frostline.ship import batch_predict
 
     if out is None:
-        count = batch_predict.merge(folder, csv.writer(sys.stdout, lineterminator="\n").writerow)
+        count = batch_predict.merge(folder, output.table())
     else:
         with (
             atomic.beside(out) as fresh,

@@ -1,7 +1,5 @@
 """``frostline predict``: one line a picture, as it comes."""
 
-import csv
-import json as _json
 import os
 import sys
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from frostline.cli import gc_settings
+from frostline.cli import gc_settings, output
 from frostline.cli.trust import Trust, show
 
 if TYPE_CHECKING:
@@ -45,6 +43,7 @@ def predict(
     was, and what cannot be read is a line of the results.
     """
     with gc_settings.importing():
+        from frostline.cli import console
         from frostline.data.sources import pictures
         from frostline.errors import PlanError
         from frostline.ship import batch_predict
@@ -72,14 +71,14 @@ def predict(
             answering,
             places=images,
             top=top,
-            tell=lambda text: print(text, file=sys.stderr, flush=True),
+            tell=console.aside,
         )
-        print(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read", file=sys.stderr)
+        console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
         return
     failed = 0
-    lines = csv.writer(sys.stdout, lineterminator="\n")
+    line = output.table()
     if as_csv:
-        lines.writerow(
+        line(
             ["path", "label", "probability", *(f"{n}_{i}" for i in range(2, top + 1) for n in ("label", "probability"))]
             + (["set"] if coverage is not None else [])
             + ["novel"]
@@ -88,25 +87,21 @@ def predict(
     for answer in answering.predict(pictures(images), batch=batch):
         if isinstance(answer, Failure):
             failed += 1
-            print(f"{answer.name}: {answer.reason}", file=sys.stderr, flush=True)
+            console.aside(f"{answer.name}: {answer.reason}")
             continue
         named = best(answer, about, top)
         held = None if coverage is None else members(answer, about, coverage)
         if json:
             found = [{"label": label, "probability": round(p, 6)} for label, p in named]
             more = {} if held is None else {"coverage": coverage, "set": [label for label, _ in held]}
-            print(
-                _json.dumps({"path": answer.name, "classes": found, **more, "novel": answer.novel}, ensure_ascii=False)
-            )
+            output.json({"path": answer.name, "classes": found, **more, "novel": answer.novel})
         elif as_csv:
             more_cells = [] if held is None else ["|".join(label for label, _ in held)]
             novel = "" if answer.novel is None else int(answer.novel)
-            lines.writerow(
-                [answer.name, *(value for label, p in named for value in (label, f"{p:.6f}")), *more_cells, novel]
-            )
+            line([answer.name, *(value for label, p in named for value in (label, f"{p:.6f}")), *more_cells, novel])
         else:
-            shown = [f"{label} {p:.1%}" for label, p in (named if held is None else held)]
-            print(answer.name, *shown, *(["none of these?"] if answer.novel else []), sep="\t")
+            named_so = [f"{label} {p:.1%}" for label, p in (named if held is None else held)]
+            output.row(answer.name, *named_so, *(["none of these?"] if answer.novel else []))
         if batch == 1:
             sys.stdout.flush()
     if failed:

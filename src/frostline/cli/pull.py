@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli import output
+
 
 def pull(
     repo: Annotated[str, Argument(help="OWNER/NAME on the hub.")],
@@ -16,5 +18,5 @@ def pull(
     from frostline.ship import hub
 
     found = hub.pull(repo, out=out, revision=revision)
-    print(found)
+    output.row(str(found))
     console.aside(f"next: frostline predict {found} PICTURE...")

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frostline import atomic
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, one_line
 from frostline.inference import openvino_import
@@ -79,11 +80,13 @@ def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
 def store(graph: Any, path: Path) -> None:
     """Write an ``openvino.Model`` and, beside it, its weights (`.bin`) as they are.
 
-    Raises: EngineError: it cannot be written.
+    Raises: EngineError: it cannot be written. OSError: the disk is full.
     """
     try:
         openvino_import.openvino().save_model(graph, path, compress_to_fp16=False)
     except RuntimeError as error:
+        if (said := atomic.full(path.parent)) is not None:  # OpenVINO says "iostream error"
+            raise said from None
         raise _inexpressible(error) from None
 
 

@@ -26,9 +26,12 @@ def whole(folder: Path) -> Iterator[Path]:
             yield made
             _settle(made)
             _put(made, folder)
-    except OSError as error:
+    except Exception as error:
+        found = error if isinstance(error, OSError) else atomic.system_error(error)
+        if found is None:
+            raise
         raise CheckpointError(
-            f"the folder cannot be written: {atomic.reason(error)}",
+            f"the folder cannot be written: {atomic.reason(found)}",
             where=folder,
             hint="is there room on the disk, and may you write there? name another place with --out",
         ) from None

@@ -95,6 +95,8 @@ def test_pages_name_nothing_outside_and_allow_no_script_but_their_own(served):
         ({"Host": "LOCALHOST"}, 200),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 400),
+        ({"Origin": "http://[::1"}, 400),
         ({"Host": "localhost:8000", "Origin": "http://localhost:9999"}, 403),
         ({"Host": "localhost:8000", "Origin": "http://localhost:8000"}, 200),
         ({"Sec-Fetch-Site": "cross-site"}, 403),

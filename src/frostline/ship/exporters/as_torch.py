@@ -1,5 +1,6 @@
 """An ``ExportedProgram`` of torch: the graph and its weights, without the Python that the network is written in."""
 
+import io
 import json
 from pathlib import Path
 
@@ -20,14 +21,17 @@ def write(folder: Path, leaving: Exportable) -> None:
 
     Raises: EngineError: the network cannot be expressed.
     """
+    written = io.BytesIO()
     try:
         with hush(), torch.no_grad():
             sides = (dict.fromkeys(leaving.free, torch.export.Dim.DYNAMIC),)
             program = torch.export.export(leaving.module, (leaving.example,), dynamic_shapes=sides)
             program.example_inputs = None  # they alone would be pickled
-            torch.export.save(program, folder / GRAPH, extra_files={FACTS: json.dumps(leaving.facts)})
+            # to memory first: on a full disk torch's own writer ends the process
+            torch.export.save(program, written, extra_files={FACTS: json.dumps(leaving.facts)})
     except Exception as error:  # tracing raises whatever the network's own code does
         raise inexpressible(error, "torch.export") from None
+    (folder / GRAPH).write_bytes(written.getbuffer())
 
 
 def opened(folder: Path) -> Answer:

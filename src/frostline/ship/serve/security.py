@@ -99,10 +99,13 @@ class SecurityMiddleware:
         if len(headers.getlist("host")) != 1 or not self._knows(host):
             hint = "ask by address, or start the server with --allow-host NAME"
             return _refused(421, "this server does not go by that name", hint)
-        origin = headers.get("origin")
+        try:
+            origin = None if (said := headers.get("origin")) is None else urlsplit(said).netloc.lower()
+        except ValueError:
+            return _refused(400, "the header Origin is no origin", "send none, or that of the page that asks")
         if method not in ("GET", "HEAD") and (
             headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-            or (origin is not None and urlsplit(origin).netloc.lower() != host.lower())
+            or (origin is not None and origin != host.lower())
         ):
             return _refused(
                 403, "another site's page may not ask", "call the server from a program, or from its own page"

@@ -1,0 +1,52 @@
+"""Standard output is data, and loses none of it: names cannot steer a terminal, and no encoding stops a result.
+
+rows     a line a picture, for people and for `cut`: control characters in names are escaped
+json     for programs: always valid, whatever the names and the encoding
+table    CSV for programs: cells are what the names are; escaped only where a terminal shows them
+lossless what the encoding of the stream cannot hold is escaped, and no error
+"""
+
+import csv
+import json as _json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from frostline.errors import one_line
+
+
+def lossless() -> None:
+    """Bytes of odd file names are written back as they were; where the stream is not UTF-8 (a pipe on Windows), what
+    it cannot hold becomes ``\\u8682``."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # standard error is for people: there every odd character is escaped
+            odd = "surrogateescape" if _unicode(stream) and stream is sys.stdout else "backslashreplace"
+            stream.reconfigure(errors=odd)
+
+
+def row(*cells: str) -> None:
+    """A line of cells with tabs between them."""
+    print(*map(one_line, cells), sep="\t")
+
+
+def json(values: Any, *, indent: int | None = None) -> None:
+    """Values as JSON, in one line without `indent`."""
+    text = _json.dumps(values, indent=indent, ensure_ascii=not _unicode(sys.stdout), default=str)
+    print("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text))
+
+
+def table() -> Callable[[Iterable[Any]], object]:
+    """What writes a row of CSV."""
+    write = csv.writer(sys.stdout, lineterminator="\n").writerow
+    if not sys.stdout.isatty():
+        return write
+    return lambda cells: write([one_line(str(cell)) for cell in cells])
+
+
+def _escaped(character: str) -> str:
+    return _json.dumps(character)[1:-1] if character > "\x7f" or character < " " else f"\\u{ord(character):04x}"
+
+
+def _unicode(stream: Any) -> bool:
+    return (getattr(stream, "encoding", None) or "").lower().replace("_", "-") in ("utf-8", "utf8")
