@@ -1,13 +1,16 @@
-# make demo   a fresh clone to a fitted model and its predictions
+# make demo   a fresh clone to a fitted model and its predictions, in a small environment of its own
 # make test   the tests, with coverage
 # make lint   ruff and mypy
+# make docs   the documentation as a site in site/; broken links stop it
 # make bench  the benchmark, side by side; writes bench/RESULTS.md
 
-PYTHON ?= python3.11
+# Any Python from 3.11 on: the first of these that is there.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -15,8 +18,8 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
-demo: $(VENV)/ready
-	$(BIN)/frostline demo
+demo:
+	@$(PYTHON) scripts/demo.py
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
@@ -26,8 +29,11 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check src tests bench docs
 	$(BIN)/mypy
 
+docs: $(VENV)/ready
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 bench: $(VENV)/ready
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) .venv-demo runs site

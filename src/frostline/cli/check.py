@@ -7,6 +7,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
+from frostline.cli.complete import offered
 
 
 def check(
@@ -21,11 +22,13 @@ def check(
     features: Annotated[
         bool, Option("--features/--no-features", help="Ask a network about labels and outliers.")
     ] = True,
-    model: Annotated[str, Option(help="The network that is asked, as for `fit`.")] = "tf_efficientnet_lite0",
+    model: Annotated[
+        str, Option(help="The network that is asked, as for `fit`.", autocompletion=offered("model"))
+    ] = "tf_efficientnet_lite0",
     weights: Annotated[str, Option(help="auto, or a checkpoint file.")] = "auto",
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    lang: Annotated[str, Option(help="Of the page: en or zh.")] = "en",
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    lang: Annotated[str, Option(help="Of the page: en or zh.", autocompletion=offered("lang"))] = "en",
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
 ) -> None:
     """Look for leakage, wrong labels, copies, shortcuts and broken files; no picture is ever changed.
 

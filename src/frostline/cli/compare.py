@@ -9,7 +9,7 @@ from typer import Argument, Option
 def compare(
     runs: Annotated[list[Path], Argument(help="Folders of finished runs, two or more.")],
     split: Annotated[
-        str | None, Option(help="test, val or cross-validation [default: the first that all have].")
+        str | None, Option(help="test, val or cross-validation (default: the first that all have).")
     ] = None,
     json: Annotated[bool, Option("--json", help="Print runs and pairs as JSON.")] = False,
 ) -> None:

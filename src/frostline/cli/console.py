@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from frostline.workflows.compare import Comparison
     from frostline.workflows.evaluate import Evaluation
 
-PLAIN_EVERY = 10.0  # seconds between plain progress lines
+PLAIN_EVERY = 5.0  # seconds between plain progress lines
+WARNING = "yellow"
 
 
 class Screen:
@@ -62,7 +63,7 @@ class Screen:
         )
         self._tasks: dict[str, Any] = {}
         self._since: dict[str, float] = {}
-        self._phase = ""
+        self._phase, self._epochs, self._batches = "", 0, 0
         self._said = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -75,8 +76,8 @@ class Screen:
         self._bars.__exit__(kind, error, trace)
 
     def say(self, text: str, style: str = "dim") -> None:
-        """A line for a person."""
-        if not self._quiet:
+        """A line for a person; quiet, only warnings."""
+        if not self._quiet or style == WARNING:
             self._console.print(shown(text), style=style, markup=False)
 
     def __call__(self, event: "Event") -> None:
@@ -87,15 +88,18 @@ class Screen:
             case Note(text):
                 self.say(text)
             case Warn(text):
-                self.say(f"warning: {text}", "yellow")
+                self.say(f"warning: {text}", WARNING)
             case Work(what, done, total):
                 self._work(what, done, total)
             case PhaseStart(name, line, epochs):
-                self._phase = name
+                self._phase, self._epochs, self._batches = name, epochs, 0
                 if epochs:
                     self.say(f"❄ {name}: {epochs} epochs, frost line under {line}", "bold")
             case Step():
-                self._work(f"{self._phase}, epoch {event.epoch + 1}", event.step, 0)
+                if event.epoch == 0:
+                    self._batches = max(self._batches, event.step)
+                total = self._batches * self._epochs if event.epoch else 0  # known when the first epoch is over
+                self._work(f"{self._phase}, batches", event.step, total)
             case Judged():
                 self.say(
                     f"{self._phase:>14}  epoch {event.epoch + 1:>3}/{event.epochs}  loss {event.train_loss:.3f}  "
@@ -110,9 +114,9 @@ class Screen:
         now = time.monotonic()
         began = self._since.setdefault(what, now)
         if not self._live:
-            if total and now - self._said > PLAIN_EVERY:
+            if now - self._said > PLAIN_EVERY:
                 self._said = now
-                self.say(f"{what}: {done:,} of {total:,}")
+                self.say(f"{what}: {done:,} of {total:,}" if total else f"{what}: {done:,}")
             return
         rate = f"{done / (now - began):,.0f}/s" if now - began > 0.5 else ""
         if what not in self._tasks:
@@ -263,19 +267,20 @@ def comparison(found: "Comparison") -> None:
     entries = found.entries
     low, high = min(e.accuracy.low for e in entries), max(e.accuracy.high for e in entries)
     console.print(f"{len(entries)} runs on the same {found.n:,} pictures ({found.split})", style="bold", markup=False)
+    columns, length = _fitting(found, console.width)
+    axis = f"{low:.1%}".ljust(length - 6) + f"{high:.1%}".rjust(6)
+    drawn = [_whiskers(entry.accuracy, low, high, length) for entry in entries]
+    shown: dict[str, list[str]] = {}
+    for name, values in columns.items():
+        shown[name] = values
+        if name == "accuracy":
+            shown[axis] = drawn
     table = Table(box=_box(), pad_edge=False)
-    axis = f"{low:.1%}".ljust(_AXIS - 6) + f"{high:.1%}".rjust(6)
-    for column in ("run", "model", "strategy", "accuracy", axis, "log loss", "seconds"):
-        table.add_column(column, justify="right" if column in ("accuracy", "log loss", "seconds") else "left")
-    for entry in entries:
-        loss, seconds = entry.figures.get("log_loss"), entry.seconds
-        table.add_row(
-            *(Text(one_line(text)) for text in (entry.name, entry.model, entry.strategy)),
-            f"{entry.accuracy.value:.1%}",
-            _whiskers(entry.accuracy, low, high),
-            "" if loss is None else f"{loss:.3f}",
-            "" if seconds is None else f"{seconds:.0f}",
-        )
+    for name in shown:
+        right = name in ("accuracy", "log loss", "seconds")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*(Text(text) for text in row))
     console.print(table)
     pairs = [pair for pair in found.differences if pair.first == 0 or len(entries) <= 4]
     for pair in pairs:
@@ -294,14 +299,40 @@ def comparison(found: "Comparison") -> None:
     console.print(f"p: McNemar's exact mid-p test{more}; 95 % intervals", style="dim", markup=False)
 
 
-_AXIS = 30  # characters
+_AXIS = (16, 60)  # characters that an axis takes, at least and at most
+_DROPPED = ("seconds", "log loss", "model", "strategy")  # where there is no room, in this order
 
 
-def _whiskers(figure: "Interval", low: float, high: float) -> str:
+def _fitting(found: "Comparison", width: int) -> tuple[dict[str, list[str]], int]:
+    """The columns that a terminal of so many characters has room for, and the length of the axis beside them."""
+    loss = [entry.figures.get("log_loss") for entry in found.entries]
+    columns = {
+        "run": [one_line(entry.name) for entry in found.entries],
+        "model": [one_line(entry.model) for entry in found.entries],
+        "strategy": [one_line(entry.strategy) for entry in found.entries],
+        "accuracy": [f"{entry.accuracy.value:.1%}" for entry in found.entries],
+        "log loss": ["" if value is None else f"{value:.3f}" for value in loss],
+        "seconds": ["" if entry.seconds is None else f"{entry.seconds:.0f}" for entry in found.entries],
+    }
+
+    def left() -> int:
+        taken = sum(max(map(len, (name, *values))) + 3 for name, values in columns.items())
+        return width - taken - 3
+
+    for name in _DROPPED:
+        if left() < _AXIS[0]:
+            del columns[name]
+    if left() < _AXIS[0]:  # the names alone are too long: their ends tell runs apart
+        most = max(8, max(map(len, columns["run"])) + left() - _AXIS[0])
+        columns["run"] = [name if len(name) <= most else "…" + name[1 - most :] for name in columns["run"]]
+    return columns, min(_AXIS[1], max(_AXIS[0], left()))
+
+
+def _whiskers(figure: "Interval", low: float, high: float, length: int) -> str:
     """An interval on an axis from low to high: "   ├───●──┤  "."""
     span = max(high - low, 1e-9)
     left, middle, right = (
-        round((value - low) / span * (_AXIS - 1)) for value in (figure.low, figure.value, figure.high)
+        round((value - low) / span * (length - 1)) for value in (figure.low, figure.value, figure.high)
     )
     drawn = [" "] * left + ["├"] + ["─"] * (right - left - 1) + (["┤"] if right > left else [])
     drawn[middle] = "●"

@@ -1,31 +1,76 @@
-"""``frostline demo``: fit real pictures, and predict a few."""
+"""``frostline demo``: fit real pictures, and predict a few that the model has not seen."""
 
-import itertools
+import shlex
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from frostline.cli.complete import STRATEGIES
+
+if TYPE_CHECKING:
+    from frostline.judge.predictions import Outcome
+
+_SHOWN = 6
+
 
 def demo(
-    data: Annotated[str, Option(help="solar-cells, ants-bees, or a path of your own.")] = "solar-cells",
-    out: Annotated[Path | None, Option(help="The run's folder.")] = None,
-    strategy: Annotated[str, Option(help="How to learn.")] = "probe",
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    data: Annotated[
+        str,
+        Option(
+            help="solar-cells, ants-bees, or a path of your own.", autocompletion=lambda: ["solar-cells", "ants-bees"]
+        ),
+    ] = "solar-cells",
+    out: Annotated[Path | None, Option(help="Folder of the run.")] = None,
+    strategy: Annotated[str, Option(help="How to fine-tune.", autocompletion=lambda: list(STRATEGIES))] = "probe",
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
 ) -> None:
-    """Fit a real data set, show the figures, and predict a few pictures."""
-    from frostline.cli import console, fit, predict
+    """Fit a real data set, show the figures, and predict a few pictures that the model was not trained on."""
+    from frostline.cli import console, fit
     from frostline.data.demos import DEMOS
-    from frostline.data.sources import default_cache, read
+    from frostline.data.sources import default_cache, pictures
+    from frostline.judge.predictions import PICTURES, read_outcomes
+    from frostline.ship.open_predictor import open_predictor
+    from frostline.ship.predictor import Failure, best
 
     chosen = DEMOS.get(data)
     if chosen:
         console.aside(f"{chosen.name}: {chosen.about} Pictures: {chosen.licence}.")
     place = chosen.place(default_cache() / "demo") if chosen else Path(data)
-    model = fit.run(place, {"strategy": strategy, "out": out}, as_json=False, quiet=quiet)
-    manifest = read(place)
-    by_class = {name: [row for row in manifest.rows if row.labels == (name,)] for name in manifest.classes}
-    few = list(itertools.chain.from_iterable(rows[-2:] for rows in by_class.values()))[:6]
-    paths = [str(row.picture) for row in few if isinstance(row.picture, Path)]
-    console.aside(f"\n$ frostline predict {model} " + " ".join(Path(path).name for path in paths))
-    predict.predict(model, paths)
+    folder = out or fit.free_folder(Path(data), f"demo-{strategy}")
+    model = fit.run(place, {"strategy": strategy, "out": folder}, as_json=False, quiet=quiet)
+    judged = [row for row in read_outcomes(model.parent / PICTURES) if row.path and Path(row.path).exists()]
+    judged = [row for row in judged if row.split == "test"] or judged
+    few = examples(judged)
+    if few:
+        typed = shlex.join(["frostline", "predict", str(model), *(row.path for row in few)])
+        console.aside(
+            f"\n{len(few)} pictures of the {few[0].split} split, which the model was not trained on:\n$ {typed}"
+        )
+        opened = open_predictor(model)
+        answered = opened.predict(list(pictures([row.path for row in few])))
+        for row, answer in zip(few, answered, strict=True):
+            label, probability = (
+                best(answer, opened.about, 1)[0] if not isinstance(answer, Failure) else ("unreadable", 0.0)
+            )
+            said = "right" if label == row.label else f"WRONG, it is labelled {row.label}"
+            name = Path(row.name).name
+            print(f"{name if len(name) <= 28 else name[:25] + '...':<28}  {label:<14} {probability:6.1%}   {said}")
+    console.aside(
+        f"\nsee the report   {model.parent / 'report.html'}\n"
+        f"try it           frostline serve {shlex.quote(str(model))}\n"
+        f"check the data   frostline check {shlex.quote(str(place))}\n"
+        "your own         frostline fit FOLDER, with a folder of pictures for each class"
+    )
+
+
+def examples(judged: "list[Outcome]") -> "list[Outcome]":
+    """A few pictures of every class in turn, and one mistake if there is any, last."""
+    by_class: dict[str, list[Outcome]] = {}
+    for row in judged:
+        if row.right:
+            by_class.setdefault(row.label, []).append(row)
+    wrong = [row for row in judged if not row.right][:1]
+    in_turn = [row for row in chain.from_iterable(zip_longest(*by_class.values())) if row is not None]
+    return [*in_turn[: _SHOWN - len(wrong)], *wrong]

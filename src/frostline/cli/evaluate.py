@@ -15,7 +15,7 @@ def evaluate(
     report: Annotated[Path | None, Option(help="Write a page with figures and pictures to this file.")] = None,
     lang: Annotated[str, Option(help="Language of that page: en or zh.")] = "en",
     json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
     trust: Trust = None,

@@ -13,11 +13,11 @@ from frostline.cli.trust import Trust, show
 def explain(
     model: Annotated[Path, Argument(help="A run's folder, or a model folder.")],
     images: Annotated[list[str], Argument(help="Files, folders or globs.")],
-    out: Annotated[Path | None, Option(help="Where overlays go [default: beside each picture].")] = None,
-    label: Annotated[str | None, Option("--class", help="The class to explain [default: what it says].")] = None,
+    out: Annotated[Path | None, Option(help="Where overlays go (default: beside each picture).")] = None,
+    label: Annotated[str | None, Option("--class", help="The class to explain (default: the predicted one).")] = None,
     near: Annotated[int, Option(help="How many training pictures that look like it are named.", min=0)] = 3,
     json: Annotated[bool, Option("--json", help="A JSON object a line.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Say nothing while working.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
     trust: Trust = None,
 ) -> None:
     """Show where in a picture the evidence for its class lies, and which training pictures look most like it.

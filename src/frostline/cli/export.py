@@ -6,12 +6,13 @@ from typing import Annotated
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
+from frostline.cli.complete import offered
 from frostline.cli.trust import Trust, show
 
 
 def export(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
-    to: Annotated[str, Option(help="onnx, openvino, torch or int8.")],
+    to: Annotated[str, Option(help="onnx, openvino, torch or int8.", autocompletion=offered("to"))],
     out: Annotated[Path | None, Option(help="Where; if not given, beside the model folder.")] = None,
     with_preprocessing: Annotated[
         bool,

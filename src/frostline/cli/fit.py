@@ -9,11 +9,12 @@ from typer import Argument
 from typer import Option as TyperOption
 
 from frostline.cli import gc_settings
+from frostline.cli.complete import offered
 from frostline.options import OPTIONS, Option
 
 _DATA = Argument(help="Labelled pictures: folder, table (CSV, TSV, Parquet), archive, shards (.tar) or hf:NAME.")
 _JSON = TyperOption("--json", help="Print the result as JSON.")
-_QUIET = TyperOption("--quiet", "-q", help="Show no progress.")
+_QUIET = TyperOption("--quiet", "-q", help="Show warnings only, and print only where the model is.")
 
 
 def fit(
@@ -33,7 +34,7 @@ def fit(
 def _typed(option: Option) -> inspect.Parameter:
     """An option as Typer reads it. Where the default is None it says so by leaving the default out of the help."""
     flags = [option.flag] if option.parsed is bool else []
-    told = TyperOption(*flags, help=option.help, rich_help_panel=option.panel)
+    told = TyperOption(*flags, help=option.help, rich_help_panel=option.panel, autocompletion=offered(option.name))
     kind = option.parsed if option.default is not None else option.parsed | None
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[kind, told]
@@ -63,6 +64,8 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
     model = Path(str(options["out"])) / "model"
     if as_json:
         console.json({**result.to_dict(), "model_folder": str(model)})
+    elif quiet:
+        print(model)
     else:
         console.result(result, data=data, model=model)
     return model

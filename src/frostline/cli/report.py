@@ -5,11 +5,13 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli.complete import offered
+
 
 def report(
     run: Annotated[Path, Argument(help="The folder of a finished run.")],
-    lang: Annotated[str, Option(help="en or zh.")] = "en",
-    out: Annotated[Path | None, Option(help="The file [default: RUN/report.html].")] = None,
+    lang: Annotated[str, Option(help="en or zh.", autocompletion=offered("lang"))] = "en",
+    out: Annotated[Path | None, Option(help="The file (default: RUN/report.html).")] = None,
 ) -> None:
     """Write a run's report.html again, in another language or to another place."""
     from frostline.cli import console
@@ -21,4 +23,4 @@ def report(
     checked(lang)
     place = out or run / report_data.REPORT
     write_html(render(report_data.of_folder(run), lang=lang), place)
-    console.aside(f"the report lies in {place}")
+    console.aside(f"report written to {place}")

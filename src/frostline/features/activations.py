@@ -49,6 +49,7 @@ class Activations:
     listen: Listener
     engine_used: str = ""
     _prefixes: dict[str, nn.Module] = field(default_factory=dict, repr=False)
+    _announced: str = field(default="", repr=False)
 
     def at(self, line: str, rows: Sequence[Row], view: View, *, what: str) -> tuple[Reader, list[Skipped]]:
         """A reader of one view of the rows, and the rows that cannot be decoded (the reader has no place for them).
@@ -95,7 +96,10 @@ class Activations:
             channels=samples.shape[3],
         )
         engine = open_engine(function, engine=self.engine, precision=self.precision, samples=samples, cache=self.cache)
-        self.listen(Note(f"{engine.name} {engine.precision} computes what lies below {line}"))
+        says = f"frozen layers are computed by {engine.name}, {engine.precision}"
+        if says != self._announced:  # once, not for every frost line of a plan
+            self._announced = says
+            self.listen(Note(says))
         return engine
 
     def _shelf(

@@ -27,6 +27,7 @@ from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
 from frostline.run.solve_phase import solvable
+from frostline.train.device import check_device
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
 from frostline.train.strategies import make_plan, make_recipe
 
@@ -59,6 +60,7 @@ class Job:
 def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Listener, begun: float) -> Job:
     """Everything that can be refused is refused here, before anything is learnt."""
     checked(settings.lang)
+    check_device(settings.device)
     if settings.split is not None:
         if manifest.splits:
             tell(

@@ -142,9 +142,7 @@ def open_device(
         raise PlanError(
             f"the precision {precision!r} is unknown", where="--precision", hint=f"one of: {', '.join(PRECISIONS)}"
         )
-    here = [name for name in DEVICES if _is_here(name)]
-    if device not in here:
-        raise PlanError(f"there is no device {device!r} here", where="--device", hint=f"one of: {', '.join(here)}")
+    check_device(device)
     trackers = _trackers(track) if track else []
     machine = Device(
         _accelerator(device, trackers, folder), best_precision(device) if precision == "auto" else precision
@@ -152,6 +150,16 @@ def open_device(
     if trackers:
         machine.accelerator.init_trackers("frostline")
     return machine
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here, also for a run that would not use it.
+
+    Raises: PlanError: it is not here.
+    """
+    here = [name for name in DEVICES if _is_here(name)]
+    if device not in here:
+        raise PlanError(f"there is no device {device!r} here", where="--device", hint=f"one of: {', '.join(here)}")
 
 
 def _is_here(device: str) -> bool:

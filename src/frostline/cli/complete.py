@@ -1,0 +1,54 @@
+"""What a shell offers behind an option: strategies, models, forms, languages. Nothing heavy is loaded for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+STRATEGIES = (
+    *("auto", "probe", "freeze", "discriminative", "layerwise", "gradual"),
+    *("lp-ft", "full", "bitfit", "norm", "lora"),
+)
+FORMS = ("onnx", "openvino", "torch", "int8")
+LANGUAGES = ("en", "zh")
+KNOWN: dict[str, tuple[str, ...]] = {
+    "strategy": STRATEGIES,
+    "lang": LANGUAGES,
+    "to": FORMS,
+    "engine": ("auto", "openvino", "torch"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "augment": ("none", "flip", "basic", "resized-crop", "trivial", "rand"),
+    "schedule": ("constant", "step", "cosine", "one-cycle", "plateau"),
+    "balance": ("none", "sampling", "weights"),
+    "keep": ("best", "last"),
+}
+
+
+def offered(option: str) -> Callable[[str], list[str]] | None:
+    """The completion of an option, or None where its values are not a list."""
+    if option == "model":
+        return models
+    return None if option not in KNOWN else lambda incomplete: _starting(KNOWN[option], incomplete)
+
+
+def models(incomplete: str) -> list[str]:
+    """Names of models that begin so; timm's list is read once and kept beside the store."""
+    from frostline.data.sources import default_cache
+
+    place = default_cache() / "models.txt"
+    try:
+        names = place.read_text(encoding="utf-8").split()
+    except OSError:
+        names = _listed(place)
+    return _starting(names, incomplete)
+
+
+def _listed(place: Path) -> list[str]:
+    from frostline import atomic
+    from frostline.net.zoo import available
+
+    names = [model.name for model in available()]
+    atomic.write(place, "\n".join(names) + "\n")
+    return names
+
+
+def _starting(names: list[str] | tuple[str, ...], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]

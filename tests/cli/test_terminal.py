@@ -1,0 +1,150 @@
+"""The terminal: help that can be read, completion, widths, quiet runs, and the demo's last lines."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from frostline.cli import app, complete, console, models
+from frostline.cli.demo import examples
+from frostline.events import Note, PhaseStart, Step, Warn, Work
+from frostline.judge.metrics import Interval
+from frostline.judge.predictions import Outcome
+from frostline.ship.export import forms
+from frostline.train.strategies import strategies
+from tests.docs.pages import in_process
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_no_help_is_eaten_by_markup() -> None:
+    bracketed = [
+        f"{name} --{option.name}: {option.help}"
+        for name, command in COMMANDS.items()
+        for option in command.params
+        if re.search(r"\[(?!/?dim\])[a-z#/@]", getattr(option, "help", None) or "")
+    ]
+    assert bracketed == []
+    for name in COMMANDS:
+        code, out, _ = in_process([name, "--help"])
+        assert code == 0
+        assert not re.search(r"\w \.(\s|$)", out), name
+
+
+def test_completion_offers_what_the_registries_hold() -> None:
+    assert sorted(complete.STRATEGIES) == sorted(strategies.names())
+    assert sorted(complete.FORMS) == sorted(forms.names())
+    offered = complete.offered("strategy")
+    assert offered is not None
+    assert offered("l") == ["layerwise", "lp-ft", "lora"]
+    assert "resnet18" in complete.models("resnet1")
+    assert complete.offered("epochs") is None
+    code = "import sys, frostline.cli.complete as c; c.offered('strategy')('l'); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_models_says_where_to_begin_and_a_pattern_lists_all() -> None:
+    _, out, err = in_process(["models"])
+    assert len(out.splitlines()) < 20
+    assert "tf_efficientnet_lite0" in out
+    assert "PATTERN" in err
+    _, out, _ = in_process(["models", "resnet18"])
+    assert "resnet18" in out.split()
+    known = complete.models("")
+    assert {name for name, _ in models.RECOMMENDED} <= set(known)
+
+
+class Entry:
+    def __init__(self, name: str, low: float, high: float) -> None:
+        self.name, self.model, self.strategy, self.seconds = name, "tf_efficientnet_lite0", "discriminative", 61.0
+        self.accuracy = Interval((low + high) / 2, low, high, 100)
+        self.figures = {"log_loss": 0.2}
+
+
+class Found:
+    def __init__(self, *entries: Entry) -> None:
+        self.entries, self.n, self.split, self.differences = entries, 100, "val", ()
+
+
+@pytest.mark.parametrize("width", [80, 110, 200])
+def test_every_interval_of_a_comparison_is_drawn_whole(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    monkeypatch.setattr(console, "_console", lambda: Console(highlight=False, width=width))
+    long = "runs of a name that is much longer than any terminal of eighty characters has room for"
+    found: Any = Found(Entry("probe", 0.9, 0.98), Entry(long, 0.6, 0.95))
+    console.comparison(found)
+    out = capsys.readouterr().out
+    assert all(len(line) <= width for line in out.splitlines() if "p:" not in line)
+    drawn = [line[line.index("├") : line.index("┤") + 1] for line in out.splitlines() if "├" in line]
+    assert len(drawn) == 2
+    assert all("●" in line and "…" not in line for line in drawn)
+    spans = [len(line) for line in drawn]
+    assert spans[1] / spans[0] == pytest.approx(0.35 / 0.08, rel=0.45)  # as wide as they are, to a character
+    assert "60.0%" in out
+    assert "98.0%" in out
+
+
+def test_a_quiet_screen_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.Screen(quiet=True) as screen:
+        screen(Note("a note"))
+        screen(Work("pictures", 1, 2))
+        screen(Warn("two pictures are the same"))
+    err = capsys.readouterr().err
+    assert "two pictures are the same" in err
+    assert "a note" not in err
+
+
+def test_batches_have_a_total_as_soon_as_one_epoch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    seen: list[tuple[int, int]] = []
+    with console.Screen(quiet=True) as screen:
+        monkeypatch.setattr(screen, "_work", lambda what, done, total: seen.append((done, total)))
+        screen(PhaseStart("all", "head", 3))
+        for step in range(12):
+            screen(Step(step // 4, step + 1, torch.tensor(0.0), (0.1,), 8))
+    assert seen[3] == (4, 0)
+    assert seen[4:] == [(step + 1, 12) for step in range(4, 12)]
+
+
+@pytest.mark.parametrize("strategy", ["probe", "freeze"])
+def test_a_device_that_is_not_there_is_refused_by_every_strategy(strategy: str, leaves: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    code, _, err = in_process(["fit", str(leaves), "--strategy", strategy, "--device", "cuda"])
+    assert code == 2
+    assert "no device 'cuda' here" in err
+
+
+def test_the_demo_takes_its_pictures_from_those_that_were_judged_one_mistake_among_them() -> None:
+    rows = [Outcome(f"{k}", f"/{k}", str(k), "val", "ab"[k % 2], "a", 0.9, k % 2 == 0 or k < 30) for k in range(40)]
+    chosen = examples(rows)
+    assert [row.right for row in chosen] == [True] * 5 + [False]
+    assert [row.label for row in chosen[:4]] == ["a", "b", "a", "b"]
+    assert len(examples(rows[:20])) == 6
+
+
+def test_the_command_that_the_demo_prints_can_be_typed(leaves: Path, tmp_path: Path) -> None:
+    data = tmp_path / "my leaves"
+    data.symlink_to(leaves)
+    out = str(tmp_path / "a run")
+    code, shown, err = in_process(["demo", "--data", str(data), "--out", out])
+    assert code == 0, err
+    (typed,) = re.findall(r"^\$ (.*)$", err, re.M)
+    code, answered, _ = in_process(shlex.split(typed)[1:])
+    assert code == 0
+    rows = [line for line in shown.splitlines() if re.search("% +(right|WRONG)", line)]
+    assert len(answered.splitlines()) == len(rows) == 6
+    assert "/test/" in typed
+    for word in ("report.html", "frostline serve", "frostline check"):
+        assert word in err
