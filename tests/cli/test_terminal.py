@@ -27,7 +27,7 @@ def test_no_help_is_eaten_by_markup() -> None:
         f"{name} --{option.name}: {option.help}"
         for name, command in COMMANDS.items()
         for option in command.params
-        if re.search(r"\[(?!/?dim\])[a-z#/@]", getattr(option, "help", None) or "")
+        if re.search(r"(?<!\\)\[(?!/?dim\])[a-z#/@]", getattr(option, "help", None) or "")
     ]
     assert bracketed == []
     for name in COMMANDS:

@@ -1,7 +1,6 @@
 """What a shell offers behind an option: strategies, models, forms, languages. Nothing heavy is loaded for it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 STRATEGIES = (
     *("auto", "probe", "freeze", "discriminative", "layerwise", "gradual"),
@@ -30,24 +29,10 @@ def offered(option: str) -> Callable[[str], list[str]] | None:
 
 
 def models(incomplete: str) -> list[str]:
-    """Names of models that begin so; timm's list is read once and kept beside the store."""
-    from frostline.data.sources import default_cache
+    """Names of models that begin so."""
+    from frostline.net.available import available
 
-    place = default_cache() / "models.txt"
-    try:
-        names = place.read_text(encoding="utf-8").split()
-    except OSError:
-        names = _listed(place)
-    return _starting(names, incomplete)
-
-
-def _listed(place: Path) -> list[str]:
-    from frostline import atomic
-    from frostline.net.zoo import available
-
-    names = [model.name for model in available()]
-    atomic.write(place, "\n".join(names) + "\n")
-    return names
+    return [model.name for model in available(f"{incomplete}*")]
 
 
 def _starting(names: list[str] | tuple[str, ...], incomplete: str) -> list[str]:

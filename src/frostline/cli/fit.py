@@ -34,7 +34,9 @@ def fit(
 def _typed(option: Option) -> inspect.Parameter:
     """An option as Typer reads it. Where the default is None it says so by leaving the default out of the help."""
     flags = [option.flag] if option.parsed is bool else []
-    told = TyperOption(*flags, help=option.help, rich_help_panel=option.panel, autocompletion=offered(option.name))
+    told = TyperOption(
+        *flags, help=option.help.replace("[", r"\["), rich_help_panel=option.panel, autocompletion=offered(option.name)
+    )
     kind = option.parsed if option.default is not None else option.parsed | None
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[kind, told]

@@ -8,7 +8,7 @@ from typer import Argument, Option
 from frostline.cli.complete import offered
 
 if TYPE_CHECKING:
-    from frostline.net.zoo import AvailableModel
+    from frostline.net.available import AvailableModel
 
 RECOMMENDED = (
     ("tf_efficientnet_lite0", "4.7 M parameters, the default: fast on any machine, its weights come with frostline"),
