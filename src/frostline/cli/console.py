@@ -270,16 +270,16 @@ def comparison(found: "Comparison") -> None:
     columns, length = _fitting(found, console.width)
     axis = f"{low:.1%}".ljust(length - 6) + f"{high:.1%}".rjust(6)
     drawn = [_whiskers(entry.accuracy, low, high, length) for entry in entries]
-    shown: dict[str, list[str]] = {}
+    placed: dict[str, list[str]] = {}
     for name, values in columns.items():
-        shown[name] = values
+        placed[name] = values
         if name == "accuracy":
-            shown[axis] = drawn
+            placed[axis] = drawn
     table = Table(box=_box(), pad_edge=False)
-    for name in shown:
+    for name in placed:
         right = name in ("accuracy", "log loss", "seconds")
         table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    for row in zip(*shown.values(), strict=True):
+    for row in zip(*placed.values(), strict=True):
         table.add_row(*(Text(text) for text in row))
     console.print(table)
     pairs = [pair for pair in found.differences if pair.first == 0 or len(entries) <= 4]
