@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from frostline.data.manifest import Row
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName
+from frostline.judge.predictions import Outcome, to_csv
 from frostline.ship import export as exports
 from frostline.ship.export import export
 from frostline.ship.exporters import as_onnx, parity, standalone_script
@@ -194,8 +195,9 @@ def test_errors_say_what_to_do(model, tmp_path):
 
 def test_the_runs_own_pictures_are_used(tmp_path, photos):
     place, _ = saved(tmp_path / "run" / "model", "test_resnet", graph=False)
-    lines = ["name,path,split", *(f"{path.name},{path},val" for path in sorted(photos.iterdir())), "gone,/gone.png,val"]
-    (tmp_path / "run" / "pictures.csv").write_text("\n".join(lines))
+    paths = [*sorted(photos.iterdir()), Path("/gone.png")]
+    judged = [Outcome(path.name, str(path), "d", "val", "ants", "ants", 0.9, True) for path in paths]
+    (tmp_path / "run" / "pictures.csv").write_text(to_csv(judged))
     found = export(tmp_path / "run", "openvino")
     assert found.folder == place.with_name("model-openvino")
     assert (found.agreement.n, found.agreement.source) == (4, "the run's own pictures")
