@@ -1,20 +1,24 @@
 """The activation store: rows are whole or absent, damage is found out, and nothing is computed twice."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 
 from frostline import ImageClassifier
 from frostline.data.manifest import Manifest, Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError, StoreError
+from frostline.features import store_file
 from frostline.features.fill import fill
 from frostline.features.store import Address, Store
 from frostline.inference.engine import Pixels
@@ -54,13 +58,13 @@ def test_another_process_sees_them_and_another_address_does_not(tmp_path: Path) 
 @pytest.mark.parametrize("place", ["front", "header", "rows", "end"])
 def test_a_damaged_block_is_found_out_and_its_rows_are_missing(tmp_path: Path, place: str) -> None:
     Store(tmp_path).shelf(ADDRESS).write(NAMES[:3], ROWS[:3])
-    (spoilt,) = tmp_path.rglob("*.block")
+    (spoilt,) = tmp_path.rglob("*.safetensors")
     Store(tmp_path).shelf(ADDRESS).write(NAMES[3:], ROWS[3:])
     whole = bytearray(spoilt.read_bytes())
     if place == "end":
         spoilt.write_bytes(whole[:-5])
     else:
-        whole[{"front": 3, "header": 40, "rows": len(whole) - 7}[place]] ^= 0xFF
+        whole[{"front": 3, "header": 90, "rows": len(whole) - 7}[place]] ^= 0xFF
         spoilt.write_bytes(whole)
     shelf = Store(tmp_path).shelf(ADDRESS)
     assert shelf.missing(NAMES) == NAMES[:3]
@@ -70,10 +74,36 @@ def test_a_damaged_block_is_found_out_and_its_rows_are_missing(tmp_path: Path, p
     np.testing.assert_array_equal(shelf.read(NAMES), ROWS)
 
 
+def test_features_open_elsewhere(tmp_path: Path) -> None:
+    Store(tmp_path).shelf(ADDRESS).write(NAMES, ROWS)
+    (block,) = tmp_path.rglob("*.safetensors")
+    with safe_open(block, framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("rows"), ROWS)
+        facts = file.metadata()
+    assert json.loads(facts["digests"]) == NAMES
+    assert int(facts["crc32"]) == zlib.crc32(ROWS.tobytes())
+
+
+def test_every_flipped_bit_of_a_header_is_found_out(tmp_path: Path) -> None:
+    block = store_file.write(tmp_path, NAMES, ROWS)
+    whole = block.path.read_bytes()
+    for place in range(block.offset):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1
+        block.path.write_bytes(spoilt)
+        try:
+            found = store_file.read_header(block.path)
+            mapped = found.verified().rows
+        except store_file.Damaged:
+            continue
+        assert found.digests == tuple(NAMES)  # padding, or a name that nobody reads
+        np.testing.assert_array_equal(mapped, ROWS)
+
+
 def test_what_a_killed_writer_left_is_swept_and_never_read(tmp_path: Path) -> None:
     shelf = Store(tmp_path).shelf(ADDRESS)
     shelf.write(NAMES[:2], ROWS[:2])
-    (block,) = tmp_path.rglob("*.block")
+    (block,) = tmp_path.rglob("*.safetensors")
     (block.parent / "left.tmp").write_bytes(block.read_bytes()[:50])
     shelf.close()
     again = Store(tmp_path).shelf(ADDRESS)
@@ -195,7 +225,7 @@ for number in range(100_000):
 
 def test_killed_at_any_moment_its_rows_are_whole_or_absent(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", FILLING, str(tmp_path)]) as writer:
-        while len(list(tmp_path.rglob("*.block"))) < 5:
+        while len(list(tmp_path.rglob("*.safetensors"))) < 5:
             assert writer.poll() is None
             time.sleep(0.01)
         writer.send_signal(signal.SIGKILL)

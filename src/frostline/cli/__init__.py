@@ -15,6 +15,7 @@ from frostline.cli import (
     check,
     compare,
     demo,
+    embed,
     evaluate,
     explain,
     export,
@@ -47,6 +48,7 @@ app.command()(evaluate.evaluate)
 app.command()(check.check)
 app.command()(report.report)
 app.command()(explain.explain)
+app.command()(embed.embed)
 app.command()(serve.serve)
 app.command()(export.export)
 app.command()(push.push)

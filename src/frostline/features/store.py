@@ -179,8 +179,9 @@ class Shelf:
         lock.touch()
         self._folder.mkdir(exist_ok=True)
         if self._held.alone:
-            for leftover in self._folder.glob(f"*{UNFINISHED}"):
-                leftover.unlink(missing_ok=True)
+            for leftover in self._folder.iterdir():
+                if leftover.name.endswith(UNFINISHED):
+                    leftover.unlink(missing_ok=True)
             self._held.share()
         self._guard = threading.RLock()
         self._blocks: dict[Path, Block] = {}

@@ -1,9 +1,8 @@
-"""One block file: some rows of a shelf, written once, whole or absent, checked before it is believed.
+"""One block file: some rows of a shelf as safetensors, written once, whole or absent, checked before it is believed.
 
-    magic (8 bytes) | length of the header (4) | CRC-32 of the header (4) | header, JSON | zeros up to 64 | rows
-
-The header names the rows' digests, dtype, shape and checksum. The file is written under another name, flushed to the
-disk and renamed: a kill leaves a ``.tmp`` file, never a part of a block.
+Anything that reads safetensors opens it: the tensor is called "rows", and the metadata has the pictures' digests, the
+CRC-32 of the rows and that of the header's own facts. The file is written under another name, flushed to the disk and
+renamed: a kill leaves a ``.tmp`` file, never a part of a block.
 """
 
 import json
@@ -13,24 +12,27 @@ import secrets
 import struct
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from frostline import atomic
 
 Rows = NDArray[Any]
 
-SUFFIX = ".block"
-UNFINISHED = ".tmp"
+SUFFIX = ".safetensors"
+UNFINISHED = (".tmp", ".block")
+"""What a kill, or a version before 0.2, has left: it holds nothing that is not computed again."""
 
-_MAGIC = b"FROSTBL1"
-_FRONT = struct.Struct("<8sII")
-_ALIGN = 64
+_ROWS = "rows"
+_KINDS = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"]
+_DTYPES = {f"{kind[0].upper()}{8 * int(kind[1])}": np.dtype(kind) for kind in _KINDS}
+_LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 1 << 28
 
 
@@ -100,16 +102,12 @@ def write(folder: Path, digests: Sequence[str], rows: Rows) -> Block:
     Raises: OSError: the disk is full or read-only; nothing is left behind.
     """
     rows = np.ascontiguousarray(rows)
-    check = _checksum(rows)
-    facts = {"digests": list(digests), "dtype": rows.dtype.str, "shape": rows.shape[1:], "check": check}
-    header = json.dumps(facts, separators=(",", ":")).encode()
-    front = _FRONT.pack(_MAGIC, len(header), zlib.crc32(header)) + header
-    front += bytes(-len(front) % _ALIGN)
+    facts = {"digests": json.dumps(list(digests)), "crc32": str(_checksum(rows))}
+    facts["facts_crc32"] = str(_facts_checksum(facts, rows.dtype, rows.shape))
     path = folder / f"{time.time_ns():020d}-{secrets.token_hex(6)}{SUFFIX}"
-    with atomic.beside(path) as fresh, fresh.open("xb") as file:
-        file.write(front)
-        file.write(_bytes(rows))
-    return Block(path, tuple(digests), rows.dtype, rows.shape[1:], len(front), check)
+    with atomic.beside(path) as fresh:
+        save_file({_ROWS: rows}, fresh, metadata=facts)
+    return read_header(path)
 
 
 def read_header(path: Path) -> Block:
@@ -118,25 +116,25 @@ def read_header(path: Path) -> Block:
     Raises: Damaged: it is no block, or its header is not what was written. OSError: it is gone.
     """
     with path.open("rb") as file:
-        front = file.read(_FRONT.size)
-        if len(front) < _FRONT.size:
-            raise Damaged("it is shorter than a header")
-        magic, length, check = _FRONT.unpack(front)
-        if magic != _MAGIC or length > _LONGEST_HEADER:
+        front = file.read(_LENGTH.size)
+        length = _LENGTH.unpack(front)[0] if len(front) == _LENGTH.size else 0
+        if not 0 < length <= _LONGEST_HEADER:
             raise Damaged("it does not begin as a block")
         header = file.read(length)
-    if zlib.crc32(header) != check:
-        raise Damaged("the checksum of its header is wrong")
-    facts = json.loads(header)
-    end = _FRONT.size + length
-    return Block(
-        path,
-        tuple(facts["digests"]),
-        np.dtype(facts["dtype"]),
-        tuple(facts["shape"]),
-        end + -end % _ALIGN,
-        facts["check"],
-    )
+    try:
+        says = json.loads(header)
+        facts, rows = says["__metadata__"], says[_ROWS]
+        dtype, shape = np.dtype(_DTYPES[rows["dtype"]]), tuple(map(int, rows["shape"]))
+        if int(facts["facts_crc32"]) != _facts_checksum(facts, dtype, shape):
+            raise Damaged("the checksum of its header is wrong")
+        offset = _LENGTH.size + length + int(rows["data_offsets"][0])
+        return Block(path, tuple(json.loads(facts["digests"])), dtype, shape[1:], offset, int(facts["crc32"]))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise Damaged(f"its header cannot be read: {error}") from None
+
+
+def _facts_checksum(facts: Mapping[str, str], dtype: np.dtype[Any], shape: Sequence[int]) -> int:
+    return zlib.crc32(f"{facts['digests']}|{facts['crc32']}|{dtype.str}|{list(shape)}".encode())
 
 
 def _bytes(rows: Rows) -> memoryview:

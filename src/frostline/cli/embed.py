@@ -1,0 +1,46 @@
+"""``frostline embed``: the features of pictures, for whatever else is to be done with them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from frostline.cli import gc_settings
+from frostline.options import OPTIONS
+
+
+def embed(
+    data: Annotated[Path, Argument(help="Pictures, as for `fit`.")],
+    out: Annotated[Path, Option(help="The file to write: .parquet or .npz.")] = Path("features.npz"),
+    line: Annotated[str, Option(help="head, or a stage such as blocks.4, averaged over its pixels.")] = "head",
+    model: Annotated[str, Option(help=OPTIONS["model"].help)] = "tf_efficientnet_lite0",
+    weights: Annotated[str, Option(help=OPTIONS["weights"].help)] = "auto",
+    engine: Annotated[str, Option(help=OPTIONS["engine"].help)] = "auto",
+    precision: Annotated[str, Option(help=OPTIONS["precision"].help)] = "auto",
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Write the features of pictures: path, label, split, digest and what the backbone gives below its head.
+
+    [dim]frostline embed hymenoptera_data --out features.parquet[/dim]
+    """
+    from frostline.cli import console
+    from frostline.data.sources import default_cache, read
+
+    with console.Screen(quiet=quiet) as screen:
+        screen.say(f"reading {data}")
+        with gc_settings.importing():
+            from frostline.features.store import Store
+            from frostline.workflows import embed as run
+
+        cache = default_cache()
+        found = run.embed(
+            read(data), store=Store(cache / "store"), cache=cache, model=model, weights=weights, line=line,
+            engine=engine, precision=precision, listen=screen,
+        )  # fmt: skip
+        run.write(found, out)
+    console.aside(f"{len(found.rows):,} pictures, {found.features.shape[1]:,} features each, saved to {out}")
+    for item in found.skipped:
+        console.aside(f"left out: {item.name}: {item.reason}")
+    if found.skipped:
+        raise typer.Exit(1)

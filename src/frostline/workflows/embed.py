@@ -1,0 +1,100 @@
+"""Features of pictures as a table: path, label, split and what a pretrained backbone gives below its head."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline import atomic
+from frostline.data.manifest import Manifest, Row, Skipped
+from frostline.data.views import EvaluationView
+from frostline.errors import DataError, MissingExtra, PlanError
+from frostline.events import Listener, quiet
+from frostline.features.activations import Activations
+from frostline.features.store import Store
+from frostline.net import zoo
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """rows: the pictures that could be read. features: (N, D) float32, a row each. skipped: the others, and why."""
+
+    rows: tuple[Row, ...]
+    features: NDArray[np.float32]
+    skipped: tuple[Skipped, ...]
+
+
+def embed(
+    manifest: Manifest,
+    *,
+    store: Store,
+    cache: Path,
+    model: str = "tf_efficientnet_lite0",
+    weights: str | Path | None = "auto",
+    line: str = "head",
+    engine: str = "auto",
+    precision: str = "auto",
+    listen: Listener = quiet,
+) -> Embedded:
+    """What reaches a frost line of a backbone, for every picture; what is in the store is not computed again.
+
+    line: "head", or a stage (``blocks.4``) whose maps are averaged over their pixels.
+
+    Raises: WeightsError, UnknownName, StageError: the backbone cannot be made or cut. EngineError, StoreError: see
+        `features`. DataError: no picture can be read.
+    """
+    backbone = zoo.build(model, classes=max(2, len(manifest.classes)), weights=weights)
+    activations = Activations(backbone.net, model, backbone.preprocessing, store, cache, engine, precision, listen)
+    read, skipped = activations.at(line, manifest.rows, EvaluationView(backbone.preprocessing), what="pictures")
+    rows = manifest.without(skipped).rows
+    if not rows:
+        raise DataError("no picture can be read", where=manifest.source or None, hint=skipped[0].reason)
+    parts = [_pooled(read(np.arange(n, min(n + _BATCH, len(rows))))) for n in range(0, len(rows), _BATCH)]
+    return Embedded(rows, np.concatenate(parts), (*manifest.skipped, *skipped))
+
+
+def write(found: Embedded, place: Path) -> None:
+    """Write ``.npz`` (arrays path, label, split, digest, features) or ``.parquet`` (the same as columns).
+
+    Raises: PlanError: another ending. MissingExtra: pyarrow is not installed. DataError: it cannot be written.
+    """
+    if place.suffix not in (".npz", ".parquet"):
+        raise PlanError(f"features are not written as {place.suffix!r}", where=place, hint="name it .npz or .parquet")
+    columns = {name: [_said(row, name) for row in found.rows] for name in ("path", "label", "split", "digest")}
+    try:
+        with atomic.beside(place) as fresh:
+            if place.suffix == ".npz":
+                with fresh.open("wb") as file:
+                    np.savez(
+                        file, **{name: np.array(column) for name, column in columns.items()}, features=found.features
+                    )
+            else:
+                _parquet(columns, found.features, fresh)
+    except OSError as error:
+        raise DataError(f"the features cannot be written: {atomic.reason(error)}", where=place, hint="--out") from None
+
+
+def _pooled(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """(n, D) of rows (n, D) or of maps (n, D, H, W)."""
+    return rows.astype(np.float32).reshape(*rows.shape[:2], -1).mean(2) if rows.ndim > 2 else rows.astype(np.float32)
+
+
+def _said(row: Row, name: str) -> str:
+    if name == "path":
+        return str(row.picture) if isinstance(row.picture, Path) else row.name
+    return {"label": "|".join(row.labels), "split": row.split or "", "digest": row.digest}[name]
+
+
+def _parquet(columns: dict[str, list[str]], features: NDArray[np.float32], place: Path) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra("Parquet needs pyarrow", hint="pip install 'frostline[parquet]', or name it .npz") from None
+    flat = pyarrow.array(features.reshape(-1))
+    rows = pyarrow.FixedSizeListArray.from_arrays(flat, features.shape[1])
+    pyarrow.parquet.write_table(pyarrow.table({**columns, "features": rows}), place)

@@ -1,0 +1,50 @@
+"""Features as a table are what timm gives of the same pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from frostline.data.sources import default_cache, read
+from frostline.errors import PlanError
+from frostline.features.store import Store
+from frostline.net import zoo
+from frostline.workflows.embed import Embedded, embed, write
+
+
+@pytest.fixture(scope="module")
+def found(leaves: Path) -> Embedded:
+    cache = default_cache()
+    return embed(read(leaves), store=Store(cache / "store"), cache=cache, model="test_resnet", weights="none")
+
+
+def test_they_are_timms(found: Embedded) -> None:
+    net = zoo.build("test_resnet", classes=2, weights="none").net.eval()
+    wants = timm.data.create_transform(**timm.data.resolve_data_config({}, model=net))
+    some = [0, 30, 95]
+    with torch.no_grad():
+        pictures = torch.stack([wants(Image.open(found.rows[n].picture)) for n in some])
+        expected = net.forward_head(net.forward_features(pictures), pre_logits=True).numpy()
+    assert np.corrcoef(found.features[some].ravel(), expected.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("name", ["features.npz", "features.parquet"])
+def test_both_files_hold_path_label_split_and_features(found: Embedded, tmp_path: Path, name: str) -> None:
+    write(found, tmp_path / name)
+    if name.endswith("npz"):
+        with np.load(tmp_path / name, allow_pickle=False) as file:
+            held = {key: list(file[key]) for key in file.files}
+    else:
+        held = pyarrow.parquet.read_table(tmp_path / name).to_pydict()
+    np.testing.assert_array_equal(np.array(held["features"], np.float32), found.features)
+    assert held["label"] == [Path(path).parent.name for path in held["path"]]
+    assert held["split"] == [Path(path).parents[1].name for path in held["path"]]
+
+
+def test_another_ending_is_refused(found: Embedded, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"'\.txt'"):
+        write(found, tmp_path / "features.txt")
