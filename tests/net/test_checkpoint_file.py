@@ -1,18 +1,24 @@
 """Every form in which people keep checkpoints, and every file that only looks like one."""
 
 import argparse
+import collections
+import datetime
+import json
 import os
 import pickle
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from frostline.errors import WeightsError
-from frostline.net.checkpoint_file import read_checkpoint
+from frostline.net.checkpoint_file import open_checkpoint, read_checkpoint
+from frostline.net.checkpoint_folder import open_weights
+from frostline.net.weight_files import digest_of
 
 
 def tensors() -> dict[str, Tensor]:
@@ -61,6 +67,73 @@ def test_nested_twice_and_averaged_weights_first(tmp_path: Path) -> None:
 def test_a_trainer_s_options_beside_the_weights_do_no_harm(tmp_path: Path) -> None:
     torch.save({"state_dict": tensors(), "args": argparse.Namespace(lr=0.1)}, tmp_path / "a.pth.tar")
     assert_same(read_checkpoint(tmp_path / "a.pth.tar"), tensors())
+
+
+def test_what_trainers_keep_beside_the_weights_is_passed_over(tmp_path: Path) -> None:
+    """Figures of NumPy, paths, dates, defaultdicts: none of it is a weight, none of it is built."""
+    log = collections.defaultdict(list, {"loss": [0.5, 0.25]})
+    beside = {
+        "best": np.float64(0.9),
+        "array": np.arange(3.0),
+        "out": tmp_path,
+        "log": log,
+        "last": collections.deque([1.0, 2.0]),
+    }
+    torch.save({"state_dict": tensors(), "when": datetime.datetime.now(), **beside}, tmp_path / "a.ckpt")
+    assert_same(read_checkpoint(tmp_path / "a.ckpt"), tensors())
+
+
+def test_every_state_dict_of_a_file_and_its_classes(tmp_path: Path) -> None:
+    half = {name: t / 2 for name, t in tensors().items()}
+    saved = {"generator": tensors(), "student": half, "teacher": tensors(), "optimizer": {"moment": torch.ones(2)}}
+    torch.save({**saved, "class_to_idx": {"bee": 1, "ant": 0}}, tmp_path / "a.pt")
+    found = open_checkpoint(tmp_path / "a.pt")
+    assert list(found.states) == ["teacher", "student", "generator"]
+    assert found.classes == ("ant", "bee")
+    save_file(tensors(), tmp_path / "b.safetensors", metadata={"classes": '["ant", "bee"]'})
+    assert open_checkpoint(tmp_path / "b.safetensors").classes == ("ant", "bee")
+    assert not open_checkpoint(tmp_path / "b.safetensors").ordered
+
+
+def test_an_npz_of_a_state_dict(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{name: t.numpy() for name, t in tensors().items()})
+    assert_same(read_checkpoint(tmp_path / "a.npz"), tensors())
+    np.savez(tmp_path / "b.npz", a=np.array([{"code": 1}], object))
+    with pytest.raises(WeightsError, match="allow_pickle"):
+        read_checkpoint(tmp_path / "b.npz")
+
+
+def shard(folder: Path) -> None:
+    parts = list(tensors().items())
+    names = {}
+    for number, (name, tensor) in enumerate(parts, start=1):
+        file = f"model-{number:05}-of-{len(parts):05}.safetensors"
+        save_file({name: tensor}, folder / file)
+        names[name] = file
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    (folder / "config.json").write_text(json.dumps({"id2label": {"0": "ant", "1": "bee"}}))
+
+
+def test_a_folder_of_shards(tmp_path: Path) -> None:
+    shard(tmp_path)
+    found = open_weights(tmp_path)
+    assert_same(dict(found.states[""]), tensors())
+    assert found.classes == ("ant", "bee")
+    before = digest_of(tmp_path)
+    (tmp_path / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(WeightsError, match="1 of 3 shards are missing, first: model-00002-of-00003"):
+        open_weights(tmp_path)
+    save_file({"other": torch.zeros(1)}, tmp_path / "model-00002-of-00003.safetensors")
+    assert digest_of(tmp_path) != before
+    with pytest.raises(WeightsError, match=r"1 of 3 tensors of the index are in no shard, first: bn\.num"):
+        open_weights(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../a.safetensors", "/etc/passwd", "sub/a.safetensors", "a\\b.safetensors"])
+def test_an_index_that_names_files_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(WeightsError, match="not beside it"):
+        open_weights(tmp_path)
 
 
 class Hostile:

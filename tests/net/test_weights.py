@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -11,6 +12,7 @@ import torchvision
 from torch import Tensor, nn
 
 from frostline.errors import WeightsError
+from frostline.net.checkpoint_file import Checkpoint, open_checkpoint
 from frostline.net.head import Head, find_head, replace
 from frostline.net.weights import Loaded, by_order, load, read_checkpoint
 
@@ -55,7 +57,18 @@ def test_everything_fits() -> None:
 
 @pytest.mark.parametrize(
     "prefix",
-    ["module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.", "model.module.", "module.model.backbone."],
+    [
+        *(
+            "module.",
+            "_orig_mod.",
+            "model.",
+            "backbone.",
+            "module._orig_mod.",
+            "model.module.",
+            "module.model.backbone.",
+        ),
+        *("net.", "encoder.", "student.", "classifier.", "anything.at.all."),
+    ],
 )
 def test_prefixes_alone_and_stacked(prefix: str) -> None:
     net, state = Tiny(), state_of(Tiny())
@@ -77,6 +90,144 @@ def test_a_network_s_own_name_that_looks_like_a_prefix_stays() -> None:
 def test_a_prefix_on_the_trunk_alone() -> None:
     state = {name if name.startswith("fc") else f"backbone.{name}": t for name, t in Tiny().state_dict().items()}
     assert len(fill(Tiny(), state).taken) == len(state)
+
+
+def test_a_prefix_that_the_file_lacks_is_added() -> None:
+    """A backbone's own file in a network of one's own around it."""
+    state = {name: t for name, t in Tiny().state_dict().items() if not name.startswith("fc")}
+    net = nn.Sequential(OrderedDict(backbone=Tiny()))
+    loaded = fill(net, state, Head("backbone.fc", 4))
+    assert torch.equal(net.backbone.stem.weight, state["stem.weight"])
+    assert "prefix `backbone.` added" in str(loaded)
+
+
+@pytest.mark.parametrize("part", ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+def test_what_wrappers_put_into_names_is_passed_over(part: str) -> None:
+    state = {name.replace("layers.1.", f"layers.1.{part}."): t for name, t in Tiny().state_dict().items()}
+    net = Tiny()
+    assert len(fill(net, {f"model.{name}": t for name, t in state.items()}).taken) == len(state)
+    assert torch.equal(net.layers[1][0].weight, state[f"layers.1.{part}.0.weight"])
+
+
+@pytest.mark.parametrize("better", ["teacher.", "model_ema.module.", "swa.", "encoder_q."])
+def test_of_two_copies_the_averaged_one_or_the_trained_one_is_taken(better: str) -> None:
+    other = "encoder_k." if better == "encoder_q." else "student."
+    wanted = state_of(Tiny())
+    net = Tiny()
+    file = {other + name: t for name, t in Tiny().state_dict().items()} | {better + n: t for n, t in wanted.items()}
+    assert f"prefix `{better}` removed" in str(fill(net, file))
+    assert torch.equal(net.stem.weight, wanted["stem.weight"])
+
+
+def test_averaged_weights_without_statistics_give_way_to_the_others() -> None:
+    """Some trainers average parameters alone: a network of those has no running mean."""
+    plain = state_of(Tiny())
+    averaged = {name: t for name, t in Tiny().state_dict().items() if "running" not in name}
+    net = Tiny()
+    loaded = load(net, Checkpoint({"ema": averaged, "model": plain}), head=HEAD, source="a.pth", digest="d1")
+    assert "taken from its `model`" in str(loaded)
+    assert torch.equal(net.stem.weight, plain["stem.weight"])
+
+
+def test_two_copies_that_nothing_tells_apart_are_refused() -> None:
+    file = {f"{prefix}.{name}": t for prefix in ("one", "two") for name, t in Tiny().state_dict().items()}
+    with pytest.raises(WeightsError, match=r"fit equally well: `one\.` and `two\.`"):
+        fill(Tiny(), {name: t + (name.startswith("two") and t.is_floating_point()) for name, t in file.items()})
+
+
+def test_names_of_another_code_base_by_order_are_told() -> None:
+    source = timm.create_model("resnet18", num_classes=5).eval()
+    other = {f"tensor_{i}.{name.rpartition('.')[2]}": t for i, (name, t) in enumerate(source.state_dict().items())}
+    net = timm.create_model("resnet18", num_classes=2).eval()
+    loaded = fill(net, other, find_head(net))
+    assert "taken by order and shape (`tensor_0.weight` is `conv1.weight`)" in str(loaded)
+    x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(net.forward_features(x), source.forward_features(x))
+    shuffled = load_order(other)
+    with pytest.raises(WeightsError, match="beyond the head"):
+        load(net, shuffled, head=find_head(net), source="a.safetensors", digest="")
+
+
+def load_order(state: State) -> Checkpoint:
+    """As safetensors gives it: in no order that means anything."""
+    return Checkpoint({"": state}, ordered=False)
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (("ant", "bee"), "head kept"),
+        (("bee", "ant"), "head kept"),
+        (("cat", "dog"), "head new: the file has one of 2, and its classes are cat, dog"),
+        (None, "head new: the file has one of 2, and it names no classes"),
+    ],
+)
+def test_a_head_is_kept_only_if_its_classes_are_the_same(there: tuple[str, ...] | None, told: str) -> None:
+    net, state = Tiny(classes=2), state_of(Tiny(classes=2))
+    before = net.fc.weight.detach().clone()
+    file = Checkpoint({"": state}, classes=there)
+    loaded = load(net, file, head=HEAD, source="a.pth", digest="", classes=("ant", "bee"))
+    assert told in str(loaded)
+    wanted = {("ant", "bee"): state["fc.weight"], ("bee", "ant"): state["fc.weight"].flip(0)}.get(there or (), before)
+    assert torch.equal(net.fc.weight, wanted)
+
+
+def test_low_rank_adapters_alone_are_named_as_such() -> None:
+    file = {"base_model.model.stem.lora_A.weight": torch.zeros(4, 4)}
+    with pytest.raises(WeightsError, match="0 of") as caught:
+        fill(Tiny(), file)
+    assert "low-rank adapters" in str(caught.value.hint)
+
+
+def jax_of_vit(net: nn.Module) -> dict[str, np.ndarray]:
+    """A vision transformer of timm as big_vision and vision_transformer publish theirs: kernels the other way round."""
+    s = {name: t.numpy() for name, t in net.state_dict().items()}
+    heads = net.blocks[0].attn.num_heads
+    width = s["cls_token"].shape[-1]
+    found = {
+        "embedding/kernel": s["patch_embed.proj.weight"].transpose(2, 3, 1, 0),
+        "embedding/bias": s["patch_embed.proj.bias"],
+        "cls": s["cls_token"],
+        "Transformer/posembed_input/pos_embedding": s["pos_embed"],
+        "Transformer/encoder_norm/scale": s["norm.weight"],
+        "Transformer/encoder_norm/bias": s["norm.bias"],
+        "head/kernel": s["head.weight"].T,
+        "head/bias": s["head.bias"],
+    }
+    for i in range(len(net.blocks)):
+        at, ours = f"Transformer/encoderblock_{i}/", f"blocks.{i}."
+        for theirs, mine in (("LayerNorm_0", "norm1"), ("LayerNorm_2", "norm2")):
+            found[f"{at}{theirs}/scale"] = s[f"{ours}{mine}.weight"]
+            found[f"{at}{theirs}/bias"] = s[f"{ours}{mine}.bias"]
+        for k, name in enumerate(("query", "key", "value")):
+            part = s[f"{ours}attn.qkv.weight"][k * width : (k + 1) * width]
+            found[f"{at}MultiHeadDotProductAttention_1/{name}/kernel"] = part.T.reshape(width, heads, -1)
+            bias = s[f"{ours}attn.qkv.bias"][k * width : (k + 1) * width]
+            found[f"{at}MultiHeadDotProductAttention_1/{name}/bias"] = bias.reshape(heads, -1)
+        out = s[f"{ours}attn.proj.weight"].T.reshape(heads, -1, width)
+        found[f"{at}MultiHeadDotProductAttention_1/out/kernel"] = out
+        found[f"{at}MultiHeadDotProductAttention_1/out/bias"] = s[f"{ours}attn.proj.bias"]
+        for theirs, mine in (("Dense_0", "mlp.fc1"), ("Dense_1", "mlp.fc2")):
+            found[f"{at}MlpBlock_3/{theirs}/kernel"] = s[f"{ours}{mine}.weight"].T
+            found[f"{at}MlpBlock_3/{theirs}/bias"] = s[f"{ours}{mine}.bias"]
+    return found
+
+
+def test_an_npz_of_jax_is_read_as_timm_reads_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2, num_classes=5).eval()
+    np.savez(tmp_path / "Ti_16.npz", **jax_of_vit(source))
+    net = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2, num_classes=2).eval()
+    found = open_checkpoint(tmp_path / "Ti_16.npz")
+    loaded = load(net, found, head=find_head(net), source="Ti", digest="", file=tmp_path / "Ti_16.npz")
+    assert "head new" in str(loaded)
+    x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(net.forward_features(x), source.forward_features(x), rtol=1e-4, atol=1e-5)
+    shallow = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=1, num_classes=2)
+    with pytest.raises(WeightsError, match="beyond the head"):
+        load(shallow, found, head=find_head(shallow), source="Ti", digest="", file=tmp_path / "Ti_16.npz")
 
 
 def test_a_head_of_another_size_is_left_out_and_told() -> None:
@@ -208,7 +359,7 @@ def test_by_order_is_refused_where_anything_disagrees() -> None:
     swapped = {name: theirs[name] for name in [names[1], names[0], *names[2:]]}
     assert by_order(net, swapped, head=head) is None
     assert by_order(net, {n: t for n, t in theirs.items() if n != names[7]}, head=head) is None
-    assert by_order(net, {f"x{n}": t for n, t in theirs.items()}, head=head) is None
+    assert by_order(net, {f"x.{n.replace('.', '_')}": t for n, t in theirs.items()}, head=head) is None  # no kinds
     other = timm.create_model("mobilenetv2_110d")
     assert by_order(other, theirs, head=find_head(other)) is None
     with pytest.raises(WeightsError, match="beyond the head"):

@@ -293,3 +293,26 @@ def test_a_trunk_that_was_published_without_a_head() -> None:
 def test_create_is_build_for_who_wants_the_network_only() -> None:
     net = zoo.create("test_resnet", 3, "none", seed=4)
     assert zoo.state_digest(net) == zoo.build("test_resnet", classes=3, weights="none", seed=4).digest()
+
+
+def test_a_model_folder_at_another_size(tmp_path: Path) -> None:
+    source = timm.create_model("vit_tiny_patch16_224", depth=1, num_classes=2)
+    timm.models.save_for_hf(source, tmp_path / "vit", model_args={"depth": 1})
+    built = zoo.build(f"local-dir:{tmp_path / 'vit'}", classes=2, image_size=96)
+    assert built.preprocessing.size == (96, 96)
+    assert built.net(torch.rand(1, 3, 96, 96)).shape == (1, 2)
+    assert built.loaded is not None
+    assert "pos_embed" in built.loaded.taken
+    with pytest.raises(PlanError, match=r"pictures of 100 x 100.*divisible") as caught:
+        zoo.build("test_vit", classes=2, weights=None, image_size=100)
+    assert "96 or 128" in str(caught.value.hint)
+
+
+def test_a_head_of_the_same_size_but_other_classes_is_replaced(tmp_path: Path) -> None:
+    source = timm.create_model("test_resnet", num_classes=2)
+    source.pretrained_cfg["label_names"] = ["ant", "bee"]
+    timm.models.save_for_hf(source, tmp_path / "net", model_config={"label_names": ["ant", "bee"]})
+    for asked, kept in ((("bee", "ant"), True), (("cat", "dog"), False)):
+        built = zoo.build("test_resnet", classes=asked, weights=tmp_path / "net")
+        assert ("head kept" in str(built.loaded)) is kept
+        assert torch.equal(built.net.fc.weight, source.fc.weight.flip(0)) is kept

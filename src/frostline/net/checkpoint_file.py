@@ -1,28 +1,40 @@
-"""Read one checkpoint file into names and tensors, and never run what is in it.
+"""Read one checkpoint into names and tensors, and never run what is in it.
 
-`weights` makes the names fit a network, `origins` finds the file. Pickles are read by torch's restricted unpickler only
-(``weights_only=True``): there is no fallback that would trust a file.
+`weights` makes the names fit a network, `weight_sources` finds the file, `checkpoint_folder` reads what lies in several
+files. Pickles are read by torch's restricted unpickler only (``weights_only=True``): there is no fallback that would
+trust a file. What trainers keep beside the weights (options, dates, paths) is passed over, and never built.
 """
 
 import argparse
+import json
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from frostline.errors import WeightsError, one_line
+from frostline.net.class_names import names_in
 
 # Averaged weights first, as timm does: where a trainer kept both, its published accuracy is that of the average.
-_AVERAGED = ("state_dict_ema", "model_ema", "ema")
-_WRAPPERS = (*_AVERAGED, "state_dict", "model_state_dict", "model", "net", "module", "teacher")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "teacher")
+_WRAPPERS = (
+    *_AVERAGED,
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params"),
+    *("student", "backbone", "encoder"),
+)
+_NOT_WEIGHTS = re.compile(r"optim|sched|scaler|rng|loop|callback|criterion|loss")
 _READABLE = "check its permissions, and the disk"
-_NEEDED = "needed: torch (.pth, .pt) or safetensors"
+_NEEDED = "needed: torch (.pth, .pt), safetensors or NumPy (.npz)"
 _GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL)\s+(\S+)", re.IGNORECASE)
 _ANOTHER_FORM = {
     b"\x89HDF": "an HDF5 file (Keras)",
@@ -33,8 +45,77 @@ _ANOTHER_FORM = {
 }
 
 
+class _PassedOver:
+    """Stands for a value that is no weight: it takes whatever the pickle says of it, and keeps and does nothing."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> "_PassedOver":
+        return object.__new__(cls)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _PassedOverDict:
+    """The same for a value that is filled as a dict: what is made is one."""
+
+    def __new__(cls, *args: object) -> OrderedDict[object, object]:  # type: ignore[misc]
+        return OrderedDict()
+
+
+class _PassedOverList:
+    """The same for a value that is filled as a list: what is made is one."""
+
+    def __new__(cls, *args: object) -> list[object]:  # type: ignore[misc]
+        return []
+
+
+# What trainers keep beside the weights: figures of NumPy, paths, dates, nested options. None of it is imported.
+_BESIDE = (
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *("numpy.dtype", "numpy.ndarray"),
+    *(f"numpy.dtypes.{kind}DType" for kind in ("Float64", "Float32", "Float16", "Int64", "Int32", "UInt8", "Bool")),
+    *(f"pathlib{sub}.{kind}Path" for sub in ("", "._local") for kind in ("", "Posix", "Windows")),
+    *(f"pathlib{sub}.Pure{kind}Path" for sub in ("", "._local") for kind in ("", "Posix", "Windows")),
+    *(f"datetime.{kind}" for kind in ("datetime", "date", "time", "timedelta", "timezone")),
+    *("typing.Any", "uuid.UUID", "decimal.Decimal"),
+    *(f"builtins.{kind}" for kind in ("list", "dict", "int", "float", "str", "tuple", "frozenset", "slice", "range")),
+    *(f"omegaconf.{kind}" for kind in ("dictconfig.DictConfig", "listconfig.ListConfig")),
+    *(f"omegaconf.base.{kind}" for kind in ("ContainerMetadata", "Metadata")),
+    *(
+        f"omegaconf.nodes.{kind}Node"
+        for kind in ("Any", "Boolean", "Integer", "Float", "String", "Enum", "Path", "Bytes")
+    ),
+)
+_DICTS = (
+    "collections.defaultdict",
+    *(
+        f"{package}.utilities.{module}.AttributeDict"
+        for package in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
+        for module in ("parsing", "data")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    states: each state dict in it (the averaged weights and the others, a teacher and a student), the one to prefer
+        first, by the keys that lead to it, joined by dots.
+    classes: names of the head's outputs in their order, if the file says them.
+    ordered: whether the names come in the order in which the network defined them.
+    """
+
+    states: Mapping[str, Mapping[str, Tensor]]
+    classes: tuple[str, ...] | None = None
+    ordered: bool = True
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file: torch's zip form, its legacy form, or safetensors, told apart by content, not by name.
+    """The state dict in a file: torch's zip form, its legacy form, safetensors or .npz, told apart by content.
 
     A state dict nested under ``state_dict``, ``model``, ``model_state_dict``, ``model_ema``, ``net`` or the like is
     taken out; where averaged (EMA) weights lie beside the others, they are taken. The names are those in the file, and
@@ -45,20 +126,28 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     Raises: WeightsError: no such file, a folder, empty, truncated, not a checkpoint, without tensors, or a pickle that
         asks for code.
     """
+    return dict(next(iter(open_checkpoint(path).states.values())))
+
+
+def open_checkpoint(path: str | Path) -> Checkpoint:
+    """Everything that a file says of weights.
+
+    Raises: WeightsError: as `read_checkpoint`.
+    """
     path = Path(path)
     form = _form(path)
     if form == "safetensors":
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise _damaged(path, error) from None
+        return _safetensors(path)
+    if form == "npz":
+        return Checkpoint({"": _npz(path)})
     if form == "zip":
         _refuse_bomb(path)
-    return _state_in(_unpickle(path), path)
+    found = _unpickle(path, form)
+    return Checkpoint(_states_in(found, path), names_in(found) if isinstance(found, Mapping) else None)
 
 
 def _form(path: Path) -> str:
-    """ "zip", "safetensors" or "pickle", by the first bytes."""
+    """ "zip", "npz", "safetensors" or "pickle", by the first bytes."""
     try:
         if path.is_dir():
             inside = sorted(p.name for p in path.iterdir() if p.suffix in {".safetensors", ".pth", ".pt", ".bin"})
@@ -79,7 +168,7 @@ def _form(path: Path) -> str:
         if start.startswith(magic):
             raise WeightsError(f"the weights file is {what}", where=path, hint=_NEEDED)
     if start.startswith(b"PK\x03\x04"):
-        return "zip"
+        return "npz" if _is_npz(path) else "zip"
     if start[8:9] == b"{":
         return "safetensors"
     if start.startswith(b"\x80"):
@@ -91,7 +180,45 @@ def _form(path: Path) -> str:
     )
 
 
-def _refuse_bomb(path: Path) -> None:
+def _is_npz(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # whatever a damaged zip makes of it: what reads it next says what is wrong
+        return False
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def _safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            said: dict[str, Any] = dict(file.metadata() or {})
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from None
+    if not tensors:
+        raise _without_tensors(path, "nothing at all")
+    for key, text in said.items():  # its metadata are texts: a list or a dict in them is JSON
+        if str(text)[:1] in "[{":
+            try:
+                said[key] = json.loads(text)
+            except ValueError:
+                continue
+    return Checkpoint({"": tensors}, names_in(said), ordered=False)
+
+
+def _npz(path: Path) -> dict[str, Tensor]:
+    """Arrays of NumPy by name: JAX's published checkpoints, or a state dict that was saved so. No pickles."""
+    _refuse_bomb(path, times=20)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+        return {name: torch.from_numpy(array) for name, array in found.items() if array.dtype.kind in "fiub"}
+    except Exception as error:  # NumPy raises nearly anything on foreign bytes
+        raise _damaged(path, error) from None
+
+
+def _refuse_bomb(path: Path, *, times: int = 2) -> None:
     """torch stores its members uncompressed, so what a whole file unpacks to is no larger than the file."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -99,7 +226,7 @@ def _refuse_bomb(path: Path) -> None:
     # zipfile raises whatever its parts do on foreign bytes (BadZipFile, UnicodeDecodeError, struct.error, OSError)
     except Exception as error:
         raise _damaged(path, error) from None
-    if unpacked > 2 * path.stat().st_size + 2**20:
+    if unpacked > times * path.stat().st_size + 2**20:
         raise WeightsError(
             f"the weights file unpacks to {unpacked:,} bytes from {path.stat().st_size:,}",
             where=path,
@@ -107,13 +234,15 @@ def _refuse_bomb(path: Path) -> None:
         )
 
 
-def _unpickle(path: Path) -> object:
+def _unpickle(path: Path, form: str) -> object:
+    beside: list[Any] = [argparse.Namespace, (_PassedOverList, "collections.deque")]
+    beside += [(_PassedOver, name) for name in _BESIDE] + [(_PassedOverDict, name) for name in _DICTS]
     try:
         with warnings.catch_warnings():
             # torch warns of TorchScript and unusual pickle protocols before it refuses them: the refusal says enough
             warnings.simplefilter("ignore")
             # The option tables of timm's and Meta's trainers: plain attributes, nothing that runs.
-            with torch.serialization.safe_globals([argparse.Namespace]):
+            with torch.serialization.safe_globals(beside):
                 return torch.load(path, map_location="cpu", weights_only=True)
     # torch raises nearly anything on foreign bytes (UnpicklingError, RuntimeError, KeyError, OSError): nothing is kept
     except Exception as error:
@@ -146,29 +275,37 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
     return WeightsError(what, where=path, hint="download it again, and compare its size and digest")
 
 
-def _state_in(found: object, path: Path) -> dict[str, Tensor]:
-    """The innermost mapping of names to tensors, through at most four wrappers."""
-    seen: list[str] = []
-    for _ in range(4):
-        if not isinstance(found, Mapping):
-            break
-        inner = next((key for key in _WRAPPERS if _holds_tensors(found.get(key))), None)
-        if inner is None:
-            state = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
-            if state:
-                return state
-            seen = [str(key) for key in list(found)[:8]]
-            break
-        found = found[inner]
-    what = "there are no tensors in the weights file"
-    what += f"; its keys are {one_line(', '.join(seen))}" if seen else f"; it holds a {type(found).__name__}"
-    raise WeightsError(what, where=path, hint=f"a state dict is looked for at the top and under {', '.join(_WRAPPERS)}")
+def _states_in(found: object, path: Path) -> dict[str, dict[str, Tensor]]:
+    """Every mapping of names to tensors, through at most four wrappers, the one to prefer first."""
+    states = dict(_walk(found, "", 4))
+    if not states:
+        keys = [str(key) for key in list(found)[:8]] if isinstance(found, Mapping) else []
+        raise _without_tensors(path, f"a {type(found).__name__}", keys)
+    return dict(sorted(states.items(), key=lambda item: _preference(item[0], len(item[1]))))
 
 
-def _holds_tensors(value: object, depth: int = 3) -> bool:
-    """Whether a mapping has a tensor in it, directly or within a further wrapper."""
-    if not isinstance(value, Mapping) or depth == 0:
-        return False
-    if any(isinstance(item, Tensor) for item in value.values()):
-        return True
-    return any(_holds_tensors(value.get(key), depth - 1) for key in _WRAPPERS)
+def _walk(found: object, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    if not isinstance(found, Mapping) or depth < 0 or not all(isinstance(key, str) for key in found):
+        return
+    own = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    if own and not _NOT_WEIGHTS.search(place):
+        yield place, own
+    for key, value in found.items():
+        if not _NOT_WEIGHTS.search(key):
+            yield from _walk(value, f"{place}.{key}".lstrip("."), depth - 1)
+
+
+def _preference(place: str, tensors: int) -> tuple[int, int]:
+    """Known wrappers before others, averaged weights before plain ones; of unknown ones the largest."""
+    parts = place.split(".") if place else []
+    known = [_WRAPPERS.index(part) if part in _WRAPPERS else len(_WRAPPERS) for part in parts]
+    return min(known, default=len(_AVERAGED)), -tensors
+
+
+def _without_tensors(path: Path, what: str, keys: list[str] | None = None) -> WeightsError:
+    told = f"; its keys are {one_line(', '.join(keys))}" if keys else f"; it holds {what}"
+    return WeightsError(
+        f"there are no tensors in the weights file{told}",
+        where=path,
+        hint=f"a state dict is looked for at the top and under {', '.join(_WRAPPERS)}",
+    )

@@ -7,7 +7,6 @@ Nothing is fetched with ``HF_HUB_OFFLINE=1``, and without a network the answer c
 is on this machine.
 """
 
-import hashlib
 import importlib.util
 import logging
 import os
@@ -26,11 +25,12 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from frostline import atomic
 from frostline.errors import WeightsError, one_line
+from frostline.net.weight_files import INDEX, USUAL, digest_of, shard_names, shards
 from frostline.registry import Registry
 
 log = logging.getLogger(__name__)
 
-_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_HUB_FILES = (*USUAL, *(f"{name}{INDEX}" for name in USUAL))
 _PATIENCE = 8.0  # seconds for the first answer of a host
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")  # torch.hub's custom: the first digits of the file's sha256
 
@@ -136,21 +136,7 @@ def of_file(path: str | Path) -> WeightSource:
 
     Raises: WeightsError: it cannot be read.
     """
-    return WeightSource(Path(path), str(path), file_digest(Path(path)))
-
-
-def file_digest(path: Path) -> str:
-    """Sha256 of a file, hexadecimal.
-
-    Raises: WeightsError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(
-            f"the weights file cannot be read: {error.strerror}", where=path, hint="check its permissions"
-        ) from None
+    return WeightSource(Path(path), str(path), digest_of(Path(path)))
 
 
 def locate(package: Package) -> Path | None:
@@ -173,11 +159,21 @@ def cached(published: Published) -> Path | None:
             found = huggingface_hub.try_to_load_from_cache(
                 repository, file, cache_dir=constants.HF_HUB_CACHE, revision=revision or None
             )
-            if isinstance(found, str):
+            if isinstance(found, str) and _complete(Path(found)):
                 return Path(found)
     if published.url and (path := _torch_cache() / _basename(published.url)).is_file():
         return path
     return None
+
+
+def _complete(path: Path) -> bool:
+    """Whether a file is all there is to read, or an index with all of its shards."""
+    if not path.name.endswith(INDEX):
+        return True
+    try:
+        return bool(shards(path))
+    except WeightsError:
+        return False
 
 
 def cached_names(published: Mapping[str, Published]) -> Iterator[str]:
@@ -256,7 +252,10 @@ def _fetched(name: str, published: Published, package: Package | None, here: Cal
     try:
         for file in published.files if published.hub else ():
             try:
-                return hub_file(str(published.hub), file)
+                found = hub_file(str(published.hub), file)
+                for shard in shard_names(found) if file.endswith(INDEX) else ():
+                    hub_file(str(published.hub), shard)
+                return found
             except _NotThere as error:
                 reason = f"{error.what} ({error.where})"
         if published.url:
@@ -285,7 +284,7 @@ def _promised(path: Path) -> str | None:
 
 
 def _verified(path: Path, source: str, promised: str | None) -> str:
-    digest = file_digest(path)
+    digest = digest_of(path)
     if promised and not digest.startswith(promised):
         raise WeightsError(
             f"the weights are not what they should be: sha256 {digest[:12]}..., expected {promised[:12]}...",

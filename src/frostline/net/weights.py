@@ -1,32 +1,34 @@
 """Make a state dict's names fit a network, load it, and keep a table of what was taken.
 
-`checkpoint_file` reads the file, `origins` finds it, `zoo` puts the three together. Only the head may differ: whatever
-else is missing, or of another shape, is an error and never silence.
+`checkpoint_file` reads the file, `weight_sources` finds it, `tensor_names` shortens its names, `zoo` joins the three.
+Only the head may differ: whatever else is missing, or of another shape, is an error and never silence.
 """
 
+import copy
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from frostline.errors import WeightsError, one_line
-from frostline.net.checkpoint_file import read_checkpoint
+from frostline.net import tensor_names
+from frostline.net.checkpoint_file import Checkpoint, read_checkpoint
 from frostline.net.head import Head
+from frostline.net.tensor_names import Reading, State
 
 __all__ = ["Loaded", "Mismatch", "by_order", "load", "read_checkpoint"]
 
-# What DistributedDataParallel, torch.compile, training frameworks and self-supervised trainers put before every name.
-_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 _COUNTER = "num_batches_tracked"
 # Under these names timm's model files keep what turns their authors' checkpoints into timm's names.
 _FAMILY_FILTERS = ("checkpoint_filter_fn", "_filter_fn", "pretrained_filter_fn", "_filter_torchvision_pretrained")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-
-State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class Loaded:
     missing: names in the network that the file lacks: the head, counters of files older than torch 0.4.1.
     source: file, package or hub repository.  digest: sha256 of the file, hexadecimal.
     prefix_removed: what stood before every name, e.g. "module.", or "".
+    part: the keys of the file that led to what was taken, where it holds several state dicts, or "".
+    ordered_as: a name there and the name here where another code base's tensors were taken by their order, or "".
+    head: what became of the file's head, where that is not plain from its size.
     """
 
     taken: tuple[str, ...]
@@ -55,38 +60,30 @@ class Loaded:
     source: str
     digest: str
     prefix_removed: str = ""
+    part: str = ""
+    ordered_as: str = ""
+    head: str = ""
 
     def __str__(self) -> str:
         total = len(self.taken) + len(self.missing) + sum(m.here is not None for m in self.left_out)
         parts = [f"{len(self.taken)} of {total} tensors from {self.source}"]
+        if self.part:
+            parts.append(f"taken from its `{self.part}`")
         if self.prefix_removed:
-            parts.append(f"prefix `{self.prefix_removed}` removed")
+            prefix = self.prefix_removed.removeprefix("+")
+            parts.append(f"prefix `{prefix}` {'removed' if prefix == self.prefix_removed else 'added'}")
+        if self.ordered_as:
+            parts.append(f"of another code base, so taken by order and shape ({self.ordered_as})")
         heads = [m for m in self.left_out if m.here and m.there and m.key.endswith("weight")]
-        parts += [f"head {m.there[0]} -> {m.here[0]}" for m in heads if m.there and m.here]
-        if any(not name.endswith(_COUNTER) for name in self.missing):
-            parts.append("head new")
+        if self.head:
+            parts.append(self.head)
+        else:
+            parts += [f"head {m.there[0]} -> {m.here[0]}" for m in heads if m.there and m.here]
+            if any(not name.endswith(_COUNTER) for name in self.missing):
+                parts.append("head new")
         if strangers := [m.key for m in self.left_out if m.here is None]:
             parts.append(f"left out {', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}")
         return ", ".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """Another code base that names its tensors otherwise, but defines the same layers in the same order as timm.
-
-    marks: names by which its files are known.  targets: pattern of the timm architectures it was checked against.
-    """
-
-    name: str
-    marks: tuple[str, ...]
-    targets: str
-
-
-# Each was checked by outputs, not by shapes alone: tests/net/test_weights.py.
-_DIALECTS = (
-    Dialect("EfficientNet-PyTorch", ("_conv_stem.weight", "_blocks.0._depthwise_conv.weight"), "tf_efficientnet_lite*"),
-    Dialect("MobileNetV2 as torchvision has it", ("features.0.0.weight", "features.18.0.weight"), "mobilenetv2_100"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,31 +94,61 @@ class _Fit:
     left_out: tuple[Mismatch, ...]
     missing: tuple[str, ...]
     strange: tuple[str, ...]
+    reading: Reading
+    by_order: str = ""
 
 
-def load(net: nn.Module, state: State, *, head: Head, source: str, digest: str) -> Loaded:
+def load(
+    net: nn.Module,
+    state: State | Checkpoint,
+    *,
+    head: Head,
+    source: str,
+    digest: str,
+    classes: Sequence[str] | None = None,
+    file: Path | None = None,
+) -> Loaded:
     """Fill a network from a state dict. Only the head may differ; the network is touched only if everything else fits.
 
-    Names are tried as they are, without the prefixes that wrappers leave (repeated, in any order), by order if the file
-    is of a code base known to agree in order, and as timm's own converter for the family reads them.
+    Names are tried as they are, without the prefixes that wrappers leave (wherever they stand), as timm's own converter
+    for the family reads them, and at last by order. Of several state dicts in a file the averaged weights are taken if
+    they fit, else the next.
 
     head: the network's classifier: tensors under it that the file lacks, or has in another shape, keep their values.
-    Raises: WeightsError: a tensor beyond the head is missing, of another shape, or has no place in the network, or
-        one is not finite.
+    classes: what the network's outputs mean. The file's head is kept only if the file names the same classes, and its
+        rows are put into their order; without it a head of the same size is kept.
+    file: the file itself, for formats that only timm's own code for the architecture reads (JAX's .npz).
+
+    Raises: WeightsError: a tensor beyond the head is missing, of another shape, or has no place in the network; numbers
+        that are not finite; or two parts of the file that fit equally well.
     """
+    checkpoint = state if isinstance(state, Checkpoint) else Checkpoint({"": state})
     wanted = net.state_dict()
-    given, prefix = _without_prefixes(state, wanted)
-    best = first = _compare(net, given, wanted, head)
-    for translate in _translations(net, head):
+    best: _Fit | None = None
+    part = ""
+    for place, tensors in checkpoint.states.items():
+        fit = _best_fit(net, tensors, wanted, head, ordered=checkpoint.ordered, file=file, source=source)
+        if best is None or (best.strange and not fit.strange):
+            best, part = fit, place if len(checkpoint.states) > 1 else ""
         if not best.strange:
             break
-        if (translated := translate(given)) is not None:
-            best = _compare(net, translated, wanted, head)
+    assert best is not None  # a checkpoint holds one state dict or more
     if best.strange:
-        raise _misfit(first, wanted, source)
+        raise _misfit(best, wanted, source)
+    best, said = _with_head(best, head, classes, checkpoint.classes)
     refuse_not_finite(net, best.taken, source)
     net.load_state_dict(best.taken, strict=False)  # the whole difference was just shown to be the head
-    return Loaded(tuple(best.taken), best.left_out, best.missing, source, digest, prefix)
+    return Loaded(
+        tuple(best.taken),
+        best.left_out,
+        best.missing,
+        source,
+        digest,
+        best.reading.prefix,
+        part,
+        best.by_order,
+        said,
+    )
 
 
 def refuse_not_finite(net: nn.Module, state: State, where: object) -> None:
@@ -145,57 +172,110 @@ def refuse_not_finite(net: nn.Module, state: State, where: object) -> None:
 def by_order(net: nn.Module, state: State, *, head: Head) -> dict[str, Tensor] | None:
     """A state dict of another code base under this network's names, if it agrees with it one by one.
 
-    Accepted only from the code bases in the table above, and only if every tensor agrees in kind (last part of its
-    name) and shape with the one at the same place; the head alone may differ in shape or be absent altogether.
+    See `tensor_names.by_order`. Two layers of one shape that the other code base defines in the other order cannot be
+    told apart so: whoever loads by order says it.
 
-    Returns: the renamed state dict, or None if the file is of no such code base or disagrees anywhere.
+    Returns: the renamed state dict, or None if it disagrees anywhere.
     """
+    wanted = net.state_dict()
+    return tensor_names.by_order(state, wanted, frozenset(name for name in wanted if _under(name, head)))
+
+
+def _best_fit(
+    net: nn.Module, state: State, wanted: State, head: Head, *, ordered: bool, file: Path | None, source: str
+) -> _Fit:
+    found = list(tensor_names.readings(state, wanted))
+    fits = [_compare(net, reading, wanted, head) for reading in found]
+    if whole := [fit for fit in fits if not fit.strange]:
+        _check_one(whole, source)
+        return whole[0]
+    for reading in found:
+        for translate in _translations(net, file):
+            translated = translate(reading.state)
+            if translated is not None:
+                fit = _compare(net, replace(reading, state=dict(translated)), wanted, head)
+                if not fit.strange:
+                    return fit
+    for reading in found if ordered else ():
+        renamed = by_order(net, reading.state, head=head)
+        if renamed is not None:
+            there, here = next(iter(reading.state)), next(iter(renamed))
+            said = "" if _checked(net, state) else f"`{there}` is `{here}`"
+            return replace(_compare(net, replace(reading, state=renamed), wanted, head), by_order=said)
+    return max(fits, key=lambda fit: (len(fit.taken), -len(fit.strange)))
+
+
+def _check_one(fits: Sequence[_Fit], source: str) -> None:
+    """Two networks of one file, neither of which is known to be the better one, are not chosen from in silence."""
+    first = fits[0]
+    for other in fits[1:]:
+        copies = first.reading.prefix and other.reading.prefix and first.reading.prefix != other.reading.prefix
+        if copies and other.reading.rank == first.reading.rank:
+            shared = first.taken.keys() & other.taken.keys()
+            if any(not torch.equal(first.taken[name], other.taken[name]) for name in shared):
+                raise WeightsError(
+                    f"two networks of the file fit equally well: `{first.reading.prefix}` and `{other.reading.prefix}`",
+                    where=source,
+                    hint="save the one that is meant into a file of its own",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A code base that defines the same layers in the same order as timm, checked by outputs and not by shapes alone.
+
+    marks: names by which its files are known.  targets: pattern of the timm architectures it was checked against.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    targets: str
+
+
+# tests/net/test_weights.py checks them: of these it need not be said that they are taken by order
+_DIALECTS = (
+    Dialect("EfficientNet-PyTorch", ("_conv_stem.weight", "_blocks.0._depthwise_conv.weight"), "tf_efficientnet_lite*"),
+    Dialect("MobileNetV2 as torchvision has it", ("features.0.0.weight", "features.18.0.weight"), "mobilenetv2_100"),
+)
+
+
+def _checked(net: nn.Module, state: State) -> bool:
     architecture = str((getattr(net, "pretrained_cfg", None) or {}).get("architecture", ""))
-    dialect = next((d for d in _DIALECTS if all(mark in state for mark in d.marks)), None)
-    if dialect is None or not fnmatchcase(architecture, dialect.targets):
-        return None
-    counted = any(name.endswith(_COUNTER) for name in state)
-    wanted = {name: t for name, t in net.state_dict().items() if counted or not name.endswith(_COUNTER)}
-    trunk = {name: t for name, t in wanted.items() if not _under(name, head)}
-    places = {len(wanted): wanted, len(trunk): trunk}.get(len(state))
-    if places is None:
-        return None
-    for (theirs, tensor), (ours, place) in zip(state.items(), places.items(), strict=True):
-        kind = theirs.rpartition(".")[2] == ours.rpartition(".")[2]
-        if not kind or (tensor.shape != place.shape and not _under(ours, head)):
-            return None
-    return dict(zip(places, state.values(), strict=True))
+    names = {tensor_names.without_wrapper(name) for name in state}
+    return any(all(m in names for m in d.marks) and fnmatchcase(architecture, d.targets) for d in _DIALECTS)
 
 
-def _without_prefixes(state: State, wanted: State) -> tuple[dict[str, Tensor], str]:
-    """The reading of the names that fits best among all ways of taking prefixes off; of equals, the shortest."""
-    best = dict(state)
-    removed, score = "", _hits(best, wanted)
-    readings: list[tuple[dict[str, Tensor], str]] = [(best, "")]
-    for names, gone in readings:
-        for prefix in _PREFIXES:
-            if len(readings) > 64 or not any(name.startswith(prefix) for name in names):
-                continue
-            shorter = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
-            if len(shorter) < len(names):
-                continue
-            readings.append((shorter, gone + prefix))
-            if (hits := _hits(shorter, wanted)) > score:
-                best, removed, score = shorter, gone + prefix, hits
-    if score == 0:  # no reading fits as it stands: let the translations see the barest one
-        best, removed = max(readings, key=lambda reading: len(reading[1]))
-    return best, removed
+def _with_head(fit: _Fit, head: Head, classes: Sequence[str] | None, there: Sequence[str] | None) -> tuple[_Fit, str]:
+    """The fit with the file's head only if the names of its classes agree, its rows in the network's order.
 
+    Returns: the fit, and what is to be said of the head beside its size.
 
-def _hits(given: State, wanted: State) -> int:
-    return sum(name in wanted for name in given)
+    Without `classes` it stays as it is: whoever loads does not say what the outputs mean.
+    """
+    own = [name for name in fit.taken if _under(name, head)]
+    if classes is None or not own:
+        return fit, ""
+    if there is not None and len(there) == len(classes) and set(there) == set(classes):
+        rows = torch.tensor([list(there).index(name) for name in classes])
+        taken = {name: t[rows] if name in own else t for name, t in fit.taken.items()}
+        return replace(fit, taken=taken), "head kept: its classes are the same"
+    why = (
+        f"its classes are {', '.join(there[:3])}{' ...' if len(there) > 3 else ''}" if there else "it names no classes"
+    )
+    left = tuple(Mismatch(name, tuple(fit.taken[name].shape), tuple(fit.taken[name].shape)) for name in own)
+    taken = {name: t for name, t in fit.taken.items() if name not in own}
+    size = fit.taken[own[0]].shape[0]
+    return replace(
+        fit, taken=taken, left_out=(*fit.left_out, *left)
+    ), f"head new: the file has one of {size}, and {why}"
 
 
 def _under(name: str, head: Head) -> bool:
     return any(name == path or name.startswith(f"{path}.") for path in head.paths)
 
 
-def _compare(net: nn.Module, given: State, wanted: State, head: Head) -> _Fit:
+def _compare(net: nn.Module, reading: Reading, wanted: State, head: Head) -> _Fit:
+    given = reading.state
     taken = {name: t for name, t in given.items() if name in wanted and t.shape == wanted[name].shape}
     missing = [name for name in wanted if name not in given]
     left = [
@@ -205,7 +285,7 @@ def _compare(net: nn.Module, given: State, wanted: State, head: Head) -> _Fit:
     ]
     strange = [name for name in missing if not _under(name, head) and not name.endswith(_COUNTER)]
     strange += [m.key for m in left if not _may_be_left(m, net, head)]
-    return _Fit(taken, tuple(left), tuple(missing), tuple(strange))
+    return _Fit(taken, tuple(left), tuple(missing), tuple(strange), reading)
 
 
 def _may_be_left(mismatch: Mismatch, net: nn.Module, head: Head) -> bool:
@@ -221,15 +301,33 @@ def _may_be_left(mismatch: Mismatch, net: nn.Module, head: Head) -> bool:
     return beside_head or key.partition(".")[0] not in dict(net.named_children())
 
 
-def _translations(net: nn.Module, head: Head) -> Iterator[Callable[[State], State | None]]:
-    yield lambda given: by_order(net, given, head=head)
+def _translations(net: nn.Module, file: Path | None) -> Iterator[Callable[[State], State | None]]:
     yield lambda given: {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in given.items()}
+    if file is not None and callable(getattr(net, "load_pretrained", None)):
+        yield partial(_read_by_timm, net, file)
     module = type(net).__module__
     if not module.startswith("timm."):
         return
     for name in _FAMILY_FILTERS:
         if (convert := getattr(sys.modules[module], name, None)) is not None:
             yield partial(_converted, convert, net)
+
+
+def _read_by_timm(net: nn.Module, file: Path, given: State) -> State | None:
+    """JAX's arrays as timm's own code for the architecture reads them; None if it cannot, or leaves some unread."""
+    if not any("/" in name for name in given):
+        return None
+    filled = copy.deepcopy(net)
+    for tensor in filled.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.fill_(torch.nan)
+    with suppress(Exception):  # whatever timm's code makes of foreign names: then nothing is filled
+        filled.load_pretrained(str(file))  # type: ignore[operator]
+    read = {name: t for name, t in filled.state_dict().items() if not t.is_floating_point() or not t.isnan().any()}
+    # positions are resampled to another size of picture; all else must be used up, or the file is of a deeper network
+    of_file = sum(t.numel() for name, t in given.items() if not re.search(r"head|pos_?emb|pre_logits", name))
+    of_net = sum(t.numel() for name, t in read.items() if not re.search(r"head|pos_?emb|pre_logits", name))
+    return read if of_file == of_net else None
 
 
 def _converted(convert: Callable[..., object], net: nn.Module, given: State) -> State | None:
@@ -260,5 +358,16 @@ def _misfit(fit: _Fit, wanted: State, source: str) -> WeightsError:
     return WeightsError(
         f"{len(fit.taken)} of {len(wanted)} tensors fit, and {len(fit.strange)} beyond the head do not: {first}{more}",
         where=source,
-        hint="is it a checkpoint of another architecture? try --model, or `frostline models PATTERN`",
+        hint=_why_not(fit, wanted),
     )
+
+
+def _why_not(fit: _Fit, wanted: State) -> str:
+    if any(".lora_" in name for name in fit.reading.state):
+        return "these are low-rank adapters, not a network: merge them into its weights first, and save those"
+    shapes = {m.key: m for m in fit.left_out}
+    if len(fit.strange) == 1 and (m := shapes.get(fit.strange[0])) and m.there and m.here and len(m.there) == 4:
+        alike = m.there[0] == m.here[0] and m.there[2:] == m.here[2:]
+        if alike:
+            return f"its network takes pictures of {m.there[1]} bands, and this one {m.here[1]}"
+    return "is it a checkpoint of another architecture? try --model, or `frostline models PATTERN`"

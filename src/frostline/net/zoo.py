@@ -13,11 +13,13 @@ import copy
 import difflib
 import hashlib
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -27,12 +29,13 @@ from torch import Tensor, nn
 
 from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.views import Preprocessing
-from frostline.errors import HeadError, PlanError, UnknownName
+from frostline.errors import HeadError, PlanError, UnknownName, one_line
 from frostline.net import head as heads
 from frostline.net import weight_sources
 from frostline.net.available import available, factories
-from frostline.net.checkpoint_file import read_checkpoint
+from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head
+from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
 
@@ -73,7 +76,7 @@ class _Bare:
 def build(
     name: str,
     *,
-    classes: int | None,
+    classes: int | Sequence[str] | None,
     weights: str | Path | None = "auto",
     seed: int = 0,
     image_size: int | None = None,
@@ -82,8 +85,10 @@ def build(
 ) -> Backbone:
     """A network with weights, a head for so many classes, and its preprocessing.
 
-    classes: number of logits; None keeps the head that comes with the weights.
-    weights: "auto" (installed package, local cache, hub), "none" or None (random), or a checkpoint file.
+    classes: names of what the outputs mean, or only how many; None keeps the head that comes with the weights. A head
+        in a file is kept only if the file names the same classes, or if only a number is given and it has as many.
+    weights: "auto" (installed package, local cache, hub), "none" or None (random), a checkpoint file, or a folder with
+        one, in shards too.
     seed: of all that is random; torch's own generators stay as they were.
     image_size: side of the square that the network gets, in pixels, if not its own.
     drop_path: stochastic depth, a share in [0, 1), for timm architectures that have it.
@@ -94,24 +99,31 @@ def build(
         HeadError: no classifier is found in the network, or none was published and `classes` is None.
         PlanError: the architecture takes no such image_size, drop_path or number of channels.
     """
+    names = None if classes is None or isinstance(classes, int) else tuple(classes)
+    count = len(names) if names is not None else cast("int | None", classes)
     channels = reading.channels
     with _seeded(seed):
-        bare = _bare(name, classes=classes, image_size=image_size, drop_path=drop_path, channels=channels)
+        bare = _bare(name, classes=count, image_size=image_size, drop_path=drop_path, channels=channels)
         origin = _origin(name, weights, bare.published)
-        state = read_checkpoint(origin.path) if origin is not None else None
+        state = open_weights(origin.path) if origin is not None else None
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
-        if classes is None and getattr(net, "num_classes", None) == 0:
+        if count is None and getattr(net, "num_classes", None) == 0:
             raise HeadError(f"{name} was published without a head, so there is none to keep", hint="give classes")
-        head = heads.find_head(net) if classes is None else heads.replace(net, classes, seed=seed)
+        head = heads.find_head(net) if count is None else heads.replace(net, count, seed=seed)
         if origin is not None and state is not None:
-            state = _adapted(state, net, channels)
-            loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
+            state = replace(state, states={k: _adapted(s, net, channels) for k, s in state.states.items()})
+            filled = partial(
+                load, net, state, source=origin.source, digest=origin.digest, classes=names, file=origin.path
+            )
+            loaded = filled(head=head)
             old = {m.there[0] for m in loaded.left_out if m.there and m.here}
-            if classes is None and len(old) == 1:  # a head of another size came with the file: it is the one to keep
+            if count is None and len(old) == 1:  # a head of another size came with the file: it is the one to keep
                 head = heads.replace(net, old.pop(), seed=seed)
-                loaded = load(net, state, head=head, source=origin.source, digest=origin.digest)
+                loaded = filled(head=head)
             preprocessing = replace(preprocessing, **origin.preprocessing)
     preprocessing = preprocessing.read_as(reading)
+    if image_size is not None:
+        _check_size(net, name, preprocessing)
     _describe(net, preprocessing, heads.out_features(net.get_submodule(head.path)))
     return Backbone(net.eval(), name, preprocessing, loaded, head)
 
@@ -164,7 +176,7 @@ def _origin(name: str, weights: str | Path | None, published: Published) -> Weig
         return weight_sources.of_file(weights)
     if name.startswith(_FOLDER):
         folder = Path(name.removeprefix(_FOLDER))
-        return weight_sources.of_file(next((p for p in map(folder.joinpath, published.files) if p.is_file()), folder))
+        return weight_sources.of_file(weights_in(folder))
     if is_factory(name):
         return None
     return weight_sources.find(
@@ -224,10 +236,10 @@ def _from_timm(name: str, *, image_size: int | None, drop_path: float | None, ch
     elif is_listed(name):
         config = timm.models.get_pretrained_cfg(name)
         published, asked = Published() if config is None else Published.of(vars(config)), name
-        if image_size is not None and config is not None and config.fixed_input_size:
-            options["img_size"] = image_size
     else:
         raise _unknown(name)
+    if image_size is not None and _takes_one_size(name):
+        options["img_size"] = image_size
     net = _created(asked, lambda: timm.create_model(name, pretrained=False, **options), options)
     preprocessing = _as_published(net.pretrained_cfg)  # type: ignore[arg-type]
     return _Bare(net, _sized(preprocessing, image_size), published)
@@ -268,7 +280,7 @@ def _from_factory(name: str, *, classes: int | None, image_size: int | None) -> 
     return _Bare(net, _sized(preprocessing, image_size), Published())
 
 
-def _adapted(state: dict[str, Tensor], net: nn.Module, channels: int) -> dict[str, Tensor]:
+def _adapted(state: Mapping[str, Tensor], net: nn.Module, channels: int) -> Mapping[str, Tensor]:
     """Weights of three channels for a network of others, as timm adapts them: the first layer's are repeated."""
     config = getattr(net, "pretrained_cfg", None)
     first = config.get("first_conv") if isinstance(config, dict) else None
@@ -283,13 +295,48 @@ def _adapted(state: dict[str, Tensor], net: nn.Module, channels: int) -> dict[st
     }
 
 
+def _takes_one_size(name: str) -> bool:
+    """Whether the architecture of a timm name or a model folder is built for one size of picture."""
+    if name.startswith(_FOLDER):
+        try:
+            said = json.loads((Path(name.removeprefix(_FOLDER)) / "config.json").read_bytes())
+            name = str(said["architecture"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UnknownName(f"its config.json names no architecture: {error}", where=name) from None
+    config = timm.models.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    return config is not None and bool(config.fixed_input_size)
+
+
+def _check_size(net: nn.Module, name: str, preprocessing: Preprocessing) -> None:
+    """One forward at a size that was asked for: architectures say only so which sizes they take.
+
+    Raises: PlanError: it takes no such size.
+    """
+    side = preprocessing.size[0]
+    try:
+        with torch.inference_mode():
+            net.eval()(torch.zeros(1, preprocessing.channels, *preprocessing.size))
+    except Exception as error:  # architectures assert, or fail wherever the maps become too small
+        raise PlanError(
+            f"{name} does not take pictures of {side} x {side}: {one_line(str(error))[:200]}",
+            where="--image-size",
+            hint=f"try {max(side // 32, 1) * 32} or {(side // 32 + 1) * 32}, or leave it out",
+        ) from None
+
+
 def _created(name: str, create: Callable[[], nn.Module], options: Mapping[str, Any]) -> nn.Module:
     try:
         return create()
-    except TypeError as error:
+    # architectures raise TypeError for an option that they lack, and assert or compute what they cannot be built with
+    except (TypeError, AssertionError, ValueError, RuntimeError, ZeroDivisionError) as error:
         if not options:
             raise
-        raise PlanError(f"{name} does not take {' and '.join(options)}: {error}", where=name) from None
+        told = " and ".join(f"{option} {value}" for option, value in options.items())
+        sized = options.get("img_size") or options.get("image_size")
+        hint = f"try {sized // 32 * 32} or {-(-sized // 32) * 32}" if sized else "leave it out"
+        raise PlanError(
+            f"{name} cannot be built with {told}: {one_line(str(error))[:200]}", where=name, hint=hint
+        ) from None
 
 
 def _as_published(config: Mapping[str, Any]) -> Preprocessing:

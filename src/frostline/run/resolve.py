@@ -70,7 +70,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     reading = _reading(manifest, settings, tell)
     backbone = zoo.build(
         settings.model,
-        classes=len(manifest.classes),
+        classes=manifest.classes,
         weights=settings.weights,
         seed=settings.seed,
         image_size=settings.image_size,
