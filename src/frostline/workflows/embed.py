@@ -68,10 +68,9 @@ def write(found: Embedded, place: Path) -> None:
     try:
         with atomic.beside(place) as fresh:
             if place.suffix == ".npz":
+                path, label, split, digest = map(np.array, columns.values())
                 with fresh.open("wb") as file:
-                    np.savez(
-                        file, **{name: np.array(column) for name, column in columns.items()}, features=found.features
-                    )
+                    np.savez(file, path=path, label=label, split=split, digest=digest, features=found.features)
             else:
                 _parquet(columns, found.features, fresh)
     except OSError as error:
