@@ -113,7 +113,7 @@ def _val(context: PhaseContext, device: Device, line: str) -> Reader | None:
 
 def _fusions(suffix: nn.Module, rows: Rows, prepare: Callable[[Tensor], Tensor], device: Device) -> tuple[Fusion, ...]:
     """Looked for only where there may be some that are used: it takes a batch and a forward pass."""
-    if not device.detours or not any(is_held(module) for module in suffix.modules()):
+    if not device.fast_kernels or not any(is_held(module) for module in suffix.modules()):
         return ()
     with closing(rows.epoch(0)) as batches:
         first = next(batches).x[:1].to(device.device)

@@ -22,7 +22,7 @@ from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.run.phase_setup import set_up, tear_down
 from frostline.train import checkpoint
 from frostline.train.checkpoint import Checkpoint
-from frostline.train.cpu import malloc
+from frostline.train.cpu import malloc, self_test
 from frostline.train.device import Device
 from frostline.train.ema import WeightEMA
 from frostline.train.loop import State, predict, train
@@ -58,6 +58,8 @@ def train_stages(
     Raises: Diverged: the loss is not finite. KeyboardInterrupt: interrupted before the first epoch was judged.
     """
     began = time.monotonic()
+    if device.low_on_cpu and (why := self_test.disagreement()):
+        context.listen(Warn(f"fast bfloat16 kernels are not used, they disagree with this version of torch: {why}"))
     task, read_val = set_up(context, phase, device, anchors or {})
     initial = _weights(task.suffix, None) if phase.recipe.interpolate < 1 else {}
     task = _with_rates(task, start, context)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from frostline.errors import MissingExtra, PlanError
 from frostline.inference.precision import best_precision
 from frostline.processors import launched_processes
-from frostline.train.cpu import bf16_autocast
+from frostline.train.cpu import bf16_autocast, self_test
 from frostline.train.cpu.frozen_batchnorm_fusion import Fusion
 
 if TYPE_CHECKING:
@@ -55,8 +55,13 @@ class Device:
         return int(self.accelerator.num_processes)
 
     @property
-    def detours(self) -> bool:
-        """Whether what learns here goes around slow kernels, and so makes use of fusions (see `mixed`)."""
+    def fast_kernels(self) -> bool:
+        """Whether slow kernels are worked around here (see `train.cpu`); their self-test has to hold."""
+        return self.low_on_cpu and not self_test.disagreement()
+
+    @property
+    def low_on_cpu(self) -> bool:
+        """Whether training is in low precision on a CPU, where torch has slow kernels."""
         return self.precision != "fp32" and self.device.type == "cpu"
 
     def autocast(self, fusions: Sequence[Fusion] | None = None) -> AbstractContextManager[None]:
@@ -64,7 +69,7 @@ class Device:
         # accelerate's own would replace the forward method of the network, which is used elsewhere as well.
         if self.precision == "fp32":
             return nullcontext()
-        if fusions is not None and self.detours:
+        if fusions is not None and self.fast_kernels:
             return bf16_autocast.autocast(fusions)
         return torch.autocast(self.device.type, torch.bfloat16)
 
