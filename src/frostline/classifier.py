@@ -19,7 +19,7 @@ from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, PlanError
-from frostline.events import Listener, quiet
+from frostline.events import Listener
 from frostline.features.store import Store
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
@@ -33,6 +33,8 @@ from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
 from frostline.workflows.evaluate import evaluate
 from frostline.workflows.fit import fit
+from frostline.workflows.notebook import EpochsKept, NotebookMethods
+from frostline.workflows.progress import Progress
 
 Pictures = Any
 """What ``fit`` takes: see there."""
@@ -52,7 +54,7 @@ def _options_of(schema: Callable[P, Any]) -> Callable[[Callable[..., None]], Cal
     return decorate
 
 
-class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Fine-tunes a pretrained image model on labelled pictures.
 
     Every argument that is None is chosen by the strategy and the size of the data: see `frostline.options`.
@@ -73,7 +75,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: Iterable[object] | None = None,
         groups: Iterable[object] | None = None,
         *,
-        listen: Listener = quiet,
+        listen: Listener | None = None,
     ) -> Self:
         """Learn from a place or data set of labelled pictures, or from pictures X with labels y.
 
@@ -81,14 +83,24 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             or Hugging Face, a dict of such by split), or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
         y: labels beside such a sequence; a list or tuple of labels for a picture that has several.
         groups: beside such a sequence, what never stands on both sides of a split.
-        listen: is called with what happens, see `frostline.events`.
+        listen: is called with what happens, see `frostline.events`; by default bars are shown where somebody watches,
+            and warnings (the same picture in two splits, files left out) are Python's, `FrostlineWarning`.
 
         Raises: FrostlineError: one of its kinds, saying what is wrong, where, and what to do next.
         """
         manifest = labelled(X, y, groups, group=self.group)
         settings = self._settings()
         out = None if self.out is None else Path(self.out)
-        self._take(fit(manifest, settings, out=out, resume=self.resume, listen=listen))
+        with Progress() as progress:
+            kept = EpochsKept(progress if listen is None else listen)
+            fitted = fit(manifest, settings, out=out, resume=self.resume, listen=kept)
+        self._take(fitted)
+        train = fitted.judged and "train" in manifest.splits
+        self.data_, self.judged_, self.epochs_ = (
+            manifest.part("train") if train else manifest,
+            fitted.judged,
+            tuple(kept.epochs),
+        )
         return self
 
     def predict_proba(self, X: Pictures) -> NDArray[np.float32]:
@@ -165,6 +177,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         made.net_, made.about_ = shipped.net, shipped.about
         made.classes_ = np.asarray(shipped.about.classes)
         return made
+
+    def _labelled(self, X: Pictures, y: Iterable[object] | None) -> Manifest:
+        return labelled(X, y, classes=tuple(self.classes_))
+
+    def _rows(self, X: Pictures) -> Iterator[Row]:
+        return _rows(X)
 
     def _settings(self) -> Settings:
         options = {name: getattr(self, name) for name in OPTIONS}

@@ -61,6 +61,10 @@ def shown(text: str) -> str:
     return "\n".join(map(one_line, text.split("\n")))
 
 
+class FrostlineWarning(UserWarning):
+    """What a fit from Python warns of: the same picture in two splits, files that were left out."""
+
+
 class DataError(FrostlineError):
     """A data set, manifest, archive or table that cannot be used."""
 

@@ -10,6 +10,7 @@ from frostline.judge.calibrate import Calibration
 from frostline.judge.conformal import CoverageResult
 from frostline.judge.metrics import Interval, Report
 from frostline.judge.ood import Novelty
+from frostline.judge.result_html import in_html, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class PhaseRow:
         return cls(**{**values, "val": Interval(**values["val"]) if values["val"] else None})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """A finished run.
 
@@ -82,6 +83,12 @@ class RunResult:
             if split in self.metrics:
                 return split, self.metrics[split]
         return None
+
+    def __repr__(self) -> str:
+        return f"<{in_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return in_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``metrics.json`` and ``--json``."""

@@ -1,0 +1,72 @@
+"""What a fit from Python shows while it goes on: bars in a terminal or a notebook, and warnings as Python's own."""
+
+import sys
+import warnings
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+from frostline.errors import FrostlineWarning
+from frostline.events import Event, Judged, PhaseStart, Step, Warn, Work
+
+
+def somebody_watches() -> bool:
+    """Whether standard error is a terminal, or this is a notebook."""
+    return "ipykernel" in sys.modules or bool(getattr(sys.stderr, "isatty", bool)())
+
+
+class Progress:
+    """A listener with one bar at a time. Use it as a context: its bar goes when it ends.
+
+    shows: whether there are bars at all; by default where somebody watches. Warnings are raised in any case, as
+    `FrostlineWarning`, so that Python's filters decide about them.
+    """
+
+    def __init__(self, *, shows: bool | None = None) -> None:
+        self._shows = somebody_watches() if shows is None else shows
+        self._bar: Any = None
+        self._what = ""
+        self._phase, self._epochs, self._batches = "", 0, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def __call__(self, event: Event) -> None:
+        """Show what happened."""
+        match event:
+            case Warn(text):
+                warnings.warn(text, FrostlineWarning, stacklevel=2)
+            case Work(what, done, total):
+                self._to(what, done, total, "pictures")
+            case PhaseStart(name, _, epochs):
+                self._phase, self._epochs, self._batches = name, epochs, 0
+            case Step():
+                if event.epoch == 0:
+                    self._batches = max(self._batches, event.step)
+                self._to(self._phase, event.step, self._batches * self._epochs if event.epoch else 0, "batches")
+            case Judged():
+                if self._bar is not None:
+                    self._bar.set_postfix_str(f"epoch {event.epoch + 1}/{event.epochs}, val {event.accuracy:.1%}")
+            case _:
+                pass
+
+    def _to(self, what: str, done: int, total: int, unit: str) -> None:
+        if not self._shows:
+            return
+        if what != self._what or self._bar is None:
+            self._close()
+            self._what = what
+            self._bar = tqdm(desc=what, total=total or None, unit=f" {unit}", leave=False)
+        self._bar.total = total or None
+        self._bar.update(done - self._bar.n)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
