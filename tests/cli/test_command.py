@@ -145,3 +145,20 @@ def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: 
     assert strict.returncode == 1
     assert "1 of 25 test pictures are also in train" in strict.stdout
     assert strict.stderr == ""
+
+
+def test_results_of_many_processes_have_the_columns_of_csv(model: Path, leaves: Path, tmp_path: Path) -> None:
+    asked = (model, leaves / "test", "--coverage", "0.9", "--top", "2")
+    alone = list(csv.DictReader(run("predict", *asked, "--csv").stdout.splitlines()))
+    assert run("predict", *asked, "--out", tmp_path / "job").returncode == 0
+    together = list(csv.DictReader(run("merge", tmp_path / "job").stdout.splitlines()))
+    assert list(together[0]) == [*alone[0], "error"]
+    assert sorted(line["path"] for line in alone) == [line["path"] for line in together]
+    by_path = {line["path"]: line for line in alone}
+    assert all({**by_path[line["path"]], "error": ""} == line for line in together)
+    assert {name for line in together for name in line["set"].split("|")} <= {"green leaf", "red leaf"}
+        "green leaf",
+        "red leaf",
+        "green leaf|red leaf",
+        "red leaf|green leaf",
+    }

@@ -14,6 +14,7 @@ from frostline.data.manifest import Row
 from frostline.errors import DataError, PlanError
 from frostline.ship.batch_predict import JOB, Shard, merge, shard_of, work
 from frostline.ship.open_predictor import open_predictor
+from frostline.ship.prediction_table import Columns
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import saved
 
@@ -22,6 +23,7 @@ import sys, time
 from pathlib import Path
 from frostline.data.sources import pictures
 from frostline.ship.open_predictor import open_predictor
+from frostline.ship.prediction_table import Columns
 from frostline.ship.batch_predict import Shard, work
 
 class Slow:
@@ -133,12 +135,12 @@ def test_two_workers_of_one_shard_do_no_harm(model, photos, tmp_path):
 
 def test_what_is_complete_is_not_done_again(model, photos, tmp_path):
     rows = [*rows_of(photos)[:5], rows_of(photos)[0]]
-    first = work(tmp_path, Shard(0, 1), rows, open_predictor(model), places=["p"], top=3)
-    again = work(tmp_path, Shard(0, 1), rows, open_predictor(model), places=["p"], top=3)
+    first = work(tmp_path, Shard(0, 1), rows, open_predictor(model), places=["p"], columns=Columns(3))
+    again = work(tmp_path, Shard(0, 1), rows, open_predictor(model), places=["p"], columns=Columns(3))
     assert (first.rows, first.new, again.rows, again.new) == (5, 5, 5, 0)
     _, lines = merged(tmp_path)
     assert list(lines[0]) == [
-        "path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3", "error",
+        "path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3", "novel", "error",
     ]  # fmt: skip
 
 
@@ -150,7 +152,7 @@ def test_another_job_in_the_same_folder_is_refused(model, photos, tmp_path):
         (Shard(0, 2), ["p"], 2, "top"),
     ):
         with pytest.raises(PlanError, match=f"its {what} differs") as caught:
-            work(tmp_path, shard, [], open_predictor(model), places=places, top=top)
+            work(tmp_path, shard, [], open_predictor(model), places=places, columns=Columns(top))
         assert caught.value.where.endswith(JOB)
 
 
@@ -188,5 +190,5 @@ def test_the_job_says_what_all_agree_on(model, photos, tmp_path):
     work(tmp_path, Shard(0, 1), [], open_predictor(model), places=["p"])
     job = json.loads((tmp_path / JOB).read_text())
     assert {key: job[key] for key in ("format", "of", "top", "pictures")} == {
-        "format": 1, "of": 1, "top": 1, "pictures": ["p"],
+        "format": 2, "of": 1, "top": 1, "pictures": ["p"],
     }  # fmt: skip

@@ -49,6 +49,7 @@ def predict(
         from frostline.ship import batch_predict
         from frostline.ship.model_info import located
         from frostline.ship.open_predictor import open_predictor
+        from frostline.ship.prediction_table import Columns
         from frostline.ship.predictor import BATCH, Failure, best, members
 
     if json and as_csv:
@@ -70,19 +71,16 @@ def predict(
             pictures(images),
             answering,
             places=images,
-            top=top,
+            columns=Columns(top, coverage),
             tell=console.aside,
         )
         console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
         return
     failed = 0
     line = output.table()
+    columns = Columns(top, coverage, errors=False)
     if as_csv:
-        line(
-            ["path", "label", "probability", *(f"{n}_{i}" for i in range(2, top + 1) for n in ("label", "probability"))]
-            + (["set"] if coverage is not None else [])
-            + ["novel"]
-        )
+        line(columns.header)
     batch = 1 if "-" in images else BATCH
     for answer in answering.predict(pictures(images), batch=batch):
         if isinstance(answer, Failure):
@@ -96,9 +94,7 @@ def predict(
             more = {} if held is None else {"coverage": coverage, "set": [label for label, _ in held]}
             output.json({"path": answer.name, "classes": found, **more, "novel": answer.novel})
         elif as_csv:
-            more_cells = [] if held is None else ["|".join(label for label, _ in held)]
-            novel = "" if answer.novel is None else int(answer.novel)
-            line([answer.name, *(value for label, p in named for value in (label, f"{p:.6f}")), *more_cells, novel])
+            line(columns.line(answer, about))
         else:
             named_so = [f"{label} {p:.1%}" for label, p in (named if held is None else held)]
             output.row(answer.name, *named_so, *(["none of these?"] if answer.novel else []))

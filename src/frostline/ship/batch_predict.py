@@ -28,7 +28,8 @@ from frostline import atomic
 from frostline.data.decode import described
 from frostline.data.manifest import Row
 from frostline.errors import DataError, PlanError, one_line
-from frostline.ship.predictor import Failure, Predictor, best
+from frostline.ship.prediction_table import Columns, failed
+from frostline.ship.predictor import Predictor
 
 PART_ROWS = 512
 PART_SECONDS = 30.0
@@ -101,7 +102,7 @@ def work(
     predictor: Predictor,
     *,
     places: Sequence[str],
-    top: int = 1,
+    columns: Columns = Columns(),
     part_rows: int = PART_ROWS,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Count:
@@ -113,15 +114,15 @@ def work(
     Raises: PlanError: the folder holds another job. DataError: it cannot be written.
     """
     try:
-        _join_job(folder, _job(predictor, shard, places, top))
+        _join_job(folder, _job(predictor, shard, places, columns))
         if (done := _marker(folder, shard)) is not None:
             tell(f"{shard.name} is complete: {done['rows']:,} pictures")
             return Count(done["rows"], done["unreadable"])
         kept = {line[0] for line in _lines(_parts(folder, shard))}
         if kept:
             tell(f"{shard.name}: {len(kept):,} pictures are done already")
-        new = _answer(folder, shard, _left(rows, shard, kept), predictor, top, part_rows, tell)
-        return _close(folder, shard, top, new)
+        new = _answer(folder, shard, _left(rows, shard, kept), predictor, columns, part_rows, tell)
+        return _close(folder, shard, columns, new)
     except OSError as error:
         raise DataError(
             f"the results cannot be written: {atomic.reason(error)}",
@@ -153,7 +154,7 @@ def merge(folder: Path, out: Callable[[Sequence[str]], object]) -> Count:
                 raise DataError(
                     "its content is not what was written", where=path, hint="delete it and its .done, and run it again"
                 )
-    out(_header(job["top"]))
+    out(Columns(job["top"], job.get("coverage")).header)
     rows = unreadable = 0
     last: str | None = None
     for line in heapq.merge(*(_lines([folder / f"{shard.name}.csv"]) for shard in shards), key=lambda line: line[0]):
@@ -162,7 +163,7 @@ def merge(folder: Path, out: Callable[[Sequence[str]], object]) -> Count:
                 "a picture stands in two shards", where=one_line(last), hint="they are of two jobs: begin again"
             )
         last = line[0]
-        rows, unreadable = rows + 1, unreadable + bool(line[-1])
+        rows, unreadable = rows + 1, unreadable + failed(line)
         out(line)
     return Count(rows, unreadable)
 
@@ -172,24 +173,20 @@ def _answer(
     shard: Shard,
     rows: Iterable[Row],
     predictor: Predictor,
-    top: int,
+    columns: Columns,
     part_rows: int,
     tell: Callable[[str], None],
 ) -> int:
     held: list[list[str]] = []
     done, since = 0, time.monotonic()
     for answer in predictor.predict(rows):
-        if isinstance(answer, Failure):
-            held.append([answer.name, *[""] * (2 * top), one_line(answer.reason)])
-        else:
-            named = best(answer, predictor.about, top)
-            held.append([answer.name, *(text for label, p in named for text in (label, f"{p:.6f}")), ""])
+        held.append(columns.line(answer, predictor.about))
         if len(held) >= part_rows or time.monotonic() - since > PART_SECONDS:
-            _write_part(folder, shard, held, top)
+            _write_part(folder, shard, held, columns)
             done, held, since = done + len(held), [], time.monotonic()
             tell(f"{shard.name}: {done:,} pictures")
     if held:
-        _write_part(folder, shard, held, top)
+        _write_part(folder, shard, held, columns)
     return done + len(held)
 
 
@@ -202,12 +199,12 @@ def _left(rows: Iterable[Row], shard: Shard, kept: set[str]) -> Iterator[Row]:
             yield row
 
 
-def _close(folder: Path, shard: Shard, top: int, new: int) -> Count:
+def _close(folder: Path, shard: Shard, columns: Columns, new: int) -> Count:
     """All parts as one file. Another worker may have closed the same shard meanwhile: what it wrote counts too."""
     path = folder / f"{shard.name}.csv"
     found = {line[0]: line for line in _lines([*_parts(folder, shard), *([path] if path.is_file() else [])])}
-    text = _csv([found[name] for name in sorted(found)], top)
-    unreadable = sum(bool(line[-1]) for line in found.values())
+    text = _csv([found[name] for name in sorted(found)], columns)
+    unreadable = sum(map(failed, found.values()))
     atomic.write(path, text)
     marker = {"rows": len(found), "unreadable": unreadable, "sha256": hashlib.sha256(text).hexdigest()}
     atomic.write(folder / f"{shard.name}.done", json.dumps(marker).encode())
@@ -215,11 +212,11 @@ def _close(folder: Path, shard: Shard, top: int, new: int) -> Count:
     return Count(len(found), unreadable, new)
 
 
-def _write_part(folder: Path, shard: Shard, lines: Sequence[Sequence[str]], top: int) -> None:
+def _write_part(folder: Path, shard: Shard, lines: Sequence[Sequence[str]], columns: Columns) -> None:
     place = folder / shard.name
     place.mkdir(parents=True, exist_ok=True)
     # A random name: a worker that was thought dead may still be writing, and what both have is the same.
-    atomic.write(place / f"{secrets.token_hex(8)}.csv", _csv(lines, top))
+    atomic.write(place / f"{secrets.token_hex(8)}.csv", _csv(lines, columns))
 
 
 def _parts(folder: Path, shard: Shard) -> list[Path]:
@@ -232,15 +229,10 @@ def _lines(paths: Iterable[Path]) -> Iterator[list[str]]:
             yield from list(csv.reader(lines))[1:]
 
 
-def _header(top: int) -> list[str]:
-    more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
-    return ["path", "label", "probability", *more, "error"]
-
-
-def _csv(lines: Iterable[Sequence[str]], top: int) -> bytes:
+def _csv(lines: Iterable[Sequence[str]], columns: Columns) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_header(top))
+    writer.writerow(columns.header)
     writer.writerows(lines)
     return text.getvalue().encode("utf-8", "surrogateescape")
 
@@ -253,11 +245,12 @@ def _marker(folder: Path, shard: Shard) -> dict[str, Any] | None:
     return found if {"rows", "unreadable", "sha256"} <= set(found) else None
 
 
-def _job(predictor: Predictor, shard: Shard, places: Sequence[str], top: int) -> dict[str, Any]:
+def _job(predictor: Predictor, shard: Shard, places: Sequence[str], columns: Columns) -> dict[str, Any]:
     about = predictor.about
     files = {name: stated.get("sha256") for name, stated in about.files.items()}
     model = hashlib.sha256(json.dumps([files, about.temperature, list(about.classes)]).encode()).hexdigest()
-    return {"format": 1, "model": model, "of": shard.of, "top": top, "pictures": [one_line(place) for place in places]}
+    asked = {"top": columns.top, "coverage": columns.coverage}
+    return {"format": 2, "model": model, "of": shard.of, **asked, "pictures": [one_line(place) for place in places]}
 
 
 def _join_job(folder: Path, job: Mapping[str, Any]) -> None:
@@ -288,7 +281,7 @@ def _join_job(folder: Path, job: Mapping[str, Any]) -> None:
 def _read_job(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / JOB).read_bytes())
-        if found.get("format") != 1 or not isinstance(found["of"], int) or not isinstance(found["top"], int):
+        if found.get("format") != 2 or not isinstance(found["of"], int) or not isinstance(found["top"], int):
             raise ValueError
     except (OSError, ValueError, KeyError, AttributeError):
         raise DataError(
