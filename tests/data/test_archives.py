@@ -69,7 +69,7 @@ def test_it_is_unpacked_once(tmp_path):
     first = unpacked(place, "digest", tmp_path)
     place.write_bytes(b"never read again")
     assert unpacked(place, "digest", tmp_path) == first
-    assert _entries(tmp_path) == ["digest"]
+    assert sorted(_entries(tmp_path)) == ["digest", "digest.json"]
 
 
 EVIL = ["../evil.png", "a/../../evil.png", "/evil.png", "..\\evil.png", "C:\\evil.png", "\\\\host\\evil.png"]
@@ -194,10 +194,11 @@ def test_a_faster_process_wins_and_its_folder_is_taken(tmp_path, monkeypatch):
         (building / "ours").touch()
         (building.parent / "digest").mkdir()
         (building.parent / "digest" / "theirs").touch()
+        return {"ours": ""}
 
     monkeypatch.setattr("frostline.data.archives._write", meanwhile)
     assert _names(unpacked(place, "digest", tmp_path)) == ["theirs"]
-    assert _entries(tmp_path) == ["digest"]
+    assert sorted(_entries(tmp_path)) == ["digest", "digest.json"]
 
 
 def test_what_a_dead_process_left_is_swept_after_a_day(tmp_path):
@@ -206,4 +207,62 @@ def test_what_a_dead_process_left_is_swept_after_a_day(tmp_path):
         left.mkdir(parents=True)
         os.utime(left, (time.time() - age, time.time() - age))
     unpacked(_zip(tmp_path / "x.zip", PICTURES), "digest", tmp_path)
-    assert sorted(_entries(tmp_path)) == [".young-x", "digest"]
+    assert sorted(_entries(tmp_path)) == [".young-x", "digest", "digest.json"]
+
+
+def changes(folder):
+    """Ways in which what was unpacked may be changed afterwards."""
+    one = sorted(path for path in folder.rglob("*.png"))[0]
+    flipped = bytearray(one.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    yield lambda: one.write_bytes(flipped)
+    yield lambda: os.truncate(one, 5)
+    yield one.unlink
+    yield lambda: (one.parent / "another.png").write_bytes(one.read_bytes())
+    yield lambda: (one.unlink(), one.symlink_to("/etc/hostname"))
+    yield lambda: folder.with_name(f"{folder.name}.json").unlink()
+    yield lambda: folder.with_name(f"{folder.name}.json").write_bytes(b"{}")
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_what_was_changed_after_unpacking_is_unpacked_again(tmp_path, number):
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in ("a/1.png", "b/2.png"):
+            packed.writestr(name, f"the bytes of {name}".encode() * 10)
+    folder = unpacked(archive, "d", tmp_path / "cache")
+    inode = (folder / "a/1.png").stat().st_ino
+    assert (
+        unpacked(archive, "d", tmp_path / "cache") / "a/1.png"
+    ).stat().st_ino == inode  # believed, and not made again
+    list(changes(folder))[number]()
+    again = unpacked(archive, "d", tmp_path / "cache")
+    assert {path.relative_to(again).as_posix(): path.read_bytes()[:20] for path in again.rglob("*.png")} == {
+        "a/1.png": b"the bytes of a/1.pngthe"[:20],
+        "b/2.png": b"the bytes of b/2.pngthe"[:20],
+    }
+    assert not (again / "a/1.png").is_symlink()
+    assert not list((tmp_path / "cache/archives").glob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_an_archive_of_nothing_but_names_is_refused(tmp_path, monkeypatch, kind, content):
+    monkeypatch.setattr("frostline.data.archives._FEW", 50)
+    archive = tmp_path / f"many.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as packed:
+            for number in range(400):
+                packed.writestr(f"a/{number}.txt", content)
+    else:
+        with tarfile.open(archive, "w:gz" if kind == "tar.gz" else "w") as packed:
+            for number in range(400):
+                info = tarfile.TarInfo(f"a/{number}.txt")
+                info.size = len(content)
+                packed.addfile(info, io.BytesIO(content))
+    if content and kind != "tar.gz":  # 400 files of a byte that take what they take: no bomb
+        assert len(list(unpacked(archive, "d", tmp_path / "cache").rglob("*.txt"))) == 400
+        return
+    with pytest.raises(DataError, match=r"more than [\d,]+ (members|of its members are empty)"):
+        unpacked(archive, "d", tmp_path / "cache")
+    assert not list((tmp_path / "cache/archives").iterdir())

@@ -3,6 +3,7 @@
 import errno
 import os
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -294,3 +295,26 @@ def test_duplicates_of_one_picture_under_many_names_stay_together(tmp_path: Path
     found = with_validation(read(data, cache=tmp_path / "cache"), share=0.4)
     same = next(row.digest for row in found.rows if row.name == "a/0.png")
     assert len({row.split for row in found.rows if row.digest == same}) == 1
+
+
+@pytest.mark.parametrize("name", ["a/x.jpg", "table.csv", "data.zip"])
+def test_a_sparse_giant_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    with place.open("wb") as file:
+        file.truncate(1 << 40)
+    asked = place if name != "a/x.jpg" else tree(tmp_path, "a/1.png", "b/2.png")
+    began = time.monotonic()
+    if name == "a/x.jpg":
+        skipped = read(asked, cache=tmp_path / "cache").skipped
+        assert [item.name.endswith("x.jpg") and "sparse" in item.reason for item in skipped] == [True]
+    else:
+        with pytest.raises(DataError, match="sparse"):
+            read(asked, cache=tmp_path / "cache")
+    assert time.monotonic() - began < 5
+
+
+def test_a_table_of_one_endless_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"path,label\n" + b"x" * (5 << 20))
+    with pytest.raises(DataError, match=r"a line of more than|field larger than"):
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")

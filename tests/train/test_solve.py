@@ -90,3 +90,10 @@ def test_what_cannot_be_solved_is_refused() -> None:
         solve(x, np.ones((120, 3)), classes=3)
     with pytest.raises(DataError, match="1 classes among"):
         solve(x, np.zeros(120, np.int64), classes=3)
+
+
+def test_copies_of_one_picture_a_class_are_refused_and_not_judged() -> None:
+    x, y = np.repeat(np.eye(2, 5), 20, axis=0), np.repeat([0, 1], 20)
+    with pytest.raises(DataError, match="no class has two different pictures"):
+        solve(x, y, classes=2, folds=np.array(y))
+    assert solve(x, y, classes=2, folds=5).strength > 0  # in folds of their own choice they are as good as any

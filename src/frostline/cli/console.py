@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from frostline.data.audit.run_checks import Audit
     from frostline.events import Event
+    from frostline.features.kept import Kept
     from frostline.features.store import Usage
     from frostline.judge.conformal import CoverageResult
     from frostline.judge.metrics import Interval, Report
@@ -339,11 +340,13 @@ def _whiskers(figure: "Interval", low: float, high: float, length: int) -> str:
     return "".join(drawn)
 
 
-def usage(items: "Sequence[Usage]", *, where: Path) -> None:
-    """A table of the store's shelves."""
+def usage(items: "Sequence[Usage]", everything: "Sequence[Kept]", *, where: Path) -> None:
+    """A table of the store's shelves, and one of all kinds of things that are kept."""
     for item in items:
         print(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} rows  {item.about}")
-    aside(f"{in_bytes(sum(item.bytes for item in items))} in {where}")
+    for kind in everything:
+        print(f"{in_bytes(kind.bytes):>9}  {kind.files:>8,} files {kind.name}: {kind.what}")
+    aside(f"{in_bytes(sum(kind.bytes for kind in everything))} in {where}")
 
 
 def exported(found: "Exported") -> None:

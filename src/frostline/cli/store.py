@@ -1,36 +1,43 @@
-"""``frostline store``: what the activation store holds, and how to empty it."""
+"""``frostline store``: what is kept in the cache, and how to empty it."""
 
 from typing import Annotated
 
 import typer
 from typer import Option
 
-app = typer.Typer(help="Look at the activation store, or empty it.", no_args_is_help=True)
+app = typer.Typer(help="Look at what is kept between runs, or remove it.", no_args_is_help=True)
 
 
 @app.command("ls")
 def ls(json: Annotated[bool, Option("--json", help="Print as JSON.")] = False) -> None:
-    """List what is stored, the most lately used first."""
+    """List what is kept: features of pictures, the most lately used first, then everything else with its size."""
     from dataclasses import asdict
 
     from frostline.cli import console
     from frostline.data.sources import default_cache
+    from frostline.features.kept import kept
     from frostline.features.store import Store
 
-    store = Store(default_cache() / "store")
-    usage = store.usage()
+    cache = default_cache()
+    usage, everything = Store(cache / "store").usage(), kept(cache)
     if json:
-        console.json([asdict(item) for item in usage])
+        console.json({"shelves": [asdict(item) for item in usage], "kept": [asdict(item) for item in everything]})
         return
-    console.usage(usage, where=store.root)
+    console.usage(usage, everything, where=cache)
 
 
 @app.command("clear")
-def clear() -> None:
-    """Remove everything that is stored; it is computed again when it is needed."""
+def clear(
+    only: Annotated[
+        list[str] | None, Option(help="Only this kind, as `store ls` names it. Repeatable [default: all].")
+    ] = None,
+) -> None:
+    """Remove what is kept; it is made again when it is needed. What a run uses at this moment stays."""
     from frostline.cli import console
     from frostline.data.sources import default_cache
-    from frostline.features.store import Store
+    from frostline.features.kept import clear as empty
 
-    freed = Store(default_cache() / "store").clear()
-    console.aside(f"{console.in_bytes(freed)} freed")
+    freed = empty(default_cache(), only=only or ())
+    for name, size in freed.items():
+        console.aside(f"{console.in_bytes(size):>9}  {name}")
+    console.aside(f"{console.in_bytes(sum(freed.values()))} freed")

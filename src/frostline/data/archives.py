@@ -2,8 +2,10 @@
 
 import bz2
 import gzip
+import logging
 import lzma
 import os
+import secrets
 import shutil
 import stat
 import struct
@@ -13,13 +15,16 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from frostline.data import unpacked_manifest
 from frostline.data.folders import is_junk
 from frostline.errors import DataError, one_line
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 50 * 10**9
 MAX_MEMBERS = 5_000_000
@@ -28,6 +33,9 @@ MAX_RATIO = 100
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _FREE = 10**9
+_FEW = 10_000
+_LEAST = 32
+"""Bytes of an archive that a member takes at the least, once there are more than a few: a picture takes hundreds."""
 _BLOCK = 1 << 20
 _HEADER = 16 << 20
 _DAMAGE = (
@@ -61,9 +69,12 @@ def unpacked(archive: Path, digest: str, cache: Path, *, max_bytes: int = MAX_BY
         archive, or more than ``max_bytes`` or ``MAX_RATIO`` allow; a full disk.
     """
     home = cache / "archives"
-    ready = home / digest
+    ready, manifest = home / digest, home / f"{digest}.json"
     if ready.is_dir():
-        return ready
+        if unpacked_manifest.intact(manifest, ready):
+            return ready
+        log.warning("what was unpacked of %s has been changed since, and is unpacked again", one_line(str(archive)))
+        _away(ready)
     try:
         home.mkdir(parents=True, exist_ok=True)
         _sweep(home)
@@ -73,7 +84,7 @@ def unpacked(archive: Path, digest: str, cache: Path, *, max_bytes: int = MAX_BY
             f"nothing can be unpacked there: {error.strerror}", where=home, hint="choose another cache folder"
         ) from None
     try:
-        _write(archive, building, max_bytes)
+        unpacked_manifest.write(manifest, building, _write(archive, building, max_bytes))
         try:
             building.rename(ready)
         except OSError:
@@ -92,13 +103,27 @@ def unpacked(archive: Path, digest: str, cache: Path, *, max_bytes: int = MAX_BY
     return ready
 
 
-def _write(archive: Path, folder: Path, max_bytes: int) -> None:
-    budget = min(max_bytes, max(_FREE, MAX_RATIO * archive.stat().st_size))
-    written = 0
+def _away(folder: Path) -> None:
+    """Out of the way at once, whatever it takes to remove it."""
+    gone = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    with suppress(OSError):  # another process was faster
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _write(archive: Path, folder: Path, max_bytes: int) -> dict[str, str]:
+    """Write all members; their digests by name."""
+    packed = archive.stat().st_size
+    budget = min(max_bytes, max(_FREE, MAX_RATIO * packed))
+    most = min(MAX_MEMBERS, max(_FEW, packed // _LEAST))
+    written = empty = 0
+    digests: dict[str, str] = {}
     members = _zip(archive) if archive.name.lower().endswith(".zip") else _tar(archive, budget)
     for count, (name, opened) in enumerate(members, start=1):
-        if count > MAX_MEMBERS:
-            raise DataError(f"the archive has more than {MAX_MEMBERS:,} members", where=archive, hint=_UNPACK)
+        if count > most:
+            raise DataError(
+                f"refused: {packed / 1e6:,.1f} MB hold more than {most:,} members", where=archive, hint=_UNPACK
+            )
         inside = _inside(name, archive)
         if any(is_junk(part) for part in inside.parts):
             continue
@@ -108,12 +133,19 @@ def _write(archive: Path, folder: Path, max_bytes: int) -> None:
             sink = target.open("xb")
         except FileExistsError:
             raise _refused(archive, name, "occurs twice, or differs only by case") from None
+        before, digest = written, unpacked_manifest.new_digest()
         with sink, opened() as source:
             while block := source.read(_BLOCK):
                 written += len(block)
                 if written > budget:
                     raise _too_large(archive, budget)
                 sink.write(block)
+                digest.update(block)
+        digests[inside.as_posix()] = digest.hexdigest()
+        empty += written == before
+        if empty > _FEW:
+            raise DataError(f"refused: more than {_FEW:,} of its members are empty", where=archive, hint=_UNPACK)
+    return digests
 
 
 def _zip(archive: Path) -> Iterator[Member]:

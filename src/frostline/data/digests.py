@@ -71,11 +71,11 @@ class DigestCache:
         key = os.path.abspath(path)  # noqa: PTH100 (resolving links would cost a call per folder of the path)
         if isinstance(picture, Slice):
             key += f"//{picture.offset}+{picture.length}"  # no absolute path has two slashes
-        before = _state(path)
+        before = state(path)
         if before is not None and (known := self._known(key, before)):
             return known
         digest = self._compute(picture)
-        if before is not None and before == _state(path) and before.age(time.time_ns()) > self._fresh:
+        if before is not None and before == state(path) and before.age(time.time_ns()) > self._fresh:
             with self._lock:
                 self._new[key] = (str(before), digest)
                 if len(self._new) >= _BATCH:
@@ -112,7 +112,7 @@ class DigestCache:
             raise
         return database
 
-    def _known(self, key: str, before: "_State") -> str | None:
+    def _known(self, key: str, before: "State") -> str | None:
         with self._lock:
             if self._database is None:
                 return None
@@ -132,7 +132,7 @@ class DigestCache:
         self._new.clear()
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """What is the same as long as a file is the same."""
 
     size: int
@@ -148,7 +148,7 @@ class _State(NamedTuple):
         return min(abs(now - self.modified), abs(now - self.changed)) / 1e9
 
 
-def _state(path: Path) -> _State | None:
+def state(path: Path) -> State | None:
     """None where it cannot be told whether a file is still the same."""
     try:
         found = path.stat()
@@ -158,7 +158,7 @@ def _state(path: Path) -> _State | None:
     changed = found.st_mtime_ns if os.name == "nt" else found.st_ctime_ns
     if changed % _COARSE == 0 or not found.st_ino:
         return None
-    return _State(found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+    return State(found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _seal(*entry: str) -> str:

@@ -6,6 +6,7 @@
 import hashlib
 import io
 import math
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,6 +104,7 @@ Picture: TypeAlias = Whole | Crop
 Pixels are uint8 of shape (H, W) (grey), (H, W, 2) (grey and alpha), (H, W, 3) (RGB), (H, W, 4) (RGBA) or (H, W, C);
 whole numbers of other types are samples that are read by a window; floating-point ones must lie in [0, 1]."""
 
+_LONG, _HOLES = 256 << 20, 16
 _LOOK = "open it in a picture viewer: save it again from there, or remove it"
 
 
@@ -192,10 +194,25 @@ def source(picture: Path | bytes | Slice) -> Iterator[BinaryIO]:
     kind = picture.stat()
     if not stat.S_ISREG(kind.st_mode):  # opening a pipe would wait for ever
         raise DecodeError("not an ordinary file", hint="name a picture file, not a folder, pipe or device")
+    refuse_sparse(picture, kind)
     if not kind.st_size:
         raise DecodeError("the file is empty", hint="copy it again from where it came, or remove it")
     with picture.open("rb") as opened:
         yield opened
+
+
+def refuse_sparse(path: Path, kind: os.stat_result) -> None:
+    """Notice a file that is all holes: a terabyte of zeros that takes no disk, and hours to read.
+
+    Raises: DecodeError: it is long, and hardly any of it is on the disk.
+    """
+    there = getattr(kind, "st_blocks", None)  # which Windows does not tell
+    if there is not None and kind.st_size > _LONG and there * 512 * _HOLES < kind.st_size:
+        raise DecodeError(
+            f"a sparse file: {kind.st_size:,} bytes long, and {there * 512:,} of them are on the disk",
+            where=path,
+            hint="copy it again from where it came: it was not written to its end",
+        )
 
 
 def refusal(error: Exception) -> str:

@@ -3,13 +3,14 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from frostline.data.decode import Item, Picture
 from frostline.data.folders import SPLIT_NAMES
 from frostline.data.manifest import Row
+from frostline.data.picture import refuse_sparse
 from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, DecodeError, one_line
 
@@ -19,6 +20,7 @@ COLUMNS = {
     "split": ("split",),
     "group": ("group",),
 }
+_LONGEST_LINE = 4 << 20
 _AT_MOST = 5  # faults that one message lists
 
 
@@ -31,9 +33,10 @@ def csv_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
     """
     try:
         with place.open(newline="", encoding="utf-8-sig") as source:
-            delimiter = _delimiter(place, source.readline())
+            refuse_sparse(place, place.stat())
+            delimiter = _delimiter(place, source.readline(_LONGEST_LINE))
             source.seek(0)
-            reader = csv.reader(source, delimiter=delimiter)
+            reader = csv.reader(_lines(source, place), delimiter=delimiter)
             header = next(reader, [])
             filled = ((reader.line_num, values) for values in reader if any(values))
             yield from rows_of(header, filled, place, group=group)
@@ -41,6 +44,13 @@ def csv_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
     except OSError as error:
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+
+
+def _lines(source: TextIO, place: Path) -> Iterator[str]:
+    while line := source.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise DataError(f"a line of more than {_LONGEST_LINE:,} characters", where=place, hint="is it a table?")
+        yield line
 
 
 def rows_of(

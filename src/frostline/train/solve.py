@@ -93,8 +93,16 @@ def solve(
     fold = _stratified(task.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
     alone = task.alone()
     unseen = [held for number in np.unique(fold) if (held := (fold == number) & ~alone).any()]
+    learnt_from = [np.where(held, 0.0, importance) for held in unseen]
+    if unseen and not any(
+        (held & task.judgeable(others)).any() for held, others in zip(unseen, learnt_from, strict=True)
+    ):
+        raise DataError(
+            "no class has two different pictures, so none can be held out while another is learnt from",
+            hint="copies of one picture count as one: add pictures that differ",
+        )
     rough = replace(design, rows=design.rows.astype(np.float32, copy=False))
-    problems = [_Problem(rough, task, np.where(held, 0.0, importance)) for held in unseen]
+    problems = [_Problem(rough, task, others) for others in learnt_from]
     large = design.rows.size * classes >= _LARGE
     searched, final = (1e-4, 1e-7) if large else (1e-5, 1e-9)
     whole = _Problem(rough if large else design, task, importance)
@@ -332,7 +340,7 @@ class _Problem:
         }
         begin = np.concatenate([(start.weight / unit).ravel(), start.bias])
         scale = 1.0
-        scale = objective(begin)[0]  # the tolerances are shares of it, however small it is
+        scale = objective(begin)[0] or 1.0  # the tolerances are shares of it, however small it is; 0: of one class
         found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options).x
         weight, bias = found[:cut].reshape(shape) * unit, found[cut:].copy()
         if not learnable.all():
