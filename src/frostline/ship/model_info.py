@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
+from frostline.inference.probabilities import probabilities
 from frostline.judge.conformal import PredictionSets
 from frostline.judge.ood import Novelty
 from frostline.ship.folder_names import ABOUT, NOVELTY
@@ -84,11 +85,8 @@ class ModelInfo:
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, K) float32 of logits (N, K): softmax of logits / temperature, a sigmoid each if multi-label."""
-        scaled = logits.astype(np.float64) / self.temperature
-        if self.multilabel:
-            return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)), dtype=np.float32)
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+        found = probabilities(logits, temperature=self.temperature, multilabel=self.multilabel)
+        return found.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

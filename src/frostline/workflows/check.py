@@ -24,6 +24,7 @@ from frostline.errors import DataError, FrostlineError
 from frostline.events import Listener, Note, Warn, Work, quiet
 from frostline.features.activations import Activations
 from frostline.features.store import Store
+from frostline.inference.probabilities import softmax
 from frostline.net import zoo
 from frostline.processors import processors
 from frostline.train.solve import solve
@@ -186,7 +187,6 @@ def _probed(listing: Inventory, copies: NearDuplicates, features: Features, seed
         fold[held] = number
     solved = solve(features[asked], listing.targets[asked], classes=len(listing.classes), folds=fold, seed=seed)
     logits = solved.out_of_fold()
-    raised = np.exp(logits - logits.max(1, keepdims=True))
     found = np.zeros((len(listing), len(listing.classes)), np.float32)
-    found[asked] = raised / raised.sum(1, keepdims=True)
+    found[asked] = softmax(logits)
     return found
