@@ -63,10 +63,14 @@ def test_too_few_pictures_are_not_fitted():
     assert "9 pictures are too few" in found.why
 
 
-def test_random_scores_reach_the_bound_and_no_further():
+def test_no_temperature_is_praised_where_the_model_is_worse_than_guessing():
+    """Random scores: at the bound log loss falls by much, and is still above that of guessing by shares."""
     rng = np.random.default_rng(0)
     found = calibrate(100 * rng.normal(size=(500, 4)), rng.integers(0, 4, 500))
-    assert found.temperature == 20.0
+    assert (found.temperature, found.helped, found.useless) == (1.0, False, True)
+    assert found.loss_of_guessing == pytest.approx(np.log(4), abs=0.01)
+    assert "fell" not in found.why
+    assert "guessing" in found.why
 
 
 def test_calibration_error_is_torchmetrics():

@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency, fisher_exact
 
 from frostline.judge.drift import Drift, distance, mix
 from frostline.judge.ood import from_held_out
-from tests.judge.test_novelty import features
+from tests.judge.test_ood import features
 
 
 @pytest.fixture(scope="module")

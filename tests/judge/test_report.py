@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import betabinom
 
 from frostline.data.manifest import Skipped
 from frostline.data.views import Preprocessing
@@ -94,11 +95,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_headline_is_the_figure_with_its_interval_in_words() -> None:
     outcomes = answers(200, ("a", "b"))
     right = sum(row.right for row in outcomes)
-    sure = metrics.wilson(right, 200)
     text = html.unescape(render(a_page(outcomes, ("a", "b"))))
     assert f"<h1>{100 * right / 200:.1f}\u202f%</h1>" in text
     assert f"Of 200 pictures it was not trained on, it classified {right} correctly." in text
-    assert f"about {round(100 * sure.low)} to {round(100 * sure.high)} correctly" in text
+    low, high = betabinom.ppf((0.025, 0.975), 100, right + 0.5, 200 - right + 0.5)
+    assert f"about {low:.0f} to {high:.0f} correctly" in text
 
 
 def test_what_comes_from_outside_is_escaped_wherever_it_is_shown() -> None:

@@ -326,7 +326,7 @@ def test_card_states_what_was_measured(tmp_path):
     assert f1.metric_type == "f1"
     assert data.library_name == "timm"
     assert "| accuracy | 0.7500 | 0.3006 to 0.9544 |" in text
-    assert "| 2 | wasps | 1.000 | 0.500 | 0.667 | 2 |" in text
+    assert "| 2 | wasps | 1.000 (0.21 to 1.00) | 0.500 (0.09 to 0.91) | 0.667 (0.17 to 0.95) | 2 |" in text
     assert "temperature of 1.5000" in text
     assert "local-dir:FOLDER" in text
 

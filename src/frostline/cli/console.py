@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from frostline.features.kept import Kept
     from frostline.features.store import Usage
     from frostline.judge.conformal import CoverageResult
-    from frostline.judge.metrics import Interval, Report
+    from frostline.judge.metrics import ClassFigures, Interval, Report
     from frostline.judge.result import RunResult
     from frostline.ship.export import Exported
     from frostline.ship.hub import HubUpload
@@ -220,18 +220,41 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
     console.print(f"accuracy  {percent(accuracy)}, {accuracy.n - wrong:,} of {accuracy.n:,} right", markup=False)
     if "macro_f1" in figures.figures:
         console.print(f"macro F1  {percent(figures.figures['macro_f1'])}", markup=False)
+    _baseline(figures, console)
     table = Table(box=_box(), pad_edge=False)
     table.add_column("class")
     for column in ("precision", "recall", "F1", "pictures"):
         table.add_column(column, justify="right")
     for row in figures.per_class[:50]:
-        shares = ("-" if value is None else f"{value:.1%}" for value in (row.precision, row.recall, row.f1))
+        shares = (_share_of_class(row, name) for name in ("precision", "recall", "f1"))
         table.add_row(Text(one_line(row.name)), *shares, f"{row.support:,}")
     console.print(table)
     if len(figures.per_class) > 50:
         console.print(f"and {len(figures.per_class) - 50} more classes, in metrics.json")
     if skipped:
         console.print(f"{skipped} files were left out", style="yellow")
+
+
+def _baseline(figures: "Report", console: "Console") -> None:
+    """What no model at all would come to, and whether this one is better."""
+    base, accuracy = figures.baseline, figures.figures["accuracy"]
+    if base is None:
+        return
+    console.print(
+        f"to compare: always {one_line(base.answer)!r} is right for {base.share:.1%}, chance for {base.chance:.1%}",
+        style="dim",
+        markup=False,
+    )
+    if said := base.compared(accuracy):
+        console.print(f"this model is {one_line(said)}", style="bold yellow", markup=False)
+
+
+def _share_of_class(row: "ClassFigures", name: str) -> str:
+    """94.3% (86 to 98), or "-"."""
+    value, found = getattr(row, name), row.intervals.get(name)
+    if value is None:
+        return "-"
+    return f"{value:.1%}" + (f" ({100 * found[0]:.0f} to {100 * found[1]:.0f})" if found else "")
 
 
 def audit(found: "Audit", *, page: Path) -> None:

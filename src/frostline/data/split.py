@@ -167,6 +167,17 @@ def bound(manifest: Manifest) -> bool:
     return len(_units(manifest.rows, range(len(manifest.rows)), 0)) < len(manifest.rows)
 
 
+def units(manifest: Manifest) -> NDArray[np.int64] | None:
+    """Which unit each row belongs to, (N,): duplicates and rows of a group are one; None where each is by itself."""
+    found = _units(manifest.rows, range(len(manifest.rows)), 0)
+    if len(found) == len(manifest.rows):
+        return None
+    numbers = np.empty(len(manifest.rows), np.int64)
+    for number, unit in enumerate(found):
+        numbers[list(unit.rows)] = number
+    return numbers
+
+
 def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit]:
     parent = {number: number for number in members}
 

@@ -1,7 +1,8 @@
 """Whether 90 % means 90 %: temperature scaling (Guo et al. 2017, arXiv:1706.04599), and how far off it was.
 
 The temperature is fitted on logits of pictures that the head has not learnt from: a val split, or out-of-fold logits.
-It is kept only if it helps on pictures that it was not fitted to either, which cross-fitting tells.
+It is kept only if it helps on pictures that it was not fitted to either, which cross-fitting tells, and if what comes
+out is better than guessing by the shares of the classes.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ BINS = 15
 _FOLDS = 5
 _FEWEST = 10
 _LOWEST, _HIGHEST = 0.05, 20.0
+_UNKNOWN = 1e9
 
 _Matrix = NDArray[np.float64]
 
@@ -41,7 +43,10 @@ class Calibration:
 
     helped: whether log loss fell on held-out folds (``loss_before``, ``loss_after``: their means). If not, temperature
         is 1.
-    ece_before, ece_after, bins_before, bins_after: on the same held-out folds.
+    ece_before, ece_after, bins_before, bins_after: on the same held-out folds. ece_perfect, ece_perfect_high: what a
+        perfectly calibrated model would show on so few pictures, on average and in 95 % of draws.
+    loss_of_guessing: the log loss of answering with the shares of the classes; a model that is not below it is told to
+        be no better than that, and no temperature is praised.
     why: in words.
     """
 
@@ -55,6 +60,14 @@ class Calibration:
     ece_after: float
     bins_before: tuple[Bin, ...]
     bins_after: tuple[Bin, ...]
+    ece_perfect: float = 0.0
+    ece_perfect_high: float = 0.0
+    loss_of_guessing: float = _UNKNOWN
+
+    @property
+    def useless(self) -> bool:
+        """Whether the probabilities are no better than guessing by the classes' shares, at any temperature."""
+        return self.loss_after >= self.loss_of_guessing
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -123,35 +136,67 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
     return sum(bar.count * abs(bar.confidence - bar.accuracy) for bar in bins) / n
 
 
+def error_if_perfect(
+    confidence: NDArray[np.floating], bins: int = BINS, *, draws: int = 400, seed: int = 0
+) -> tuple[float, float]:
+    """The expected calibration error that answers as sure as these (N,) would show if they were right just as often.
+
+    It is not 0, for N answers are never right exactly as often as they should be: of few pictures it is several points.
+    Returns its mean and its 95 % quantile over draws; an error below that says nothing against the model.
+
+    Raises: JudgementError: no answers.
+    """
+    sure = np.clip(np.asarray(confidence, np.float64), 0, 1)
+    if not len(sure):
+        raise JudgementError("no answers, so no calibration error", hint="judge at least one picture")
+    place = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), sure, side="left") - 1, 0, bins - 1)
+    member = (place[:, None] == np.arange(bins)).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    count = max(50, min(draws, 40_000_000 // len(sure)))
+    found = [float(np.abs(((rng.random(len(sure)) < sure) - sure) @ member).sum() / len(sure)) for _ in range(count)]
+    return float(np.mean(found)), float(np.quantile(found, 0.95))
+
+
 def _calibrated(
     z: _Matrix, truth: NDArray[np.bool_], link: Callable[[_Matrix], _Matrix], *, top: bool, seed: int
 ) -> Calibration:
     """top: judge the class of the highest probability; else every single decision."""
 
-    def judged(p: _Matrix) -> tuple[float, tuple[Bin, ...]]:
+    def judged(p: _Matrix) -> tuple[float, NDArray[np.float64], tuple[Bin, ...]]:
         if top:
             first = p.argmax(axis=1)
             rows = np.arange(len(p))
-            return float(-np.log(np.clip(p[truth], 1e-15, 1)).mean()), reliability(p[rows, first], truth[rows, first])
-        loss = -np.log(np.clip(np.where(truth, p, 1 - p), 1e-15, 1)).mean()
-        return float(loss), reliability(np.maximum(p, 1 - p).ravel(), ((p >= 0.5) == truth).ravel())
+            loss, sure, right = -np.log(np.clip(p[truth], 1e-15, 1)), p[rows, first], truth[rows, first]
+        else:
+            loss = -np.log(np.clip(np.where(truth, p, 1 - p), 1e-15, 1))
+            sure, right = np.maximum(p, 1 - p).ravel(), ((p >= 0.5) == truth).ravel()
+        return float(loss.mean()), sure, reliability(sure, right)
 
-    before, bins_before = judged(link(z))
+    before, sure, bins_before = judged(link(z))
     crossed = np.ones(len(z))
     if len(z) >= _FEWEST:
         fold = np.random.default_rng(seed).permutation(len(z)) % _FOLDS
         for held_out in range(_FOLDS):
             crossed[fold == held_out] = _temperature(z[fold != held_out], truth[fold != held_out], link)
-    after, bins_after = judged(link(z / crossed[:, None]))
-    helped = after < before
+    after, sure_after, bins_after = judged(link(z / crossed[:, None]))
+    guessing = _loss_of_guessing(truth, top=top)
+    temperature = _temperature(z, truth, link)
+    helped = after < before and after < guessing and temperature < _HIGHEST
     if helped:
         why = f"log loss on held-out pictures fell from {before:.4f} to {after:.4f}"
     elif len(z) < _FEWEST:
         why = f"{len(z)} pictures are too few to fit a temperature: it stays 1"
+    elif min(before, after) >= guessing or temperature >= _HIGHEST:
+        why = (
+            f"no temperature makes these probabilities better than guessing by the classes' shares (log loss on "
+            f"held-out pictures {min(before, after):.4f} at best, guessing {guessing:.4f}): it stays 1, and the "
+            "probabilities mean little"
+        )
     else:
         why = f"it did not help (log loss on held-out pictures {before:.4f}, with it {after:.4f}): it stays 1"
+    perfect, perfect_high = error_if_perfect(sure_after if helped else sure)
     return Calibration(
-        temperature=_temperature(z, truth, link) if helped else 1.0,
+        temperature=temperature if helped else 1.0,
         helped=helped,
         why=why,
         n=len(z),
@@ -161,7 +206,21 @@ def _calibrated(
         ece_after=expected_calibration_error(bins_after if helped else bins_before),
         bins_before=bins_before,
         bins_after=bins_after if helped else bins_before,
+        ece_perfect=perfect,
+        ece_perfect_high=perfect_high,
+        loss_of_guessing=guessing,
     )
+
+
+def _loss_of_guessing(truth: NDArray[np.bool_], *, top: bool) -> float:
+    """The log loss of answering every picture with how often each class occurs: what a model must at least be below."""
+    shares = truth.mean(axis=0)
+    if top and shares.max() == 1:
+        return _UNKNOWN  # pictures of one class do not tell how well it would be guessed
+    if top:
+        return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+    p = np.clip(shares, 1e-15, 1 - 1e-15)
+    return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())
 
 
 def _temperature(z: _Matrix, truth: NDArray[np.bool_], link: Callable[[_Matrix], _Matrix]) -> float:

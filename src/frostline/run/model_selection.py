@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from frostline.data.manifest import Manifest
-from frostline.judge import metrics
+from frostline.data.split import units
+from frostline.judge import intervals, metrics
 from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
 from frostline.judge.compare import attainable, loss_drop, paired
 from frostline.judge.metrics import Interval, Report
@@ -60,9 +61,8 @@ def losses(logits: Logits, part: Manifest) -> NDArray[np.float64]:
 
 
 def share_right(logits: Logits, part: Manifest) -> Interval:
-    """Accuracy with its Wilson interval."""
-    correct = right(logits, part)
-    return metrics.wilson(int(correct.sum()), len(correct))
+    """Accuracy with its interval; with several labels a picture, of the single decisions."""
+    return intervals.share(right(logits, part).reshape(len(part), -1), units(part))
 
 
 def calibration_of(logits: Logits, part: Manifest) -> Calibration:
@@ -86,4 +86,4 @@ def judged(probabilities: NDArray[np.float64], part: Manifest) -> Report:
     """All figures of probabilities (N, K) against a manifest's labels."""
     targets = part.targets()
     figures = metrics.report_multilabel if targets.ndim == 2 else metrics.report
-    return figures(probabilities, targets.astype(np.int64), part.classes)
+    return figures(probabilities, targets.astype(np.int64), part.classes, units=units(part))

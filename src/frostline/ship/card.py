@@ -11,22 +11,10 @@ import yaml
 
 from frostline.data.reading import AS_IT_IS
 from frostline.errors import one_line
+from frostline.judge.metrics import WORDS
 from frostline.ship.model_info import ModelInfo
 
 _SPLITS = ("test", "val", "cross-validation")
-_IN_WORDS = {
-    "accuracy": "accuracy",
-    "top_5": "top-5 accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "hamming": "single decisions right",
-    "micro_f1": "micro F1",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "roc_auc": "ROC-AUC, one against the rest",
-    "average_precision": "average precision",
-    "log_loss": "log loss (nats)",
-    "brier": "Brier score",
-}
 _MOST_CLASSES = 200
 
 
@@ -53,7 +41,7 @@ def _metadata(about: ModelInfo) -> dict[str, Any]:
             "task": {"type": "image-classification"},
             "dataset": {"type": "imagefolder", "name": "own pictures", "split": split},
             "metrics": [
-                {"type": kind, "value": round(figures[name]["value"], 6), "name": _IN_WORDS[name]}
+                {"type": kind, "value": round(figures[name]["value"], 6), "name": WORDS[name]}
                 for name, kind in (("accuracy", "accuracy"), ("macro_f1", "f1"))
                 if name in figures
             ],
@@ -94,11 +82,15 @@ def _figures(about: ModelInfo) -> Iterator[str]:
         yield ""
         yield "| figure | value | 95 % interval |"
         yield "| --- | ---: | ---: |"
-        for name, words in _IN_WORDS.items():
+        for name, words in WORDS.items():
             if name in figures:
                 figure = figures[name]
                 yield f"| {words} | {figure['value']:.4f} | {figure['low']:.4f} to {figure['high']:.4f} |"
         yield ""
+        if base := figures.get("baseline"):
+            always, chance = f"{base['share']:.1%}", f"{base['chance']:.1%}"
+            yield f"Always answering {escaped(base['answer'])} is right for {always}, chance for {chance}."
+            yield ""
     if measured:
         yield "They hold for pictures like those, and say nothing of other ones."
         yield ""
@@ -112,11 +104,18 @@ def _classes(about: ModelInfo) -> Iterator[str]:
     yield "| ---: | --- | ---: | ---: | ---: | ---: |"
     for number, name in enumerate(about.classes[:_MOST_CLASSES]):
         row = rows.get(name, {})
-        shares = ("" if row.get(key) is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        shares = (_share_of_class(row, key) for key in ("precision", "recall", "f1"))
         yield f"| {number} | {escaped(name)} | {' | '.join(shares)} | {row.get('support', '')} |"
     if len(about.classes) > _MOST_CLASSES:
         yield f"\n{len(about.classes) - _MOST_CLASSES} more are in `frostline.json`."
     yield ""
+
+
+def _share_of_class(row: Mapping[str, Any], name: str) -> str:
+    if row.get(name) is None:
+        return ""
+    found = row.get("intervals", {}).get(name)
+    return f"{row[name]:.3f}" + (f" ({found[0]:.2f} to {found[1]:.2f})" if found else "")
 
 
 def _usage(about: ModelInfo) -> Iterator[str]:

@@ -153,7 +153,11 @@ def _entry(name: str, place: Path, split: str, right: NDArray[np.bool_]) -> Entr
     except (OSError, ValueError):
         values = {}
     figures = values.get("metrics", {}).get(split, {}) if isinstance(values, dict) else {}
-    known = {key: figure["value"] for key, figure in figures.items() if isinstance(figure, dict) and key != "accuracy"}
+    known = {
+        key: figure["value"]
+        for key, figure in figures.items()
+        if isinstance(figure, dict) and "value" in figure and key != "accuracy"
+    }
     seconds = values.get("seconds")
     return Entry(
         name,

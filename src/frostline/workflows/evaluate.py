@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest, Skipped
+from frostline.data.split import units
 from frostline.errors import DataError, JudgementError
 from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, measured_on_test
@@ -72,15 +73,16 @@ def evaluate(
     probabilities = np.stack(found).astype(np.float64)
     drift = Drift(distance(about.novelty, np.array(far)), _mix(about, truths))
     coverage: tuple[CoverageResult, ...] = ()
+    together = units(manifest.without(skipped))
     if about.multilabel:
         y = np.zeros((len(truths), len(place)), np.int64)
         for line, labels in zip(y, truths, strict=True):
             line[labels] = 1
-        report = metrics.report_multilabel(probabilities, y, about.classes)
+        report = metrics.report_multilabel(probabilities, y, about.classes, units=together)
     else:
         probabilities /= probabilities.sum(1, keepdims=True)
         single = np.array([labels[0] for labels in truths])
-        report = metrics.report(probabilities, single, about.classes)
+        report = metrics.report(probabilities, single, about.classes, units=together)
         if about.sets is not None:
             coverage = measured_on_test(about.sets, probabilities, single)
     rows = outcomes(manifest.without(skipped), probabilities, "evaluation")

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Skipped
 from frostline.errors import one_line
-from frostline.judge.calibrate import BINS, Bin, expected_calibration_error, reliability
-from frostline.judge.metrics import Interval, Report
+from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
+from frostline.judge.intervals import of_new
+from frostline.judge.metrics import Interval, Report, in_words
 from frostline.judge.pages.render import rendered
 from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.predictions import Outcome
@@ -136,6 +137,16 @@ class Page:
         return expected_calibration_error(self.bins) if self.bins else None
 
     @cached_property
+    def error_if_perfect(self) -> tuple[float, float]:
+        """What a perfectly calibrated model would show here: on average, and at most in 95 % of draws."""
+        return error_if_perfect(np.array([row.probability for row in self.outcomes]))
+
+    @cached_property
+    def of_new(self) -> tuple[int, int]:
+        """How many of 100 new pictures of the same kind would be right."""
+        return of_new(self.accuracy)
+
+    @cached_property
     def largest(self) -> tuple[str, float] | None:
         """The class that has the most pictures, and its share: what always guessing it would come to."""
         support = np.array([row.support for row in self.report.per_class])
@@ -192,7 +203,14 @@ def render(page: Page, *, lang: str = "en") -> str:
     return rendered(
         __package__,
         lang=lang,
-        filters={"percent": percent, "number": number, "clock": clock, "bytes": in_bytes, "plain": one_line},
+        filters={
+            "percent": percent,
+            "number": number,
+            "clock": clock,
+            "bytes": in_bytes,
+            "plain": one_line,
+            "words": in_words,
+        },
         page=page,
         sections=[section for section in SECTIONS if section.shown(page)],
         drawn=_drawn(page, say),
