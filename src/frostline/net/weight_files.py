@@ -88,9 +88,15 @@ def file_digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise WeightsError(
+            "there is no such weights file",
+            where=path,
+            hint="check the path; --weights auto finds published weights by the model's name",
+        ) from None
     except OSError as error:
         raise WeightsError(
-            f"the weights file cannot be read: {error.strerror}", where=path, hint="check its path and permissions"
+            f"the weights file cannot be read: {error.strerror}", where=path, hint="check its permissions, and the disk"
         ) from None
 
 

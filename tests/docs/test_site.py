@@ -1,0 +1,28 @@
+"""The documentation as a site: built strictly, so that a link that leads nowhere fails, and with a full reference."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from frostline import ImageClassifier
+from tests.docs.pages import ROOT
+
+
+def test_the_site_is_built_without_a_broken_link_and_with_a_full_reference(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "site" / "reference.html").read_text(encoding="utf-8")
+    documented = set(re.findall(r'id="frostline\.ImageClassifier\.(\w+)"', text))
+    own = {name for name in vars(ImageClassifier) if not name.startswith("_")}
+    assert own - {"set_fit_request", "set_score_request"} <= documented
+    assert {"plot_confusion", "top_losses", "to_frame"} <= documented
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if page not in listed] == []
