@@ -210,6 +210,8 @@ def test_unreadable_files_are_named_with_their_reason(tmp_path: Path) -> None:
         ("dark", {"low": 0.0, "high": 0.1, "spread": 0.03}, True),
         ("bright", {"low": 0.9, "high": 1.0, "spread": 0.03}, True),
         ("blank", {"low": 0.5, "high": 0.5, "spread": 0.001}, True),
+        ("transparent", {"spread": 0.0, "unseen": True}, True),
+        ("blank", {"spread": 0.0, "unseen": True}, False),
         ("blurry", {"sharpness": 0.01}, True),
         ("size", {"width": 20, "height": 20}, True),
         ("size", {"width": 2000, "height": 100}, True),

@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from frostline.cli import gc_settings
 from frostline.cli.complete import offered
+from frostline.options import OPTIONS
 
 
 def check(
@@ -27,6 +28,9 @@ def check(
     ] = "tf_efficientnet_lite0",
     weights: Annotated[str, Option(help="auto, or a checkpoint file.")] = "auto",
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    intensity: Annotated[str | None, Option(help=OPTIONS["intensity"].help)] = None,
+    bands: Annotated[str | None, Option(help=OPTIONS["bands"].help)] = None,
+    background: Annotated[str | None, Option(help=OPTIONS["background"].help)] = None,
     lang: Annotated[str, Option(help="Of the page: en or zh.", autocompletion=offered("lang"))] = "en",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
 ) -> None:
@@ -37,6 +41,7 @@ def check(
     """
     from frostline.cli import console
     from frostline.data.audit.write_csv import chosen, write_cleaned
+    from frostline.data.reading import asked
     from frostline.data.sources import default_cache
     from frostline.judge.check_page.render import page
     from frostline.judge.write_html import write_html
@@ -48,13 +53,21 @@ def check(
             from frostline.workflows import check as run
 
         unwanted, cache = chosen(drop), default_cache()
+        reading = asked(intensity=intensity, bands=bands, background=background)
         if features:
             store = Store(cache / "store")
             found = run.check(
-                data, store=store, cache=cache, model=model, weights=weights, engine=engine, listen=screen
+                data,
+                store=store,
+                cache=cache,
+                model=model,
+                weights=weights,
+                engine=engine,
+                reading=reading,
+                listen=screen,
             )
         else:
-            found = run.check_files(data, cache=cache, listen=screen)
+            found = run.check_files(data, cache=cache, reading=reading, listen=screen)
         write_html(page(found, lang=lang), out)
     if json:
         console.json(found.to_dict())

@@ -44,6 +44,7 @@ def predict(
     """
     with gc_settings.importing():
         from frostline.cli import console
+        from frostline.data.formats import kinds
         from frostline.data.sources import pictures
         from frostline.errors import PlanError
         from frostline.ship import batch_predict
@@ -76,7 +77,7 @@ def predict(
         )
         console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
         return
-    failed = 0
+    failed = []
     line = output.table()
     columns = Columns(top, coverage, errors=False)
     if as_csv:
@@ -84,8 +85,9 @@ def predict(
     batch = 1 if "-" in images else BATCH
     for answer in answering.predict(pictures(images), batch=batch):
         if isinstance(answer, Failure):
-            failed += 1
-            console.aside(f"{answer.name}: {answer.reason}")
+            failed.append(answer.reason)
+            if not kinds.is_missing(answer.reason):
+                console.aside(f"{answer.name}: {answer.reason}")
             continue
         named = best(answer, about, top)
         held = None if coverage is None else members(answer, about, coverage)
@@ -100,6 +102,8 @@ def predict(
             output.row(answer.name, *named_so, *(["none of these?"] if answer.novel else []))
         if batch == 1:
             sys.stdout.flush()
+    for text in kinds.left_out(failed):
+        console.aside(text)
     if failed:
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from frostline.data.formats import kinds
 from frostline.data.manifest import Row, Skipped, natural
 from frostline.errors import DataError, one_line
 
@@ -39,7 +40,8 @@ def is_junk(name: str) -> bool:
 def maybe_picture(name: str) -> bool:
     """Whether a file's name does not rule out that it is a picture: what it is, decoding tells."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (half a million times)
-    return suffix in SUFFIXES or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
+    known = suffix in SUFFIXES or suffix in kinds.SUFFIXES
+    return known or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
 
 
 def readable(path: str) -> str:

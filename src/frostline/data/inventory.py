@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import SPLITS, Manifest, Row, Skipped, natural
+from frostline.data.reading import AS_IT_IS, Reading
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Inventory:
     faults: (N) why the picture of a row cannot be used, "" if it can.
     passed_over: files that are no pictures, or lie where none is looked for.
     source: where the rows came from.
+    reading: how the pictures are read.
     """
 
     rows: tuple[Row, ...]
     faults: tuple[str, ...]
     passed_over: tuple[Skipped, ...] = ()
     source: str = ""
+    reading: Reading = AS_IT_IS
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:

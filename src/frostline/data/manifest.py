@@ -12,7 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.decode import Picture, content_digest, described
+from frostline.data.formats import kinds
+from frostline.data.picture import Picture, content_digest, described
 from frostline.errors import DataError, DecodeError, one_line
 
 SPLITS = ("train", "val", "test")
@@ -159,6 +160,7 @@ class Manifest:
         few = [f"{name!r} has {count}" for name, count in learnt.counts().items() if count < per_class]
         if few:
             left_out = f"{len(self.skipped)} files were left out; " if self.skipped else ""
+            left_out += "".join(f"{line}; " for line in kinds.left_out(item.reason for item in self.skipped))
             raise DataError(
                 f"every class needs {per_class} usable pictures: {one_line(_some(few))}",
                 where=self.source or None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.audit.run_checks import warnings_for
+from frostline.data.formats import kinds
 from frostline.data.manifest import Manifest
 from frostline.data.reading import Reading, asked
 from frostline.data.split import assign_splits, few, shares_of, with_validation
@@ -100,6 +101,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     manifest = _readable(manifest, activations, plan.phases[0])
     if manifest.skipped:
         tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
+        for line in kinds.left_out(item.reason for item in manifest.skipped):
+            tell(Warn(line))
     record.skipped(manifest.skipped)
     for line in warnings_for(manifest):
         tell(Warn(line))

@@ -17,8 +17,10 @@ from frostline.data.audit.run_checks import Audit, audited, require_libraries
 from frostline.data.decode import Picture
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
+from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.sources import as_found
 from frostline.data.split import folds
+from frostline.data.survey import survey
 from frostline.data.views import EvaluationView, placed
 from frostline.errors import DataError, FrostlineError
 from frostline.events import Listener, Note, Warn, Work, quiet
@@ -34,12 +36,14 @@ Features = NDArray[np.float32]
 _FOLDS = 5
 
 
-def check_files(place: str | Path, *, cache: Path, listen: Listener = quiet) -> Audit:
+def check_files(place: str | Path, *, cache: Path, reading: Reading = AS_IT_IS, listen: Listener = quiet) -> Audit:
     """What can be said of a data set without a network: files, copies, classes, light, shortcuts.
+
+    reading: what was said of intensity, bands and background, as for a fit.
 
     Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
     """
-    listing, notes = _listed(place, cache, listen)
+    listing, notes = _listed(place, cache, reading, listen)
     listing, looks = _look_at_the_rest(listing, notes, listen)
     why = "wrong labels and outliers: no network was asked"
     return audited(Subject(listing, find_copies(listing, looks), looks), not_checked=[why])
@@ -54,6 +58,7 @@ def check(
     weights: str | Path | None = "auto",
     engine: str = "auto",
     seed: int = 0,
+    reading: Reading = AS_IT_IS,
     listen: Listener = quiet,
 ) -> Audit:
     """Everything `check_files` says, and what the features of a pretrained trunk add: wrong labels and outliers.
@@ -62,11 +67,12 @@ def check(
 
     Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
     """
-    listing, notes = _listed(place, cache, listen)
+    listing, notes = _listed(place, cache, reading, listen)
     not_checked: list[str] = []
     features: Features | None = None
     try:
-        backbone = zoo.build(model, classes=max(2, len(listing.classes)), weights=weights, seed=seed)
+        classes = max(2, len(listing.classes))
+        backbone = zoo.build(model, classes=classes, weights=weights, seed=seed, reading=listing.reading)
         activations = Activations(backbone.net, model, backbone.preprocessing, store, cache, engine, "auto", listen)
         if backbone.loaded:
             listen(Note(str(backbone.loaded)))
@@ -121,14 +127,20 @@ class _Noting:
 
     def __call__(self, picture: Picture, digest: str) -> NDArray[np.uint8]:
         opened = self._view.decoded(picture)
-        self._notes.add(digest, look(picture, opened))
+        self._notes.add(digest, look(picture, opened, self._view.preprocessing.reading))
         return placed(opened, self._view.preprocessing)
 
 
-def _listed(place: str | Path, cache: Path, listen: Listener) -> tuple[Inventory, _Notes]:
+def _listed(place: str | Path, cache: Path, asked: Reading, listen: Listener) -> tuple[Inventory, _Notes]:
     require_libraries()
     listing = as_found(place, cache=cache, progress=lambda done: listen(Work("files", done, 0)))
-    return listing, _Notes(listing)
+    there = [row for row in listing.rows if row.digest]
+    found = survey(there, asked, progress=lambda done, total: listen(Work("values", done, total)), strict=False)
+    for line in found.notes:
+        listen(Note(line))
+    for line in found.warnings:
+        listen(Warn(line))
+    return replace(listing, reading=found.reading), _Notes(listing)
 
 
 def _features(listing: Inventory, activations: Activations, notes: _Notes, width: int) -> tuple[Inventory, Features]:
@@ -163,7 +175,7 @@ def _look_at_the_rest(listing: Inventory, notes: _Notes, listen: Listener) -> tu
     def tell(done: int, total: int) -> None:
         listen(Work("looking at pictures", done, total))
 
-    for digest, seen in look_at(list(todo.values()), threads=processors(), progress=tell):
+    for digest, seen in look_at(list(todo.values()), threads=processors(), reading=listing.reading, progress=tell):
         if isinstance(seen, str):
             reasons[digest] = seen
         else:

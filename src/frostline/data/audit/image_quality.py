@@ -20,7 +20,18 @@ def blank(subject: Subject) -> Finding | None:
     if subject.looks is None:
         return None
     spread = subject.looks["spread"]
-    return _low(subject, "blank", spread / _BLANK, spread < _BLANK, "{} blank", "nothing but one shade")
+    mask = (spread < _BLANK) & ~subject.looks["unseen"]
+    return _low(subject, "blank", spread / _BLANK, mask, "{} blank", "nothing but one shade")
+
+
+@checks.decorator("transparent")
+def transparent(subject: Subject) -> Finding | None:
+    """Drawn in the colour of the background, on a transparent ground."""
+    if subject.looks is None:
+        return None
+    unseen = subject.looks["unseen"]
+    what = "nothing is seen over this --background; another one shows it"
+    return _low(subject, "transparent", ~unseen, unseen, "{} lost in the background", what)
 
 
 @checks.decorator("dark")

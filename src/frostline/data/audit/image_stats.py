@@ -12,12 +12,16 @@ from PIL import Image
 from frostline.data import decode
 from frostline.data.decode import Decoded, Picture
 from frostline.data.manifest import Row
+from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data.survey import lost_in_its_ground
 from frostline.errors import DecodeError
 
 ImageStats: TypeAlias = NDArray[np.void]
 """(N,) of `LOOK`: plain columns, some 1.2 kB a picture, so that memory is known before anything is read."""
 
 SIDE = 32
+_CLEAR = ("RGBA", "LA", "PA", "P", "RGBa", "La")
+_UNSEEN = 0.02
 AT_LEAST = 256
 LOOK = np.dtype(
     [
@@ -34,12 +38,13 @@ LOOK = np.dtype(
         ("sharpness", np.float32),  # see `_sharpness`
         ("colour", np.float32, 3),  # mean of red, green, blue, in [0, 1]
         ("hash", np.bool_, 64),  # perceptual
+        ("unseen", np.bool_),  # transparent, and nothing is seen over the background
         ("small", np.uint8, SIDE * SIDE),  # grey, squashed
     ]
 )
 
 
-def look(picture: Picture, opened: Decoded) -> np.void:
+def look(picture: Picture, opened: Decoded, reading: Reading = AS_IT_IS) -> np.void:
     """One record of `LOOK`.
 
     opened: the picture, decoded at any size whose shorter side is at least `AT_LEAST` if the picture's is.
@@ -58,6 +63,8 @@ def look(picture: Picture, opened: Decoded) -> np.void:
     record["bytes"], record["format"], record["mode"] = said.bytes, said.format, said.mode
     record["frames"], record["quality"] = said.frames, said.quality
     record["low"], record["high"], record["spread"] = low, high, values.std()
+    if said.mode in _CLEAR and record["spread"][0] < _UNSEEN:
+        record["unseen"] = lost_in_its_ground(picture, reading)
     record["sharpness"] = _sharpness(values)
     record["colour"] = np.asarray(rgb, np.float32).mean((0, 1)) / 255
     record["hash"] = imagehash.phash(grey).hash.ravel()
@@ -66,22 +73,26 @@ def look(picture: Picture, opened: Decoded) -> np.void:
     return found
 
 
-def looked(row: Row) -> np.void:
+def looked(row: Row, reading: Reading = AS_IT_IS) -> np.void:
     """Decode a picture no larger than needed, and look at it.
 
     Raises: DecodeError: it cannot be decoded.
     """
-    return look(row.picture, decode.image(row.picture, at_least=lambda _: AT_LEAST))
+    return look(row.picture, decode.image(row.picture, reading=reading, at_least=lambda _: AT_LEAST), reading)
 
 
 def look_at(
-    rows: Sequence[Row], *, threads: int, progress: Callable[[int, int], None] = lambda done, total: None
+    rows: Sequence[Row],
+    *,
+    threads: int,
+    reading: Reading = AS_IT_IS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[tuple[str, np.void | str]]:
     """Digest and look, or the reason why there is none, of each row; some hundred pictures ahead and no more."""
 
     def one(row: Row) -> tuple[str, np.void | str]:
         try:
-            return row.digest, looked(row)
+            return row.digest, looked(row, reading)
         except DecodeError as error:
             return row.digest, error.what
 

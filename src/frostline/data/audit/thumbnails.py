@@ -6,13 +6,14 @@ from PIL import Image
 
 from frostline.data import decode
 from frostline.data.decode import Picture
+from frostline.data.reading import AS_IT_IS, Reading
 from frostline.errors import DecodeError
 
 
-def thumbnail(picture: Picture, *, side: int = 176) -> bytes | None:
+def thumbnail(picture: Picture, *, reading: Reading = AS_IT_IS, side: int = 176) -> bytes | None:
     """A JPEG of at most ``side`` pixels in height and twice that in width, or None if the picture cannot be decoded."""
     try:
-        image = decode.image(picture, at_least=lambda _: side).image
+        image = decode.image(picture, reading=reading, at_least=lambda _: side).image
     except DecodeError:
         return None
     factor = max(image.height / side, image.width / (2 * side), 1)

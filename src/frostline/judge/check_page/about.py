@@ -47,6 +47,10 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     "mode": ("Another colour mode", "They are converted to RGB; see that nothing is lost by it."),
     "size": ("Extreme size or proportions", "The network sees a square cut from the middle, at its own size."),
     "blank": ("Blank pictures", "There is nothing on them to learn."),
+    "transparent": (
+        "Transparent pictures that show nothing",
+        "White drawings over white, for example: give --background black to check and fit.",
+    ),
     "dark": ("Very dark pictures", "See whether anything can be made out."),
     "bright": ("Washed-out pictures", "See whether anything can be made out."),
     "blurry": ("Blurry pictures", "See whether a person could tell the class."),

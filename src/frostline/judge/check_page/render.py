@@ -66,7 +66,7 @@ def _thumbnails(audit: Audit) -> dict[int, str]:
         if listing.readable[row]
     )
     with ThreadPoolExecutor(thread_name_prefix="thumbnail") as pool:
-        made = pool.map(lambda row: thumbnail(listing.rows[row].picture), shown)
+        made = pool.map(lambda row: thumbnail(listing.rows[row].picture, reading=listing.reading), shown)
         return {row: base64.b64encode(data).decode() for row, data in zip(shown, made, strict=True) if data}
 
 

@@ -4,7 +4,9 @@ What it does to a picture is `data.views.placed` for the model's own crop; sizes
 the graph's metadata.
 """
 
+from frostline.data.reading import AS_IT_IS
 from frostline.data.views import Preprocessing
+from frostline.ship.exporters import standalone_reading
 from frostline.ship.exporters.export_spec import Standalone
 
 _HEAD = '''"""Name what pictures show: python predict.py PICTURE...
@@ -58,9 +60,26 @@ _NORMAL = """    pixels = (np.asarray(picture, dtype=np.float32) / 255 - wants["
 def script(runtime: str, opening: Standalone, takes: str, preprocessing: Preprocessing) -> str:
     """The text of ``predict.py``. runtime: the package to install. takes: "pictures" or "pixels", see `Exportable`."""
     whole = takes == "pictures"
+    if preprocessing.reading != AS_IT_IS:
+        return _by_bands(runtime, opening, preprocessing, whole=whole)
     doing = "Upright, on white" if whole else "Upright, on white, resized, cropped and normalised as in training"
     steps = "    return np.asarray(picture)[None].copy()\n" if whole else _steps(preprocessing)
     return _HEAD.format(runtime=runtime, imports=opening.imports, opening=opening.opening, doing=doing, steps=steps)
+
+
+def _by_bands(runtime: str, opening: Standalone, preprocessing: Preprocessing, *, whole: bool) -> str:
+    """The script where pictures are read in a way that was decided at fit: band after band."""
+    steps = _steps(preprocessing).removesuffix(_NORMAL).replace(_CANVAS, standalone_reading.CANVAS)
+    text = _HEAD.format(runtime=runtime, imports=opening.imports, opening=opening.opening, doing="", steps="")
+    start, rest = text.split("def prepared(picture):")
+    _, answers = rest.split("\n\nfor name in")
+    start = start.replace("pip install numpy pillow", f"pip install {standalone_reading.NEEDS}")
+    start = start.replace("from PIL import Image, ImageOps\n", "import tifffile\nfrom PIL import Image, ImageOps\n")
+    reading = standalone_reading.TEXT.format(how=preprocessing.reading)
+    placed = standalone_reading.WHOLE if whole else standalone_reading.PLACED.format(steps=steps)
+    return (
+        start + reading + placed + "\n\nfor name in" + answers.replace("prepared(Image.open(name))", "prepared(name)")
+    )
 
 
 def _steps(preprocessing: Preprocessing) -> str:
