@@ -42,6 +42,7 @@ def facts(encoded: BinaryIO) -> tuple[int, int, int]:
     encoded.seek(0)
     head = encoded.read(33)
     if len(head) < 33 or not head.startswith(_START) or head[12:16] != b"IHDR":
+        encoded.seek(0)
         return 0, 0, 0
     depth, kind, significant = head[24], head[25], 0
     for _ in range(_MOST_CHUNKS if depth == 16 else 0):

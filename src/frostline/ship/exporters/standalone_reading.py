@@ -12,7 +12,8 @@ TEXT = '''def seen(name):
     low, high = how.get("window", (0, 65535))
     least, missing, alpha, kept = 0, None, None, how.get("bands")
     if data[:4] in (b"II*\\0", b"MM\\0*", b"II+\\0", b"MM\\0+"):
-        page = tifffile.TiffFile(name).pages.first
+        file = tifffile.TiffFile(name)
+        page = file.pages.first
         values = page.asarray()
         values = np.moveaxis(values, 0, -1) if page.axes.startswith("S") else values
         values = values if values.ndim == 3 else values[:, :, None]
@@ -24,6 +25,7 @@ TEXT = '''def seen(name):
             low, high = 0, top
         if 42113 in tags:
             missing = (values == values.dtype.type(float(str(tags[42113]).strip("\\0 ")))).all(2)
+        file.close()
         if not kept and values.shape[2] == 4 and [int(kind) for kind in page.extrasamples] in ([1], [2]):
             alpha = 3
     else:
