@@ -30,6 +30,11 @@ def serve(
     max_pixels: Annotated[int, Option(help="Of one picture.", rich_help_panel=_LIMITS)] = 50_000_000,
     max_files: Annotated[int, Option(help="Of one request.", rich_help_panel=_LIMITS)] = 64,
     queue: Annotated[int, Option(help="Pictures that may wait; past it: 429.", rich_help_panel=_LIMITS)] = 256,
+    request_pixels: Annotated[int, Option(help="Of all pictures of one request.", rich_help_panel=_LIMITS)] = 10**9,
+    connections: Annotated[int, Option(help="Of one process, at a time.", rich_help_panel=_LIMITS)] = 1024,
+    hung: Annotated[
+        float, Option(help="Seconds without a sign of life, then a worker is replaced.", rich_help_panel=_LIMITS)
+    ] = 60.0,
     timeout: Annotated[float, Option(help="Seconds for a head, and a body.", rich_help_panel=_LIMITS)] = 15.0,
     trust: Trust = None,
 ) -> None:
@@ -48,6 +53,10 @@ def serve(
         queue=queue,
         memory=max(max_bytes, Limits.memory),
         patience=timeout,
+        request_pixels=max(request_pixels, max_pixels),
+        queue_pixels=2 * max(request_pixels, max_pixels),
+        connections=connections,
+        hung=hung,
     )
     show(trust)
     token = secret(token_file, os.environ.get("FROSTLINE_TOKEN"))

@@ -197,6 +197,31 @@ def located(place: Path) -> Path:
     return inside if not (place / ABOUT).is_file() and (inside / ABOUT).is_file() else place
 
 
+class AnotherModel(CheckpointError):
+    """A folder holds another model than the one that was opened before."""
+
+
+def identity(about: ModelInfo) -> str:
+    """A digest (hex, 16 digits) of all that a folder says: its files by their digests, classes, temperature, ..."""
+    said = json.dumps(about.to_dict(), sort_keys=True, default=str)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def refuse_another(about: ModelInfo, digest: str) -> None:
+    """Notice that a folder was replaced while its model is in use.
+
+    digest: of the model that is meant; "" is any.
+
+    Raises: AnotherModel: it is another.
+    """
+    if digest and identity(about) != digest:
+        raise AnotherModel(
+            f"the folder holds another model now ({identity(about)}) than the one that is served ({digest})",
+            where=one_line(about.name),
+            hint="start the server again to serve it",
+        )
+
+
 def check_files(folder: Path, about: ModelInfo, names: Sequence[str]) -> None:
     """Compare files with the digests that the folder states.
 

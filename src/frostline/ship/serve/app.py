@@ -2,13 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -21,6 +21,7 @@ from frostline import __version__
 from frostline.data.views import EvaluationView
 from frostline.errors import DecodeError, FrostlineError, one_line
 from frostline.processors import processors
+from frostline.ship.model_info import identity
 from frostline.ship.predictor import Predictor
 from frostline.ship.serve import page
 from frostline.ship.serve.batcher import Batcher
@@ -30,9 +31,11 @@ from frostline.ship.serve.metrics import KIND, Metrics
 from frostline.ship.serve.quota import Limits, Quota, Refused
 from frostline.ship.serve.schemas import Answers, Fault, Json, answered
 from frostline.ship.serve.security import SecurityMiddleware
-from frostline.ship.serve.uploads import uploads
+from frostline.ship.serve.uploads import Upload, pixels, uploads
 
+_TOLD = ("max_bytes", "max_pixels", "max_files", "request_pixels", "queue")
 _MOST_THREADS = 8
+T = TypeVar("T")
 _MOST_COVERAGES = 16
 _PICTURE = {"type": "string", "format": "binary"}
 _BODY = {
@@ -58,6 +61,7 @@ _FAULTS: dict[int | str, dict[str, Any]] = {
 class Service:
     """What the routes share.
 
+    digest: of the model. pixels: of pictures that are accepted and not answered yet. alive: see ``create_app``.
     batcher: made when the event loop runs.
     """
 
@@ -72,6 +76,9 @@ class Service:
     figures: Metrics
     heat: Heatmaps | None
     painter: ThreadPoolExecutor
+    pixels: Quota
+    digest: str
+    alive: Callable[[], None]
     batcher: Batcher | None = None
 
 
@@ -85,6 +92,7 @@ def create_app(
     token: str | None = None,
     stopping: Event | None = None,
     trust: str | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> SecurityMiddleware:
     """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
 
@@ -93,8 +101,9 @@ def create_app(
     hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
     trust: as ``folder.open_folder``, for heat maps.
+    alive: called twice a second, as long as pictures that wait are being answered.
     """
-    limits = limits or Limits()
+    limits, digest = limits or Limits(), identity(predictor.about)
     pictures, memory = Quota(limits.queue, "pictures"), Quota(limits.memory, "bytes")
     service = Service(
         predictor=predictor,
@@ -106,8 +115,11 @@ def create_app(
         memory=memory,
         maps=Quota(4, "heat maps"),
         figures=Metrics(predictor.about, predictor.engine.name, pictures=pictures, memory=memory),
-        heat=Heatmaps(folder, trust=trust) if can_explain() else None,
+        heat=Heatmaps(folder, trust=trust, digest=digest) if can_explain() else None,
         painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
+        pixels=Quota(limits.queue_pixels, "pixels"),
+        digest=digest,
+        alive=alive,
     )
     app = FastAPI(
         title="frostline",
@@ -142,9 +154,56 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         threads=min(processors(), _MOST_THREADS),
         observe=service.figures.batch,
     )
+    heart = asyncio.create_task(_beating(service))
     yield
+    heart.cancel()
     await asyncio.to_thread(service.batcher.close)
     service.painter.shutdown()
+
+
+async def _beating(service: Service) -> None:
+    while True:
+        if not _stalled(service):
+            service.alive()
+        await asyncio.sleep(0.5)
+
+
+def _stalled(service: Service) -> bool:
+    return service.batcher is not None and service.batcher.idle_seconds() > service.limits.hung
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What comes of the work, which ends when its client hangs up.
+
+    Raises: ClientDisconnect: it did.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    doing, leaving = asyncio.create_task(work), asyncio.create_task(gone())
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ClientDisconnect
+        return doing.result()
+    finally:
+        for task in (doing, leaving):
+            task.cancel()
+
+
+async def _costs(sent: Sequence[Upload], limits: Limits) -> int:
+    """Pixels of all pictures of a request, by their headers.
+
+    Raises: Refused: there are more than one request may ask for.
+    """
+    total = await asyncio.to_thread(lambda: sum(pixels(upload.data, limits.max_pixels) for upload in sent))
+    if total > limits.request_pixels:
+        raise Refused(
+            413, f"{total:,} pixels, more than {limits.request_pixels:,}", hint="send them in several requests"
+        )
+    return total
 
 
 _routes = APIRouter()
@@ -174,7 +233,9 @@ async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -
     assert service.batcher is not None
     with service.memory.guest() as held:
         sent = await uploads(request, service.limits, held)
-        found = await service.batcher.answer([upload.data for upload in sent])
+        with service.pixels.guest() as costs:
+            costs.take(await _costs(sent, service.limits))
+            found = await _unless_gone(request, service.batcher.answer([upload.data for upload in sent]))
     faults = [seen for seen in found if isinstance(seen, DecodeError)]
     service.figures.pictures(answered=len(found) - len(faults), unreadable=len(faults))
     if len(faults) == len(found):
@@ -182,10 +243,11 @@ async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -
     about, top = service.predictor.about, min(top, len(service.predictor.about.classes))
     return Json(
         {
+            "model": service.digest,
             "results": [
                 answered(upload.name, seen, about, top=top, coverages=coverages)
                 for upload, seen in zip(sent, found, strict=True)
-            ]
+            ],
         }
     )
 
@@ -221,14 +283,14 @@ async def explain(request: Request, label: str | None = None) -> Response:
             )
         except FrostlineError as error:
             raise Refused(501, error.what) from None
-    return Response(png, media_type="image/png")
+    return Response(png, media_type="image/png", headers={"x-model": service.digest})
 
 
 @_routes.get("/health", responses={503: {"description": "It takes no more requests."}})
 async def health(request: Request) -> Response:
     """Tell whether the process lives, and whether it takes requests (status 503 if not)."""
     service: Service = request.app.state.service
-    ready = service.batcher is not None and not service.stopping.is_set()
+    ready = service.batcher is not None and not service.stopping.is_set() and not _stalled(service)
     return Json({"alive": True, "ready": ready, "waiting": service.pictures.taken}, 200 if ready else 503)
 
 
@@ -240,6 +302,7 @@ async def info(request: Request) -> Response:
     return Json(
         {
             "model": about.name,
+            "digest": service.digest,
             "classes": list(about.classes),
             "multilabel": about.multilabel,
             "metrics": about.metrics,
@@ -248,7 +311,7 @@ async def info(request: Request) -> Response:
             "sets": about.sets is not None,
             "novelty": about.novelty is not None,
             "explain": service.heat is not None,
-            "limits": {name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_files", "queue")},
+            "limits": {name: getattr(limits, name) for name in _TOLD},
             "frostline": __version__,
         }
     )

@@ -8,8 +8,8 @@ Nothing here runs on the event loop but counting.
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from frostline.errors import DecodeError
 from frostline.ship.predictor import BATCH
 from frostline.ship.serve.engines import Engine, Found
 from frostline.ship.serve.quota import Quota
+from frostline.ship.serve.shares import Shares
 
 _Answer: TypeAlias = Found | DecodeError
 _Waiting: TypeAlias = tuple[NDArray[np.uint8], "asyncio.Future[_Answer]"]
@@ -48,31 +49,46 @@ class Batcher:
     ) -> None:
         self._view, self._alone, self._room, self._batch, self._observe = view, alone, room, batch, observe
         self._loop = asyncio.get_running_loop()
-        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._encoded: Shares[tuple[bytes, asyncio.Future[_Answer]]] = Shares()
+        self._moved = time.monotonic()
+        self._decoders = [threading.Thread(target=self._decoding, name="decode", daemon=True) for _ in range(threads)]
         self._ready: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._counted, self._busy = threading.Lock(), 0
         self._threads = [threading.Thread(target=self._run, args=(e,), name="engine", daemon=True) for e in crowd]
-        for thread in self._threads:
+        for thread in (*self._decoders, *self._threads):
             thread.start()
 
+    def idle_seconds(self) -> float:
+        """How long nothing has come of the pictures that wait; 0 where none do."""
+        return time.monotonic() - self._moved if self._room.taken else 0.0
+
     async def answer(self, pictures: Sequence[bytes]) -> list[_Answer]:
-        """What the engine makes of each picture, or why it cannot be decoded, in their order.
+        """What the engine makes of each picture, or why it cannot be decoded, in their order. Many requests' pictures
+        are decoded in turns; a call that is cancelled (its client has gone) costs no more than what is being decoded.
 
         Raises: Refused: there is no room for so many (429).
         """
         with self._room.guest() as place:
+            if not self._room.taken:
+                self._moved = time.monotonic()
             place.take(len(pictures))
             futures: list[asyncio.Future[_Answer]] = [self._loop.create_future() for _ in pictures]
-            for picture, future in zip(pictures, futures, strict=True):
-                self._decoders.submit(self._decode, picture, future)
+            self._encoded.give(zip(pictures, futures, strict=True))
             return await asyncio.gather(*futures)
 
     def close(self) -> None:
         """Answer what was accepted, then end the threads."""
-        self._decoders.shutdown()
+        self._encoded.close()
+        for thread in self._decoders:
+            thread.join()
         self._ready.put(None)
         for thread in self._threads:
             thread.join()
+
+    def _decoding(self) -> None:
+        while (piece := self._encoded.take()) is not None:
+            self._decode(*piece)
+            self._moved = time.monotonic()
 
     def _decode(self, picture: bytes, future: "asyncio.Future[_Answer]") -> None:
         if future.cancelled():
@@ -93,6 +109,9 @@ class Batcher:
                         self._ready.put(None)
                         break
                     waiting.append(another)
+            waiting = [(pixels, future) for pixels, future in waiting if not future.cancelled()]
+            if not waiting:
+                continue
             futures = [future for _, future in waiting]
             try:
                 self._observe(len(waiting))
@@ -101,6 +120,7 @@ class Batcher:
                 self._loop.call_soon_threadsafe(_fail, futures, error)
             else:
                 self._loop.call_soon_threadsafe(_settle, futures, seen)
+            self._moved = time.monotonic()
         self._ready.put(None)  # for the next thread
 
     def _asked(self, pixels: NDArray[np.uint8], own: Engine) -> Sequence[_Answer]:

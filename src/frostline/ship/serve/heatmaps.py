@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from frostline.ship.model_info import refuse_another
+
 _EXPLAIN = "frostline.judge.explain"
 
 
@@ -22,11 +24,11 @@ def can_explain() -> bool:
 class Heatmaps:
     """Draws where in a picture the evidence for a class lies. Not for two threads at once: the second one waits.
 
-    trust: as ``folder.open_folder``.
+    trust: as ``folder.open_folder``. digest: of the model that answers; the folder may have been replaced since.
     """
 
-    def __init__(self, folder: Path, *, trust: str | None = None) -> None:
-        self._folder, self._trust = folder, trust
+    def __init__(self, folder: Path, *, trust: str | None = None, digest: str = "") -> None:
+        self._folder, self._trust, self._digest = folder, trust, digest
         self._lock = threading.Lock()
         self._opened: Any = None
 
@@ -40,7 +42,9 @@ class Heatmaps:
         with self._lock:
             explain = import_module(_EXPLAIN)
             if self._opened is None:
-                self._opened = import_module("frostline.ship.folder").open_folder(self._folder, trust=self._trust)
+                opened = import_module("frostline.ship.folder").open_folder(self._folder, trust=self._trust)
+                refuse_another(opened.about, self._digest)
+                self._opened = opened
             net, about = self._opened.net, self._opened.about
             drawn = explain.overlay(pixels, explain.heatmap(net, about.preprocessing, pixels, label))
         png = io.BytesIO()

@@ -14,6 +14,9 @@ class Limits:
     max_bytes: of one request's body.
     max_pixels: of one picture, which its header tells before anything is allocated.
     max_files: pictures of one request.
+    request_pixels, queue_pixels: of all pictures of one request, and of all that are accepted and not answered yet.
+    connections: of one process; past it the one that is idle longest is closed.
+    hung: seconds without a sign of life after which a process that has work is ended and replaced.
     queue: pictures of all clients that are accepted and not answered yet.
     memory: bytes of all bodies that are being read or answered.
     patience: seconds that a client has for a request's head, and for its body before ``slowest`` counts.
@@ -25,19 +28,26 @@ class Limits:
     max_bytes: int = 32 << 20
     max_pixels: int = 50_000_000
     max_files: int = 64
+    request_pixels: int = 1_000_000_000
+    queue_pixels: int = 2_000_000_000
+    connections: int = 1024
+    hung: float = 60.0
     queue: int = 256
     memory: int = 512 << 20
     patience: float = 15.0
     slowest: int = 16 << 10
 
     def __post_init__(self) -> None:
-        if min(self.max_bytes, self.max_pixels, self.max_files, self.queue, self.slowest) < 1 or self.patience <= 0:
+        counts = (self.max_bytes, self.max_pixels, self.max_files, self.queue, self.slowest, self.connections)
+        if min(*counts, self.request_pixels) < 1 or min(self.patience, self.hung) <= 0:
             raise PlanError("limits must be above 0", hint="see `frostline serve --help`")
         if self.queue < self.max_files:
             raise PlanError(
                 f"a queue of {self.queue} pictures has no room for a request of {self.max_files}",
                 hint="raise --queue, or lower --max-files",
             )
+        if not self.max_pixels <= self.request_pixels <= self.queue_pixels:
+            raise PlanError("a picture's pixels must fit into a request's, and those into the queue's")
         if self.memory < self.max_bytes:
             raise PlanError(f"bodies of {self.max_bytes:,} bytes do not fit into {self.memory:,}")
 

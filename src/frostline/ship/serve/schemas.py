@@ -39,6 +39,7 @@ class Answered(BaseModel):
 class Answers(BaseModel):
     """One answer a picture, in the request's order."""
 
+    model: str = Field(description="The digest of the model that answered, as /info has it.")
     results: list[Answered]
 
 

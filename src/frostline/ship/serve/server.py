@@ -1,16 +1,13 @@
-"""The server's processes: a socket, a model in each, and an end that loses nobody's request."""
+"""A server's process: a socket, a model, and an end that loses nobody's request. Many of them: ``supervisor``."""
 
 import asyncio
-import multiprocessing
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,15 +17,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from frostline.errors import FrostlineError, PlanError
 from frostline.processors import processors
-from frostline.ship.model_info import located
+from frostline.ship.model_info import AnotherModel, identity, located, read, refuse_another
 from frostline.ship.predictor import refuse_broken
 from frostline.ship.serve.app import create_app
 from frostline.ship.serve.engines import opened
+from frostline.ship.serve.protocol import Protocol
 from frostline.ship.serve.quota import Limits
+from frostline.ship.serve.supervisor import ANOTHER_MODEL, die_with_parent, supervise
 
 _LINGER = 1.0  # seconds in which an idle connection may still send a request that was on its way
 _LAST = 60  # seconds after which a request that is still being answered at the end is given up
-_SLOW_DOWN = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_BACKLOG = 2048
+_OTHER_FILES = 128  # that the process has open beside its connections
 _CLOSE = (b"connection", b"close")
 
 
@@ -37,7 +37,7 @@ class Serving:
     """What is served, where, and to whom.
 
     folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
-    trust: as ``folder.open_folder``.
+    trust: as ``folder.open_folder``. digest: of the model that every process must have; ``serve`` fills it in.
     """
 
     folder: Path
@@ -49,6 +49,7 @@ class Serving:
     engine: str = "auto"
     precision: str = "fp32"
     trust: str | None = None
+    digest: str = ""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -57,29 +58,36 @@ def serve(serving: Serving, *, started: Callable[[str], None]) -> None:
 
     started: is told the address, once every worker answers.
 
-    Raises: CheckpointError, WeightsError: the folder is damaged. PlanError: the port is taken, or there are workers
-        where the system cannot share a port between them. EngineError: the engine cannot run the model.
+    Raises: CheckpointError, WeightsError: the folder is damaged. PlanError: the port is taken, or a worker ends
+        before it answers. EngineError: the engine cannot run the model.
     """
-    with _bound(serving.host, serving.port, shared=serving.workers > 1) as held:
+    serving = replace(serving, digest=identity(read(located(serving.folder))))
+    with _listening(serving.host, serving.port) as held:
         port = held.getsockname()[1]
         address = f"http://{f'[{serving.host}]' if ':' in serving.host else serving.host}:{port}/"
         if serving.workers == 1:
             _serve(serving, held, lambda: started(address))
         else:
-            _supervise(serving, port, lambda: started(address))
+            supervise(
+                _work,
+                (serving,),
+                held,
+                workers=serving.workers,
+                hung=serving.limits.hung,
+                started=lambda: started(address),
+            )
 
 
 @contextmanager
-def _bound(host: str, port: int, *, shared: bool) -> Iterator[socket.socket]:
-    if shared and not hasattr(socket, "SO_REUSEPORT"):
-        raise PlanError("this system cannot share a port between workers", hint="--workers 1")
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The one socket of a server, which nobody else can have: a second server on its port is told so."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # On Windows SO_REUSEADDR would let another server in; elsewhere it only lets a port be used again at once.
+        made.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
         made.bind(where)
+        made.listen(_BACKLOG)
     except OSError as error:
         hint = "another --port; 0 is any free one" if port else "another --host"
         raise PlanError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", hint=hint) from None
@@ -87,7 +95,9 @@ def _bound(host: str, port: int, *, shared: bool) -> Iterator[socket.socket]:
         yield made
 
 
-def _serve(serving: Serving, listening: socket.socket, started: Callable[[], None]) -> None:
+def _serve(
+    serving: Serving, listening: socket.socket, started: Callable[[], None], alive: Callable[[], None] = lambda: None
+) -> None:
     stopping = Event()
     alone, crowd = opened(
         serving.folder,
@@ -96,6 +106,7 @@ def _serve(serving: Serving, listening: socket.socket, started: Callable[[], Non
         cores=max(1, processors() // serving.workers),
         trust=serving.trust,
     )
+    refuse_another(alone.about, serving.digest)
     refuse_broken(alone.see, alone.about)
     app = create_app(
         alone,
@@ -106,8 +117,10 @@ def _serve(serving: Serving, listening: socket.socket, started: Callable[[], Non
         token=serving.token,
         stopping=stopping,
         trust=serving.trust,
+        alive=alive,
     )
-    patient = type("Patient", (_Protocol,), {"patience": serving.limits.patience})
+    limits = {"patience": serving.limits.patience, "most": _descriptors(serving.limits.connections)}
+    patient = type("Patient", (Protocol,), limits)
     config = uvicorn.Config(
         app,
         http=patient,
@@ -120,8 +133,26 @@ def _serve(serving: Serving, listening: socket.socket, started: Callable[[], Non
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_LAST,
+        backlog=_BACKLOG,
     )
     _Server(config, stopping, started).run(sockets=[listening])
+
+
+def _descriptors(connections: int) -> int:
+    """How many connections the system lets this process hold: its own limit is raised if need be and if it may."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return max(1, min(connections, soft - _OTHER_FILES))
+    return connections
 
 
 class _Server(uvicorn.Server):
@@ -164,84 +195,18 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1, but for its patience: a request's head must come in time."""
+def _work(serving: Serving, listening: socket.socket, ready: Any, beat: Any) -> None:
+    """A worker of many; see ``supervise``."""
+    die_with_parent()
 
-    patience = 15.0
-    _waiting: asyncio.TimerHandle | None = None
+    def alive() -> None:
+        beat.value = time.monotonic()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_waiting()
-        elif self._waiting is None and not self.transport.is_closing():
-            self._waiting = self.loop.call_later(self.patience, self._give_up)
-
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-
-    def _give_up(self) -> None:
-        self._waiting = None
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            self.transport.write(_SLOW_DOWN)
-            self.transport.close()
-
-
-def _supervise(serving: Serving, port: int, started: Callable[[], None]) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Semaphore(0)
-    stop = Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def start() -> SpawnProcess:
-        process = context.Process(target=_work, args=(serving, port, ready))
-        process.start()
-        return process
-
-    workers = [start() for _ in range(serving.workers)]
-    answering = 0
     try:
-        while not stop.is_set():
-            while answering < serving.workers and ready.acquire(block=False):
-                answering += 1
-                if answering == serving.workers:
-                    started()
-            for sentinel in wait([worker.sentinel for worker in workers], timeout=0.2):
-                dead = next(worker for worker in workers if worker.sentinel == sentinel)
-                if stop.is_set():
-                    break
-                if answering < serving.workers:
-                    raise PlanError("a worker ended before it answered", hint="its reason is above; try --workers 1")
-                print(f"worker {dead.pid} ended with code {dead.exitcode}: another takes its place", file=sys.stderr)
-                time.sleep(1.0)
-                workers[workers.index(dead)] = start()
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _work(serving: Serving, port: int, ready: Any) -> None:
-    try:
-        with _bound(serving.host, port, shared=True) as listening:
-            _serve(serving, listening, ready.release)
+        _serve(serving, listening, ready.release, alive)
+    except AnotherModel as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(ANOTHER_MODEL)
     except FrostlineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

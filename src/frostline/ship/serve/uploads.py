@@ -4,10 +4,13 @@ Starlette's own form parser writes large files to the disk; so python-multipart'
 """
 
 import asyncio
+import io
 import logging
+import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from PIL import Image
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +22,7 @@ from frostline.ship.serve.quota import Limits, Refused, Reservation
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 _LONGEST_NAME = 200
+_DENSEST = 1000  # pixels a byte
 _WAYS = "send multipart/form-data with one or more files, or one picture with Content-Type: image/jpeg, image/png, ..."
 
 
@@ -54,6 +58,19 @@ async def uploads(request: Request, limits: Limits, held: Reservation) -> list[U
     if not any(upload.data for upload in found):
         raise Refused(400, "there is no picture in the request", hint=_WAYS)
     return found
+
+
+def pixels(data: bytes, most: int) -> int:
+    """What a picture will cost to decode, by its header: its pixels, or nothing if they are more than `most`, for then
+    it is refused. Of one that Pillow does not know, as many as its bytes may hold."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as header:
+                width, height = header.size
+                return int(width * height) if width * height <= most else 0
+    except Exception:  # Pillow raises anything on foreign bytes; decoding says what is wrong with them
+        return min(most, _DENSEST * len(data))
 
 
 async def received(request: Request, limits: Limits, held: Reservation) -> AsyncIterator[bytes]:

@@ -1,0 +1,74 @@
+"""HTTP/1.1 as uvicorn speaks it, with patience for slow heads and a limit on connections.
+
+It stands on uvicorn's ``H11Protocol``, whose inner names are no public interface: pyproject.toml bounds the version,
+and tests/ship/serve/test_server.py sends each of the cases.
+"""
+
+import asyncio
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_SLOW_DOWN = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+
+
+class Protocol(H11Protocol):
+    """A request's head must come in time; past so many connections the one that is idle longest makes room."""
+
+    patience = 15.0
+    most = 1024
+    _waiting: asyncio.TimerHandle | None = None
+    _since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As asyncio has it."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._since = self.loop.time()
+        if len(self.connections) > self.most and not self._made_room():
+            self.transport.write(_FULL)
+            self.transport.close()
+            return
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """As asyncio has it."""
+        super().data_received(data)
+        self._since = self.loop.time()
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As asyncio has it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _made_room(self) -> bool:
+        others = [
+            other
+            for other in self.connections
+            if isinstance(other, Protocol) and other is not self and other._idle() and not other.transport.is_closing()
+        ]
+        if not others:
+            return False
+        oldest = min(others, key=lambda other: other._since)
+        oldest.transport.close()
+        return True
+
+    def _await_head(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._waiting is None and not self.transport.is_closing():
+            self._waiting = self.loop.call_later(self.patience, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _give_up(self) -> None:
+        self._waiting = None
+        if self._idle() and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self.transport.write(_SLOW_DOWN)
+            self.transport.close()

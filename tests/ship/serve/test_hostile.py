@@ -1,0 +1,210 @@
+"""A server among hostile clients, dying workers and replaced folders: nobody honest is shut out or answered by another
+model."""
+
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frostline.errors import PlanError
+from frostline.ship.model_info import identity, read
+from frostline.ship.serve.quota import Limits
+from frostline.ship.serve.shares import Shares
+from frostline.ship.serve.uploads import pixels
+from tests.data.pictures import encoded, scene
+from tests.ship.conftest import saved
+from tests.ship.serve.client import serving
+
+PICTURE = encoded(scene(90, 70, 1))
+
+
+def png(side: tuple[int, int], form: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", side).save(file, form)
+    return file.getvalue()
+
+
+def asked(port: int, path: str = "/info", body: bytes | None = None, timeout: float = 20) -> dict:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection.request("GET" if body is None else "POST", path, body, {"Content-Type": "image/png"})
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    connection.close()
+    return {**found, "status": answer.status}
+
+
+def form(parts: list[bytes]) -> bytes:
+    head = b"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n"
+    return b"".join(head + part + b"\r\n" for part in parts) + b"--b--\r\n"
+
+
+def posted(port: int, body: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port))
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    sock.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    return sock
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent, ... of a process; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def children(pid: int) -> list[int]:
+    found = [int(place.name) for place in Path("/proc").iterdir() if place.name.isdecimal()]
+    return [other for other in found if _stat(other)[1:2] == [str(pid)]]
+
+
+def gone(pid: int) -> bool:
+    return _stat(pid)[:1] in ([], ["Z"])
+
+
+def until(true, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_turns_are_taken_by_requests_and_not_by_pictures():
+    shares = Shares()
+    shares.give(["a1", "a2", "a3"])
+    shares.give(["b1"])
+    shares.give(["c1", "c2"])
+    shares.close()
+    assert [shares.take() for _ in range(7)] == ["a1", "b1", "c1", "a2", "c2", "a3", None]
+
+
+def test_a_taker_that_waits_is_woken():
+    shares, found = Shares(), []
+    taker = threading.Thread(target=lambda: found.append(shares.take()))
+    taker.start()
+    shares.give([1])
+    taker.join(5)
+    assert found == [1]
+
+
+@pytest.mark.parametrize(
+    ("data", "cost"),
+    [(png((300, 200)), 60_000), (png((300, 200), "JPEG"), 60_000), (png((3000, 2000)), 0), (b"junk", 4000), (b"", 0)],
+)
+def test_what_a_picture_costs_is_read_from_its_header(data, cost):
+    assert pixels(data, 1_000_000) == cost
+
+
+def test_a_request_of_too_many_pixels_is_refused_and_hung_up_ones_cost_nothing(model):
+    large = png((3000, 3000))
+    with serving(model[0], "--request-pixels", 60_000_000, "--max-pixels", 10_000_000) as server:
+        sock = posted(server.port, form([large] * 8))
+        sock.settimeout(20)
+        assert b"413" in sock.recv(100)
+        sock.close()
+        held = [posted(server.port, form([large] * 6)) for _ in range(2)]  # as many pixels as may wait
+        time.sleep(0.3)
+        for sock in held:
+            sock.close()
+        began = time.monotonic()
+        until(lambda: asked(server.port, "/health")["waiting"] == 0, 10)
+        assert asked(server.port, "/predict", PICTURE)["status"] == 200
+        assert time.monotonic() - began < 10
+
+
+def test_one_small_picture_does_not_wait_for_all_of_anothers(model):
+    large = png((4000, 4000))
+    with serving(model[0]) as server:
+        asked(server.port, "/predict", PICTURE)
+        hog = posted(server.port, form([large] * 10))
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert asked(server.port, "/predict", PICTURE)["status"] == 200
+        mine = time.monotonic() - began
+        hog.settimeout(60)
+        assert hog.recv(100)
+        assert mine < (time.monotonic() - began) / 2 + 0.5
+        hog.close()
+
+
+def test_more_idle_connections_than_are_allowed_make_room(model):
+    with serving(model[0], "--connections", 20) as server:
+        held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
+        time.sleep(0.3)
+        for _ in range(3):
+            assert asked(server.port)["status"] == 200
+        for sock in held:
+            sock.close()
+
+
+def test_info_and_each_answer_say_which_model(served, model):
+    digest = identity(read(model[0]))
+    assert asked(served.port)["digest"] == digest == asked(served.port, "/predict", PICTURE)["model"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
+class TestManyWorkers:
+    def test_a_second_server_on_the_port_is_told_and_workers_die_with_their_parent(self, model):
+        with serving(model[0], "--workers", 2) as server:
+            found = subprocess.run(
+                [sys.executable, "-m", "frostline", "serve", model[0], "--workers", "2", "--port", str(server.port)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert found.returncode == 2
+            assert "cannot listen" in found.stderr
+            workers = children(server.process.pid)
+            server.process.kill()
+            until(lambda: all(map(gone, workers)))
+            with pytest.raises(OSError, match=r"refused|reset"):
+                asked(server.port)
+
+    def test_a_worker_that_hangs_is_replaced(self, model):
+        with serving(model[0], "--workers", 2, "--hung", 2) as server:
+            workers = [pid for pid in children(server.process.pid) if b"spawn_main" in cmdline(pid)]
+            os.kill(workers[0], signal.SIGSTOP)
+            until(lambda: gone(workers[0]))
+            until(lambda: len([p for p in children(server.process.pid) if b"spawn_main" in cmdline(p)]) == 2)
+            for _ in range(4):
+                assert asked(server.port, "/predict", PICTURE)["status"] == 200
+
+    def test_a_replaced_folder_is_never_mixed_in(self, model, tmp_path):
+        place = tmp_path / "model"
+        shutil.copytree(model[0], place)
+        with serving(place, "--workers", 2) as server:
+            digest = asked(server.port)["digest"]
+            shutil.rmtree(place)
+            saved(place, seed=7)
+            assert identity(read(place)) != digest
+            workers = [pid for pid in children(server.process.pid) if b"spawn_main" in cmdline(pid)]
+            os.kill(workers[0], signal.SIGKILL)
+            time.sleep(4)
+            answers = [asked(server.port, "/predict", PICTURE) for _ in range(6)]
+            assert {answer["model"] for answer in answers} == {digest}
+            assert np.ptp([answer["results"][0]["probability"] for answer in answers]) < 1e-4
+
+
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_limits_that_contradict_each_other_are_refused():
+    with pytest.raises(PlanError, match="pixels"):
+        Limits(max_pixels=100, request_pixels=50, queue_pixels=200)
