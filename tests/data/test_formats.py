@@ -66,6 +66,15 @@ def test_dicom_without_a_window_is_read_by_the_data_set_and_its_padding_is_no_va
     assert np.array_equal(decode(dicom(colour, "RGB")).rgb, colour)
 
 
+def test_a_dicom_of_eight_bits_has_its_window_too_and_a_mask_is_black_and_white() -> None:
+    values = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    seen = decode(dicom(values, WindowCenter=100.5, WindowWidth=101), reading=Reading()).rgb[..., 0]
+    assert np.unique(seen[values <= 50]).tolist() == [0]
+    assert np.unique(seen[values >= 150]).tolist() == [255]
+    mask = (values > 128).astype(np.uint8)
+    assert np.array_equal(decode(dicom(mask, BitsStored=1, HighBit=0)).rgb[..., 0], mask * 255)
+
+
 def test_dicom_without_pixels_is_no_picture() -> None:
     report = dcmread(io.BytesIO(dicom(np.zeros((4, 4), np.uint8))))
     del report.PixelData

@@ -81,8 +81,8 @@ class Samples:
 
     @property
     def deep(self) -> bool:
-        """Whether there is more than 8 bits to a sample."""
-        return self.values.dtype != np.uint8
+        """Whether there is more to a sample than 8 bits from black to white."""
+        return self.values.dtype != np.uint8 or self.declared is not None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from frostline.data.formats import kinds, pillow, png, tiff
 from frostline.data.manifest import Row
 from frostline.data.picture import Crop, Item, Picture, Whole, fetched, source
 from frostline.data.pillow_settings import strict_and_silent
-from frostline.data.reading import Reading, text
+from frostline.data.reading import DEPTHS, Reading, text
 from frostline.data.samples import Doubt, Extent, Samples, read
 from frostline.errors import DataError, DecodeError
 from frostline.processors import processors
@@ -86,7 +86,7 @@ def survey(
     if doubts:
         warnings.append(f"{_pictures(len(doubts))} cannot be understood: {doubts[0][1].what}")
     if declared:
-        notes.append(f"{_pictures(declared)} of more than 8 bits state their depth, and are read by it")
+        notes.append(f"{_pictures(declared)} of more than 8 bits: the files say which values are black and white")
     if extents and reading.window is None:
         reading = replace(reading, window=Extent.joined(extents).window())
         notes.append(_says(reading, extents))
@@ -98,9 +98,10 @@ def survey(
 def _says(reading: Reading, extents: Sequence[Extent]) -> str:
     assert reading.window is not None
     low, high = reading.window
-    why = "the smallest depth that holds them all" if all(one.whole for one in extents) and low == 0 else "their range"
+    depth = all(one.whole for one in extents) and low == 0 and high in {(1 << bits) - 1 for bits in DEPTHS}
+    why = "the smallest depth that holds all values" if depth else "their range"
     return (
-        f"{_pictures(len(extents))} of more than 8 bits are read from {low:g} (black) to {high:g} (white), {why}; "
+        f"{_pictures(len(extents))} of more than 8 bits: {low:g} is black and {high:g} is white, {why}; "
         f"--intensity {text(reading.window)} says the same, or other values"
     )
 

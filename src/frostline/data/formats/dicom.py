@@ -60,9 +60,10 @@ def picture(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples | Image
     try:
         values: NDArray[Any] = pixel_array(dataset, index=0, raw=False)
     except (RuntimeError, NotImplementedError) as error:
-        said = one_line(str(error))[:200]
+        said = one_line(str(error).splitlines()[0])[:150]
         raise DecodeError(
-            f"its compression cannot be read: {said}", hint="pip install pylibjpeg pylibjpeg-libjpeg"
+            f"its compression cannot be read: {said}; pip install pylibjpeg pylibjpeg-libjpeg may help",
+            hint="pip install pylibjpeg pylibjpeg-libjpeg pyjpegls",
         ) from None
     meaning = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
     if meaning == "PALETTE COLOR":
@@ -70,6 +71,9 @@ def picture(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples | Image
     if values.ndim == 3:
         return _colour(values)
     hidden = _padding(values, dataset)
+    bits = int(dataset.BitsStored)
+    if bits < 8 and values.dtype == np.uint8:  # a mask, mostly
+        return Samples(values[:, :, None], declared=(0.0, float((1 << bits) - 1)), inverted=meaning == "MONOCHROME1")
     values, declared = _windowed(apply_modality_lut(values, dataset), dataset)
     return Samples(values[:, :, None], declared=declared, inverted=meaning == "MONOCHROME1", hidden=hidden)
 

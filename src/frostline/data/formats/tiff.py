@@ -19,7 +19,6 @@ _SUBFILE, _BITS, _PHOTOMETRIC, _MAKE, _BANDS = 254, 258, 262, 271, 277
 _MAX, _PLANAR, _SUB_IFDS, _EXTRA, _FORMAT = 281, 284, 330, 338, 339
 _NODATA, _DNG = 42113, 50706
 _MIN_IS_WHITE, _RGB, _CFA, _LINEAR_RAW = 0, 2, 32803, 34892
-_SIGNED = 2
 _ALPHAS = (1, 2, 999)
 
 
@@ -44,8 +43,7 @@ def leaves_values(image: Image.Image) -> bool:
     tags: Mapping[int, Any] = image.tag_v2  # type: ignore[attr-defined]
     bits = max(_tuple(tags.get(_BITS, (1,))), default=1)
     four = tags.get(_PHOTOMETRIC) == _RGB and _number(tags, _BANDS, 1) == 4
-    signed = _tuple(tags.get(_FORMAT, (1,)))[:1] == (_SIGNED,)
-    return bits > 8 or signed or (four and not set(_tuple(tags.get(_EXTRA, ()))) & set(_ALPHAS))
+    return bits > 8 or (four and not set(_tuple(tags.get(_EXTRA, ()))) & set(_ALPHAS))
 
 
 def samples(image: Image.Image, encoded: BinaryIO | None) -> Samples | None:
@@ -57,8 +55,7 @@ def samples(image: Image.Image, encoded: BinaryIO | None) -> Samples | None:
     if tags.get(_PHOTOMETRIC) == _RGB and bands == 4 and not set(extra) & set(_ALPHAS) and bits <= 8:
         return Samples(_four(image, encoded))
     if bits <= 8:
-        signed = _tuple(tags.get(_FORMAT, (1,)))[:1] == (_SIGNED,) and image.mode == "L"
-        return Samples(np.array(image).view(np.int8)[:, :, None]) if signed else None
+        return None
     if tags.get(_PHOTOMETRIC) == _RGB and bands in (3, 4):
         if encoded is None:
             return None
