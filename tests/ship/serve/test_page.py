@@ -130,8 +130,9 @@ def test_what_cannot_be_read_is_told_beside_what_can(opened):
     expect(page.locator("figcaption")).to_have_text(broken["name"])
     page.set_input_files("#files", [*files("a.png"), broken])
     expect(page.locator("#status")).to_have_text("1 answered, 1 not readable.")
+    expect(page.locator("#rows .fault-text").last).to_have_text(re.compile("^cannot be read: not a picture"))
     page.set_input_files("#files", [{"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"}])
-    expect(page.locator("#status")).to_have_text("There was no picture in it.")
+    expect(page.locator("#status")).to_have_text("Not pictures, and left out: a.txt")
 
 
 def test_all_of_it_works_by_keyboard_alone(opened):
@@ -208,17 +209,17 @@ def full(page):
     page.route("**/explain?*", lambda route: route.fulfill(body=PICTURES[5], content_type="image/png"))
     page.reload()
     page.set_input_files("#files", files("a.png"))
-    expect(page.locator(".sets strong")).to_have_text("ants")
+    expect(page.locator(".sets strong")).to_have_text("It is ants.")
 
 
 def test_sets_follow_the_slider_and_the_heat_map_a_click(opened):
     page = opened()
     full(page)
-    expect(page.locator(".note")).to_have_text("Unlike the pictures that it learnt from: perhaps none of these.")
-    expect(page.locator(".sets label")).to_have_text("90% of sets like this hold the right class:")
+    expect(page.locator(".note")).to_have_text("Unlike the pictures that it was trained on: perhaps none of these.")
+    expect(page.locator(".sets label")).to_have_text("A set that contains the true class 90% of the time:")
     page.focus("#coverage")
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".sets strong")).to_have_text("ants, bees")
+    expect(page.locator(".sets strong")).to_have_text("It may be any of the classes.")
     expect(page.locator("#coverage")).to_have_attribute("aria-valuetext", "95%: ants, bees")
     expect(page.locator(".classes .member")).to_have_count(2)
     page.click("figure img")

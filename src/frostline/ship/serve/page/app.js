@@ -31,7 +31,7 @@ function show() {
   at("batch").hidden = items.length < 2;
   at("set-head").hidden = !state.sets;
   at("count").textContent = word("count", items.length);
-  if (chosen) at("detail").replaceChildren(...detail(chosen, state, { explain: about.explain, look, cover }));
+  if (chosen) at("detail").replaceChildren(...detail(chosen, state, { explain: about.explain, classes: about.classes.length, look, cover }));
   at("rows").replaceChildren(...items.map((item) => row(item, state, choose)));
 }
 
@@ -69,12 +69,13 @@ async function look(item) {
 }
 
 async function take(files) {
-  const fresh = [...files].filter((file) => !file.type || file.type.startsWith("image/"))
+  const others = [...files].filter((file) => file.type && !file.type.startsWith("image/")).map((file) => file.name);
+  const fresh = [...files].filter((file) => !others.includes(file.name))
     .map((file) => ({ file, name: file.name || "picture", url: URL.createObjectURL(file) }));
   await started;
   if (!about) return;
   if (!fresh.length) {
-    say(() => word("not_pictures"));
+    if (others.length) say(() => word("not_pictures", listed(others)));
     return;
   }
   const { limits } = about;
@@ -96,6 +97,10 @@ async function take(files) {
   const [first] = fresh;
   if (fresh.length === 1 && !faults) say(() => word("said", first.name, first.result.label, share(first.result.probability)));
   else say(() => word("done", fresh.length - faults, faults));
+  if (others.length) {
+    const before = saying;
+    say(() => `${before()} ${word("not_pictures", listed(others))}`);
+  }
   show();
 }
 

@@ -1,6 +1,6 @@
 // Items become elements. Text goes in by textContent alone, so nothing that a name holds can become markup.
 import { COVERAGES } from "./ask.js";
-import { listed, percent, share, word } from "./words.js";
+import { listed, percent, sentence, share, word } from "./words.js";
 
 export function made(tag, classes = "", text = "") {
   const element = document.createElement(tag);
@@ -21,7 +21,14 @@ function image(item, alt) {
 }
 
 export const setOf = (item, coverage) => item.result.sets?.[String(coverage)];
-export const setText = (members) => (members.length ? listed(members) : word("nothing"));
+export const setText = (members) => (members.length ? listed(members) : word("none"));
+
+// A prediction set as a sentence.
+function setSentence(members, classes) {
+  if (!members.length) return word("nothing");
+  if (members.length === 1) return word("one", members[0]);
+  return members.length === classes ? word("any") : word("several", listed(members.slice(0, -1)), members.at(-1));
+}
 
 // The chosen picture with all that is known of it. `acts` = { explain, look(item), cover(index) }
 export function detail(item, state, acts) {
@@ -32,7 +39,7 @@ export function detail(item, state, acts) {
     return parts;
   }
   if (result.error) {
-    const fault = made("p", "fault", result.gone ? word("away") : `${word("fault")} ${result.error}`);
+    const fault = made("p", "fault", result.gone ? word("away") : `${word("fault")} ${sentence(result.error)}`);
     fault.setAttribute("role", "alert");
     side.append(fault);
     return parts;
@@ -42,7 +49,7 @@ export function detail(item, state, acts) {
   side.append(list);
   const fills = result.classes.map(({ label, probability }) => {
     const row = made("li");
-    row.dataset.label = label;
+    row.dataset.name = label;
     const track = made("div", "track"), fill = made("div", "fill");
     track.setAttribute("aria-hidden", "true");
     track.append(fill);
@@ -91,8 +98,8 @@ function sets(item, list, state, acts) {
     const coverage = COVERAGES[state.coverage], inside = setOf(item, coverage);
     label.textContent = `${word("coverage", percent(coverage, 0))}:`;
     slider.setAttribute("aria-valuetext", `${percent(coverage, 0)}: ${setText(inside)}`);
-    members.textContent = setText(inside);
-    for (const row of list.children) row.classList.toggle("member", inside.includes(row.dataset.label));
+    members.textContent = setSentence(inside, acts.classes);
+    for (const row of list.children) row.classList.toggle("member", inside.includes(row.dataset.name));
   };
   slider.addEventListener("input", () => { acts.cover(Number(slider.value)); fill(); });
   fill();
@@ -110,7 +117,7 @@ export function row(item, state, choose) {
   if (item === state.chosen) pick.setAttribute("aria-current", "true");
   first.append(pick);
   const { result } = item;
-  const said = !result ? "…" : result.error ? word(result.gone ? "away" : "unreadable") : result.label;
+  const said = !result ? "…" : result.error ? result.gone ? word("away") : word("unreadable", result.error) : result.label;
   const answer = made("td", result?.error ? "fault-text" : "", said);
   if (result?.novel) answer.append(made("div", "muted", word("novel")));
   line.append(first, answer, made("td", "number", result?.probability === undefined ? "" : share(result.probability)));

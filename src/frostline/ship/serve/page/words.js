@@ -1,4 +1,4 @@
-// What the page says, in English and Chinese. Values may be functions of what they tell.
+// What the page says. Chinese is in zh.json, the table of all pages; a sentence's English is its key.
 const en = {
   skip: "Skip to the pictures", title: "What does the picture show?", pictures: "Pictures",
   drop: "Drop pictures here", touch: "Choose pictures, or take one", paste: "or paste one with Ctrl+V", choose: "Choose pictures", camera: "Use the camera",
@@ -6,55 +6,42 @@ const en = {
   set: "Set", kept: "Pictures are answered in memory and never stored.", api: "For programs: the API",
   shoot: "Take the picture", close: "Close", token: "This server asks for a token.", enter: "Enter",
   wrong: "That is not the token.",
-  knows: (names, more) => `It knows ${names}${more ? ` and ${more} more` : ""}.`,
-  measured: (split, value, low, high, n) => `${value} of ${n} ${split} pictures right (95 % interval ${low} to ${high})`,
-  working: (done, all) => (all === 1 ? "Looking …" : `Looking: ${done} of ${all} …`),
-  done: (all, faults) => (all ? `${all} answered${faults ? `, ${faults} not readable` : ""}.` : "Not readable."),
-  said: (name, label, share) => `${name}: ${label}, ${share}`,
-  count: (n) => `${n} pictures`,
-  fault: "It cannot be read:", unreadable: "cannot be read",
-  novel: "Unlike the pictures that it learnt from: perhaps none of these.",
-  coverage: (share) => `${share} of sets like this hold the right class`,
-  nothing: "none of these",
+  knows: (names, more) => (more ? ["It knows {names} and {more} more.", { names, more }] : ["It knows {names}.", { names }]),
+  measured: (split, value, low, high, n) => ["{value} of {n} {split} pictures right (95 % interval {low} to {high})", { split: word(split), value, low, high, n }],
+  train: "train", val: "val", test: "test",
+  working: (done, all) => (all === 1 ? ["Looking …", {}] : ["Looking: {done} of {all} …", { done, all }]),
+  done: (all, faults) => (!all ? ["Not readable.", {}] : faults ? ["{all} answered, {faults} not readable.", { all, faults }] : ["{all} answered.", { all }]),
+  said: (name, label, share) => ["{name}: {label}, {share}", { name, label, share }],
+  count: (n) => ["{n} pictures", { n }],
+  fault: "It cannot be read:", unreadable: (reason) => ["cannot be read: {reason}", { reason: sentence(reason) }],
+  novel: "Unlike the pictures that it was trained on: perhaps none of these.",
+  coverage: (share) => ["A set that contains the true class {share} of the time", { share }],
+  nothing: "None of the classes is likely enough.",
+  one: (label) => ["It is {label}.", { label }],
+  several: (labels, last) => ["It is {labels} or {last}.", { labels, last }],
+  any: "It may be any of the classes.",
+  none: "none of these",
   why: "Show where it looks", picture_again: "Show the picture", drawing: "Drawing the heat map …",
-  heat: (label) => `Heat map: the evidence for ${label}`,
-  large: (size) => `larger than the server takes (${size})`,
+  heat: (label) => ["Heat map: the evidence for {label}", { label }],
+  large: (size) => ["larger than the server takes ({size})", { size }],
   busy: "The server is busy; trying again …", away: "The server does not answer.",
-  no_camera: "The camera cannot be used:", not_pictures: "There was no picture in it.",
+  no_camera: "The camera cannot be used:",
+  not_pictures: (names) => ["Not pictures, and left out: {names}", { names }],
 };
-const zh = {
-  skip: "跳到图片", title: "图片里是什么？", pictures: "图片",
-  drop: "把图片拖到这里", touch: "选择图片，或拍一张", paste: "或用 Ctrl+V 粘贴", choose: "选择图片", camera: "使用摄像头",
-  answers: "结果", csv: "下载 CSV", clear: "清空", picture: "图片", answer: "结果", probability: "概率",
-  set: "预测集", kept: "图片只在内存中处理，绝不保存。", api: "供程序使用的 API",
-  shoot: "拍照", close: "关闭", token: "此服务器需要令牌。", enter: "进入",
-  wrong: "令牌不正确。",
-  knows: (names, more) => `它认识：${names}${more ? `，另有 ${more} 类` : ""}。`,
-  measured: (split, value, low, high, n) => `在 ${n} 张 ${split} 图片上正确率 ${value}（95 % 区间 ${low} 至 ${high}）`,
-  working: (done, all) => (all === 1 ? "正在识别……" : `正在识别：${done} / ${all} ……`),
-  done: (all, faults) => (all ? `已识别 ${all} 张${faults ? `，${faults} 张无法读取` : ""}。` : "无法读取。"),
-  said: (name, label, share) => `${name}：${label}，${share}`,
-  count: (n) => `${n} 张图片`,
-  fault: "无法读取：", unreadable: "无法读取",
-  novel: "与训练图片不相似：可能不属于任何一类。",
-  coverage: (share) => `这样的预测集有 ${share} 包含正确类别`,
-  nothing: "都不是",
-  why: "查看依据（热力图）", picture_again: "显示原图", drawing: "正在绘制热力图……",
-  heat: (label) => `热力图：判断为 ${label} 的依据`,
-  large: (size) => `超过服务器允许的大小（${size}）`,
-  busy: "服务器繁忙，正在重试……", away: "服务器没有响应。",
-  no_camera: "无法使用摄像头：", not_pictures: "其中没有图片。",
-};
+const chinese = await fetch("/page/zh.json").then((answer) => answer.json()).catch(() => ({}));
 
 let language = "en";
 try {
   language = localStorage.getItem("language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
 } catch { /* storage may be forbidden */ }
 
-export const word = (key, ...told) => {
-  const found = (language === "zh" ? zh : en)[key];
-  return typeof found === "function" ? found(...told) : found;
-};
+// What the server says, such as why a picture cannot be read.
+export const sentence = (text) => (language === "zh" && chinese[text]) || text;
+
+export function word(key, ...given) {
+  const found = en[key], [text, values] = typeof found === "function" ? found(...given) : [found, {}];
+  return sentence(text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
 
 export const percent = (p, digits = 1) =>
   new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(p);
