@@ -24,6 +24,7 @@ from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import stages
 from frostline.options import FitOptions
+from frostline.run.head2toe import over_all_stages
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
@@ -85,6 +86,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         pictures = min(pictures, settings.few * len(manifest.classes))
     weights = "none" if settings.weights is None else str(settings.weights)
     plan = make_plan(settings.strategy, order, settings.training, pictures=pictures, weights=weights)
+    if any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases):
+        backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
     manifest = _split(manifest, plan, settings)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)

@@ -26,6 +26,7 @@ from torch.nn.modules import module as hooks
 
 from frostline.errors import CheckpointError, FrostlineError, WeightsError, one_line
 from frostline.net import zoo
+from frostline.net.all_stages import AllStages
 from frostline.registry import whence
 from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
 from frostline.ship.model_info import ModelInfo
@@ -72,7 +73,7 @@ def build(folder: Path, about: ModelInfo, *, trust: str | None = None) -> nn.Mod
         raise WeightsError(
             f"there are {len(about.classes)} classes, and no tensor is of so many", where=folder / WEIGHTS, hint=_SAFE
         )
-    create = _of_timm(folder, about) if about.kind == "timm" else _of_torchvision(folder, about)
+    create = _BUILT_BY[about.kind](folder, about)
     try:
         planned = _planned(create, about, len(stated))
     except WeightsError as error:
@@ -98,7 +99,7 @@ def again(folder: Path, about: ModelInfo, *, trust: str | None = None) -> str:
     architecture's, so that a name of the hub or of a file is never followed because a folder says it."""
     if zoo.is_listed(about.name) or (trust is not None and trust == about.name):
         return about.name
-    return str(_config(folder).get("architecture")) if about.kind == "timm" else about.name
+    return str(_config(folder).get("architecture")) if about.kind in ("timm", "head2toe") else about.name
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -153,6 +154,8 @@ def _own(folder: Path, about: ModelInfo, trust: str | None) -> nn.Module:
 
 def _of_timm(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
     config = _config(folder)
+    if about.kind == "head2toe":
+        config = config["backbone"] if isinstance(config.get("backbone"), dict) else {}
     name, published = config.get("architecture"), config.get("pretrained_cfg")
     if not isinstance(name, str) or name not in timm.list_models():
         raise CheckpointError(
@@ -178,6 +181,11 @@ def _of_timm(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
     )
 
 
+def _of_all_stages(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
+    create = _of_timm(folder, about)
+    return lambda: AllStages(create(), len(about.classes))
+
+
 def _of_torchvision(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
     if not (about.name.startswith("torchvision/") and zoo.is_listed(about.name)):
         raise CheckpointError(
@@ -189,6 +197,9 @@ def _of_torchvision(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
     if side is not None:
         _plain_value("img_size", side, folder / ABOUT)
     return lambda: zoo.build(about.name, classes=len(about.classes), weights=None, image_size=side).net
+
+
+_BUILT_BY = {"timm": _of_timm, "torchvision": _of_torchvision, "head2toe": _of_all_stages}
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, EngineError, WeightsError, one_line
 from frostline.inference import convert
 from frostline.inference.network import Network
+from frostline.net.all_stages import AllStages
 from frostline.net.available import factories
 from frostline.net.weights import refuse_not_finite
 from frostline.ship import architecture, atomic_folder, card
@@ -132,6 +133,8 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
 
 
 def _kind(name: str, net: nn.Module) -> str:
+    if isinstance(net, AllStages):
+        return "head2toe"
     if name.startswith("torchvision/"):
         return "torchvision"
     config = getattr(net, "pretrained_cfg", None)
@@ -188,6 +191,9 @@ def _write_known(path: Path, about: ModelInfo) -> tuple[str, ...]:
 def _config(net: nn.Module, about: ModelInfo) -> dict[str, Any]:
     """timm's hub form. What timm cannot build has no ``pretrained_cfg``, so that nobody takes it for timm's."""
     of_all = {"num_classes": len(about.classes), "label_names": list(about.classes)}
+    if isinstance(net, AllStages):
+        inside = _config(net.net, replace(about, kind="timm"))
+        return {"architecture": inside["architecture"], **of_all, "library_name": "frostline", "backbone": inside}
     if about.kind != "timm":
         return {"architecture": about.name, **of_all, "library_name": "frostline"}
     published: dict[str, Any] = dict(net.pretrained_cfg)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from frostline.judge.ood import Novelty
 from frostline.ship.folder_names import ABOUT, NOVELTY
 
 FORMAT = 1
-KINDS = ("timm", "torchvision", "factory")
+KINDS = ("timm", "torchvision", "factory", "head2toe")
 
 _LARGEST = 256 << 20
 _LONGEST_SIDE = 4_096
@@ -48,9 +48,9 @@ class ModelInfo:
     metrics: measured figures by split, ``{"val": {"accuracy": {"value": 0.96, "low": 0.92, "high": 0.98, "n": 153}}}``.
     plan: how it was learnt, as ``plan.json`` has it.
     facts: anything else that is worth keeping: strategy, seed, source of the weights, counts.
-    kind, versions, files, graph: filled in by ``folder.save``: who builds the architecture ("timm", "torchvision" or
-        "factory"); versions of the packages; SHA-256 and size of each file; how far the graph agrees with the network,
-        or why there is none.
+    kind, versions, files, graph: filled in by ``folder.save``: who builds the architecture ("timm", "torchvision",
+        "factory", or "head2toe": timm's with a head over all stages); versions of the packages; SHA-256 and size of
+        each file; how far the graph agrees with the network, or why there is none.
 
     Raises: CheckpointError: fewer than one class, a class twice, a temperature that is not a positive number, or an
         unknown kind.

@@ -145,10 +145,12 @@ class Solve:
     """The frost line lies right under the head, and the head is solved.
 
     balanced: weigh the classes by their inverse frequency.
+    all_stages: the head reads what every stage sees (`net.all_stages`), and the plain head is solved beside it.
     """
 
     name: str = "probe"
     balanced: bool = False
+    all_stages: bool = False
 
     @property
     def line(self) -> str:

@@ -44,6 +44,12 @@ def probe(stages: Stages, *, recipe: Recipe) -> Plan:
     return Plan("probe", (Solve(balanced=recipe.balance != "none"),))
 
 
+@strategy("head2toe")
+def head2toe(stages: Stages, *, recipe: Recipe) -> Plan:
+    """Solve a head over the pooled features of all stages, for textures and small marks (Evci et al. 2022)."""
+    return Plan("head2toe", (Solve("head2toe", balanced=recipe.balance != "none", all_stages=True),))
+
+
 @strategy("freeze")
 def freeze(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
     """Freeze the trunk and train the head by gradient descent over augmented views (the lesson's first method)."""
