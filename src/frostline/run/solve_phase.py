@@ -9,7 +9,8 @@ from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, PlanError
 from frostline.events import Note, PhaseStart
-from frostline.net.head import Head
+from frostline.net.all_stages import AllStages
+from frostline.net.head import Head, find_head
 from frostline.run.phase_context import PhaseContext, PhaseResult
 from frostline.train.plan import Solve
 from frostline.train.solve import solve
@@ -35,6 +36,8 @@ def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
         folds=_inner_folds(bench),
     )
     put_head(bench.net, bench.head, solved.weight, solved.bias)
+    if isinstance(bench.net, AllStages):
+        _solve_plain_head(bench, bench.net, phase, x)
     bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
     val = None
     if bench.val is not None:
@@ -42,6 +45,19 @@ def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
         val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
     crossed = solved.out_of_fold() if val is None else None
     return PhaseResult(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
+
+
+def _solve_plain_head(bench: PhaseContext, net: AllStages, phase: Solve, x: NDArray[np.float32]) -> None:
+    """Solve the classifier of the network that a head over all stages wraps; its features are the last of x (N, D)."""
+    plain = solve(
+        x[:, -net.widths[-1] :],
+        bench.train.targets(),
+        classes=len(bench.train.classes),
+        balanced=phase.balanced,
+        seed=bench.seed,
+        folds=_inner_folds(bench),
+    )
+    put_head(net.net, find_head(net.net), plain.weight, plain.bias)
 
 
 def _inner_folds(bench: PhaseContext) -> int | NDArray[np.int64]:

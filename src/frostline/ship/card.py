@@ -133,6 +133,9 @@ def _usage(about: ModelInfo) -> Iterator[str]:
     elif about.kind == "torchvision":
         yield "The network is torchvision's: timm and transformers do not know it, so they cannot open this folder."
         yield "`frostline.json` says how it is built; the weights lie in safetensors, under torchvision's names."
+    elif about.kind == "head2toe":
+        yield "The head reads all stages, so timm and transformers cannot open this folder as it is; frostline does,"
+        yield "and the graph needs neither. The weights under `net.` are timm's own network with a plain head beside it."
     else:
         yield f"The network is built by {escaped(about.name)}, so timm and transformers cannot open this folder, and"
         yield "opening it with torch runs that code. The graph, if there is one, needs none of it."
