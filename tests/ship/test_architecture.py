@@ -160,7 +160,7 @@ def test_no_string_of_a_folder_leads_out_of_it(good, tmp_path_factory, data):
                 new,
             )
             (copy / file).write_text(json.dumps(values))
-    kind = data.draw(st.sampled_from(("as it is", "timm", "torchvision", "factory")))
+    kind = data.draw(st.sampled_from(("as it is", "timm", "torchvision", "factory", "head2toe")))
     if kind != "as it is":
         values = json.loads((copy / "frostline.json").read_bytes())
         values |= {"kind": kind, "name": data.draw(word).replace("{outside}", str(outside))}
@@ -180,7 +180,7 @@ def test_no_string_of_a_folder_leads_out_of_it(good, tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", ["timm", "torchvision", "factory"])
+@pytest.mark.parametrize("kind", ["timm", "torchvision", "factory", "head2toe"])
 def test_every_kind_refuses_a_name_that_is_not_listed(good, tmp_path, kind, name):
     copy = tmp_path / "copy"
     shutil.copytree(good[0], copy)

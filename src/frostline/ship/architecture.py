@@ -53,6 +53,7 @@ _PUBLISHED: Mapping[str, type | tuple[type, ...]] = {
 }
 """What is taken of timm's own configuration; never a place that weights come from."""
 
+_OF_TIMM = ("timm", "head2toe")
 _BUILDERS = frozenset(("num_classes", "pretrained", "pretrained_cfg", "device", "dtype", "cfg", "self"))
 _TWO_MODELS = "the folder was put together from two models, or its package has changed the architecture since"
 _SAFE = "use a folder that you trust, or fit the model again"
@@ -99,7 +100,7 @@ def again(folder: Path, about: ModelInfo, *, trust: str | None = None) -> str:
     architecture's, so that a name of the hub or of a file is never followed because a folder says it."""
     if zoo.is_listed(about.name) or (trust is not None and trust == about.name):
         return about.name
-    return str(_config(folder).get("architecture")) if about.kind in ("timm", "head2toe") else about.name
+    return str(_timms_config(folder, about).get("architecture")) if about.kind in _OF_TIMM else about.name
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -153,9 +154,7 @@ def _own(folder: Path, about: ModelInfo, trust: str | None) -> nn.Module:
 
 
 def _of_timm(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
-    config = _config(folder)
-    if about.kind == "head2toe":
-        config = config["backbone"] if isinstance(config.get("backbone"), dict) else {}
+    config = _timms_config(folder, about)
     name, published = config.get("architecture"), config.get("pretrained_cfg")
     if not isinstance(name, str) or name not in timm.list_models():
         raise CheckpointError(
@@ -200,6 +199,15 @@ def _of_torchvision(folder: Path, about: ModelInfo) -> Callable[[], nn.Module]:
 
 
 _BUILT_BY = {"timm": _of_timm, "torchvision": _of_torchvision, "head2toe": _of_all_stages}
+
+
+def _timms_config(folder: Path, about: ModelInfo) -> dict[str, Any]:
+    """What timm's network is built from; under a head over all stages it is the backbone's."""
+    config = _config(folder)
+    if about.kind != "head2toe":
+        return config
+    inside = config.get("backbone")
+    return inside if isinstance(inside, dict) else {}
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _usage(about: ModelInfo) -> Iterator[str]:
         yield "`frostline.json` says how it is built; the weights lie in safetensors, under torchvision's names."
     elif about.kind == "head2toe":
         yield "The head reads all stages, so timm and transformers cannot open this folder as it is; frostline does,"
-        yield "and the graph needs neither. The weights under `net.` are timm's own network with a plain head beside it."
+        yield "and the graph needs neither. The weights under `net.` are timm's own network with a plain head."
     else:
         yield f"The network is built by {escaped(about.name)}, so timm and transformers cannot open this folder, and"
         yield "opening it with torch runs that code. The graph, if there is one, needs none of it."
