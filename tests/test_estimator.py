@@ -5,16 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.base import ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
+from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import check_array
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from frostline import ImageClassifier
-from frostline.errors import DataError, DecodeError
+from frostline.errors import DataError, DecodeError, LabelError, PlanError
+from frostline.ship.predictor import Failure
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -111,3 +121,198 @@ def test_bad_input_is_told(paths: list[Path], labels: list[str], tmp_path: Path)
         classifier.predict([tmp_path / "nowhere.png"])
     with pytest.raises(DataError, match="blue leaf"):
         classifier.score(paths[:2], ["blue leaf", "red leaf"])
+
+
+CASES: dict[str, Any] = {
+    "text": ["2", "10"],
+    "int": [2, 10],
+    "int8": np.array([2, 10], np.int8),
+    "bool": [False, True],
+    "numpy bool": np.array([False, True]),
+    "float": np.array([0.0, 1.0]),
+    "object": np.array(["b", "a"], dtype=object),
+    "categorical": pd.Categorical(["b", "a"], categories=["b", "c", "a"]),
+    "series": pd.Series([7, 5]),
+    "string dtype": pd.Series(["b", "a"], dtype="string"),
+    "negative": [-1, 1],
+}
+
+
+def spread(values: Any, labels: list[str]) -> Any:
+    """y of the same form as two values, one of which stands for each class."""
+    numbers = [int(label == "red leaf") for label in labels]
+    if isinstance(values, pd.Series):
+        return pd.Series(values.iloc[numbers].to_numpy(), index=np.arange(len(numbers))[::-1] * 3, dtype=values.dtype)
+    if isinstance(values, list):
+        return [values[number] for number in numbers]
+    return values[numbers]
+
+
+@pytest.mark.parametrize("form", CASES)
+def test_labels_keep_their_type(paths: list[Path], labels: list[str], tmp_path: Path, form: str) -> None:
+    """Against LogisticRegression of scikit-learn, whatever the labels are."""
+    y = spread(CASES[form], labels)
+    oracle = LogisticRegression().fit(np.array([[label == "red leaf"] for label in labels]), y)
+    classifier = ImageClassifier(**SMALL).fit(paths, y)
+    assert list(classifier.classes_) == list(oracle.classes_)
+    text = {"O": "U"}  # text is text, in an array of objects or of its own
+    kind, wanted = classifier.classes_.dtype.kind, oracle.classes_.dtype.kind
+    assert text.get(kind, kind) == text.get(wanted, wanted)
+    assert classifier.predict(paths[:3]).dtype == classifier.classes_.dtype
+    truth = np.asarray(y)
+    assert np.mean(classifier.predict(paths) == truth) == classifier.score(paths, y) > 0.8
+    columns = [list(classifier.classes_).index(value) for value in truth]
+    assert classifier.predict_proba(paths)[np.arange(len(paths)), columns].mean() > 0.7
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "model"))
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+    np.testing.assert_array_equal(loaded.predict_proba(paths[:4]), classifier.predict_proba(paths[:4]))
+    np.testing.assert_array_equal(loaded.predict(paths[:4]), classifier.predict(paths[:4]))
+
+
+def test_tensors_and_columns_are_labels(paths: list[Path], labels: list[str]) -> None:
+    y = np.array([int(label == "red leaf") for label in labels])
+    wanted = ImageClassifier(**SMALL).fit(paths, y).predict_proba(paths[:4])
+    np.testing.assert_array_equal(ImageClassifier(**SMALL).fit(paths, torch.tensor(y)).predict_proba(paths[:4]), wanted)
+    np.testing.assert_array_equal(
+        ImageClassifier(**SMALL).fit(paths, list(torch.tensor(y))).predict_proba(paths[:4]), wanted
+    )
+    for column in (y[:, None], pd.DataFrame({"label": y})):
+        with pytest.warns(DataConversionWarning, match="column-vector"):
+            found = ImageClassifier(**SMALL).fit(paths, column)
+        np.testing.assert_array_equal(found.predict_proba(paths[:4]), wanted)
+
+
+@pytest.mark.parametrize(
+    ("y", "told"),
+    [
+        (np.eye(2, dtype=int), "one-hot"),
+        ([None, "a"], "1 of 2 pictures have no label"),
+        ([float("nan"), 1.0], "1 of 2 pictures have no label"),
+        (pd.Series([pd.NA, "a"]), "1 of 2 pictures have no label"),
+        (["a", 1], "1 of 2 labels are text"),
+        (np.array([0.5, 1.0]), "continuous"),
+        (np.array([b"a", b"b"]), "bytes"),
+        (np.array([[0, 2], [1, 1]]), "other values than 0 and 1"),
+        ([[0, 1], [1, 0]], "one-hot"),
+        (["a", "a"], "only one class"),
+        ("ab", "labels are 'ab'"),
+        (3, "labels are 3"),
+    ],
+)
+def test_labels_that_may_mean_anything_are_refused(paths: list[Path], y: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as caught:
+        ImageClassifier(**SMALL).fit(paths[:2], y)
+    assert isinstance(caught.value, LabelError)
+    assert caught.value.hint
+
+
+def test_an_indicator_matrix_is_several_labels(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
+    red = np.array([label == "red leaf" for label in labels])
+    y = np.stack([~red, red, np.ones(len(red), bool), np.arange(len(red)) % 2 == 0], axis=1)[:, [0, 1, 3]].astype(int)
+    classifier = ImageClassifier(**SMALL).fit(paths, y)
+    assert list(classifier.classes_) == [0, 1, 2]
+    assert classifier.about_.multilabel
+    assert classifier.predict(paths).shape == y.shape
+    assert (classifier.predict(paths)[:, :2] == y[:, :2]).mean() > 0.8
+    named = ImageClassifier(**SMALL).fit(paths, pd.DataFrame(y, columns=["green", "red", "even"]))
+    assert list(named.classes_) == ["even", "green", "red"]
+    np.testing.assert_array_equal(named.predict_proba(paths[:5])[:, [1, 2, 0]], classifier.predict_proba(paths[:5]))
+    lists = [[name for name, on in zip("gre", row, strict=True) if on] for row in y]
+    assert list(ImageClassifier(**SMALL).fit(paths, lists).classes_) == ["e", "g", "r"]
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss", "roc_auc_ovr", "f1_macro", "balanced_accuracy"])
+@pytest.mark.parametrize("names", [["2", "10"], [2, 10], [True, False]])
+def test_scikit_learns_scorers_are_right(paths: list[Path], labels: list[str], scoring: str, names: list[Any]) -> None:
+    y = spread(names, labels)
+    classifier = ImageClassifier(**SMALL).fit(paths, y)
+    found = get_scorer(scoring)(classifier, paths, y)
+    assert found > (-0.5 if scoring == "neg_log_loss" else 0.85)
+    scores = cross_val_score(ImageClassifier(**SMALL), paths, y, cv=2, scoring=scoring, error_score="raise")
+    assert scores.mean() > (-0.7 if scoring == "neg_log_loss" else 0.7)
+
+
+def test_ensembles_and_calibration_take_it(paths: list[Path], labels: list[str]) -> None:
+    several = VotingClassifier([("a", ImageClassifier(**SMALL)), ("b", ImageClassifier(**SMALL, seed=1))])
+    assert several.fit(paths, labels).score(paths, labels) > 0.8
+    calibrated = CalibratedClassifierCV(ImageClassifier(**SMALL), cv=2).fit(paths, spread([3, 1], labels))
+    assert list(calibrated.classes_) == [1, 3]
+    assert calibrated.score(paths, spread([3, 1], labels)) > 0.8
+
+
+def test_one_broken_picture_is_not_the_loss_of_all(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
+    classifier = ImageClassifier(**SMALL).fit(paths, labels)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    given = [paths[0], tmp_path / "broken.png", paths[1], None, paths[-1]]
+    good = [0, 2, 4]
+    with pytest.raises(DecodeError, match="2 of 5 pictures") as caught:
+        classifier.predict(given)
+    assert "broken.png" in str(caught.value)
+    answers = classifier.predict(given, errors="skip")
+    np.testing.assert_array_equal(answers[good], classifier.predict([given[i] for i in good]))
+    assert all(isinstance(answers[i], Failure) for i in (1, 3))
+    assert answers[3].name == "#3"
+    rows = classifier.predict_proba(given, errors="skip")
+    assert np.isnan(rows[[1, 3]]).all()
+    np.testing.assert_allclose(rows[good], classifier.predict_proba([given[i] for i in good]), atol=1e-6)
+    with pytest.raises(PlanError, match="errors"):
+        classifier.predict(given, errors="ignore")  # type: ignore[arg-type]
+
+
+def test_a_loaded_one_has_the_arguments_of_its_fit(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
+    classifier = ImageClassifier(**SMALL, seed=3, val=0.3, out=tmp_path / "run").fit(paths, labels)
+    for place in (tmp_path / "run", classifier.save(tmp_path / "model")):
+        loaded = ImageClassifier.load(place)
+        own = {**classifier.get_params(), "out": None}
+        assert loaded.get_params() == own
+        assert clone(loaded).fit(paths, labels).score(paths, labels) > 0.8
+
+
+def test_a_wrong_keyword_says_what_was_meant() -> None:
+    with pytest.raises(TypeError, match="did you mean strategy"):
+        ImageClassifier(strategie="probe")  # type: ignore[call-arg]
+
+
+class OfRows(ImageClassifier):
+    """scikit-learn's checks give tables of numbers: here each row is drawn as a small grey picture."""
+
+    @staticmethod
+    def _drawn(X: Any) -> list[Any]:
+        grey = ((check_array(X) + 10) % 20 / 20 * 255).astype(np.uint8)
+        return [np.repeat(np.repeat(row[None, :, None], 8, 0), 3, 2).repeat(8, 1) for row in grey]
+
+    def fit(self, X: Any, y: Any = None, **more: Any) -> "OfRows":
+        if y is None:
+            raise ValueError("y: None; this classifier requires y to be passed, but the target y is None")
+        return super().fit(self._drawn(validate_data(self, X)), y, **more)
+
+    def predict_proba(self, X: Any, **more: Any) -> Any:
+        check_is_fitted(self)
+        return super().predict_proba(self._drawn(validate_data(self, X, reset=False)), **more)
+
+    def predict(self, X: Any, **more: Any) -> Any:
+        check_is_fitted(self)
+        return super().predict(self._drawn(validate_data(self, X, reset=False)), **more)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        return ClassifierMixin.score(self, X, y, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string, tags.no_validation = True, False, False
+        return tags
+
+
+NOT_OURS = {
+    name: why
+    for why, names in {
+        "a random tiny network over drawn numbers separates no blobs": ("check_classifiers_train",),
+        "each class needs two pictures": ("check_fit2d_1sample", "check_methods_subset_invariance"),
+    }.items()
+    for name in names
+}
+
+
+@parametrize_with_checks([OfRows(**SMALL)], expected_failed_checks=lambda estimator: NOT_OURS)
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(estimator)

@@ -5,8 +5,10 @@ The command line repeats this signature and calls these methods; nothing is deci
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self
+from typing import Any, Concatenate, Literal, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,11 @@ from sklearn.exceptions import NotFittedError
 
 from frostline.data import dataframe
 from frostline.data.decode import Picture
+from frostline.data.labels import labels_of, names_known, values_of
 from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
-from frostline.errors import DataError, DecodeError, PlanError
+from frostline.errors import DataError, DecodeError, LabelError, PlanError
 from frostline.events import Listener
 from frostline.features.store import Store
 from frostline.judge.metrics import Report
@@ -26,7 +29,6 @@ from frostline.judge.result import RunResult
 from frostline.options import OPTIONS, FitOptions, size
 from frostline.registry import did_you_mean
 from frostline.run.resolve import Settings
-from frostline.run.runner import Fitted
 from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_predictor import of_network
@@ -38,6 +40,8 @@ from frostline.workflows.progress import Progress
 
 Pictures = Any
 """What ``fit`` takes: see there."""
+
+OnError = Literal["raise", "skip"]
 
 P = ParamSpec("P")
 
@@ -81,20 +85,22 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
 
         X: whatever `frostline.data.sources` reads (a folder, table, archive or shards, a DataFrame, a data set of torch
             or Hugging Face, a dict of such by split), or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
-        y: labels beside such a sequence; a list or tuple of labels for a picture that has several.
+        y: labels beside such a sequence: text, whole numbers or booleans, in any form that `frostline.data.labels`
+            reads; a list or tuple of labels, or an indicator matrix, where a picture has several.
         groups: beside such a sequence, what never stands on both sides of a split.
         listen: is called with what happens, see `frostline.events`; by default bars are shown where somebody watches,
             and warnings (the same picture in two splits, files left out) are Python's, `FrostlineWarning`.
 
         Raises: FrostlineError: one of its kinds, saying what is wrong, where, and what to do next.
         """
-        manifest = labelled(X, y, groups, group=self.group)
         settings = self._settings()
+        manifest = labelled(X, y, groups, group=self.group)
         out = None if self.out is None else Path(self.out)
         with Progress() as progress:
             kept = EpochsKept(progress if listen is None else listen)
             fitted = fit(manifest, settings, out=out, resume=self.resume, listen=kept)
-        self._take(fitted)
+        self._take(fitted.net, fitted.about)
+        self.result_ = fitted.result
         train = fitted.judged and "train" in manifest.splits
         self.data_, self.judged_, self.epochs_ = (
             manifest.part("train") if train else manifest,
@@ -103,29 +109,61 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         )
         return self
 
-    def predict_proba(self, X: Pictures) -> NDArray[np.float32]:
+    def predict_proba(self, X: Pictures, *, errors: OnError = "raise") -> NDArray[np.float32]:
         """Calibrated probabilities, (N, K) float32, in the order of ``classes_``.
 
-        Raises: NotFittedError: before ``fit``. DecodeError: a picture cannot be read (the command goes on instead).
-        """
-        found = []
-        for answer in self.answers(_rows(X)):
-            if isinstance(answer, Failure):
-                raise DecodeError(
-                    answer.reason, where=answer.name, hint="leave it out, or use `frostline predict`, which does"
-                )
-            found.append(answer.probabilities)
-        return np.stack(found) if found else np.zeros((0, len(self.classes_)), np.float32)
+        errors: "skip" gives a row of NaN for a picture that cannot be read.
 
-    def predict(self, X: Pictures) -> NDArray[np.str_]:
-        """The most probable class of each picture, (N,) text; for several labels a picture (N, K) of 0 and 1.
+        Raises: NotFittedError: before ``fit``. DecodeError: pictures cannot be read, after all others were answered.
+        """
+        found, failed = self._probabilities(X, errors)
+        found[list(failed)] = np.nan
+        return found
+
+    def predict(self, X: Pictures, *, errors: OnError = "raise") -> NDArray[Any]:
+        """The most probable class of each picture, (N,) of the labels' own type; for several labels a picture (N, K)
+        of 0 and 1.
+
+        errors: "skip" gives, for a picture that cannot be read, the `Failure` that says why, in an array of objects
+            (several labels: a row of -1).
 
         Raises: as ``predict_proba``.
         """
-        probabilities = self.predict_proba(X)
+        probabilities, failed = self._probabilities(X, errors)
         if self.about_.multilabel:
-            return (probabilities >= 0.5).astype(np.int64)
-        return np.asarray(self.classes_)[probabilities.argmax(1)] if len(probabilities) else np.zeros(0, np.str_)
+            chosen: NDArray[np.int64] = (probabilities >= 0.5).astype(np.int64)
+            chosen[list(failed)] = -1
+            return chosen
+        answers: NDArray[Any] = self.classes_[probabilities.argmax(1)]
+        if not failed:
+            return answers
+        answers = answers.astype(object)
+        for number, failure in failed.items():
+            answers[number] = failure
+        return answers
+
+    def _probabilities(self, X: Pictures, errors: OnError) -> tuple[NDArray[np.float32], dict[int, Failure]]:
+        """(N, K) in the order of ``classes_``, zeros for what cannot be read, which is beside it by its number."""
+        if errors not in ("raise", "skip"):
+            raise PlanError(f"there is no way {errors!r} to take errors", where="errors", hint='"raise" or "skip"')
+        predictor = self._predictor()
+        failed: dict[int, Failure] = {}
+        found = list(predictor.predict(_readable(_rows(X), failed)))
+        for number in sorted(failed):
+            found.insert(number, failed[number])
+        failed = {number: answer for number, answer in enumerate(found) if isinstance(answer, Failure)}
+        if failed and errors == "raise":
+            first = next(iter(failed.values()))
+            raise DecodeError(
+                first.reason if len(found) == 1 else f"{len(failed)} of {len(found)} pictures: {first.reason}",
+                where=", ".join(failure.name for failure in list(failed.values())[:3]),
+                hint='leave them out, or predict(..., errors="skip"), which names each',
+            )
+        rows = np.zeros((len(found), len(self.classes_)), np.float32)
+        for number, answer in enumerate(found):
+            if not isinstance(answer, Failure):
+                rows[number] = answer.probabilities[self._columns]
+        return rows, failed
 
     def answers(self, X: Iterable[Row]) -> Iterator[Prediction | Failure]:
         """One answer a row, as they come; a picture that cannot be read is a Failure and the others go on.
@@ -145,7 +183,14 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
             raise DataError("weights of pictures need their labels beside them", hint="pass y too")
         from sklearn.metrics import accuracy_score
 
-        return float(accuracy_score([str(label) for label in y], self.predict(X), sample_weight=sample_weight))
+        said = names_known(labels_of(y), self.about_.classes).names
+        if self.about_.multilabel:
+            truth: Any = [[int(name in row) for name in self._names] for row in said]
+        else:
+            truth = [self._names.index(row[0]) if row[0] in self._names else -1 for row in said]
+        answers = self._probabilities(X, "raise")[0]
+        answers = (answers >= 0.5).astype(int) if self.about_.multilabel else answers.argmax(1)
+        return float(accuracy_score(truth, answers, sample_weight=sample_weight))
 
     def evaluate(self, X: Pictures, y: Iterable[object] | None = None) -> Report:
         """All figures on labelled pictures, with their intervals.
@@ -153,7 +198,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         Raises: as ``score``.
         """
         predictor = self._predictor()
-        return evaluate(predictor, labelled(X, y, classes=tuple(self.classes_))).report
+        return evaluate(predictor, labelled(X, y, classes=self.about_.classes)).report
 
     def save(self, place: str | Path) -> Path:
         """Write the model folder, which timm and transformers open too.
@@ -173,13 +218,14 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         Raises: CheckpointError, WeightsError: the folder is damaged.
         """
         shipped = folder.open_folder(Path(place), trust=trust)
-        made = cls(model=shipped.again)
-        made.net_, made.about_ = shipped.net, shipped.about
-        made.classes_ = np.asarray(shipped.about.classes)
+        given = shipped.about.facts.get("given")
+        known = {name: value for name, value in given.items() if name in OPTIONS} if isinstance(given, dict) else {}
+        made = cls(**{**known, "model": shipped.again})
+        made._take(shipped.net, shipped.about)
         return made
 
     def _labelled(self, X: Pictures, y: Iterable[object] | None) -> Manifest:
-        return labelled(X, y, classes=tuple(self.classes_))
+        return labelled(X, y, classes=self.about_.classes)
 
     def _rows(self, X: Pictures) -> Iterator[Row]:
         return _rows(X)
@@ -189,9 +235,22 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         cache = default_cache()
         return Settings(**options, store=Store(cache / "store", limit=size(self.store_limit)), cache=cache)
 
-    def _take(self, fitted: Fitted) -> None:
-        self.net_, self.about_, self.result_ = fitted.net, fitted.about, fitted.result
-        self.classes_ = np.asarray(fitted.about.classes)
+    def _take(self, net: Any, about: ModelInfo) -> None:
+        """A network whose outputs are in the order of names; scikit-learn has classes in the order of their values."""
+        self.net_, self.about_ = net, about
+        values = values_of(about.classes, str(about.facts.get("labels", "str")))
+        self._columns = np.argsort(values, kind="stable")
+        self._names = [about.classes[column] for column in self._columns]
+        self.classes_ = values[self._columns]
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn may expect: pictures are no table of numbers, and labels may be several."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.classifier_tags.multi_label = True
+        tags.no_validation = True
+        return tags
 
     def _fitted(self) -> None:
         if not hasattr(self, "net_"):
@@ -204,7 +263,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
     net_: Any
     about_: ModelInfo
     result_: RunResult
-    classes_: NDArray[np.str_]
+    classes_: NDArray[Any]
 
 
 def labelled(
@@ -221,19 +280,54 @@ def labelled(
 
     Raises: DataError: the place cannot be read, y has another length, or a sequence came without y.
     """
-    if isinstance(X, str | Path) or (y is None and claimed(X)):
+    if y is None and (isinstance(X, str | Path) or claimed(X)):
         return read(X, classes=classes, group=group)
+    if isinstance(X, str | Path):
+        raise LabelError(
+            "labels are given beside a place that has its own", where=X, hint="leave y out, or pass a list of pictures"
+        )
     if y is None:
         raise DataError("pictures came without labels", hint="pass y, or a folder with a folder for each class")
     if group is not None:
         raise PlanError(
             f"there is no column {group!r} in a sequence of pictures", where="group", hint="pass groups= to fit"
         )
-    return Manifest.of(pairs(_pictures(X), y, groups), classes=classes)
+    labels = labels_of(y)
+    if classes is not None:
+        labels = names_known(labels, classes)
+    if classes is None and not labels.several and len(set(labels.names)) == 1:
+        raise LabelError(
+            f"there is only one class, {labels.names[0][0]!r}", hint="a classifier needs pictures of two classes"
+        )
+    found = Manifest.of(pairs(_pictures(X), labels.names, groups), classes=classes or labels.columns)
+    return replace(found, label_type=labels.dtype, multilabel=found.multilabel or labels.several)
 
 
 def _rows(X: Pictures) -> Iterator[Row]:
-    return pictures([str(X)]) if isinstance(X, str | Path) else pairs(_pictures(X))
+    """Rows without labels. An element that is no picture raises when its turn comes, and the next can be asked for."""
+    if isinstance(X, str | Path):
+        return pictures([str(X)])
+    return map(_unlabelled, count(), _pictures(X))
+
+
+def _unlabelled(number: int, picture: Picture) -> Row:
+    row = next(pairs([picture]))
+    return row if isinstance(picture, Path) else replace(row, name=f"#{number}")
+
+
+def _readable(rows: Iterator[Row], failed: dict[int, Failure]) -> Iterator[Row]:
+    """The rows that are pictures; what cannot be one is noted by its number, and the others go on."""
+    number = 0
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except DecodeError as error:
+            failed[number] = Failure(f"#{number}", error.what)
+        else:
+            yield row
+        number += 1
 
 
 def _pictures(X: Pictures) -> Iterator[Picture]:

@@ -4,7 +4,8 @@ An error says three things: what was wrong, where (file, key, row), and what to 
 
     FrostlineError
     ├── DataError            a data set, manifest, archive or table that cannot be used
-    │   └── DecodeError      one picture that cannot be decoded
+    │   ├── DecodeError      one picture that cannot be decoded
+    │   └── LabelError       labels that are missing, mixed or may mean two things   (also a ValueError)
     ├── WeightsError         weights that are missing, hostile, or of another architecture
     ├── HeadError            no classifier, or several, where one was needed   (also a ValueError)
     ├── StageError           a stage or line that the network lacks or cannot be cut at   (also a ValueError)
@@ -71,6 +72,10 @@ class DataError(FrostlineError):
 
 class DecodeError(DataError):
     """One picture that cannot be decoded: it is left out, counted and named, and the rest go on."""
+
+
+class LabelError(DataError, ValueError):
+    """Labels that are missing, mixed or may mean two things."""
 
 
 class WeightsError(FrostlineError):

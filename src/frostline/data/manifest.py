@@ -53,6 +53,7 @@ class Manifest:
     classes: all labels, numbers in them by value ("2" before "10"), also those whose pictures all had to be left out.
     source: where the rows came from.
     multilabel: whether a picture may have several labels, or none; of a part it is what it is of the whole.
+    label_type: what the labels were in Python, as NumPy calls it ("int64", "bool"), before they became text.
     """
 
     rows: tuple[Row, ...]
@@ -60,6 +61,7 @@ class Manifest:
     skipped: tuple[Skipped, ...] = ()
     source: str = ""
     multilabel: bool = False
+    label_type: str = "str"
 
     @classmethod
     def of(

@@ -45,6 +45,7 @@ def facts_of(
         "seed": options.seed,
         "weights": {"source": loaded.source, "digest": loaded.digest, "loaded": str(loaded)} if loaded else "random",
         "counts": {split: manifest.part(split).counts() for split in manifest.splits} or {"train": manifest.counts()},
+        "labels": manifest.label_type,
         "stages": list(stages),
         "given": {option.name: _plain(value) for option, value in options.given()},
         "resolved": resolved,

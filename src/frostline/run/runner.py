@@ -359,7 +359,7 @@ def _ship(job: Job, trust: _Trust, *, graph: bool) -> ModelInfo:
         arguments={"img_size": settings.image_size} if settings.image_size else {},
         metrics={split: report.to_dict() for split, report in trust.reports.items()},
         plan=job.plan.to_dict(),
-        facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts")},
+        facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts", "given", "labels")},
     )
     if job.record.model is None or not job.record.writes:
         return about
