@@ -4,6 +4,7 @@ With several streams pictures run one by one, a stream a core. That is about as 
 memory, leaves no core waiting for another, and makes a picture's row a function of that picture alone, bit for bit.
 """
 
+import os
 from copy import copy
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,7 @@ class OpenVINO:
 
     def __init__(self, module: Any, compiled: Any, precision: str, streams: int, *, one_by_one: bool) -> None:
         self.precision = precision
+        self._process = os.getpid()
         self._module, self._compiled = module, compiled
         self._one_by_one = one_by_one
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
@@ -41,7 +43,15 @@ class OpenVINO:
         return other
 
     def run(self, pictures: Batch) -> Outputs:
-        """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8."""
+        """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8.
+
+        Raises: EngineError: in a forked child, where OpenVINO's threads are missing and would be waited for.
+        """
+        if os.getpid() != self._process:
+            raise EngineError(
+                "this process was forked after OpenVINO was opened, and its threads stayed behind",
+                hint="open the model in the child of multiprocessing's spawn, or --engine torch",
+            )
         parts = [pictures[n : n + 1] for n in range(len(pictures))] if self._one_by_one else [pictures]
         found: list[list[Any]] = [[] for _ in parts]
         busy: list[int | None] = [None] * len(self._requests)

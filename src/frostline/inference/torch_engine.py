@@ -1,6 +1,7 @@
 """Run a network on torch: plain, which every other engine is measured by, and tuned for the machine."""
 
 import copy
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from frostline.inference.network import Network
 
 _CPU_BATCH = 8  # more is slower: activations leave the cache (efficientnet_lite0, 2 cores: 8 -> 90/s, 32 -> 35/s)
 _CUDA_BATCH = 64
+
+
+# The threads of torch's OpenMP do not come along into a forked child, and it would wait for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class Plain:
