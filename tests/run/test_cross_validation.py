@@ -51,7 +51,7 @@ def test_labels_of_a_fold_have_no_part_in_its_answers(
         found.append(real(*args, **more).logits)
         return real(*args, **more)
 
-    monkeypatch.setattr(crossing, "cross", watched)
+    monkeypatch.setattr(crossing, "cross_validate", watched)
     monkeypatch.setattr(crossing, "folds", lambda part, k, seed: dealt)
     dealt = [(np.flatnonzero(np.arange(48) % 3 != n), np.flatnonzero(np.arange(48) % 3 == n)) for n in range(3)]
     ImageClassifier(**options).fit(pictures, labels)

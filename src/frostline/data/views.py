@@ -159,15 +159,17 @@ class EvaluationView:
     """The geometry of timm's evaluation transform, by one resize from a box of a JPEG decoded no larger than needed.
 
     max_pixels: a larger picture is refused. It is no part of the key, for it changes no pixel.
+    flip: mirrored from left to right.
     """
 
     preprocessing: Preprocessing
     max_pixels: int = decode.MAX_PIXELS
+    flip: bool = False
 
     @property
     def key(self) -> str:
-        """Size, interpolation and crop; the mean only where it fills a border."""
-        values = self.preprocessing.to_dict()
+        """Size, interpolation and crop, and whether it is mirrored; the mean only where it fills a border."""
+        values = self.preprocessing.to_dict() | ({"flip": True} if self.flip else {})
         del values["std"]
         if self.preprocessing.crop_mode != "border":
             del values["mean"]
@@ -178,7 +180,8 @@ class EvaluationView:
 
         Raises: DecodeError: the picture cannot be decoded.
         """
-        return placed(self.decoded(picture), self.preprocessing)
+        seen = placed(self.decoded(picture), self.preprocessing)
+        return np.ascontiguousarray(seen[:, ::-1]) if self.flip else seen
 
     def decoded(self, picture: Picture) -> Decoded:
         """The whole picture, no larger than the view needs it.

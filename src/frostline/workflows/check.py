@@ -198,6 +198,8 @@ def _probed(listing: Inventory, copies: NearDuplicates, features: Features, seed
     for number, (_, held) in enumerate(folds(Manifest(rows, listing.classes), _FOLDS, seed=seed)):
         fold[held] = number
     solved = solve(features[asked], listing.targets[asked], classes=len(listing.classes), folds=fold, seed=seed)
+    if not solved.judged.any():
+        raise DataError("no class has two different pictures, so none can be held out")
     logits = solved.out_of_fold()
     found = np.zeros((len(listing), len(listing.classes)), np.float32)
     found[asked] = softmax(logits)
