@@ -221,6 +221,24 @@ def test_many_bands(layout: str) -> None:
     assert np.abs(np.stack([np.asarray(plane) for plane in opened.planes]) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_no_band_is_passed_over(planes: str) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (4, 30, 40)).astype(np.uint8)
+
+    def laid(given: np.ndarray, photometric: str, **more: object) -> bytes:
+        own = given if planes == "separate" else np.ascontiguousarray(np.moveaxis(given, 0, -1))
+        return tiff(own, photometric=photometric, planarconfig=planes, **more)
+
+    wide = values.astype(np.uint16)
+    for given, photometric, extra in ((values[:2], "minisblack", 1), (values, "minisblack", 3), (wide, "rgb", 1)):
+        data = laid(given, photometric, extrasamples=[0] * extra)
+        with pytest.raises(Doubt, match="bands"):
+            decode(data)
+        last = asked(bands=str(len(given)), intensity="0:255")
+        assert np.array_equal(np.asarray(image(data, reading=last).planes[0]), given[-1])
+    assert np.array_equal(decode(laid(wide[:3] * 257, "rgb")).rgb, np.moveaxis(values[:3], 0, -1))
+
+
 def test_views_of_bands_are_those_of_their_planes() -> None:
     five = np.concatenate([scene(90, 70), scene(90, 70, seed=1)[..., :2]], 2)
     data = tiff(five, photometric="minisblack", planarconfig="contig")

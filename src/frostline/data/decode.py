@@ -37,6 +37,7 @@ from frostline.data.picture import (
 from frostline.data.pillow_settings import strict_and_silent
 from frostline.data.reading import WHITE, Reading
 from frostline.data.samples import Samples
+from frostline.data.upright import orientation, turned, upright
 from frostline.errors import DecodeError
 
 __all__ = ["Box", "Crop", "Indexed", "Item", "Picture", "Size", "Slice", "content_digest", "described"]
@@ -52,17 +53,7 @@ MAX_PIXELS = 178_956_970
 FORMATS = pillow.FORMATS
 
 _KNOWN = f"read are {', '.join(FORMATS[:-1])}; HEIC, JPEG XL, DICOM and camera RAW with {kinds.INSTALL}"
-_ORIENTATION = 0x0112
 _STANDARD_TABLE = 3688
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _MODES = {"uint8": "RGB", "uint16": "I;16", "int32": "I", "float32": "F"}
 _LOOK = "open it in a picture viewer: save it again from there, or remove it"
 
@@ -264,23 +255,23 @@ def _of_file(encoded: BinaryIO, max_pixels: int) -> Image.Image | Samples:
                 return many_bands.samples(encoded, check)
         found = pillow.samples(opened, encoded)
         if found is not None:
-            return found if opened.format == "TIFF" else found.turned(_orientation(opened))
+            return found if opened.format == "TIFF" else found.turned(orientation(opened))
         opened.load()
         check(opened.size)  # an .ico finds out its true size only now
-        return _upright(opened, _orientation(opened))
+        return upright(opened, orientation(opened))
 
 
 def _of_jpeg(encoded: BinaryIO, reading: Reading | None, max_pixels: int, at_least: AtLeast) -> Decoded:
     with pillow.opened(encoded) as opened:
         _check(opened.size, max_pixels)
-        orientation = _orientation(opened)
+        turn = orientation(opened)
         width, height = opened.size
-        whole = (height, width) if orientation >= 5 else (width, height)
+        whole = (height, width) if turn >= 5 else (width, height)
         least = max(1, at_least(whole))
         drafted = opened.draft(None, (least, least))
         covered = (drafted[1][2], drafted[1][3]) if drafted else opened.size
-        extent = _turned(covered, opened.size, orientation)
-        found = _seen(_upright(opened, orientation), reading)
+        extent = turned(covered, opened.size, turn)
+        found = _seen(upright(opened, turn), reading)
         return Decoded(found.image, whole, extent, found.planes)
 
 
@@ -400,28 +391,6 @@ def _check(size: Size, max_pixels: int) -> None:
             f"{width} x {height} pixels are more than the limit of {max_pixels:,}",
             hint="make the picture smaller, or raise max_pixels",
         )
-
-
-def _orientation(opened: Image.Image) -> int:
-    if opened.format == "JPEG" and "exif" not in opened.info:
-        return 1
-    try:
-        value = opened.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block says nothing about the pixels: they are kept as they lie
-        return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
-
-
-def _upright(lying: Image.Image, orientation: int) -> Image.Image:
-    return lying.transpose(_TURNS[orientation]) if orientation in _TURNS else lying
-
-
-def _turned(covered: tuple[float, float], size: Size, orientation: int) -> Box:
-    """Where the top left (width, height) of an image lie after ``_upright``."""
-    left = size[0] - covered[0] if orientation in (2, 3, 7, 8) else 0.0
-    top = size[1] - covered[1] if orientation in (3, 4, 6, 7) else 0.0
-    right, bottom = left + covered[0], top + covered[1]
-    return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
 def _rgb(any_mode: Image.Image, reading: Reading) -> Image.Image:

@@ -56,7 +56,9 @@ def deep(mode: str) -> bool:
 
 
 def _fills_its_depth(image: Image.Image, encoded: BinaryIO | None) -> bool:
-    """Whether Pillow brings the values from the depth that the file states to 16 bits, as for PGM and JPEG 2000."""
+    """Whether Pillow brings values from the depth that the file states to 16 bits, as for PGM, HEIC and JPEG 2000."""
+    if image.format == "HEIF":
+        return True
     if image.format == "PPM":
         return image.mode == "I" and any(tile.codec_name != "raw" for tile in getattr(image, "tile", ()))
     if image.format == "JPEG2000" and encoded is not None:

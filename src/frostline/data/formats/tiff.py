@@ -19,7 +19,9 @@ _SUBFILE, _BITS, _PHOTOMETRIC, _MAKE, _BANDS = 254, 258, 262, 271, 277
 _MAX, _PLANAR, _SUB_IFDS, _EXTRA, _FORMAT = 281, 284, 330, 338, 339
 _NODATA, _DNG = 42113, 50706
 _MIN_IS_WHITE, _RGB, _CFA, _LINEAR_RAW = 0, 2, 32803, 34892
+_GREYS = (0, 1)
 _ALPHAS = (1, 2, 999)
+_ALPHA_ALONE = ((1,), (2,))
 
 
 def is_raw(tags: Mapping[int, Any]) -> bool:
@@ -33,9 +35,13 @@ def too_many(tags: Mapping[int, Any]) -> bool:
     """Whether Pillow would pass over bands that it can open."""
     bands, extra = _number(tags, _BANDS, 1), _tuple(tags.get(_EXTRA, ()))
     bits = max(_tuple(tags.get(_BITS, (1,))), default=1)
-    if tags.get(_PHOTOMETRIC) != _RGB or bands <= 3:
+    if tags.get(_PHOTOMETRIC, 0) in _GREYS:
+        return bands > 2 or (bands == 2 and extra not in _ALPHA_ALONE)
+    if tags.get(_PHOTOMETRIC) != _RGB:
         return False
-    return bands > 4 or (tags.get(_PLANAR) == 2 and extra not in ((1,), (2,))) or (bits > 8 and extra == (1,))
+    by_plane = tags.get(_PLANAR) == 2
+    odd = (by_plane and (bits > 8 or extra not in _ALPHA_ALONE)) or (bits > 8 and extra == (1,))
+    return bands > 4 or (bands == 4 and odd) or (bits > 8 and by_plane)
 
 
 def leaves_values(image: Image.Image) -> bool:
