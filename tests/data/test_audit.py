@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from frostline.data import decode
 from frostline.data.audit.findings import Finding, Subject, checks
 from frostline.data.audit.image_stats import LOOK, looked
 from frostline.data.audit.near_duplicates import NearDuplicates, _near_hashes, exact_copies, find_copies
 from frostline.data.audit.run_checks import audited, warnings_for
 from frostline.data.audit.write_csv import chosen, write_cleaned
+from frostline.data.header import header
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import as_found, read
@@ -83,15 +83,15 @@ def test_a_look_measures_what_was_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("quality", [25, 50, 75, 95])
 def test_the_quality_of_a_jpeg_is_read_from_its_table(tmp_path: Path, quality: int) -> None:
     photo(2).save(tmp_path / "a.jpg", quality=quality)
-    assert abs(decode.header(tmp_path / "a.jpg").quality - quality) <= 1
+    assert abs(header(tmp_path / "a.jpg").quality - quality) <= 1
 
 
 def test_an_animation_has_frames_and_a_phones_double_jpeg_has_not(tmp_path: Path) -> None:
     frames = [photo(n, (64, 48)) for n in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "b.mpo", save_all=True, append_images=frames[1:])
-    assert decode.header(tmp_path / "a.gif").frames
-    assert not decode.header(tmp_path / "b.mpo").frames
+    assert header(tmp_path / "a.gif").frames
+    assert not header(tmp_path / "b.mpo").frames
 
 
 def test_blur_lowers_sharpness_and_fog_does_not(tmp_path: Path) -> None:

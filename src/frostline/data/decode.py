@@ -9,7 +9,6 @@ junk passes for a picture.
 """
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
@@ -53,8 +52,6 @@ MAX_PIXELS = 178_956_970
 FORMATS = pillow.FORMATS
 
 _KNOWN = f"read are {', '.join(FORMATS[:-1])}; HEIC, JPEG XL, DICOM and camera RAW with {kinds.INSTALL}"
-_STANDARD_TABLE = 3688
-_MODES = {"uint8": "RGB", "uint16": "I;16", "int32": "I", "float32": "F"}
 _LOOK = "open it in a picture viewer: save it again from there, or remove it"
 
 
@@ -112,8 +109,8 @@ def image(
     Raises: DecodeError: as ``decode``.
     """
     if isinstance(picture, Crop):
-        return _guarded(picture, lambda: _cropped(picture, reading, max_pixels, at_least))
-    return _guarded(picture, lambda: _whole(picture, reading, max_pixels, at_least))
+        return guarded(picture, lambda: _cropped(picture, reading, max_pixels, at_least))
+    return guarded(picture, lambda: _whole(picture, reading, max_pixels, at_least))
 
 
 def samples(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Samples | None:
@@ -134,10 +131,10 @@ def samples(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Samples | None
                     kept = _of_file(encoded, max_pixels)
         return kept if isinstance(kept, Samples) else None
 
-    return _guarded(picture, found)
+    return guarded(picture, found)
 
 
-def _guarded(picture: Picture, act: Callable[[], T]) -> T:
+def guarded(picture: Picture, act: Callable[[], T]) -> T:
     """What ``act`` gives, and whatever it raises as a DecodeError that names the picture."""
     where = described(picture)
     try:
@@ -150,66 +147,6 @@ def _guarded(picture: Picture, act: Callable[[], T]) -> T:
         raise DecodeError("not enough memory to decode it", where=where, hint="make the picture smaller") from None
     except Exception as error:  # damaged input: parsers let struct, zlib, Index- and other errors through
         raise DecodeError(refusal(error), where=where, hint=_LOOK) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of itself, before anything is decoded.
-
-    format: Pillow's name, "" for pixels. mode: Pillow's name of how its pixels are kept.
-    frames: whether there is more than the one that is looked at (an animation, the pages of a TIFF).
-    quality: of a JPEG, in [1, 100] as libjpeg counts, from its quantisation table; 0 for everything else.
-    bytes: as it is encoded.
-    """
-
-    format: str
-    mode: str
-    frames: bool
-    quality: int
-    bytes: int
-
-
-def header(picture: Picture) -> Header:
-    """Format, mode and compression of a picture.
-
-    Raises: DecodeError: as ``decode``, as far as the header tells.
-    """
-
-    def said() -> Header:
-        found = fetched(picture.of if isinstance(picture, Crop) else picture)
-        if isinstance(found, Samples):
-            return Header("", str(found.values.dtype), False, 0, found.values.nbytes)
-        if isinstance(found, np.ndarray):
-            return Header("", _MODES.get(found.dtype.name, found.dtype.name), False, 0, found.nbytes)
-        with strict_and_silent(), source(found) as encoded:
-            size = encoded.seek(0, os.SEEK_END)
-            encoded.seek(0)
-            kind = kinds.sniffed(encoded)
-            if kind is kinds.DICOM:
-                dataset = dicom.opened(encoded)
-                return Header("DICOM", f"{dataset.get('BitsStored', '')} bit", dicom.frames(dataset) > 1, 0, size)
-            if kind is kinds.RAW:
-                return Header("RAW", "RAW", False, 0, size)
-            try:
-                opened = pillow.opened(encoded, kind)
-            except UnidentifiedImageError:
-                if not _is_tiff(encoded):
-                    raise
-                return Header("TIFF", "many", False, 0, size)
-            # A JPEG of several pictures (MPO) is what telephones write: the first one is the photograph.
-            several = opened.format not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
-            return Header(opened.format or "", opened.mode, several, _quality(opened), size)
-
-    return _guarded(picture, said)
-
-
-def _quality(opened: Image.Image) -> int:
-    """The inverse of how libjpeg scales its standard luminance table, whose 64 entries add up to 3688."""
-    tables = getattr(opened, "quantization", None)
-    if not isinstance(tables, dict) or 0 not in tables:
-        return 0
-    scale = 100 * sum(tables[0]) / _STANDARD_TABLE
-    return int(min(100, max(1, round(100 - scale / 2 if scale <= 100 else 5000 / scale))))
 
 
 def _whole(picture: Any, reading: Reading | None, max_pixels: int, at_least: AtLeast | None) -> Decoded:
@@ -242,7 +179,7 @@ def _of_file(encoded: BinaryIO, max_pixels: int) -> Image.Image | Samples:
     try:
         opened = pillow.opened(encoded, kind)
     except UnidentifiedImageError:
-        if _is_tiff(encoded):
+        if is_tiff(encoded):
             return many_bands.samples(encoded, check)
         raise
     with opened:
@@ -339,7 +276,8 @@ def _decoded(image: Image.Image) -> Decoded:
     return Decoded(image, image.size, (0, 0, *image.size))
 
 
-def _is_tiff(encoded: BinaryIO) -> bool:
+def is_tiff(encoded: BinaryIO) -> bool:
+    """By its first bytes; it is left at its start."""
     return _starts(encoded, *tiff.STARTS)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from frostline.data import decode
 from frostline.data.decode import Decoded, Picture
+from frostline.data.header import header
 from frostline.data.manifest import Row
 from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.survey import lost_in_its_ground
@@ -53,7 +54,7 @@ def look(picture: Picture, opened: Decoded, reading: Reading = AS_IT_IS) -> np.v
     """
     import imagehash
 
-    said = decode.header(picture)
+    said = header(picture)
     rgb = _reduced(opened.image)
     grey = rgb.convert("L")
     values = np.asarray(grey, np.float32) / np.float32(255)
