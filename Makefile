@@ -1,5 +1,6 @@
 # make demo   a fresh clone to a fitted model and its predictions, in a small environment of its own
 # make test   the tests, with coverage
+# make test-scale  Ray, Daft, Dask and Spark, for real (Spark needs Java)
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/; broken links stop it
 # make bench  the benchmark, side by side; writes bench/RESULTS.md
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench accuracy clean
+.PHONY: demo test test-scale lint docs bench accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -24,6 +25,10 @@ demo:
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+test-scale: $(VENV)/ready
+	$(BIN)/pip install --quiet --editable ".[dev,scale]"
+	$(BIN)/python -m pytest -m scale tests/scale
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check src tests bench docs

@@ -2,10 +2,18 @@
 
 import os
 
+_limit: list[int] = []
+
 
 def processors() -> int:
     """Cores that this process may use; 1 or more."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([found, *_limit])
+
+
+def limit_processors(most: int) -> None:
+    """Use at most so many cores from now on: an actor of a cluster is given a share of its machine's."""
+    _limit[:] = [max(1, most)]
 
 
 def launched_processes() -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -30,6 +30,10 @@ def predict(
     precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
+    ] = None,
+    on: Annotated[str | None, Option(help="ray: answer on a Ray cluster; --out is a folder of Parquet.")] = None,
+    address: Annotated[
+        str | None, Option(help="Address of the Ray cluster, or auto; else one is started here.")
     ] = None,
     shard: Annotated[
         str | None, Option(help="I/N: answer this share of the pictures; else RANK and WORLD_SIZE say it.")
@@ -59,6 +63,9 @@ def predict(
         raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
+    if on is not None:
+        _on_cluster(on, model, images, out, coverage=coverage, engine=engine, precision=precision, address=address)
+        return
     show(trust)
     answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
     about = answering.about
@@ -106,6 +113,28 @@ def predict(
         console.aside(text)
     if failed:
         raise typer.Exit(1)
+
+
+def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, address: str | None, **how: Any) -> None:
+    """Answer pictures on a cluster.
+
+    Raises: PlanError: another engine than Ray, or no place for the results.
+    """
+    from frostline.cli import console
+    from frostline.data.sources import pictures
+    from frostline.errors import PlanError
+    from frostline.scale.on_ray import run
+    from frostline.scale.predict import Predict
+    from frostline.ship.model_info import located
+
+    if on != "ray":
+        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray")
+    if out is None:
+        raise PlanError("a cluster needs one place for its results", where="--out", hint="--out DIR")
+    new = run(
+        Predict, {"model": str(located(model)), **how}, pictures(images), out, address=address, tell=console.aside
+    )
+    console.aside(f"{new:,} pictures, saved to {out} (Parquet)")
 
 
 def _promise(about: "ModelInfo", coverage: float, model: Path) -> None:

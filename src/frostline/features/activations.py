@@ -77,6 +77,14 @@ class Activations:
         self.engine_used = " ".join(verdict)
         return self._shelf(Address(digest, view.key, *verdict), engine, rows, view, what)
 
+    def engine_at(self, line: str, samples: NDArray[np.uint8]) -> Engine:
+        """What computes the activations at a line, without a store. samples: pictures to try engines on.
+
+        Raises: StageError: the network cannot be cut at that line. EngineError: see there.
+        """
+        prefix = self._prefix(line)
+        return self._opened(prefix, samples, self._digest(prefix, line), line)
+
     def _prefix(self, line: str) -> nn.Module:
         # A prefix holds the network's own tensors and stays right when they change; proving a cut costs some forwards.
         if line not in self._prefixes:

@@ -16,6 +16,7 @@ from frostline.errors import CheckpointError, EngineError, one_line
 from frostline.inference import compiled_cache
 from frostline.inference.engine import Batch, Function, Outputs
 from frostline.inference.openvino_import import openvino
+from frostline.processors import processors
 
 _KINDS = {"fp32": "f32", "bf16": "bf16"}
 _TORCH = "--engine torch"
@@ -106,7 +107,8 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> OpenV
 def _properties(kind: str, streams: int) -> dict[str, Any]:
     # Left to itself OpenVINO computes in bf16 where the processor can.
     if streams == 1:
-        return {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
+        threads = {"INFERENCE_NUM_THREADS": str(processors())}
+        return {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY", **threads}
     return {
         "INFERENCE_PRECISION_HINT": kind,
         "PERFORMANCE_HINT": "THROUGHPUT",

@@ -53,7 +53,7 @@ def embed(
     rows = manifest.without(skipped).rows
     if not rows:
         raise DataError("no picture can be read", where=manifest.source or None, hint=skipped[0].reason)
-    parts = [_pooled(read(np.arange(n, min(n + _BATCH, len(rows))))) for n in range(0, len(rows), _BATCH)]
+    parts = [pooled(read(np.arange(n, min(n + _BATCH, len(rows))))) for n in range(0, len(rows), _BATCH)]
     return Embedded(rows, np.concatenate(parts), (*manifest.skipped, *skipped))
 
 
@@ -77,7 +77,7 @@ def write(found: Embedded, place: Path) -> None:
         raise DataError(f"the features cannot be written: {atomic.reason(error)}", where=place, hint="--out") from None
 
 
-def _pooled(rows: NDArray[Any]) -> NDArray[np.float32]:
+def pooled(rows: NDArray[Any]) -> NDArray[np.float32]:
     """(n, D) of rows (n, D) or of maps (n, D, H, W)."""
     return rows.astype(np.float32).reshape(*rows.shape[:2], -1).mean(2) if rows.ndim > 2 else rows.astype(np.float32)
 

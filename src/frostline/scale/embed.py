@@ -1,0 +1,88 @@
+"""Features for batches of pictures, as the engines of clusters want them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.sources import default_cache
+from frostline.data.views import EvaluationView, View
+from frostline.errors import DecodeError, PlanError
+from frostline.events import quiet
+from frostline.features.activations import SAMPLES, Activations
+from frostline.features.store import Store
+from frostline.inference.convert import samples
+from frostline.inference.engine import Engine
+from frostline.net import zoo
+from frostline.scale.batches import Batch, column_of, rows_of, use_given_cores
+from frostline.ship.folder import open_folder
+from frostline.ship.model_info import located
+from frostline.workflows.embed import pooled
+
+
+class Embed:
+    """Adds a column "features" (D float32 a row; NaN where there is an error) and a column "error" to batches.
+
+    model: a timm name, ``torchvision/NAME`` or a model folder. weights: as in ``fit``. line: "head", or a stage whose
+    maps are averaged over their pixels. column, engine, precision, threads: as `Predict`.
+
+    Raises: UnknownName, WeightsError, StageError, EngineError: when the first batch is answered.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "tf_efficientnet_lite0",
+        *,
+        weights: str = "auto",
+        line: str = "head",
+        column: str | None = None,
+        engine: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> None:
+        self.model, self.weights, self.line, self.column = str(model), weights, line, column
+        self.engine, self.precision, self.threads = engine, precision, threads
+        self._opened: tuple[Engine, View] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def __call__(self, batch: Batch) -> dict[str, Any]:
+        """See the class."""
+        engine, view = self._engine()
+        rows = list(rows_of(batch[column_of(batch, self.column)]))
+        errors: list[str | None] = [row if isinstance(row, str) else None for row in rows]
+        pixels: list[NDArray[np.uint8]] = []
+        for number, row in enumerate(rows):
+            if not isinstance(row, str):
+                try:
+                    pixels.append(view(row.picture, row.digest))
+                except DecodeError as error:
+                    errors[number] = error.what
+        given = pooled(engine.run(np.stack(pixels))[0]) if pixels else np.zeros((0, 0), np.float32)
+        found = np.full((len(rows), given.shape[1]), np.nan, np.float32)
+        found[[error is None for error in errors]] = given
+        return {**batch, "features": found, "error": np.array(errors, dtype=object)}
+
+    def _engine(self) -> tuple[Engine, View]:
+        if self._opened is None:
+            use_given_cores(self.threads)
+            self._opened = _opened(self.model, self.weights, self.line, self.engine, self.precision)
+        return self._opened
+
+
+def _opened(model: str, weights: str, line: str, engine: str, precision: str) -> tuple[Engine, View]:
+    if Path(model).is_dir():
+        shipped = open_folder(located(Path(model)))
+        net, wants = shipped.net, shipped.about.preprocessing
+    elif weights == "none":
+        raise PlanError(
+            "random weights are other ones in every process", where="weights", hint="name a file of weights"
+        )
+    else:
+        backbone = zoo.build(model, classes=2, weights=weights)
+        net, wants = backbone.net, backbone.preprocessing
+    cache = default_cache()
+    held = Activations(net, model, wants, Store(cache / "store"), cache, engine, precision, quiet)
+    return held.engine_at(line, samples(wants, SAMPLES)), EvaluationView(wants)
