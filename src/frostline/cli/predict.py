@@ -32,9 +32,7 @@ def predict(
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
     ] = None,
     on: Annotated[str | None, Option(help="ray: answer on a Ray cluster; --out is a folder of Parquet.")] = None,
-    address: Annotated[
-        str | None, Option(help="Address of the Ray cluster, or auto; else one is started here.")
-    ] = None,
+    address: Annotated[str | None, Option(help="Of the Ray cluster, or auto; else one is started here.")] = None,
     shard: Annotated[
         str | None, Option(help="I/N: answer this share of the pictures; else RANK and WORLD_SIZE say it.")
     ] = None,

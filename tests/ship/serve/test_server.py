@@ -79,7 +79,18 @@ def test_pages_name_nothing_outside_and_allow_no_script_but_their_own(served):
         assert "unsafe" not in policy
         assert b"http" not in page.body.replace(b"http-equiv", b"")
         assert b"<script>" not in page.body
-    for name in ("app.js", "ask.js", "words.js", "show.js", "csv.js", "docs.js", "style.css", "base.css", "logo.svg", "zh.json"):
+    for name in (
+        "app.js",
+        "ask.js",
+        "words.js",
+        "show.js",
+        "csv.js",
+        "docs.js",
+        "style.css",
+        "base.css",
+        "logo.svg",
+        "zh.json",
+    ):
         assert served.ask("GET", f"/page/{name}").status == 200
     assert served.ask("GET", "/page/__init__.py").status == 404
     assert served.ask("GET", "/page/..%2Fapp.py").status == 404
