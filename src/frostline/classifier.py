@@ -19,6 +19,7 @@ from frostline.data import dataframe
 from frostline.data.decode import Picture
 from frostline.data.labels import labels_of, names_known, values_of
 from frostline.data.manifest import Manifest, Row
+from frostline.data.place_options import PlaceOptions
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, LabelError, PlanError
@@ -94,7 +95,8 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         Raises: FrostlineError: one of its kinds, saying what is wrong, where, and what to do next.
         """
         settings = self._settings()
-        manifest = labelled(X, y, groups, group=self.group)
+        options = {name: getattr(self, name) for name in OPTIONS}
+        manifest = labelled(X, y, groups, how=PlaceOptions.of(options), keep_splits=self.split is None)
         out = None if self.out is None else Path(self.out)
         with Progress() as progress:
             kept = EpochsKept(progress if listen is None else listen)
@@ -271,26 +273,28 @@ def labelled(
     y: Iterable[object] | None = None,
     groups: Iterable[object] | None = None,
     *,
-    group: str | None = None,
+    how: PlaceOptions | None = None,
+    keep_splits: bool = True,
     classes: tuple[str, ...] | None = None,
 ) -> Manifest:
     """A manifest from whatever ``fit`` takes.
 
+    how: what is said of how to read a place. keep_splits: False drops the splits that it names.
     classes: those that the labels may come from, in their order; by default those that occur.
 
     Raises: DataError: the place cannot be read, y has another length, or a sequence came without y.
     """
     if y is None and (isinstance(X, str | Path) or claimed(X)):
-        return read(X, classes=classes, group=group)
+        return read(X, classes=classes, how=how, keep_splits=keep_splits)
     if isinstance(X, str | Path):
         raise LabelError(
             "labels are given beside a place that has its own", where=X, hint="leave y out, or pass a list of pictures"
         )
     if y is None:
         raise DataError("pictures came without labels", hint="pass y, or a folder with a folder for each class")
-    if group is not None:
+    if how is not None and how.group is not None:
         raise PlanError(
-            f"there is no column {group!r} in a sequence of pictures", where="group", hint="pass groups= to fit"
+            f"there is no column {how.group!r} in a sequence of pictures", where="group", hint="pass groups= to fit"
         )
     labels = labels_of(y)
     if classes is not None:

@@ -22,6 +22,7 @@ Scope = Literal["data", "network", "training", "run", "machine", "output"]
 that repeats a run."""
 
 _STRATEGY, _STEP, _VIEWS, _MACHINE = "Strategy", "Each training step", "Pictures and views", "Hardware"
+_READING = "Reading the data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ def _training(help: str, by_size: BySize, *, parsed: type = float, panel: str = 
     return _option(None, help, "training", parsed=parsed, panel=panel, by_size=by_size)
 
 
+def _reading(help: str, *, parsed: type = str) -> Any:
+    return _option(None, help, "data", parsed=parsed, panel=_READING)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """The options of one fit. What is None is chosen by the strategy and the size of the data."""
@@ -100,6 +105,16 @@ class FitOptions:
         None, "Ignore the given splits and re-split: 80/20 (train/val) or 70/15/15 (train/val/test).", "data"
     )
     group: str | None = _option(None, "Column (patient, device, day) whose groups are never split apart.", "data")
+    image_column: str | None = _reading("Column of the pictures: paths, URLs or names.")
+    label_column: str | None = _reading("Column of the labels; several columns of 0 and 1 joined by commas.")
+    split_column: str | None = _reading("Column that says train, val or test; none if there is none.")
+    images: str | Path | None = _reading("Folder in which the pictures of a table lie.", parsed=Path)
+    suffix: str | None = _reading("What names of pictures in a table lack: .jpg.")
+    label_pattern: str | None = _reading(
+        "Regular expression whose group is the label in a file's name (with a / in it: in its path)."
+    )
+    ignore: str | None = _reading("Files and folders to leave out: patterns, or COLUMN=VALUE, joined by commas.")
+    box_margin: float | None = _reading("Margin around a box, as a share of its sides.", parsed=float)
     few: int | None = _option(None, "Train on this many pictures of each class.", "data", parsed=int)
     folds: int | None = _option(
         None,

@@ -167,7 +167,7 @@ def test_a_folder_that_goes_away_while_it_is_read_is_named(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "scandir", racing)
     found = read(data, cache=tmp_path / "cache")
-    assert found.skipped == (Skipped("b/in/", "cannot be read: No such file or directory"),)
+    assert found.skipped == (Skipped("b/in/", "cannot be read: No such file or directory", 0),)
 
 
 def test_pictures_that_change_or_go_between_reading_and_learning(leaves: Path, tmp_path: Path) -> None:

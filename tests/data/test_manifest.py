@@ -73,19 +73,20 @@ def test_one_class_is_not_enough_unless_the_classes_are_given():
         Manifest.of(rows(a="z"), classes=("y", "x"))
 
 
-@pytest.mark.parametrize(
-    ("extra", "says"),
-    [
-        ({"e": ("cat", "val")}, "train lacks 'cat'"),
-        ({"e": ("cat", "train")}, "val lacks 'cat'"),
-        ({"e": ("bee", "test")}, "test lacks 'ant'"),
-    ],
-)
-def test_splits_must_have_the_same_classes(extra, says):
+@pytest.mark.parametrize("extra", [("cat", "val"), ("cat", "test")])
+def test_what_is_judged_must_have_been_learnt(extra):
     same = {"a": ("ant", "train"), "b": ("bee", "train"), "c": ("ant", "val"), "d": ("bee", "val")}
     assert Manifest.of(rows(**same)).splits == ("train", "val")
-    with pytest.raises(DataError, match=says):
-        Manifest.of(rows(**same, **extra))
+    with pytest.raises(DataError, match=f"train lacks 'cat', which {extra[1]} has") as caught:
+        Manifest.of(rows(**same, e=extra))
+    assert "--split" in str(caught.value)
+    assert Manifest.of(rows(**same, e=extra), keep_splits=False).counts() == {"ant": 2, "bee": 2, "cat": 1}
+
+
+def test_a_class_that_is_not_judged_is_a_warning():
+    found = Manifest.of(rows(a=("ant", "train"), b=("bee", "train"), c=("bee", "test")))
+    assert found.understood.warnings == ("test has no picture of 'ant': its figures say nothing of that",)
+    assert found.part("test").targets().tolist() == [1]
 
 
 def test_half_labelled_or_half_split_is_an_error_that_names_the_first():

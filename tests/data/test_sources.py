@@ -197,12 +197,12 @@ def test_faults_of_a_table_come_together_with_their_rows(tmp_path, cache):
         ("1.png", "a", "train"),
         ("", "a", ""),
         ("2.png", "", ""),
-        ("3.png", "b", "dev"),
+        ("3.png", "b", "later"),
         ("4",),
     ]
     with pytest.raises(DataError, match="4 rows are wrong") as caught:
         read(_table(tmp_path / "t.csv", rows), cache=cache)
-    for part in ("row 3: no path", "row 4: no label", "row 5: 'dev' is no split", "row 6 has 1 of 3 columns"):
+    for part in ("row 3: no path", "row 4: no label", "row 5: 'later' is no split", "row 6 has 1 of 3 columns"):
         assert part in str(caught.value)
 
 

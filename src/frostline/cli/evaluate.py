@@ -32,6 +32,7 @@ def evaluate(
     with console.Screen(quiet=quiet) as screen:
         answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
         manifest = read(data, classes=answering.about.classes)
+        screen.say(manifest.summary())
         if split:
             manifest = manifest.part(split)
         found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))

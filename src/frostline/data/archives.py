@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from frostline.data import unpacked_manifest
-from frostline.data.folders import is_junk
+from frostline.data.tree import is_junk
 from frostline.errors import DataError, one_line
 
 log = logging.getLogger(__name__)

@@ -1,174 +1,370 @@
-"""Folders of pictures: what is walked, what is junk, which folder is a split and which a class."""
+"""Folders of pictures: which is a split, which a class, and which neither; what cannot be told apart is refused."""
 
-import os
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from frostline.data.formats import kinds
-from frostline.data.manifest import Row, Skipped, natural
+from frostline.data.manifest import Found, Row, Skipped, natural
+from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of
+from frostline.data.tree import Folder, readable
+from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
 LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-
-SUFFIXES = frozenset(
+_PICTURES = frozenset(
     (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"),
-        *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".qoi", ".ico"),
+        *("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "jpeg", "jpegimages", "png", "rgb"),
+        *("data", "raw", "input", "inputs", "original", "originals"),
     )
 )
-_JUNK = frozenset(
-    {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
-    | {"icon\r", "lost+found"}
+_BESIDE = frozenset(
+    (
+        *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentation", "segmentations", "seg"),
+        *(
+            "ground_truth",
+            "groundtruth",
+            "gt",
+            "trimaps",
+            "depth",
+            "xmls",
+            "bboxes",
+            "thumbnails",
+            "thumbs",
+            "heatmaps",
+        ),
+        *("figures", "docs", "extra", "explained", "crops", "overlays"),
+    )
 )
+_PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE)
+_MASK = re.compile(r"(?P<stem>.+?)[ _-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
 
 
-def is_junk(name: str) -> bool:
-    """Whether it is a hidden name, or one that a desktop leaves behind everywhere."""
-    return name.startswith(".") or name.lower() in _JUNK
-
-
-def maybe_picture(name: str) -> bool:
-    """Whether a file's name does not rule out that it is a picture: what it is, decoding tells."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (half a million times)
-    known = suffix in SUFFIXES or suffix in kinds.SUFFIXES
-    return known or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
-
-
-def readable(path: str) -> str:
-    """A path as text that can be written: bytes that are no UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def in_split(split: str, rows: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
+def in_split(split: str, rows: Iterable[Found]) -> Iterator[Found]:
     """Rows of a source that says nothing of splits, as those of one split."""
     for item in rows:
-        name = f"{split}/{item.name}"
-        yield replace(item, name=name, split=split) if isinstance(item, Row) else replace(item, name=name)
+        if isinstance(item, Understood):
+            yield item
+        else:
+            name = f"{split}/{item.name}"
+            yield replace(item, name=name, split=split) if isinstance(item, Row) else replace(item, name=name)
 
 
-def folder(place: Path) -> Iterator[Row | Skipped]:
+def by_folders(top: Folder) -> Iterator[Found]:
     """``DIR/train/<class>/…`` with val and test, or ``DIR/<class>/…``. A picture may lie anywhere below its class.
 
-    Raises: DataError: no class folders; two folders for one split; the folder cannot be read.
+    Raises: DataError: no class folders; two folders for one split; folders of which it cannot be told what they are.
     """
-    folders, files = _listed(place)
-    splits = _splits(place, folders)
-    for name in files:
-        yield Skipped(readable(name), "in no class folder" if maybe_picture(name) else "not a picture")
+    here = unwrapped(top)
+    yield from _passed(top, here)
+    yield from _loose(here)
+    splits = _splits(here)
     if splits:
-        for name in folders:
-            if name in splits:
-                yield from _classes(place / name, place, splits[name])
-            else:
-                yield Skipped(f"{readable(name)}/", "beside the split folders, but none itself")
-    elif folders:
-        yield from _classes(place, place, None)
+        yield from _by_split(here, splits)
+    elif parts := _parts(here):
+        yield from _by_part(here, parts)
+    elif here.filled():
+        _check_classes(here)
+        yield Understood("" if here is top else f"{here.name}/", "folders", _folders_said(here))
+        yield from _classes(here, None)
     else:
-        raise _no_classes(place, len(files))
+        raise no_classes(here)
 
 
-def walk(top: Path) -> Iterator[Path | tuple[Path, str]]:
-    """Every file below a folder, sorted, junk left out; a folder that cannot be read comes with the reason.
+def unwrapped(top: Folder) -> Folder:
+    """The folder that holds the data set: folders around it, which hold nothing else, are taken off."""
+    while not top.pictures:
+        inner = _main(top)
+        if inner is None or split_of(inner.base) or not inner.filled():
+            break
+        top = inner
+    return top
 
-    Links to folders are followed, and each folder is entered once, so loops end.
+
+def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
+    """Labels from names: of files, or, if the pattern has a ``/`` in it, of paths below the folder.
+
+    Groups called ``split`` and ``group`` say those too; else train, val and test folders are splits.
+
+    Raises: DataError: the pattern is none, or has no group, or matches nothing.
     """
-    seen: set[tuple[int, int]] = set()
-    waiting = [top]
-    while waiting:
-        here = waiting.pop()
-        try:
-            status = here.stat()
-            if (status.st_dev, status.st_ino) in seen:
+    expression = compiled(pattern)
+    whole_path = "/" in pattern
+    yield from top.left_out()
+    splits = {} if whole_path or "split" in expression.groupindex else _named_splits(unwrapped(top))
+    count = 0
+    for folder in top.walk():
+        inside = next((split for name, split in splits.items() if f"{folder.name}/".startswith(f"{name}/")), None)
+        yield from (Skipped(folder.named(name), "not a picture") for name in folder.others)
+        for name in folder.pictures:
+            called = folder.named(name)
+            found = expression.search(called if whole_path else readable(name))
+            label = labelled_by(found)
+            if found is None or not label:
+                yield Skipped(called, "its name does not match --label-pattern")
                 continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(here) as entries:
-                kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
-        except OSError as error:
-            yield here, f"cannot be read: {error.strerror}"
-            continue
-        inner = [here / name for _, is_folder, name in kinds if is_folder and not is_junk(name)]
-        waiting.extend(reversed(inner))
-        yield from (here / name for _, is_folder, name in kinds if not is_folder and not is_junk(name))
+            count += 1
+            more = found.groupdict()
+            split = inside if more.get("split") is None else _split_said(more["split"], called)
+            yield Row(folder.path / name, (label,), split, more.get("group"), called)
+    if not count:
+        raise DataError(
+            f"no picture's name matches the pattern {one_line(pattern)!r}",
+            where=top.path,
+            hint=f"a pattern with a / is matched against the path, any other against the name; {_example(top)}",
+        )
+    of = "paths" if whole_path else "file names"
+    yield Understood("", "folders", f"{of} by {pattern}", _named(sorted(splits)))
 
 
-def single_inner(place: Path) -> Path:
-    """The only folder within, if there is nothing beside it but files that are no pictures; else the place itself."""
-    folders, files = _listed(place)
-    alone = len(folders) == 1 and folders[0].lower() not in SPLIT_NAMES and not any(map(maybe_picture, files))
-    return place / folders[0] if alone else place
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A ``--label-pattern``.
+
+    Raises: DataError: it is no regular expression, or has no group.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DataError(
+            f"{one_line(pattern)!r} is no regular expression: {error}", where="--label-pattern", hint=_PATTERN
+        ) from None
+    if not expression.groups:
+        raise DataError(f"the pattern {one_line(pattern)!r} has no group", where="--label-pattern", hint=_PATTERN)
+    return expression
 
 
-def _classes(top: Path, place: Path, split: str | None) -> Iterator[Row | Skipped]:
-    folders, files = _listed(top)
-    if split is not None:
-        for name in files:
-            kind = "in no class folder" if maybe_picture(name) else "not a picture"
-            yield Skipped(_name(top / name, place), kind)
-    for label in folders:
-        empty = True
-        for found in walk(top / label):
-            empty = False
-            if isinstance(found, tuple):
-                yield Skipped(f"{_name(found[0], place)}/", found[1])
-            elif maybe_picture(found.name):
-                yield Row(found, (readable(label),), split, name=_name(found, place))
-            else:
-                yield Skipped(_name(found, place), "not a picture")
-        if empty:
-            yield Skipped(f"{_name(top / label, place)}/", "an empty folder")
+def labelled_by(found: re.Match[str] | None) -> str:
+    """The label that a match gives: its group called ``label``, else its first one; "" if there is none."""
+    if found is None:
+        return ""
+    return ((found["label"] if "label" in found.re.groupindex else found[1]) or "").strip()
 
 
-def _splits(place: Path, folders: list[str]) -> dict[str, str]:
-    """Which folders are splits. "train" may be a class (of vehicles), too: a split holds folders, a class pictures."""
-    named = {name: SPLIT_NAMES[name.lower()] for name in folders if name.lower() in SPLIT_NAMES}
-    splits = {name: split for name, split in named.items() if _listed(place / name)[0]}
-    if named and len(named) == len(folders) and not splits:
-        raise _no_classes(place, sum(len(_listed(place / name)[1]) for name in named))
-    if "train" not in splits.values() and len(splits) < len(folders):
+def no_classes(here: Folder) -> DataError:
+    """What to say of loose pictures; if their names look like labels, with the pattern that would read them."""
+    names = [name for folder in here.walk() for name in folder.pictures]
+    labels = Counter(match["label"] for name in names if (match := _NUMBERED.fullmatch(name)))
+    several = 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.5 * len(names)
+    hint = f"expected: {LAYOUTS}"
+    if several:
+        shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
+        hint = f"file names look like labels, {one_line(shown)}: --label-pattern '^(.+?)[ ._-]*\\(?\\d+'; or {hint}"
+    return DataError(f"there are no class folders, but {len(names):,} loose files", where=here.path, hint=hint)
+
+
+_PATTERN = r"put a group around what is the label: --label-pattern '^(.+)_\d+' reads great_pyrenees_173.jpg"
+
+
+def _main(top: Folder) -> Folder | None:
+    """The one folder that holds what is meant: the only one with pictures, or images/ beside masks/ and the like."""
+    filled = top.filled()
+    if len(filled) > 1:
+        main = [folder for folder in filled if folder.base.lower() in _PICTURES]
+        beside = [folder for folder in filled if folder.base.lower() in _BESIDE]
+        if len(main) == 1 and len(main) + len(beside) == len(filled):
+            return main[0]
+    return filled[0] if len(filled) == 1 else None
+
+
+def _passed(top: Folder, here: Folder) -> Iterator[Skipped]:
+    """What lies beside the way from the top to the folder that holds the data set, and what is left out anyway."""
+    yield from here.left_out()
+    while top is not here:
+        yield from top.aside
+        inner = _main(top)
+        yield from (Skipped(top.named(name), "not a picture") for name in top.others)
+        for folder in top.folders:
+            if folder is not inner:
+                yield folder.skipped("beside the pictures" if folder.count else "no pictures in it")
+        if inner is None:
+            return
+        top = inner
+
+
+def _loose(here: Folder) -> Iterator[Skipped]:
+    yield from (Skipped(here.named(name), "not a picture") for name in here.others)
+    yield from (Skipped(here.named(name), "in no class folder") for name in here.pictures)
+
+
+def _splits(here: Folder) -> dict[Folder, str]:
+    """Which folders are splits. "train" may be a class (of vehicles), too; what cannot be told is refused."""
+    named = _named_splits(here)
+    splits = {folder: named[folder.name] for folder in here.folders if folder.name in named}
+    splits = {folder: split for folder, split in splits.items() if folder.count}
+    others = [folder for folder in here.filled() if folder not in splits and folder.base.lower() not in _BESIDE]
+    if not splits:
         return {}
+    nested = [folder for folder in splits if _root(folder).filled()]
+    if others and len(set(splits.values())) == 1:
+        alike = [folder for folder in others if bool(folder.filled()) == bool(nested)]
+        if set(splits.values()) == {"train"} and not nested and alike == others:
+            return {}
+        if set(splits.values()) == {"train"} and nested and len(alike) > 1:
+            return {}
+        if not nested or alike or len(others) > 1:
+            raise _doubtful(here, next(iter(splits)), others)
+    if not nested:
+        raise no_classes(here)
     for split in set(splits.values()):
-        rivals = [name for name in splits if splits[name] == split]
+        rivals = [folder.base for folder in splits if splits[folder] == split]
         if len(rivals) > 1:
             raise DataError(
                 f"two folders for the split {split!r}: {one_line(', '.join(rivals))}",
-                where=place,
-                hint="merge them, or rename one",
+                where=here.path,
+                hint=f"merge them, rename one, or leave one out: --ignore {one_line(rivals[-1])!r}",
             )
     return splits
 
 
-def _listed(place: Path) -> tuple[list[str], list[str]]:
-    try:
-        with os.scandir(place) as entries:
-            kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
-    except OSError as error:
+def _named_splits(here: Folder) -> dict[str, str]:
+    """Paths of folders that are called as splits are."""
+    said = splits_of(folder.base for folder in here.folders)
+    return {folder.name: said[folder.base] for folder in here.folders if folder.base in said}
+
+
+def _doubtful(here: Folder, folder: Folder, others: Sequence[Folder]) -> DataError:
+    beside = one_line(", ".join(other.base for other in others[:5]))
+    return DataError(
+        f"{one_line(folder.base)!r} may be a split or a class beside {beside}",
+        where=here.path,
+        hint=f"a split: --ignore {one_line(others[0].base)!r} (and the others); "
+        f"a class: --label-pattern '^([^/]+)/'; no part of it: --ignore {one_line(folder.base)!r}",
+    )
+
+
+def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
+    labels = {folder: {inner.base for inner in _root(folder).filled()} for folder in splits}
+    learnt = {label for folder, split in splits.items() if split == "train" for label in labels[folder]}
+    used = []
+    for folder in here.folders:
+        if folder not in splits:
+            beside = "beside the split folders, but none itself" if folder.count else "no pictures in it"
+            yield folder.skipped(beside)
+        elif _unlabelled(labels[folder], learnt, splits[folder]):
+            yield folder.skipped("without labels")
+        else:
+            root = _root(folder)
+            used.append(folder)
+            yield from (item for part in _between(folder, root) for item in _loose(part))
+            yield from _classes(root, splits[folder])
+    if not used or ("train" in splits.values() and not learnt):
+        raise no_classes(here)
+    read = f"{here.name}/" if here.name else ""
+    yield Understood(read, "folders", "folder names", _named(folder.base for folder in used))
+
+
+def _unlabelled(labels: set[str], learnt: set[str], split: str) -> bool:
+    """Whether a split holds loose pictures, or one folder that is no class of train's: Keras wants a dummy folder."""
+    return split != "train" and bool(learnt) and (not labels or (len(labels) == 1 and not labels & learnt))
+
+
+def _root(folder: Folder) -> Folder:
+    """The folder of a split in which its classes lie: seg_train/seg_train/<class>, train/images/<class>."""
+    while not folder.pictures and (inner := _main(folder)) is not None:
+        again = inner.base == folder.base or split_of(inner.base) or inner.base.lower() in _PICTURES
+        if not again:
+            break
+        folder = inner
+    return folder
+
+
+def _between(folder: Folder, root: Folder) -> Iterator[Folder]:
+    """A split's folder and those on the way to its root."""
+    yield folder
+    while folder is not root and (inner := _main(folder)) is not None:
+        folder = inner
+        yield folder
+
+
+def _parts(here: Folder) -> tuple[Folder, ...]:
+    """Folders called fold1, fold2, ... that hold the same classes each; they are no classes themselves."""
+    filled = here.filled()
+    if len(filled) < 2 or not all(_PART.fullmatch(folder.base) for folder in filled):
+        return ()
+    if not all(folder.filled() for folder in filled):
         raise DataError(
-            f"the folder cannot be read: {error.strerror}", where=place, hint="check its name and permissions"
-        ) from None
-    there = [(is_folder, name) for _, is_folder, name in kinds if not is_junk(name)]
-    return [name for is_folder, name in there if is_folder], [name for is_folder, name in there if not is_folder]
+            f"the folders are parts of the data, not classes: {one_line(', '.join(f.base for f in filled[:5]))}",
+            where=here.path,
+            hint="if they are classes: --label-pattern '^([^/]+)/'; if labels are in a table, name that",
+        )
+    return filled
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: that is no folder, and what it is, reading it tells
-        return False
+def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
+    for folder in here.folders:
+        if folder not in parts:
+            yield folder.skipped("no pictures in it")
+    for folder in parts:
+        yield from _loose(folder)
+        for item in _classes(folder, None):
+            yield replace(item, group=folder.base) if isinstance(item, Row) else item
+    read = f"{here.name}/" if here.name else ""
+    yield Understood(read, "folders", "folder names", "", f"{_named(f.base for f in parts)}: no split parts one")
 
 
-def _name(path: Path, place: Path) -> str:
-    return readable(path.relative_to(place).as_posix())
+def _check_classes(here: Folder) -> None:
+    """Refuse folders that are called as no class is: images/ beside masks/, train_images/ without a table."""
+    names = [folder.base for folder in here.filled()]
+    if len(names) > 1 and all(name.lower() in _PICTURES | _BESIDE for name in names):
+        raise DataError(
+            f"the folders {one_line(', '.join(names))} name no classes",
+            where=here.path,
+            hint=f"expected: {LAYOUTS}; if they are classes: --label-pattern '^([^/]+)/'",
+        )
+    tests = [name for name in names if split_of(name) and name.lower() not in SPLIT_NAMES]
+    if tests and len(names) > len(tests):
+        raise DataError(
+            f"{one_line(tests[0])!r} may be a split or a class",
+            where=here.path,
+            hint=f"a class: --label-pattern '^([^/]+)/'; no part of it: --ignore {one_line(tests[0])!r}",
+        )
 
 
-def _no_classes(place: Path, files: int) -> DataError:
-    return DataError(f"there are no class folders, but {files} loose files", where=place, hint=f"expected: {LAYOUTS}")
+def _classes(top: Folder, split: str | None) -> Iterator[Row | Skipped]:
+    for folder in top.folders:
+        if not folder.count:
+            yield folder.skipped(
+                "no pictures in it" if any(inner.others for inner in folder.walk()) else "an empty folder"
+            )
+        for inner in folder.walk():
+            yield from (Skipped(inner.named(name), "not a picture") for name in inner.others)
+        yield from _pictures(folder, readable(folder.base), split)
+
+
+def _pictures(folder: Folder, label: str, split: str | None) -> Iterator[Row | Skipped]:
+    """The pictures of a class, at any depth; masks beside them are named and left out."""
+    stems = {name.rpartition(".")[0] for name in folder.pictures}
+    for name in folder.pictures:
+        mask = _MASK.fullmatch(name.rpartition(".")[0])
+        if mask is not None and mask["stem"] in stems:
+            yield Skipped(folder.named(name), "a mask of the picture beside it")
+        else:
+            yield Row(folder.path / name, (label,), split, name=folder.named(name))
+    main = bool(folder.pictures) or any(inner.base.lower() in _PICTURES for inner in folder.filled())
+    for inner in folder.folders:
+        if main and inner.count and inner.base.lower() in _BESIDE:
+            yield inner.skipped("beside the pictures")
+        else:
+            yield from _pictures(inner, label, split)
+
+
+def _folders_said(here: Folder) -> str:
+    return f"the folders in {here.base}/" if here.name else "folder names"
+
+
+def _named(names: Iterable[str]) -> str:
+    listed = [f"{readable(name)}/" for name in sorted(names, key=natural)]
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
+
+
+def _split_said(text: str, name: str) -> str:
+    split = split_of(text)
+    if split is None:
+        raise DataError(f"{one_line(text)!r} is no split (train, val or test)", where=name, hint="see --label-pattern")
+    return split
+
+
+def _example(top: Folder) -> str:
+    first = next((folder.named(name) for folder in top.walk() for name in folder.pictures), "")
+    return f"the first is {one_line(first)}"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.decode import Item
-from frostline.data.folders import SPLIT_NAMES, in_split
-from frostline.data.manifest import Row, Skipped
+from frostline.data.folders import in_split
+from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import known, rows_of
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 
@@ -36,7 +37,7 @@ def is_dataset(thing: object) -> bool:
     return any(base.__module__.startswith("datasets.") for base in type(thing).__mro__)
 
 
-def by_place(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped]:
+def by_place(place: Path, *, group: str | None = None) -> Iterator[Found]:
     """As ``in_memory``. What a name stands for is taken from the cache on this machine if it is there, else fetched.
 
     Raises: DataError: as ``in_memory``; no such data set, or no network to fetch it by. MissingExtra: ``datasets`` is
@@ -67,7 +68,7 @@ def by_place(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped
         ) from None
 
 
-def in_memory(found: Any, *, group: str | None = None, place: str = "data set") -> Iterator[Row | Skipped]:
+def in_memory(found: Any, *, group: str | None = None, place: str = "data set") -> Iterator[Found]:
     """One row a record: the column of images, the labels by their names, and the splits of a DatasetDict.
 
     group: the column to group by. place: what to call it in messages.

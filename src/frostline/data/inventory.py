@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.manifest import SPLITS, Manifest, Row, Skipped, natural
+from frostline.data.manifest import SPLITS, Manifest, Row, Skipped, left_out, natural
 from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data.understood import NOTHING, Understood, said
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Inventory:
     rows: with digests, "" for files that cannot even be read.
     faults: (N) why the picture of a row cannot be used, "" if it can.
     passed_over: files that are no pictures, or lie where none is looked for.
-    source: where the rows came from.
     reading: how the pictures are read.
+    source: where the rows came from. understood: how the source read the place.
     """
 
     rows: tuple[Row, ...]
@@ -28,11 +29,14 @@ class Inventory:
     passed_over: tuple[Skipped, ...] = ()
     source: str = ""
     reading: Reading = AS_IT_IS
+    understood: Understood = NOTHING
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
         """The rows of a manifest, which are all usable as far as anybody knows."""
-        return cls(manifest.rows, ("",) * len(manifest), manifest.skipped, manifest.source)
+        return cls(
+            manifest.rows, ("",) * len(manifest), manifest.skipped, manifest.source, understood=manifest.understood
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,6 +61,17 @@ class Inventory:
         """The splits that have rows, in the order train, val, test."""
         there = {row.split for row in self.rows}
         return tuple(split for split in SPLITS if split in there)
+
+    def summary(self) -> str:
+        """What was understood of the source, as ``Manifest.summary``."""
+        splits = {name: int((self.split_ranks == rank).sum()) for rank, name in enumerate(SPLITS)}
+        return said(
+            self.understood,
+            classes=self.classes,
+            splits={name: count for name, count in splits.items() if count},
+            pictures=len(self),
+            left_out=left_out(self.passed_over),
+        )
 
     @property
     def multilabel(self) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.formats import kinds
 from frostline.data.picture import Picture, content_digest, described
+from frostline.data.understood import NOTHING, Understood, said
 from frostline.errors import DataError, DecodeError, one_line
 
 SPLITS = ("train", "val", "test")
@@ -40,10 +41,31 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was there and is left out, and why."""
+    """A file that was there and is left out, and why; or a folder, whose name ends in "/", with all its pictures."""
 
     name: str
     reason: str
+    pictures: int = 1
+
+
+Found: TypeAlias = Row | Skipped | Understood
+"""What a source yields: rows, what it leaves out, and once how it read the place."""
+
+
+def left_out(skipped: Iterable[Skipped]) -> tuple[str, ...]:
+    """Folders as a person reads of them, and how many single files there are for each reason."""
+    folders, files = list[str](), Counter[str]()
+    for item in skipped:
+        if item.name.endswith("/"):
+            folders.append(f"{item.name} ({f'{counted(item.pictures)}: ' if item.pictures else ''}{item.reason})")
+        else:
+            files[item.reason] += 1
+    return (*folders, *(f"{count:,} {'file' if count == 1 else 'files'} ({why})" for why, count in files.items()))
+
+
+def counted(pictures: int) -> str:
+    """1 -> "1 picture", 1928 -> "1,928 pictures"."""
+    return f"{pictures:,} {'picture' if pictures == 1 else 'pictures'}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,7 @@ class Manifest:
     source: where the rows came from.
     multilabel: whether a picture may have several labels, or none; of a part it is what it is of the whole.
     label_type: what the labels were in Python, as NumPy calls it ("int64", "bool"), before they became text.
+    understood: how the source read the place.
     """
 
     rows: tuple[Row, ...]
@@ -62,34 +85,43 @@ class Manifest:
     source: str = ""
     multilabel: bool = False
     label_type: str = "str"
+    understood: Understood = NOTHING
 
     @classmethod
     def of(
         cls,
-        rows: Iterable[Row | Skipped],
+        rows: Iterable[Found],
         *,
         source: str = "",
         classes: Sequence[str] | None = None,
+        keep_splits: bool = True,
         digest: Callable[[Picture], str] = content_digest,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Self:
         """Give every picture its digest, leave out what cannot be read, and check that labels and splits make sense.
 
-        classes: the classes there may be (a model's); by default those that occur, of which there must be two, the same
-            ones in every split.
+        classes: the classes there may be (a model's); by default those that occur, of which there must be two, and the
+            train split, if there is one, must have them all.
+        keep_splits: False drops what the source says of splits, before anything is checked of them.
         progress: called with the number of files seen so far.
 
-        Raises: DataError: no usable picture; fewer than two classes; classes that differ between splits, or that are
-            not among ``classes``; some rows with a label or split and some without.
+        Raises: DataError: no usable picture; fewer than two classes; classes that train lacks, or that are not among
+            ``classes``; some rows with a label or split and some without.
         """
         usable: list[Row] = []
         listed: list[Row] = []
         skipped: list[Skipped] = []
+        understood, dropped = Understood(), set[str]()
         for seen, item in enumerate(digested(rows, digest), start=1):
             if isinstance(item, Skipped):
                 skipped.append(item)
+            elif isinstance(item, Understood):
+                understood += item
             else:
                 row, reason = item
+                if not keep_splits and row.split is not None:
+                    dropped.add(row.split)
+                    row = replace(row, split=None)
                 listed.append(row)
                 if reason:
                     skipped.append(Skipped(row.name, reason))
@@ -100,7 +132,12 @@ class Manifest:
             raise DataError("there is no usable picture", where=source or None, hint=_why_none(skipped))
         _check_complete(listed, source)
         several = any(len(row.labels) > 1 for row in listed)
-        return cls(tuple(usable), _classes(listed, classes, source), tuple(skipped), source, several)
+        if dropped:
+            given = ", ".join(split for split in SPLITS if split in dropped)
+            understood = replace(understood, split="", unused=(*understood.unused, f"the given splits ({given})"))
+        named = _classes(listed, classes, source)
+        understood = understood.warned(*(_lacking(listed, named) if classes is None else ()))
+        return cls(tuple(usable), named, tuple(skipped), source, several, understood=understood)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -126,6 +163,17 @@ class Manifest:
             there = ", ".join(self.splits) or "none"
             raise DataError(f"there is no split {split!r}", where=self.source or None, hint=f"there are: {there}")
         return replace(self, rows=rows)
+
+    def summary(self) -> str:
+        """What was understood of the source, on one line: where pictures, labels and splits come from, and how many."""
+        splits = Counter(row.split for row in self.rows)
+        return said(
+            self.understood,
+            classes=self.classes,
+            splits={split: splits[split] for split in self.splits},
+            pictures=len(self.rows),
+            left_out=left_out(self.skipped),
+        )
 
     def targets(self) -> NDArray[np.int64] | NDArray[np.float32]:
         """(N,) int64 indices into ``classes``; (N, K) float32 of 0 and 1 where the data is multi-label.
@@ -181,12 +229,12 @@ def natural(text: str) -> tuple[object, ...]:
 
 
 def digested(
-    rows: Iterable[Row | Skipped], digest: Callable[[Picture], str]
-) -> Iterable[Skipped | tuple[Row, str | None]]:
+    rows: Iterable[Found], digest: Callable[[Picture], str]
+) -> Iterable[Skipped | Understood | tuple[Row, str | None]]:
     """Rows with names and digests, or a reason why there is none, in their order, without listing the source first."""
 
-    def one(item: Row | Skipped) -> Skipped | tuple[Row, str | None]:
-        if isinstance(item, Skipped):
+    def one(item: Found) -> Skipped | Understood | tuple[Row, str | None]:
+        if not isinstance(item, Row):
             return item
         row = item if item.name else replace(item, name=described(item.picture))
         if row.digest:
@@ -240,26 +288,32 @@ def _classes(rows: Sequence[Row], given: Sequence[str] | None, source: str) -> t
         return tuple(given)
     if len(there) == 1:
         raise DataError(f"there is only one class, {next(iter(there))!r}", where=source or None, hint=_LAYOUT)
-    _check_same_classes(rows, there, source)
+    _check_train_has(rows, there, source)
     return tuple(sorted(there, key=natural))
 
 
-def _check_same_classes(rows: Sequence[Row], there: set[str], source: str) -> None:
-    per_split: dict[str, set[str]] = {}
-    for row in rows:
-        if row.split is not None:
-            per_split.setdefault(row.split, set()).update(row.labels)
-    faults = [
-        f"{split} lacks {_some([repr(name) for name in sorted(there - labels, key=natural)])}"
-        for split, labels in per_split.items()
-        if there - labels
-    ]
-    if faults:
+def _check_train_has(rows: Sequence[Row], there: set[str], source: str) -> None:
+    """What is judged must have been learnt; that a class is not judged is only worth a warning."""
+    learnt = {label for row in rows if row.split == "train" for label in row.labels}
+    missing = sorted(there - learnt, key=natural) if any(row.split == "train" for row in rows) else []
+    if missing:
+        splits = sorted({row.split or "" for row in rows if not learnt.issuperset(row.labels)})
         raise DataError(
-            f"the splits do not have the same classes: {one_line('; '.join(faults))}",
+            f"train lacks {one_line(_some([repr(name) for name in missing]))}, which {', '.join(splits)} has",
             where=source or None,
-            hint="rename or complete the folders, so that every split has every class",
+            hint="rename or complete the folders, leave it out with --ignore, or split anew with --split 80/20",
         )
+
+
+def _lacking(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
+    """A warning for each split that lacks a class."""
+    found = []
+    for split in SPLITS:
+        own = {label for row in rows if row.split == split for label in row.labels}
+        if own and (missing := [name for name in classes if name not in own]):
+            named = one_line(_some([repr(name) for name in missing]))
+            found.append(f"{split} has no picture of {named}: its figures say nothing of that")
+    return found
 
 
 def _some(things: Sequence[str], most: int = 10) -> str:
@@ -271,4 +325,4 @@ def _why_none(skipped: Sequence[Skipped]) -> str:
     if not skipped:
         return "the place is empty: is it the right one?"
     reason, count = Counter(item.reason for item in skipped).most_common(1)[0]
-    return f"{len(skipped)} files were left out, {count} of them because: {reason}"
+    return f"{len(skipped)} files or folders were left out, {count} of them because: {reason}"

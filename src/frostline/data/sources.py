@@ -24,28 +24,36 @@ from frostline.data import dataframe, huggingface, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
-from frostline.data.folders import LAYOUTS, SPLIT_NAMES, folder, in_split, maybe_picture, readable, single_inner, walk
+from frostline.data.folders import LAYOUTS, in_split
 from frostline.data.inventory import Inventory
-from frostline.data.manifest import Manifest, Row, Skipped, digested
+from frostline.data.layouts import folder
+from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
 from frostline.data.parquet import parquet_table
+from frostline.data.place_options import PlaceOptions, option
+from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import csv_table
+from frostline.data.tree import maybe_picture, readable, single_inner, walk
+from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 from frostline.registry import Registry
 
-Rows = Callable[..., Iterator[Row | Skipped]]
+Rows = Callable[..., Iterator[Found]]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """claims: whether it can read a place. rows: what lies there; it may raise DataError.
 
-    ``rows`` takes the place and, if it knows columns, ``group``: the name of the one to group by.
+    ``rows`` takes the place and, if it knows columns, ``group``: the name of the one to group by. One with ``options``
+    takes ``how``, a `PlaceOptions`, in place of that.
     of: the kind of place that it is asked about: a Path (of something on disk, or any text), or a type of Python's.
+    options: the fields of `PlaceOptions` that it heeds; whoever gives another is told.
     """
 
     claims: Callable[[Any], bool]
     rows: Rows
     of: type = Path
+    options: tuple[str, ...] = ()
 
 
 sources: Registry[Source] = Registry("source", "frostline.sources")
@@ -59,7 +67,7 @@ def source(name: str, *, claims: Callable[[Any], bool], of: type = Path) -> Call
 @source(
     "splits", claims=lambda parts: bool(parts) and all(str(name).lower() in SPLIT_NAMES for name in parts), of=Mapping
 )
-def by_split(parts: Mapping[str, object], *, group: str | None = None) -> Iterator[Row | Skipped]:
+def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Found]:
     """``{"train": …, "val": …, "test": …}`` of whatever other sources read.
 
     Raises: DataError: no source reads a part, and as these do.
@@ -68,10 +76,11 @@ def by_split(parts: Mapping[str, object], *, group: str | None = None) -> Iterat
         here = Path(part).expanduser() if isinstance(part, str) else part
         if (found := _claiming(here)) is None:
             raise _unread(here)
-        yield from in_split(SPLIT_NAMES[name.lower()], found.rows(here, **_columns(found, here, group)))
+        yield from in_split(SPLIT_NAMES[name.lower()], found.rows(here, **_asked(found, here, how)))
+    yield Understood(split=", ".join(parts))
 
 
-sources.register("folder", Source(Path.is_dir, folder))
+sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore")))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
@@ -91,6 +100,8 @@ def read(
     *,
     classes: Sequence[str] | None = None,
     group: str | None = None,
+    how: PlaceOptions | None = None,
+    keep_splits: bool = True,
     cache: Path | None = None,
     digest: Callable[[Picture], str] | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -99,7 +110,8 @@ def read(
 
     place: a path or other text; or a DataFrame, a data set of torch or Hugging Face, ...
     classes: the classes there may be; by default those that occur.
-    group: the column whose equal values belong together; by default the one called "group", if there is one.
+    group: the column whose equal values belong together; by default the one called as groups are, if there is one.
+    how: what else is said of how to read it. keep_splits: False drops the splits that it names.
     cache: where digests are remembered and archives unpacked; by default ``default_cache()``.
     digest: in place of the remembered ones.
     progress: called with the number of files seen so far.
@@ -107,12 +119,20 @@ def read(
     Raises: DataError: no such place, no source claims it, it has no such column, or what it holds cannot be used (see
         ``Manifest.of``).
     """
-    with _opened(place, cache, digest, group) as (rows, source, how):
-        return Manifest.of(rows, source=source, classes=classes, digest=how, progress=progress)
+    how = how or PlaceOptions()
+    how = how if group is None else replace(how, group=group)
+    with _opened(place, cache, digest, how) as (rows, source, digest):
+        return Manifest.of(
+            rows, source=source, classes=classes, keep_splits=keep_splits, digest=digest, progress=progress
+        )
 
 
 def as_found(
-    place: str | Path, *, cache: Path | None = None, progress: Callable[[int], None] = lambda done: None
+    place: str | Path,
+    *,
+    how: PlaceOptions | None = None,
+    cache: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Inventory:
     """As ``read``, but nothing is refused because of its labels, splits or bytes: that is for the audit to say.
 
@@ -121,23 +141,26 @@ def as_found(
     rows: list[Row] = []
     faults: list[str] = []
     passed_over: list[Skipped] = []
-    with _opened(place, cache, None, None) as (found, source, how):
-        for seen, item in enumerate(digested(found, how), start=1):
+    understood = Understood()
+    with _opened(place, cache, None, how or PlaceOptions()) as (found, source, digest):
+        for seen, item in enumerate(digested(found, digest), start=1):
             if isinstance(item, Skipped):
                 passed_over.append(item)
+            elif isinstance(item, Understood):
+                understood += item
             else:
                 rows.append(item[0])
                 faults.append(item[1] or "")
             progress(seen)
     if not rows:
         raise DataError("there is no picture", where=source, hint="the place is empty: is it the right one?")
-    return Inventory(tuple(rows), tuple(faults), tuple(passed_over), source)
+    return Inventory(tuple(rows), tuple(faults), tuple(passed_over), source, understood=understood)
 
 
 @contextmanager
 def _opened(
-    place: object, cache: Path | None, digest: Callable[[Picture], str] | None, group: str | None
-) -> Iterator[tuple[Iterator[Row | Skipped], str, Callable[[Picture], str]]]:
+    place: object, cache: Path | None, digest: Callable[[Picture], str] | None, how: PlaceOptions
+) -> Iterator[tuple[Iterator[Found], str, Callable[[Picture], str]]]:
     asked = Path(place).expanduser() if isinstance(place, str | Path) else place
     cache = cache or default_cache()
     with ExitStack() as stack:
@@ -150,7 +173,7 @@ def _opened(
         if found is None:
             raise _unread(here)
         name = readable(str(asked)) if isinstance(asked, Path) else ""
-        yield found.rows(here, **_columns(found, here, group)), name, digest
+        yield found.rows(here, **_asked(found, here, how)), name, digest
 
 
 def claimed(place: object) -> bool:
@@ -220,16 +243,29 @@ def _claiming(place: object) -> Source | None:
         ) from None
 
 
-def _columns(found: Source, place: object, group: str | None) -> dict[str, str]:
-    if group is None:
-        return {}
-    if "group" not in inspect.signature(found.rows).parameters:
-        raise DataError(
-            f"there are no columns to group by, so none called {one_line(group)!r}",
-            where=place if isinstance(place, Path) else None,
-            hint="list the pictures in a CSV with columns path,label and that one",
-        )
-    return {"group": group}
+def _asked(found: Source, place: object, how: PlaceOptions) -> dict[str, object]:
+    """The arguments of a source's rows; an option that it does not heed is refused.
+
+    Raises: DataError: it is given one.
+    """
+    takes = inspect.signature(found.rows).parameters
+    heeded = found.options or (("group",) if "group" in takes else ())
+    where = place if isinstance(place, Path) else None
+    for name in how.given():
+        if "how" in takes and not found.options:
+            continue  # a source of others, which ask in their turn
+        if name == "group" and name not in heeded:
+            raise DataError(
+                f"there are no columns to group by, so none called {one_line(str(how.group))!r}",
+                where=where,
+                hint="list the pictures in a CSV with columns path,label and that one",
+            )
+        if name not in heeded:
+            here = ", ".join(map(option, heeded)) or "none"
+            raise DataError(f"{option(name)} says nothing here", where=where, hint=f"options of this source: {here}")
+    if "how" in takes:
+        return {"how": how}
+    return {} if how.group is None else {"group": how.group}
 
 
 def _unread(place: object) -> DataError:
@@ -279,5 +315,5 @@ def _at(place: str) -> Iterator[Row]:
 
 def _below(place: str) -> Iterator[Row]:
     for found in walk(Path(place)):
-        if isinstance(found, Path) and maybe_picture(found.name):
+        if maybe_picture(found.name):
             yield Row(found, name=readable(str(found)))

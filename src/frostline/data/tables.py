@@ -8,9 +8,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from frostline.data.decode import Item, Picture
-from frostline.data.folders import SPLIT_NAMES
 from frostline.data.manifest import Row
 from frostline.data.picture import refuse_sparse
+from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, DecodeError, one_line
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from frostline.data.archives import tar_index
 from frostline.data.decode import Slice
-from frostline.data.folders import SPLIT_NAMES, SUFFIXES, is_junk, readable
 from frostline.data.manifest import Row, Skipped, natural
+from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import COLUMNS, labels_of
+from frostline.data.tree import SUFFIXES, is_junk, readable
 from frostline.errors import DataError, one_line
 
 _LABELS = ("cls", "json")

@@ -63,11 +63,11 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     """Everything that can be refused is refused here, before anything is learnt."""
     checked(settings.lang)
     check_device(settings.device)
+    tell(Note(manifest.summary()))
+    for line in manifest.understood.warnings:
+        tell(Warn(line))
     if settings.split is not None:
-        if manifest.splits:
-            tell(
-                Note(f"all {len(manifest)} pictures are split again as {settings.split}; the given splits are ignored")
-            )
+        tell(Note(f"all {len(manifest)} pictures are split again as {settings.split}"))
         manifest = assign_splits(manifest, shares_of(settings.split), seed=settings.seed)
     reading = _reading(manifest, settings, tell)
     backbone = zoo.build(
@@ -103,7 +103,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     )
     manifest = _readable(manifest, activations, plan.phases[0])
     if manifest.skipped:
-        tell(Warn(f"{len(manifest.skipped)} files are left out; skipped.csv names them"))
+        files = sum(item.pictures for item in manifest.skipped)
+        tell(Warn(f"{files:,} files are left out; skipped.csv names them"))
         for line in kinds.left_out(item.reason for item in manifest.skipped):
             tell(Warn(line))
     record.skipped(manifest.skipped)
@@ -122,6 +123,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     told = {
         "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
         "source": manifest.source,
+        "data": manifest.understood.to_dict(),
         "command": command_of(manifest.source, settings),
         "machine": machine(),
     }

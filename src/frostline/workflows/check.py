@@ -134,6 +134,9 @@ class _Noting:
 def _listed(place: str | Path, cache: Path, asked: Reading, listen: Listener) -> tuple[Inventory, _Notes]:
     require_libraries()
     listing = as_found(place, cache=cache, progress=lambda done: listen(Work("files", done, 0)))
+    listen(Note(listing.summary()))
+    for line in listing.understood.warnings:
+        listen(Warn(line))
     there = [row for row in listing.rows if row.digest]
     found = survey(there, asked, progress=lambda done, total: listen(Work("values", done, total)), strict=False)
     for line in found.notes:

@@ -14,7 +14,7 @@ _IMBALANCE = 10  # times as many pictures as the smallest class has
 
 @checks.decorator("classes")
 def classes_of_splits(subject: Subject) -> Finding | None:
-    """Classes that a split lacks, or a single class: `fit` refuses both."""
+    """Classes that a split lacks, or a single class: `fit` refuses the latter, and those that train lacks."""
     listing = subject.listing
     if len(listing.classes) == 1:
         return whole(subject, "classes", "error", f"there is only one class, {listing.classes[0]!r}", [])
@@ -24,8 +24,10 @@ def classes_of_splits(subject: Subject) -> Finding | None:
         items += [AuditItem((), f"{split} lacks {name!r}") for name in sorted(set(listing.classes) - own, key=natural)]
     if not items:
         return None
-    says = f"the splits do not have the same classes: {count(len(items), 'gap')}, and fit refuses that"
-    return whole(subject, "classes", "error", says, items)
+    unlearnt = any(item.text.startswith("train ") for item in items)
+    then = "and fit refuses what train lacks" if unlearnt else "and figures say nothing of what a split lacks"
+    says = f"the splits do not have the same classes: {count(len(items), 'gap')}, {then}"
+    return whole(subject, "classes", "error" if unlearnt else "warning", says, items)
 
 
 @checks.decorator("unlabelled")

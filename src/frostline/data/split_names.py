@@ -1,0 +1,60 @@
+"""Which names mean train, val or test: ``train``, ``Train Data``, ``seg_test``, ``training_set``, ``val2017``."""
+
+import re
+from collections.abc import Iterable
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+}
+_FILLERS = frozenset(
+    (
+        *("set", "sets", "data", "dataset", "split", "part", "folder", "dir", "files", "samples", "input", "list"),
+        *("images", "image", "imgs", "img", "pictures", "pics", "photos", "public", "private", "the", "jpg", "png"),
+    )
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name alone says, or None: of "Train Data" train, of "train station" none.
+
+    >>> [split_of(name) for name in ("training_set", "test2017", "PublicTest", "test tube", "ants")]
+    ['train', 'test', 'test', None, None]
+    """
+    words = [word for word in _words(name) if word not in _FILLERS]
+    return SPLIT_NAMES.get(words[0]) if len(words) == 1 else None
+
+
+def splits_of(names: Iterable[str]) -> dict[str, str]:
+    """The splits that names say together; what two of them share is no part of it (seg_train, seg_test).
+
+    Names that say none are left out.
+    """
+    found: dict[str, str] = {}
+    shared: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in names:
+        if split := split_of(name):
+            found[name] = split
+            continue
+        words = _words(name)
+        said = [word for word in words if word in SPLIT_NAMES]
+        if len(said) == 1:
+            rest = tuple(word for word in words if word != said[0] and word not in _FILLERS)
+            shared.setdefault(rest, {})[name] = SPLIT_NAMES[said[0]]
+    for together in shared.values():
+        if len(set(together.values())) > 1:
+            found |= together
+    return found
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]
