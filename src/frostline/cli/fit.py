@@ -61,7 +61,14 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
             from frostline.classifier import ImageClassifier
 
         options = {**options, "out": options.get("out") or free_folder(data, str(options["strategy"]))}
-        classifier = ImageClassifier(**options).fit(data, listen=screen)
+        try:
+            classifier = ImageClassifier(**options).fit(data, listen=screen)
+        except KeyboardInterrupt:
+            console.aside(
+                "interrupted before the first epoch was judged: there is no model yet; the features that were computed "
+                "are kept, and the same command begins again from them"
+            )
+            raise
     result = classifier.result_
     model = Path(str(options["out"])) / "model"
     if as_json:
