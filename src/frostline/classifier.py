@@ -4,6 +4,7 @@ The command line repeats this signature and calls these methods; nothing is deci
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -34,7 +35,7 @@ from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
-from frostline.workflows.evaluate import evaluate
+from frostline.workflows.evaluate import evaluate, learnt_by
 from frostline.workflows.fit import fit
 from frostline.workflows.notebook import EpochsKept, NotebookMethods
 from frostline.workflows.progress import Progress
@@ -103,6 +104,8 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
             fitted = fit(manifest, settings, out=out, resume=self.resume, listen=kept)
         self._take(fitted.net, fitted.about)
         self.result_ = fitted.result
+        held = {row.digest for part in fitted.judged for row in part.rows if row.split in ("val", "test")}
+        self._learnt = frozenset(row.digest for row in manifest.rows if row.split not in ("val", "test")) - held
         train = fitted.judged and "train" in manifest.splits
         self.data_, self.judged_, self.epochs_ = (
             manifest.part("train") if train else manifest,
@@ -175,7 +178,9 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         return self._predictor().predict(X)
 
     def score(self, X: Pictures, y: Iterable[object] | None = None, sample_weight: object = None) -> float:
-        """Accuracy in [0, 1] on labelled pictures.
+        """Accuracy in [0, 1] on labelled pictures; those that it was fitted to do not count (see ``evaluate``).
+
+        With ``sample_weight`` all count.
 
         Raises: NotFittedError: before ``fit``. DataError: no labels, or labels that the model does not know.
         """
@@ -194,13 +199,27 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         answers = (answers >= 0.5).astype(int) if self.about_.multilabel else answers.argmax(1)
         return float(accuracy_score(truth, answers, sample_weight=sample_weight))
 
-    def evaluate(self, X: Pictures, y: Iterable[object] | None = None) -> Report:
+    def evaluate(self, X: Pictures, y: Iterable[object] | None = None, *, all: bool = False) -> Report:
         """All figures on labelled pictures, with their intervals.
+
+        all: count pictures that it was fitted to as well, known by content from ``fit`` or the run's `training.csv`.
+            Without, they are left out, with a warning that says how many; where there are no others, all count.
 
         Raises: as ``score``.
         """
         predictor = self._predictor()
-        return evaluate(predictor, labelled(X, y, classes=self.about_.classes)).report
+        given = labelled(X, y, classes=self.about_.classes)
+        learnt: frozenset[str] = frozenset() if all else getattr(self, "_learnt", frozenset())
+        if learnt and {row.digest for row in given.rows} <= learnt:
+            warnings.warn("the model was fitted to all of these pictures: this is no test of it", stacklevel=2)
+            learnt = frozenset()
+        found = evaluate(predictor, given, learnt=learnt)
+        if found.learnt:
+            warnings.warn(
+                f"{found.learnt} pictures were left out: the model was fitted to them (all=True counts them)",
+                stacklevel=2,
+            )
+        return found.report
 
     def save(self, place: str | Path) -> Path:
         """Write the model folder, which timm and transformers open too.
@@ -224,6 +243,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         known = {name: value for name, value in given.items() if name in OPTIONS} if isinstance(given, dict) else {}
         made = cls(**{**known, "model": shipped.again})
         made._take(shipped.net, shipped.about)
+        made._learnt = learnt_by(Path(place))
         return made
 
     def _labelled(self, X: Pictures, y: Iterable[object] | None) -> Manifest:

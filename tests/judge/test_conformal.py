@@ -7,9 +7,18 @@ import pytest
 from mapie.classification import SplitConformalClassifier
 from scipy.stats import binom
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
 
 from frostline.errors import JudgementError
-from frostline.judge.conformal import PENALTY, PredictionSets, calibrated, measured_on_halves, measured_on_test, scores
+from frostline.judge.conformal import (
+    PENALTY,
+    PredictionSets,
+    calibrated,
+    from_folds,
+    measured_on_test,
+    promised,
+    scores,
+)
 
 
 def drawn(n, k, scale=2.0, seed=0):
@@ -115,19 +124,107 @@ def test_on_test_pictures_it_is_a_count_with_wilsons_interval():
     assert found.high == pytest.approx(high, abs=0.02)
 
 
-def test_halves_show_the_mean_and_the_spread_and_leave_out_what_they_cannot_promise():
+def test_without_a_test_split_the_promise_is_stated_and_nothing_called_measured():
+    """Random halves of noise covered 95 % as well: counting pictures that made the sets cannot come out otherwise."""
     p, y = drawn(120, 3)
-    found = measured_on_halves(p, y)
-    assert [row.coverage for row in found] == [0.8, 0.9, 0.95]
-    assert all(row.n == 60 and row.how == "halves" for row in found)
-    for row in found:
-        assert row.share == pytest.approx(row.coverage, abs=0.03)
-        assert row.low < row.coverage <= row.high
-    assert found == measured_on_halves(p, y)
+    sets = calibrated(p, y)
+    found = promised(sets, p)
+    assert [row.coverage for row in found] == [0.8, 0.9, 0.95, 0.99]
+    assert all(row.share is None and row.how == "promised" and row.n == 120 for row in found)
+    assert (found[2].size, found[2].single) == (
+        sets.members(p, 0.95).sum(1).mean(),
+        (sets.members(p, 0.95).sum(1) == 1).mean(),
+    )
+    rng = np.random.default_rng(0)  # the true coverage of a uniform score's threshold is the threshold itself
+    true = np.sort(rng.random((4000, 120)), axis=1)[:, 114]  # the 115th of 120
+    assert (found[2].low, found[2].high) == pytest.approx(tuple(np.quantile(true, (0.025, 0.975))), abs=0.005)
+    assert [row.coverage for row in promised(calibrated(p[:30], y[:30]), p[:30])] == [0.8, 0.9, 0.95]
+
+
+def rare(rng, n):
+    """95:5, told apart not too well: logits of exact posteriors."""
+    y = (rng.random(n) < 0.05).astype(int)
+    x = rng.normal(size=n) + 1.5 * y
+    z = 1.5 * x - 1.125 + np.log(0.05 / 0.95)
+    second = 1 / (1 + np.exp(-z))
+    return np.column_stack([1 - second, second]), y
+
+
+def test_a_rare_class_is_covered_too():
+    """One threshold covers all classes together to 95 % and the rare one to less than half."""
+    rng = np.random.default_rng(5)
+    own, one, every = [], [], []
+    test_p, test_y = rare(rng, 20_000)
+    for _ in range(60):
+        p, y = rare(rng, 150)
+        for sets, found in ((calibrated(p, y), own), (calibrated(p, y, by_class=False), one)):
+            hit = sets.members(test_p, 0.95)[np.arange(20_000), test_y]
+            found.append(hit[test_y == 1].mean())
+            if found is own:
+                every.append(hit.mean())
+    assert np.mean(one) < 0.6
+    assert np.mean(own) > 0.8
+    assert np.mean(every) > 0.945
+
+
+def test_each_class_of_enough_pictures_keeps_the_promise_by_itself():
+    rng = np.random.default_rng(6)
+    held = []
+    for _ in range(40):
+        p, y = rare(rng, 800)
+        sets = calibrated(p, y, by_class=True)
+        test_p, test_y = rare(rng, 4000)
+        hit = sets.members(test_p, 0.9)[np.arange(4000), test_y]
+        held.append([hit[test_y == k].mean() for k in (0, 1)])
+    assert np.mean(held, axis=0).min() > 0.9 - 0.01
+
+
+def test_classes_that_are_covered_alike_share_one_threshold():
+    often = [bool(calibrated(*drawn(300, 3, seed=seed)).groups) for seed in range(40)]
+    assert np.mean(often) < 0.15
+
+
+def test_a_group_counts_as_one_picture():
+    """20 groups of 10 copies: as 200 pictures the sets would be made of, 95 % could not be promised by 10 groups."""
+    p, y = drawn(20, 3, seed=1)
+    repeated = calibrated(np.repeat(p, 10, 0), np.repeat(y, 10), units=np.repeat(np.arange(20), 10), by_class=False)
+    alone = calibrated(p, y, by_class=False)
+    assert repeated == alone
+    assert repeated.n == 20
+    assert repeated.threshold(0.99) == float("inf")
+
+
+def test_sets_of_out_of_fold_probabilities_cover_what_is_new():
+    """A logistic regression by folds of 60 pictures; the head of all of them answers for new ones."""
+    rng = np.random.default_rng(7)
+    means = rng.normal(size=(3, 20)) * 0.5
+
+    def pictures(n):
+        kind = rng.integers(0, 3, n)
+        return means[kind] + rng.normal(size=(n, 20)), kind
+
+    shares = []
+    for _ in range(25):
+        x, y = pictures(60)
+        fold = rng.permutation(60) % 5
+        out = np.zeros((60, 3))
+        for k in range(5):
+            out[fold == k] = LogisticRegression().fit(x[fold != k], y[fold != k]).predict_proba(x[fold == k])
+        test_x, test_y = pictures(500)
+        sets = from_folds(out, y, fold)
+        assert sets.source == "cross-validation"
+        p = LogisticRegression().fit(x, y).predict_proba(test_x)
+        shares.append(sets.members(p, 0.9)[np.arange(500), test_y].mean())
+    assert np.mean(shares) > 0.89
+    with pytest.raises(JudgementError, match="two folds"):
+        from_folds(out, y, fold, units=np.arange(60) // 2 * 0)
 
 
 def test_they_travel_as_json():
-    sets = calibrated(*drawn(40, 3), source="cross-validation")
+    for by_class in (True, False):
+        sets = calibrated(*drawn(40, 3), source="cross-validation", by_class=by_class)
+        assert bool(sets.groups) == by_class
+        assert PredictionSets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
     assert PredictionSets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
 
 

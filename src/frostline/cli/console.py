@@ -171,6 +171,13 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         split, figures = found.headline
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
         report(figures, title=f"{found.model}, {found.strategy}, {words}", skipped=len(found.skipped))
+        if found.chosen_on == split:
+            console.print(
+                f"chosen on {split}: these pictures also chose what was kept, so the figures are a little too good",
+                style="yellow",
+                markup=False,
+                soft_wrap=True,
+            )
         _promises(found, console)
     place, page = one_line(str(model)), one_line(str(model.parent / "report.html"))
     console.print(f"\n{found.seconds:.1f} s; the model lies in {place}", soft_wrap=True, markup=False)
@@ -188,6 +195,13 @@ def drift(found: "Evaluation") -> None:
     console.print(one_line(str(found.drift)), style=style, markup=False, soft_wrap=True)
 
 
+def left_out(found: "Evaluation") -> None:
+    """How many pictures the model was trained on, so that they do not count."""
+    if found.learnt:
+        n = f"{found.learnt:,} pictures were left out" if found.learnt > 1 else "1 picture was left out"
+        _console().print(f"{n}: the model was trained on them (--all counts them)", style="yellow", markup=False)
+
+
 def _promises(found: "RunResult", console: "Console") -> None:
     """A line each on prediction sets and on pictures unlike these."""
     _sets(found.coverage, console)
@@ -199,13 +213,18 @@ def _promises(found: "RunResult", console: "Console") -> None:
 def _sets(coverage: "Sequence[CoverageResult]", console: "Console") -> None:
     for row in coverage:
         if row.coverage == 0.95:
-            how = {"test": f"of {row.n:,} pictures"}.get(row.how, f"of {row.n:,} pictures, over random halves")
-            console.print(
-                f"sets of 95 % cover {row.share:.1%} ({100 * row.low:.1f} to {100 * row.high:.1f}) {how}, "
-                f"{row.size:.2f} classes each: predict --coverage 0.95",
-                markup=False,
-                soft_wrap=True,
-            )
+            console.print(_said_of_sets(row), markup=False, soft_wrap=True)
+
+
+def _said_of_sets(row: "CoverageResult") -> str:
+    """What sets of 95 % came to: covered, where that was measured; else how far the promise itself is sure."""
+    reach = f"{100 * row.low:.1f} to {100 * row.high:.1f}"
+    sizes = f"{row.size:.2f} classes each, {row.single:.0%} of one class: predict --coverage 0.95"
+    if row.share is None:
+        return f"prediction sets of 95 %, made of {row.n:,} pictures (true coverage {reach}), {sizes}"
+    worst = min(row.by_class.items(), key=lambda item: item[1][0], default=None)
+    by_class = "" if worst is None else f", lowest for {one_line(worst[0])}: {worst[1][0]:.1%} of {worst[1][1]:,}"
+    return f"prediction sets of 95 % cover {row.share:.1%} ({reach}) of {row.n:,} pictures{by_class}, {sizes}"
 
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:

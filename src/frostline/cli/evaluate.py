@@ -12,6 +12,7 @@ def evaluate(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     data: Annotated[Path, Argument(help="Labelled pictures, as for `fit`.")],
     split: Annotated[str | None, Option(help="Only this split: train, val or test.")] = None,
+    all: Annotated[bool, Option("--all", help="Count pictures that it was trained on too.")] = False,
     report: Annotated[Path | None, Option(help="Write a page with figures and pictures to this file.")] = None,
     lang: Annotated[str, Option(help="Language of that page: en or zh.")] = "en",
     json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
@@ -27,6 +28,7 @@ def evaluate(
     from frostline.ship.model_info import located
     from frostline.ship.open_predictor import open_predictor
     from frostline.workflows.evaluate import evaluate as judge
+    from frostline.workflows.evaluate import learnt_by
 
     show(trust)
     with console.Screen(quiet=quiet) as screen:
@@ -35,7 +37,12 @@ def evaluate(
         screen.say(manifest.summary())
         if split:
             manifest = manifest.part(split)
-        found = judge(answering, manifest, progress=lambda done, total: screen(Work("pictures", done, total)))
+        found = judge(
+            answering,
+            manifest,
+            learnt=frozenset() if all else learnt_by(model),
+            progress=lambda done, total: screen(Work("pictures", done, total)),
+        )
         if report:
             from frostline.judge.pages.translations import checked
             from frostline.judge.report.page import render
@@ -56,4 +63,5 @@ def evaluate(
         console.json(found.to_dict())
     else:
         console.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
+        console.left_out(found)
         console.drift(found)

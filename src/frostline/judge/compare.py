@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from frostline.errors import JudgementError
 
 LEVEL = 0.05  # of calling a difference real
-ONE_ERROR = 0.16  # the chance of a gain of one standard error or more where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +24,6 @@ class Paired:
     lost: int
     n: int
     p: float
-
-    @property
-    def better(self) -> bool:
-        """Whether the second is measurably better: by more than one standard error.
-
-        That is the rule by which Breiman et al. (1984, Classification and Regression Trees, 3.4.3) leave the simpler
-        of two models. It chooses; it does not call the difference real, for which `differences` asks more.
-        """
-        return self.p < ONE_ERROR
 
     @property
     def difference(self) -> float:
@@ -69,47 +59,59 @@ def paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Paired:
 
 
 @dataclass(frozen=True, slots=True)
-class LossDrop:
-    """How much lower the second of two models' log loss is on the same pictures, in nats a picture.
+class Gain:
+    """How much better the second of two models is on the same pictures, on average, in whatever they were judged by.
 
-    error: its standard error.
+    p: one-sided, the chance of such a gain if a picture's difference were as likely to be its opposite.
     """
 
-    before: float
-    after: float
-    error: float
-
-    @property
-    def mean(self) -> float:
-        """Above 0 where the second is better."""
-        return self.before - self.after
-
-    @property
-    def better(self) -> bool:
-        """Whether the second is measurably better: by more than one standard error, as `Paired.better`."""
-        return self.mean > self.error
-
-    def __str__(self) -> str:
-        return f"log loss {self.before:.3f} to {self.after:.3f} (error {self.error:.3f})"
+    mean: float
+    p: float
+    n: int
 
 
-def loss_drop(before: NDArray[np.floating], after: NDArray[np.floating]) -> LossDrop:
-    """Two models' log losses (N,) of each picture, in the same order, N of 2 or more.
+def gain(
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    units: NDArray[np.integer] | None = None,
+    *,
+    seed: int = 0,
+) -> Gain:
+    """A figure of each picture (N,), the higher the better, of two models in the same order of pictures.
 
-    Raises: JudgementError: fewer pictures, or different numbers of them.
+    The test flips the signs of differences (Fisher 1935), of whole units (N,) where pictures belong together: it holds
+    for any distribution of them, many labels a picture and rare large losses among them. Of answers that are only right
+    or wrong it is McNemar's, with the mid-p correction (Fagerland et al. 2013).
+
+    Raises: JudgementError: no pictures, or different numbers of them.
     """
-    if before.shape != after.shape or before.size < 2:
+    if before.shape != after.shape or not before.size:
         raise JudgementError(
-            f"the losses of {before.size} pictures cannot be paired with {after.size}",
-            hint="judge both models on the same pictures, two or more",
+            f"{before.size} judged pictures cannot be paired with {after.size}",
+            hint="judge both models on the same pictures",
         )
-    error = float((before - after).std(ddof=1) / np.sqrt(before.size))
-    return LossDrop(float(before.mean()), float(after.mean()), error)
+    moved = after.astype(np.float64) - before
+    mean = float(moved.mean())
+    if units is not None:
+        moved = np.bincount(np.unique(units, return_inverse=True)[1], weights=moved)
+    moved = moved[moved != 0]
+    if not len(moved):
+        return Gain(mean, 1.0, before.size)
+    if np.all(np.abs(moved) == 1):
+        from scipy.stats import binom
+
+        ups = int((moved > 0).sum())
+        p = float(binom.sf(ups, len(moved), 0.5) + 0.5 * binom.pmf(ups, len(moved), 0.5))
+        return Gain(mean, p, before.size)
+    rng, drawn = np.random.default_rng(seed), np.empty(_FLIPS)
+    for at in range(0, _FLIPS, 500):
+        signs = rng.integers(0, 2, (500, len(moved)), dtype=np.int8) * np.int8(2) - np.int8(1)
+        drawn[at : at + 500] = signs @ moved
+    above, same = (drawn > moved.sum() + 1e-12).sum(), (np.abs(drawn - moved.sum()) <= 1e-12).sum()
+    return Gain(mean, float((1 + above + 0.5 * same) / (1 + _FLIPS)), before.size)
 
 
-def attainable(right: NDArray[np.bool_]) -> bool:
-    """Whether any model at all could be measurably better: with too few errors left, even a perfect one could not."""
-    return paired(right, np.ones_like(right)).better
+_FLIPS = 9500
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,15 @@ The score of a class is the probability of all classes before it, and a little f
 class scores 0 and is in every set. A set is all classes whose score is at most that of the right class of enough
 held-out pictures: with n of them, the ceil((n + 1) * coverage)-th smallest. Then a new picture of the same kind has its
 class in its set with at least that probability (Vovk et al. 2005), whatever the model. Held-out pictures that chose
-between epochs or phases are seen a little too well; `metrics.json` has what the sets covered.
+between epochs or phases are seen a little too well; `metrics.json` has what the sets covered on a test split.
+
+That promise is one over all classes: a rare one may be covered far less. Where coverage would differ by class, each
+class has a threshold of its own as well (Mondrian: Vovk 2012), those with few pictures one together (Ding et al. 2023,
+arXiv:2306.09335), and a set holds what either threshold lets in: so it is never smaller, and neither promise is lost.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from math import ceil, isfinite
 from typing import Any, Self
 
@@ -17,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.errors import JudgementError, one_line
-from frostline.judge.metrics import wilson
+from frostline.judge.intervals import share
 
 LEVELS = (0.8, 0.9, 0.95, 0.99)
 """Coverages that a run measures."""
@@ -25,9 +29,11 @@ LEVELS = (0.8, 0.9, 0.95, 0.99)
 PENALTY = 0.01
 """What each rank past the first adds to a score, so that long tails of improbable classes stay out."""
 
-HALVES = 100
+FEWEST_OF_A_CLASS = 19
+"""Below so many pictures no class can be promised 95 % by itself: such ones share a threshold."""
+
 _MOST_SCORES = 2000
-_MOST_MEASURED = 4000
+_ALIKE = 0.05  # the level at which coverage is said to differ by class
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,9 @@ class PredictionSets:
     """What held-out pictures have taught: enough to make sets of any coverage.
 
     scores: of the right classes of held-out pictures, rising; of more than 2,000 pictures evenly spaced ranks.
-    n: how many pictures there were. source: what they were: "val", or "cross-validation" (by heads that had not learnt
+    n: how many pictures there were. groups: for each class which list of `own` is its, or empty where one threshold is
+        enough. own: scores of the right classes of pictures of one class, or of several rare ones together, rising.
+    source: what they were: "val", or "cross-validation" (by heads that had not learnt
         from them).
 
     Raises: JudgementError: no scores, more than pictures, or none that rise within [0, inf).
@@ -44,6 +52,8 @@ class PredictionSets:
     scores: tuple[float, ...]
     n: int
     source: str = "val"
+    groups: tuple[int, ...] = ()
+    own: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         steps = zip(self.scores, self.scores[1:], strict=False)
@@ -51,6 +61,11 @@ class PredictionSets:
             raise JudgementError(f"{len(self.scores)} scores of {self.n} pictures make no sets", hint="fit again")
         if not all(low <= high for low, high in steps):
             raise JudgementError("the scores of prediction sets do not rise", hint="fit again")
+        for found in self.own:
+            if not found or found[0] < 0 or not isfinite(found[-1]) or list(found) != sorted(found):
+                raise JudgementError("the scores of a class make no sets", hint="fit again")
+        if not all(0 <= group < len(self.own) for group in self.groups):
+            raise JudgementError("a class has no scores of its own", hint="fit again")
 
     @property
     def highest(self) -> float:
@@ -71,6 +86,18 @@ class PredictionSets:
             return float("inf")
         return self.scores[ceil(rank * len(self.scores) / self.n) - 1]
 
+    def thresholds(self, coverage: float) -> NDArray[np.float64] | float:
+        """The same of each class (K,), or one for all. A class of m pictures promises m / (m + 1) at the most.
+
+        Raises: JudgementError: as ``threshold``.
+        """
+        shared = self.threshold(coverage)
+        if not self.groups:
+            return shared
+        ranks = (min(len(found), ceil(round((len(found) + 1) * coverage, 9))) for found in self.own)
+        limits = [max(shared, found[rank - 1]) for found, rank in zip(self.own, ranks, strict=True)]
+        return np.array([limits[group] for group in self.groups])
+
     def members(self, probabilities: NDArray[np.floating], coverage: float) -> NDArray[np.bool_]:
         """Which classes (N, K) are in the set of each picture, of calibrated probabilities (N, K).
 
@@ -78,11 +105,14 @@ class PredictionSets:
 
         Raises: JudgementError: as ``threshold``.
         """
-        return np.asarray(scores(probabilities) <= self.threshold(coverage) + 1e-9)
+        return np.asarray(scores(probabilities) <= self.thresholds(coverage) + 1e-9)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"scores": list(self.scores), "n": self.n, "source": self.source}
+        plain = {"scores": list(self.scores), "n": self.n, "source": self.source}
+        if not self.groups:
+            return plain
+        return plain | {"groups": list(self.groups), "own": [list(found) for found in self.own]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -91,7 +121,10 @@ class PredictionSets:
         Raises: JudgementError: it is something else.
         """
         try:
-            return cls(tuple(float(score) for score in values["scores"]), int(values["n"]), str(values["source"]))
+            own = tuple(tuple(float(score) for score in found) for found in values.get("own", ()))
+            groups = tuple(int(group) for group in values.get("groups", ()))
+            every = tuple(float(score) for score in values["scores"])
+            return cls(every, int(values["n"]), str(values["source"]), groups, own)
         except (KeyError, TypeError, ValueError) as error:
             raise JudgementError(f"no prediction sets: {one_line(str(error))[:100]}", hint="fit again") from None
 
@@ -100,19 +133,23 @@ class PredictionSets:
 class CoverageResult:
     """What sets of one promised coverage came to.
 
-    share: of pictures whose set holds their class. size: classes in a set, mean. single: share of sets of one class.
-    n: pictures that were judged at once. low, high: where 95 % of shares lie: the Wilson interval on "test"; else of
-        100 random halves, each half judged by sets that the other one made (how: "halves").
+    share: of pictures whose set holds their class, or None where nothing but the pictures that made the sets is there:
+        those are covered as promised whatever the model, so counting them would tell nothing.
+    low, high: on "test" the 95 % interval of the share; else (how: "promised") where the true coverage lies in 95 % of
+        draws of n pictures to make sets of (a Beta distribution: Vovk 2012).
+    size: classes in a set, mean. single: share of sets of one class. n: pictures, of the test split or that made them.
+    by_class: the share of each class with its count, on "test".
     """
 
     coverage: float
-    share: float
+    share: float | None
     low: float
     high: float
     size: float
     single: float
     n: int
     how: str
+    by_class: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -131,18 +168,60 @@ def scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return found
 
 
-def calibrated(probabilities: NDArray[np.floating], y: NDArray[np.integer], *, source: str = "val") -> PredictionSets:
+def calibrated(
+    probabilities: NDArray[np.floating],
+    y: NDArray[np.integer],
+    *,
+    source: str = "val",
+    units: NDArray[np.integer] | None = None,
+    by_class: bool | None = None,
+) -> PredictionSets:
     """PredictionSets from held-out pictures: calibrated probabilities (N, K) and classes y (N,).
+
+    units: (N,) which unit each picture belongs to (duplicates, a group): a unit then counts as one picture (Lee, Barber
+        & Willett 2023, arXiv:2306.06342). by_class: thresholds of classes too; None: where coverage would differ.
 
     Raises: JudgementError: no pictures, or shapes that do not agree.
     """
-    own = np.sort(_own(probabilities, y))
-    kept = min(len(own), _MOST_SCORES)
-    ranks = (len(own) * np.arange(1, kept + 1) + kept - 1) // kept  # the next larger score stands for those between
-    upwards = (
-        np.ceil(own[ranks - 1] * 1e6 - 1e-6) / 1e6
-    )  # six digits in the file; rounded down, a set would lose its own
-    return PredictionSets(tuple(upwards.tolist()), len(own), source)
+    own = _own(probabilities, y)
+    ranked = _of_units(own, units)
+    found = PredictionSets(_kept(ranked), len(ranked), source)
+    kind = np.asarray(y)
+    if by_class is False or (by_class is None and not _differs(found, own, kind)):
+        return found
+    counts = np.bincount(kind, minlength=probabilities.shape[1])
+    enough = np.flatnonzero(counts >= FEWEST_OF_A_CLASS)
+    rare = np.isin(kind, enough, invert=True)
+    lists = [_kept(np.sort(own[kind == k])) for k in enough]
+    groups = np.full(len(counts), len(lists))
+    groups[enough] = np.arange(len(lists))
+    if len(enough) < len(counts):
+        lists.append(_kept(np.sort(own[rare])) if rare.any() else found.scores)
+    return PredictionSets(found.scores, found.n, source, tuple(groups.tolist()), tuple(lists))
+
+
+def from_folds(
+    probabilities: NDArray[np.floating],
+    y: NDArray[np.integer],
+    fold: NDArray[np.integer],
+    *,
+    units: NDArray[np.integer] | None = None,
+    by_class: bool | None = None,
+) -> PredictionSets:
+    """The same of out-of-fold probabilities: of each picture (N, K) by a head that has not learnt from its fold (N,).
+
+    CV+ (Romano, Sesia & Candès 2020, arXiv:2006.02544; Barber et al. 2021): a class is in the set of a new picture if
+    its score there is at most that of the right class of enough pictures. CV+ scores the new picture by each fold's
+    head; the one head that is shipped has learnt from all folds and stands for them, which is the same where a fold
+    more changes little. CV+ promises 1 - 2 (1 - coverage) for certain and the coverage nearly always.
+
+    Raises: JudgementError: as ``calibrated``, or one fold only, which leaves nothing out.
+    """
+    if np.shape(fold) != np.shape(y) or len(np.unique(fold)) < 2:
+        raise JudgementError("out-of-fold probabilities need two folds or more", hint="give the fold of each picture")
+    if units is not None and any(len(np.unique(np.asarray(fold)[units == unit])) > 1 for unit in np.unique(units)):
+        raise JudgementError("a group or duplicates lie in two folds", hint="see data.split.fold_numbers")
+    return calibrated(probabilities, y, source="cross-validation", units=units, by_class=by_class)
 
 
 def measured_on_test(
@@ -150,58 +229,87 @@ def measured_on_test(
     probabilities: NDArray[np.floating],
     y: NDArray[np.integer],
     *,
+    classes: Sequence[str] = (),
+    units: NDArray[np.integer] | None = None,
     levels: Iterable[float] = LEVELS,
 ) -> tuple[CoverageResult, ...]:
-    """What sets cover on pictures (N, K), (N,) that have had no part in anything.
+    """What sets cover on pictures (N, K), (N,) that have had no part in anything; classes: K names, for each by itself.
 
     Raises: JudgementError: no pictures, or shapes that do not agree.
     """
-    own, of_all = _own(probabilities, y), scores(probabilities)
-    found = []
+    _own(probabilities, y)
+    kind, found = np.asarray(y), []
     for level in levels:
-        limit = sets.threshold(level) + 1e-9
-        share, sizes = wilson(int((own <= limit).sum()), len(own)), (of_all <= limit).sum(1)
-        single = float((sizes == 1).mean())
+        members = sets.members(probabilities, level)
+        hit, sizes = members[np.arange(len(kind)), kind], members.sum(axis=1)
+        figure = share(hit, units)
+        by_class = {
+            name: (float(hit[kind == k].mean()), int((kind == k).sum()))
+            for k, name in enumerate(classes)
+            if (kind == k).any()
+        }
+        size, single = float(sizes.mean()), float((sizes == 1).mean())
         found.append(
-            CoverageResult(level, share.value, share.low, share.high, float(sizes.mean()), single, len(own), how="test")
+            CoverageResult(
+                level, figure.value, figure.low, figure.high, size, single, len(kind), how="test", by_class=by_class
+            )
         )
     return tuple(found)
 
 
-def measured_on_halves(
-    probabilities: NDArray[np.floating], y: NDArray[np.integer], *, levels: Iterable[float] = LEVELS, seed: int = 0
+def promised(
+    sets: PredictionSets, probabilities: NDArray[np.floating], *, levels: Iterable[float] = LEVELS
 ) -> tuple[CoverageResult, ...]:
-    """What sets cover where the pictures (N, K), (N,) that make them are all there is.
+    """What can be said of sets where only the pictures (N, K) are there that made them: their sizes, and how far the
+    true coverage may lie from the promise, which is Beta(k, n + 1 - k) over draws of n pictures.
 
-    Counting the very pictures that set the threshold gives what was promised whatever the model, and so does leaving
-    out one at a time. So random halves make sets for each other, 100 times; what this shows is the spread. The
-    temperature is of all pictures: one number, which does not change the order of two classes' scores at all. Levels
-    that half the pictures cannot promise are left out.
-
-    Raises: JudgementError: fewer than two pictures, or shapes that do not agree.
+    Levels that n pictures cannot promise are left out.
     """
-    own, of_all = _own(probabilities, y), scores(probabilities)
-    if len(own) < 2:
-        raise JudgementError("one picture has no halves", hint="judge at least two")
-    rng = np.random.default_rng(seed)
-    half = min(len(own), _MOST_MEASURED) // 2
-    draws = [rng.permutation(len(own))[: 2 * half] for _ in range(HALVES)]
+    from scipy.stats import beta
+
     found = []
     for level in levels:
-        if level > half / (half + 1):
+        rank = ceil(round((sets.n + 1) * level, 9))
+        if rank > sets.n:
             continue
-        shares, sizes, singles = [], [], []
-        for drawn in draws:
-            limit = PredictionSets(tuple(np.sort(own[drawn[:half]]).tolist()), half).threshold(level) + 1e-9
-            judged = drawn[half:]
-            members = (of_all[judged] <= limit).sum(1)
-            shares.append((own[judged] <= limit).mean())
-            sizes.append(members.mean())
-            singles.append((members == 1).mean())
-        low, high = np.percentile(shares, (2.5, 97.5))
-        means = [float(np.mean(values)) for values in (shares, sizes, singles)]
-        found.append(CoverageResult(level, means[0], float(low), float(high), means[1], means[2], half, how="halves"))
+        sizes = sets.members(probabilities, level).sum(axis=1)
+        low, high = (float(beta.ppf(q, rank, sets.n + 1 - rank)) for q in (0.025, 0.975))
+        size, single = float(sizes.mean()), float((sizes == 1).mean())
+        found.append(CoverageResult(level, None, low, high, size, single, sets.n, how="promised"))
     return tuple(found)
+
+
+def _kept(rising: NDArray[np.float64]) -> tuple[float, ...]:
+    """At most 2,000 of the scores, evenly spaced ranks; the next larger one stands for those between."""
+    kept = min(len(rising), _MOST_SCORES)
+    ranks = (len(rising) * np.arange(1, kept + 1) + kept - 1) // kept
+    # six digits in the file; rounded down, a set would lose its own
+    return tuple((np.ceil(rising[ranks - 1] * 1e6 - 1e-6) / 1e6).tolist())
+
+
+def _of_units(own: NDArray[np.float64], units: NDArray[np.integer] | None) -> NDArray[np.float64]:
+    """Scores, rising, one a unit: the j-th is that below which the weight of j units lies, each spread over its own."""
+    if units is None:
+        return np.sort(own)
+    place = np.unique(units, return_inverse=True)[1]
+    weight, order = 1 / np.bincount(place)[place], np.argsort(own, kind="stable")
+    upto = np.cumsum(weight[order])
+    found = np.searchsorted(upto, np.arange(1, place.max() + 2) - 1e-9)
+    return np.asarray(own[order][np.minimum(found, len(own) - 1)])
+
+
+def _differs(sets: PredictionSets, own: NDArray[np.float64], kind: NDArray[np.integer]) -> bool:
+    """Whether some class is left out of its sets more often than others are, by more than luck (hypergeometric)."""
+    from scipy.stats import hypergeom
+
+    names, counts = np.unique(kind, return_counts=True)
+    levels = [level for level in (0.9, 0.95) if sets.threshold(level) < float("inf")]
+    ps = [1.0]
+    for level in levels:
+        missed = own > sets.threshold(level) + 1e-9
+        of_class = np.array([missed[kind == name].sum() for name in names])
+        ps += hypergeom.sf(of_class - 1, len(own), missed.sum(), counts).tolist()
+    return min(ps) * len(names) * max(1, len(levels)) < _ALIKE
 
 
 def _own(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -55,6 +55,8 @@ class RunResult:
     engine: that ran the frozen prefix. temperature: of the calibration, 1.0 if it did not help.
     calibration: how far probabilities were off, before and after, or None where nothing was held out.
     coverage: what prediction sets of the usual coverages came to. novelty: the threshold of pictures unlike these.
+    chosen_on: the split that chose the epoch or the phases that were kept: its figures are a little too good. "" where
+        nothing was chosen by pictures that are also judged.
     memory: the most that the process held at once so far, in bytes, 0 where the system does not say.
     interrupted: the plan was not carried out to its end.
     """
@@ -73,6 +75,7 @@ class RunResult:
     calibration: Calibration | None = None
     coverage: tuple[CoverageResult, ...] = ()
     novelty: Novelty | None = None
+    chosen_on: str = ""
     memory: int = 0
     interrupted: bool = False
 
@@ -106,6 +109,7 @@ class RunResult:
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "coverage": [row.to_dict() for row in self.coverage],
             "novelty": None if self.novelty is None else self.novelty.to_dict(),
+            "chosen_on": self.chosen_on,
             "memory": self.memory,
             "folder": None if self.folder is None else str(self.folder),
             "interrupted": self.interrupted,

@@ -10,37 +10,60 @@ from frostline.data.manifest import Manifest
 from frostline.data.split import units
 from frostline.judge import intervals, metrics
 from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
-from frostline.judge.compare import attainable, loss_drop, paired
+from frostline.judge.compare import gain
 from frostline.judge.metrics import Interval, Report
 
 Logits = NDArray[np.float32]
 
+KEEP_LEVEL = 0.1
+"""The chance that a run of `auto` keeps any phase that is no better, over both figures and all phases together."""
+
 
 def verdict(
-    keep: Literal["always", "if-better"], best: Logits | None, after: Logits | None, val: Manifest | None
+    keep: Literal["always", "if-better"],
+    best: Logits | None,
+    after: Logits | None,
+    val: Manifest | None,
+    *,
+    phases: int = 1,
 ) -> tuple[bool, str]:
     """Whether a phase that came after another is kept, and why, in words.
 
-    It must be better by more than one standard error in accuracy or in log loss, and in the other no worse.
+    Paired by picture (by group, where pictures belong together), a test asks whether more is right and another whether
+    log loss is lower; one must say so at `level` and the other figure be no worse.
 
-    best, after: logits (N, K) of the val split before and after the phase.
+    best, after: logits (N, K) of the val split before and after the phase. phases: that ask to be kept in this run.
     """
     if keep == "always":
         return True, "as planned"
     if best is None or after is None or val is None:
         return False, "there is no val split to judge it by"
-    answers = paired(right(best, val), right(after, val))
-    loss = loss_drop(losses(best, val), losses(after, val))
-    better = (answers.better and loss.mean >= 0) or (loss.better and answers.difference >= 0)
-    return better, f"{'measurably better' if better else 'not measurably better'}: {answers}; {loss}"
+    together = units(val)
+    share = np.stack([right(z, val).reshape(len(val), -1).mean(1) for z in (best, after)])
+    answers, loss = gain(share[0], share[1], together), gain(-losses(best, val), -losses(after, val), together)
+    needed = level(phases)
+    better = (answers.p < needed and loss.mean >= 0) or (loss.p < needed and answers.mean >= 0)
+    said = (
+        f"accuracy {share[0].mean():.1%} to {share[1].mean():.1%} (p = {answers.p:.2g}), log loss "
+        f"{losses(best, val).mean():.3f} to {losses(after, val).mean():.3f} (p = {loss.p:.2g}), needed p < {needed:.3g}"
+    )
+    return better, f"{'measurably better' if better else 'not measurably better'}: {said}"
 
 
-def hopeless(best: Logits, val: Manifest) -> str:
+def level(phases: int) -> float:
+    """Of each test, so that in all tests of a run the chance to keep anything that is no better is `KEEP_LEVEL`.
+
+    Bonferroni over two figures and all phases: a phase that is dropped leaves the others their share.
+    """
+    return KEEP_LEVEL / (2 * phases)
+
+
+def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
     """Why no further phase could have measurably more right than what stands, or ""."""
-    correct = right(best, val)
-    if attainable(correct):
+    correct = right(best, val).reshape(len(val), -1).mean(1)
+    if gain(correct, np.ones_like(correct), units(val)).p < level(phases):
         return ""
-    wrong = int((~correct).sum())
+    wrong = int((correct < 1).sum())
     return f"{wrong} of {len(val)} val pictures are wrong: not even a perfect model would have measurably more right"
 
 

@@ -227,7 +227,8 @@ def _finish(job: Job, standing: _BestSoFar) -> Fitted:
     bench, record, manifest = job.bench, job.record, job.manifest
     calibration = _calibration(bench, standing)
     if calibration is not None:
-        job.tell(Note(f"temperature: {calibration.why}"))
+        say = Warn if calibration.useless else Note
+        job.tell(say(f"temperature: {calibration.why}"))
     temperature = 1.0 if calibration is None else calibration.temperature
     seen: dict[str, tuple[Manifest, Logits]] = {}
     if standing.val is not None and bench.val is not None:
@@ -249,7 +250,8 @@ def _finish(job: Job, standing: _BestSoFar) -> Fitted:
     source = next((split for split in answered if split != "test"), "")
     sets = sets_of(answered.get(source), source)
     novelty = novelty_of(bench, bench.val if standing.val is not None else None, standing.distances)
-    about = _ship(job, _Trust(temperature, sets, novelty, reports), graph=True)
+    chosen = _chosen_on(job, standing)
+    about = _ship(job, _Trust(temperature, sets, novelty, reports, chosen), graph=True)
     result = RunResult(
         strategy=job.plan.strategy,
         model=job.settings.model,
@@ -265,6 +267,7 @@ def _finish(job: Job, standing: _BestSoFar) -> Fitted:
         calibration=calibration,
         coverage=covered(sets, answered.get(source), answered.get("test")),
         novelty=novelty,
+        chosen_on=chosen,
         memory=peak_memory(),
         interrupted=standing.interrupted,
     )
@@ -285,7 +288,26 @@ def _not_worth_it(job: Job, standing: _BestSoFar, phase: Phase) -> str:
     if any(depth(phase.line) < depth(row.line) for row in standing.rows if not row.kept):
         return "unfreezing less was not worth it"
     logits, part = _judged_by(job, standing)
-    return "" if logits is None or part is None else hopeless(logits, part)
+    return "" if logits is None or part is None else hopeless(logits, part, phases=_deeper(job.plan))
+
+
+def _deeper(plan: Plan) -> int:
+    """How many phases ask to be kept: the chance of keeping one that is no better is shared by them."""
+    return max(1, sum(isinstance(phase, Train) for phase in plan.phases))
+
+
+def _chosen_on(job: Job, standing: _BestSoFar) -> str:
+    """The split whose pictures chose an epoch or a phase, or ""."""
+    split = "cross-validation" if job.settings.folds else "val" if job.bench.val is not None else ""
+    ran = [row for row in standing.rows if row.val is not None]
+    if job.plan.keep == "if-better" and len(ran) > 1:
+        return split
+    names = {row.name for row in ran if row.epochs > 1}
+    by_epoch = any(
+        isinstance(phase, Train) and phase.name in names and (phase.recipe.keep == "best" or phase.recipe.patience)
+        for phase in job.plan.phases
+    )
+    return split if by_epoch and not job.settings.folds else ""
 
 
 def _judged_by(job: Job, learnt: _BestSoFar | PhaseResult) -> tuple[Logits | None, Manifest | None]:
@@ -316,7 +338,7 @@ def _verdict(job: Job, standing: _BestSoFar, learnt: PhaseResult) -> tuple[bool,
     if learnt.val is None and learnt.crossed is None and not learnt.epochs:
         return False, learnt.early
     before, part = _judged_by(job, standing)
-    return verdict(job.plan.keep, before, _judged_by(job, learnt)[0], part)
+    return verdict(job.plan.keep, before, _judged_by(job, learnt)[0], part, phases=_deeper(job.plan))
 
 
 def _row(bench: PhaseContext, phase: Phase, learnt: PhaseResult, seconds: float, kept: bool, why: str) -> PhaseRow:
@@ -343,6 +365,7 @@ class _Trust:
     sets: PredictionSets | None = None
     novelty: Novelty | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
+    chosen_on: str = ""
 
 
 def _ship(job: Job, trust: _Trust, *, graph: bool) -> ModelInfo:
@@ -359,7 +382,8 @@ def _ship(job: Job, trust: _Trust, *, graph: bool) -> ModelInfo:
         arguments={"img_size": settings.image_size} if settings.image_size else {},
         metrics={split: report.to_dict() for split, report in trust.reports.items()},
         plan=job.plan.to_dict(),
-        facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts", "given", "labels")},
+        facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts", "given", "labels")}
+        | ({"chosen_on": trust.chosen_on} if trust.chosen_on else {}),
     )
     if job.record.model is None or not job.record.writes:
         return about

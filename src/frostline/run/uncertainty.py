@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest
-from frostline.data.split import fold_numbers
+from frostline.data.split import fold_numbers, units
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, EngineError, StageError, StoreError
 from frostline.events import Note
@@ -27,18 +27,18 @@ def sets_of(held_out: Judged | None, source: str) -> PredictionSets | None:
     if held_out is None or held_out[0].multilabel:
         return None
     part, probabilities = held_out
-    return conformal.calibrated(probabilities, part.targets().astype(np.int64), source=source)
+    return conformal.calibrated(probabilities, part.targets().astype(np.int64), source=source, units=units(part))
 
 
 def covered(sets: PredictionSets | None, held_out: Judged | None, test: Judged | None) -> tuple[CoverageResult, ...]:
-    """What the sets cover: on test where there is a test split, else on halves of what they were made of."""
+    """What the sets cover: on test where there is a test split, else what is promised."""
     if sets is None or held_out is None or (test is None and len(held_out[0]) < 2):
         return ()
     part, probabilities = test or held_out
     y = part.targets().astype(np.int64)
     if test is not None:
-        return conformal.measured_on_test(sets, probabilities, y)
-    return conformal.measured_on_halves(probabilities, y)
+        return conformal.measured_on_test(sets, probabilities, y, classes=part.classes, units=units(part))
+    return conformal.promised(sets, probabilities)
 
 
 def novelty_of(

@@ -78,7 +78,9 @@ def _figures(about: ModelInfo) -> Iterator[str]:
         yield "Nothing was measured: there were no pictures set apart to judge by."
         yield ""
     for split, figures in measured:
-        yield f"On {figures.get('n')} pictures of the {split} split:"
+        chosen = about.facts.get("chosen_on") == split
+        kind = ", which also chose what was kept, so they are a little too good" if chosen else ""
+        yield f"On {figures.get('n')} pictures of the {split} split{kind}:"
         yield ""
         yield "| figure | value | 95 % interval |"
         yield "| --- | ---: | ---: |"

@@ -48,7 +48,7 @@ class Prediction:
 
 def best(answer: Prediction, about: ModelInfo, top: int) -> list[tuple[str, float]]:
     """The most probable classes, highest first: (name, probability) `top` times."""
-    order = np.argsort(-answer.probabilities, kind="stable")[:top]
+    order = _order(answer)[:top]
     return [(about.classes[index], float(answer.probabilities[index])) for index in order]
 
 
@@ -59,8 +59,12 @@ def members(answer: Prediction, about: ModelInfo, coverage: float) -> list[tuple
     """
     if about.sets is None:
         raise JudgementError("this model has no prediction sets", hint="fit it again, one label a picture")
-    held = int(about.sets.members(answer.probabilities[None], coverage).sum())  # those of the highest probabilities
-    return best(answer, about, held)
+    held = about.sets.members(answer.probabilities[None], coverage)[0]
+    return [item for item, place in zip(best(answer, about, len(held)), _order(answer), strict=True) if held[place]]
+
+
+def _order(answer: Prediction) -> NDArray[np.int64]:
+    return np.argsort(-answer.probabilities, kind="stable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ TABLE: dict[str, BySize] = {
 }
 
 
+_UNENDED = same(
+    "best", "the schedule does not end at zero, so the last epoch is no better than any; val chooses, and is said to"
+)
 _SOLVED_ON = same("hold-all", "the head was fitted on features computed with the stored statistics")
 _HELD = same("hold-all", "measured: 1 to 2 points better on ants and bees")
 
@@ -38,7 +41,9 @@ GIVEN: dict[tuple[str, str], dict[str, BySize]] = {
         "weight_decay": same(0.0, "torch.optim.SGD's own default, and the lesson's"),
         "clip": same(0.0, "the lesson; with momentum the rate itself bounds the step"),
     },
-    ("schedule", "step"): {"warmup": same(0.0, "torch's StepLR has none, nor has the lesson")},
+    ("schedule", "step"): {"warmup": same(0.0, "torch's StepLR has none, nor has the lesson"), "keep": _UNENDED},
+    ("schedule", "constant"): {"keep": _UNENDED},
+    ("schedule", "plateau"): {"keep": _UNENDED},
 }
 
 
@@ -47,4 +52,6 @@ def default(option: str, pictures: int, given: Mapping[str, Any] | None = None) 
     for (other, value), says in GIVEN.items():
         if given and given.get(other) == value and option in says:
             return says[option].for_size(pictures)
+    if option == "keep" and given and given.get("patience") is not None:
+        return "best" if given["patience"] else "last"
     return TABLE[option].for_size(pictures)

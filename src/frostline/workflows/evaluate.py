@@ -1,7 +1,9 @@
 """Judge a model on labelled pictures that it has not seen."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import csv
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +11,13 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.split import units
-from frostline.errors import DataError, JudgementError
+from frostline.errors import DataError, JudgementError, one_line
 from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, measured_on_test
 from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.metrics import Report
 from frostline.judge.predictions import Outcome, outcomes
+from frostline.run.run_folder import TRAINING
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
@@ -23,6 +26,7 @@ from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 class Evaluation:
     """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
 
+    learnt: pictures that the model has learnt from and that were left out.
     drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
     probabilities: (N, K) of the outcomes.
     """
@@ -30,6 +34,7 @@ class Evaluation:
     report: Report
     skipped: tuple[Skipped, ...]
     outcomes: tuple[Outcome, ...] = ()
+    learnt: int = 0
     drift: Drift = field(default_factory=lambda: Drift(None, None))
     coverage: tuple[CoverageResult, ...] = ()
     probabilities: NDArray[np.floating] | None = None
@@ -41,17 +46,35 @@ class Evaluation:
             "coverage": [row.to_dict() for row in self.coverage],
             "drift": self.drift.to_dict(),
             "skipped": len(self.skipped),
+            "learnt_from": self.learnt,
         }
 
 
 def evaluate(
-    predictor: Predictor, manifest: Manifest, *, progress: Callable[[int, int], None] = lambda done, total: None
+    predictor: Predictor,
+    manifest: Manifest,
+    *,
+    learnt: Set[str] = frozenset(),
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """All figures of a model on a manifest's pictures.
 
-    Raises: DataError: a label that the model does not know, no labels, or no picture that can be read.
+    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out and counted.
+
+    Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
+        picture that can be read.
     """
     about = predictor.about
+    known = [row.digest in learnt for row in manifest.rows]
+    if sum(known):
+        fresh = tuple(row for row, out in zip(manifest.rows, known, strict=True) if not out)
+        if not fresh:
+            raise DataError(
+                f"the model has learnt from all {len(manifest)} of these pictures, so they cannot judge it",
+                where=manifest.source or None,
+                hint="give it others, or include them with --all",
+            )
+        manifest = replace(manifest, rows=fresh)
     strange = sorted({label for row in manifest.rows for label in row.labels} - set(about.classes))
     if strange or not all(row.labels for row in manifest.rows):
         what = f"the model does not know the class {strange[0]!r}" if strange else "some pictures have no label"
@@ -84,9 +107,31 @@ def evaluate(
         single = np.array([labels[0] for labels in truths])
         report = metrics.report(probabilities, single, about.classes, units=together)
         if about.sets is not None:
-            coverage = measured_on_test(about.sets, probabilities, single)
+            coverage = measured_on_test(about.sets, probabilities, single, classes=about.classes, units=together)
     rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
-    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows), drift, coverage, probabilities)
+    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows), sum(known), drift, coverage, probabilities)
+
+
+def learnt_by(model: Path) -> frozenset[str]:
+    """Digests of the pictures that a model has learnt from, as its run's `training.csv` lists them; none without one.
+
+    model: a model folder or a run's folder.
+
+    Raises: DataError: the file is damaged.
+    """
+    for place in (model / TRAINING, model.parent / TRAINING):
+        if not place.is_file():
+            continue
+        try:
+            with place.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return frozenset(row["digest"] for row in csv.DictReader(file) if row["digest"])
+        except (OSError, KeyError, csv.Error) as error:
+            raise DataError(
+                f"what the model has learnt from cannot be read: {one_line(str(error))[:100]}",
+                where=place,
+                hint="count all pictures with --all",
+            ) from None
+    return frozenset()
 
 
 def _mix(about: ModelInfo, truths: Sequence[Sequence[int]]) -> Mix | None:

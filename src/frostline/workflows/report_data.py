@@ -167,7 +167,7 @@ def _page(
         "preprocessing": ", ".join(f"{name} {value}" for name, value in resolved["preprocessing"].items()),
         "machine": str(plan.get("machine", "")),
     }
-    decided = "val" if any(row.epochs for row in phases) else ""
+    decided = str(metrics.get("chosen_on", ""))
     warnings = list(_warnings(report, plan["counts"], decided if decided == split else ""))
     if metrics["interrupted"]:
         warnings.insert(0, "The run was interrupted: this is the best model up to then.")
@@ -206,7 +206,7 @@ def _page(
 
 def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: str) -> Iterator[str]:
     """decided: "val" if the figures are of val pictures that something was chosen by."""
-    if decided == "val":
+    if decided:
         yield (
             "The val pictures also decided when to stop and what to keep, so this figure is a little kind. "
             "A test split, read once at the end, is not."

@@ -1,0 +1,84 @@
+"""Pictures that a model has learnt from do not judge it; what val has chosen is said to be chosen on val."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frostline import ImageClassifier
+from frostline.data.sources import read
+from frostline.errors import DataError
+from frostline.run.run_folder import RunFolder
+from frostline.ship.predictor import Prediction
+from frostline.train.defaults import default
+from frostline.workflows.evaluate import evaluate, learnt_by
+
+
+class Knows:
+    """Answers the label of what it has learnt from, and always the first class of all else."""
+
+    def __init__(self, about, learnt, classes):
+        self.about, self._learnt, self._classes = about, learnt, classes
+
+    def predict(self, rows):
+        for row in rows:
+            sure = np.full(len(self._classes), 0.1, np.float32)
+            sure[self._classes.index(row.labels[0]) if row.digest in self._learnt else 0] = 0.9
+            yield Prediction(row.name, sure / sure.sum())
+
+
+class About:
+    multilabel, novelty, sets, facts = False, None, None, {}
+
+    def __init__(self, classes):
+        self.classes = classes
+
+
+def test_what_training_csv_lists_is_left_out_by_content(leaves: Path, tmp_path: Path) -> None:
+    everything = read(leaves)
+    record = RunFolder(tmp_path)
+    record.training(everything.part("train"))
+    learnt = learnt_by(tmp_path / "model")
+    assert len(learnt) == len(everything.part("train"))
+    knows = Knows(About(everything.classes), learnt, list(everything.classes))
+    found = evaluate(knows, everything, learnt=learnt)
+    assert (found.report.n, found.learnt) == (48, 48)
+    assert found.report.figures["accuracy"].value == 0.5  # the rest: val and test, always the first class
+    assert found.to_dict()["learnt_from"] == 48
+    whole = evaluate(knows, everything)
+    assert (whole.report.n, whole.learnt) == (96, 0)
+    assert whole.report.figures["accuracy"].value == 0.75
+    with pytest.raises(DataError, match="learnt from all 48") as caught:
+        evaluate(knows, everything.part("train"), learnt=learnt)
+    assert "--all" in caught.value.hint
+    assert learnt_by(tmp_path / "elsewhere" / "model") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, "last"),
+        ({"schedule": "step"}, "best"),
+        ({"schedule": "constant"}, "best"),
+        ({"patience": 3}, "best"),
+    ],
+)
+def test_the_last_epoch_is_kept_where_the_schedule_ends_at_zero(given: dict, kept: str) -> None:
+    assert default("keep", 240, given) == kept
+
+
+def test_what_val_has_chosen_is_said(leaves: Path, tmp_path: Path) -> None:
+    common = {"model": "resnet18", "weights": "none", "image_size": 32, "strategy": "freeze", "epochs": 2, "views": 1}
+    for keep, chosen in (("best", "val"), ("last", "")):
+        out = tmp_path / keep
+        fitted = ImageClassifier(**common, keep=keep, out=out).fit(leaves)
+        assert fitted.result_.chosen_on == chosen
+        assert json.loads((out / "metrics.json").read_text())["chosen_on"] == chosen
+        card = (out / "model" / "README.md").read_text()
+        assert ("chose what was kept" in card) == bool(chosen)
+    with pytest.warns(UserWarning, match="48 pictures were left out"):
+        assert fitted.evaluate(leaves).n == 48
+    with pytest.warns(UserWarning, match="48 pictures were left out"):
+        assert ImageClassifier.load(tmp_path / "last").evaluate(leaves).n == 48
+    assert fitted.evaluate(leaves, all=True).n == 96
