@@ -23,7 +23,7 @@ from frostline.data.manifest import Manifest, Row
 from frostline.data.place_options import PlaceOptions
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
-from frostline.errors import DataError, DecodeError, LabelError, PlanError
+from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
 from frostline.events import Listener
 from frostline.features.store import Store
 from frostline.judge.metrics import Report
@@ -211,12 +211,14 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         given = labelled(X, y, classes=self.about_.classes)
         learnt: frozenset[str] = frozenset() if all else getattr(self, "_learnt", frozenset())
         if learnt and {row.digest for row in given.rows} <= learnt:
-            warnings.warn("the model was fitted to all of these pictures: this is no test of it", stacklevel=2)
+            said = "the model was fitted to all of these pictures: this is no test of it"
+            warnings.warn(said, FrostlineWarning, stacklevel=2)
             learnt = frozenset()
         found = evaluate(predictor, given, learnt=learnt)
         if found.learnt:
             warnings.warn(
                 f"{found.learnt} pictures were left out: the model was fitted to them (all=True counts them)",
+                FrostlineWarning,
                 stacklevel=2,
             )
         return found.report

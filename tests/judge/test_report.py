@@ -327,3 +327,12 @@ def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() ->
     without = render(a_page(outcomes, ("a", "b")))
     assert "Prediction sets" not in without
     assert "None of these" not in without
+
+
+def test_a_phase_that_never_ran_is_hardly_wider_than_its_mark() -> None:
+    fitted = PhaseRow("probe", "head", Interval(0.9, 0.8, 0.95, 50), 1.0)
+    skipped = PhaseRow("unfreeze", "layer2", None, 0.0, kept=False, why="2 of 50 val pictures are wrong")
+    (x0, x1), (y0, y1) = charts._edges((fitted, skipped), 0, 100)
+    assert (x0, x1) == (0, y0)
+    assert y1 == pytest.approx(100)
+    assert y1 - y0 < 15

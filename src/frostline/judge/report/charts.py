@@ -98,7 +98,7 @@ def profile(
     row = max(9, min(row, 16 * row // len(layers)))
     right = width - margin
     measured = any(curve.points for curve in curves)
-    edges = _edges([phase.epochs for phase in phases], left, right)
+    edges = _edges(phases, left, right)
     soil = _Soil(phases, layers, rates, edges, left, right, 284 if measured else 14, row, "n" if narrow else "w")
     title = say("The stages of the network over time, and the frost line between what was frozen and what learnt")
     return svg.drawing(
@@ -118,12 +118,14 @@ def profile(
     )
 
 
-def _edges(epochs: Sequence[int], left: int, right: int) -> list[tuple[float, float]]:
-    """Where each phase begins and ends: a share for being there, and one for each epoch."""
-    share = min(0.5, 0.16 * len(epochs)) if any(epochs) else 1.0
+def _edges(phases: Sequence[PhaseRow], left: int, right: int) -> list[tuple[float, float]]:
+    """Where each phase begins and ends: a share for being there (small if it never ran), and one for each epoch."""
+    epochs = [phase.epochs for phase in phases]
+    there = [1.0 if phase.kept or phase.epochs or phase.val is not None else 0.15 for phase in phases]
+    share = min(0.5, 0.16 * sum(there)) if any(epochs) else 1.0
     found, x = [], float(left)
-    for count in epochs:
-        end = x + (right - left) * (share / len(epochs) + (1 - share) * count / max(1, sum(epochs)))
+    for count, own in zip(epochs, there, strict=True):
+        end = x + (right - left) * (share * own / sum(there) + (1 - share) * count / max(1, sum(epochs)))
         found.append((x, end))
         x = end
     return found
