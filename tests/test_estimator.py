@@ -26,6 +26,9 @@ from frostline import ImageClassifier
 from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
 from frostline.ship.predictor import Failure
 
+# most tests score on what was fitted, which is said, and here is meant
+pytestmark = pytest.mark.filterwarnings("ignore:.*model was fitted to")
+
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
     "weights": "none",
