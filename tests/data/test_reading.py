@@ -239,6 +239,13 @@ def test_no_band_is_passed_over(planes: str) -> None:
     assert np.array_equal(decode(laid(wide[:3] * 257, "rgb")).rgb, np.moveaxis(values[:3], 0, -1))
 
 
+def test_many_bands_are_too_many_pixels_sooner() -> None:
+    data = tiff(np.zeros((100, 100, 40), np.float32), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(DecodeError, match="more than the limit"):
+        decode(data, reading=asked(bands="1"), max_pixels=100_000)
+    assert decode(data, reading=asked(bands="1", intensity="0:1"), max_pixels=400_000).size == (100, 100)
+
+
 def test_views_of_bands_are_those_of_their_planes() -> None:
     five = np.concatenate([scene(90, 70), scene(90, 70, seed=1)[..., :2]], 2)
     data = tiff(five, photometric="minisblack", planarconfig="contig")

@@ -30,9 +30,10 @@ def samples(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples:
     with tifffile.TiffFile(encoded) as file:
         page = file.pages.first
         bands = int(page.samplesperpixel)
-        check((int(page.imagewidth), int(page.imagelength) * max(1, bands // 4)))
         if page.photometric in (_PALETTE, _YCBCR) or page.dtype is None or page.dtype.kind not in "iuf":
             raise DecodeError("a TIFF of a kind that is not read", hint="save it as an ordinary TIFF or PNG")
+        weight = max(1, bands * page.dtype.itemsize * max(1, int(page.imagedepth)) // 4)  # an RGB pixel has 3 bytes
+        check((int(page.imagewidth), int(page.imagelength) * weight))
         values = _channels_last(page.asarray(), page.axes)
         extra = [int(kind) for kind in page.extrasamples]
         coloured = page.photometric == _RGB
