@@ -5,7 +5,7 @@ Standard library alone, for Python 3.11 and later, on Linux, macOS and Windows:
     python scripts/demo.py                       solar cells, from a package
     python scripts/demo.py --data my_pictures    pictures of your own
 
-What pip says is shown as it comes, and at least every few seconds how long it has taken and how large it is.
+What pip says is shown as it comes, and where it is silent, every few seconds, how long it has taken.
 PIP_EXTRA_INDEX_URL is pip's own: with the index of CPU builds that PyTorch's site names, the download is a fifth of the
 size on a machine without a GPU.
 """
@@ -62,19 +62,8 @@ def watched(command: list[str]) -> int:
         now = time.monotonic()
         if now - heard > EVERY:
             heard = now
-            say(f"   still installing: {now - begun:.0f} s, {size(ENVIRONMENT) / 1e9:.2f} GB so far")
+            say(f"   still installing: {now - begun:.0f} s")
     return running.wait()
-
-
-def size(folder: Path) -> int:
-    """Bytes of all files below a folder; those that vanish meanwhile count for nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size
-        except OSError:
-            continue
-    return total
 
 
 def say(text: str) -> None:

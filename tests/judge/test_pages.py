@@ -28,6 +28,8 @@ def test_a_finished_sentence_is_found_by_its_pattern_in_one_and_in_many() -> Non
         "标签为 a，看起来像 b（97%）；它的文件名与 b 一致"
     )
     assert say("3.0 times as far from its neighbours as is usual") == "与邻近图片的距离是通常的 3.0 倍"
+    assert say("2 pictures are lost in the background") == "2 张图片与背景融为一体"
+    assert "--background" in say("nothing is seen over this --background; another one shows it")
     assert say("nobody has ever said this") == "nobody has ever said this"
 
 
@@ -88,7 +90,8 @@ def faults(tmp_path: Path) -> Audit:
 @pytest.mark.filterwarnings("ignore:May not flag")  # cleanlab, of a class with one picture
 def test_what_a_check_finds_is_said_in_chinese_to_the_last_sentence(tmp_path: Path) -> None:
     found = faults(tmp_path)
-    missing = {"unlabelled", "balance", "blurry", "outliers"} | {finding.check for finding in found.findings}
+    others = {"unlabelled", "balance", "blurry", "outliers", "transparent"}
+    missing = others | {finding.check for finding in found.findings}
     assert set(checks.names()) - missing == set()
     say = speaking("zh")
     sentences = [text for f in found.findings for text in (f.summary, *(item.text for item in f.items))]
