@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from frostline.cli import app, complete, console, models
+from frostline.cli import app, complete, console, language, models
 from frostline.cli.demo import examples
 from frostline.events import Note, PhaseStart, Step, Warn, Work
 from frostline.judge.metrics import Interval
@@ -148,3 +148,26 @@ def test_the_command_that_the_demo_prints_can_be_typed(leaves: Path, tmp_path: P
     assert "/test/" in typed
     for word in ("report.html", "frostline serve", "frostline check"):
         assert word in err
+
+
+def test_the_command_line_is_chinese_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert language.chosen(["--lang", "zh", "fit", "x"], {}) == ("zh", ["fit", "x"])
+    assert language.chosen(["fit", "--lang", "zh"], {"LANG": "de_DE.UTF-8"}) == ("en", ["fit", "--lang", "zh"])
+    assert language.chosen(["fit"], {"LC_ALL": "zh_CN.UTF-8"})[0] == "zh"
+    assert language.chosen(["fit"], {"FROSTLINE_LANG": "en", "LANG": "zh_CN.UTF-8"})[0] == "en"
+    _, out, _ = in_process(["--lang", "zh", "fit", "--help"])
+    assert "用带标签的图片训练分类器" in out
+    assert "随机种子" in out
+    assert "frostline fit hymenoptera_data" in out
+    code, _, err = in_process(["--lang", "tlh", "fit", "--help"])
+    assert code == 2
+    assert "choose en or zh" in err
+    monkeypatch.setattr(language, "current", "zh")
+    assert language.sentence("reading /data") == "正在读取 /data"
+
+
+def test_every_option_of_a_fit_has_chinese_help() -> None:
+    from frostline.judge.pages.translations import chinese
+    from frostline.options import OPTIONS
+
+    assert [option.name for option in OPTIONS.values() if option.help not in chinese()] == []

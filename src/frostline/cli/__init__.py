@@ -9,6 +9,7 @@ import sys
 from typing import Annotated
 
 import typer
+import typer.main
 
 from frostline import __version__, atomic
 from frostline.cli import (
@@ -21,6 +22,7 @@ from frostline.cli import (
     export,
     fit,
     gc_settings,
+    language,
     merge,
     models,
     output,
@@ -72,15 +74,19 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and leave.", is_eager=True, callback=_show_version)
     ] = False,
+    lang: Annotated[
+        str | None, typer.Option(help="Before the command: language of help, messages and pages, en or zh.")
+    ] = None,
 ) -> None:
-    pass
+    pass  # --lang is read before there is any help to show: see `language`
 
 
 def main() -> None:
     """Run the command; bad input becomes a message of three parts and exit code 2."""
     output.lossless()
     try:
-        app()
+        language.current, words = language.chosen(sys.argv[1:])
+        language.translated(typer.main.get_command(app), language.current)(words, prog_name="frostline")
     except FrostlineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
-from frostline.cli.complete import offered
+from frostline.cli.complete import offered, plain
 from frostline.options import OPTIONS
 
 
@@ -28,9 +28,9 @@ def check(
     ] = "tf_efficientnet_lite0",
     weights: Annotated[str, Option(help="auto, or a checkpoint file.")] = "auto",
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    intensity: Annotated[str | None, Option(help=OPTIONS["intensity"].help)] = None,
-    bands: Annotated[str | None, Option(help=OPTIONS["bands"].help)] = None,
-    background: Annotated[str | None, Option(help=OPTIONS["background"].help)] = None,
+    intensity: Annotated[str | None, Option(help=plain(OPTIONS["intensity"].help))] = None,
+    bands: Annotated[str | None, Option(help=plain(OPTIONS["bands"].help))] = None,
+    background: Annotated[str | None, Option(help=plain(OPTIONS["background"].help))] = None,
     lang: Annotated[str, Option(help="Of the page: en or zh.", autocompletion=offered("lang"))] = "en",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
 ) -> None:

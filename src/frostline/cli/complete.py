@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 STRATEGIES = (
     *("auto", "probe", "freeze", "discriminative", "layerwise", "gradual"),
-    *("lp-ft", "full", "bitfit", "norm", "lora"),
+    *("lp-ft", "full", "bitfit", "norm", "lora", "head2toe"),
 )
 FORMS = ("onnx", "openvino", "torch", "int8")
 LANGUAGES = ("en", "zh")
@@ -26,6 +26,11 @@ def offered(option: str) -> Callable[[str], list[str]] | None:
     if option == "model":
         return models
     return None if option not in KNOWN else lambda incomplete: _starting(KNOWN[option], incomplete)
+
+
+def plain(help: str) -> str:
+    """Help as it is: what stands in brackets is no markup."""
+    return help.replace("[", r"\[")
 
 
 def models(incomplete: str) -> list[str]:

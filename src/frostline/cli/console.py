@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from frostline.cli import output
+from frostline.cli import language, output
 from frostline.errors import one_line, shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Screen:
     def say(self, text: str, style: str = "dim") -> None:
         """A line for a person; quiet, only warnings."""
         if not self._quiet or style == WARNING:
-            self._console.print(shown(text), style=style, markup=False)
+            self._console.print(shown(language.sentence(text)), style=style, markup=False)
 
     def __call__(self, event: "Event") -> None:
         """Show what happened."""

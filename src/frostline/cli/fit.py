@@ -9,7 +9,7 @@ from typer import Argument
 from typer import Option as TyperOption
 
 from frostline.cli import gc_settings
-from frostline.cli.complete import offered
+from frostline.cli.complete import offered, plain
 from frostline.options import OPTIONS, Option
 
 _DATA = Argument(help="Labelled pictures: folder, table (CSV, TSV, Parquet), archive, shards (.tar) or hf:NAME.")
@@ -35,7 +35,7 @@ def _typed(option: Option) -> inspect.Parameter:
     """An option as Typer reads it. Where the default is None it says so by leaving the default out of the help."""
     flags = [option.flag] if option.parsed is bool else []
     told = TyperOption(
-        *flags, help=option.help.replace("[", r"\["), rich_help_panel=option.panel, autocompletion=offered(option.name)
+        *flags, help=plain(option.help), rich_help_panel=option.panel, autocompletion=offered(option.name)
     )
     kind = option.parsed if option.default is not None else option.parsed | None
     return inspect.Parameter(
