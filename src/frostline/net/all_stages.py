@@ -6,6 +6,8 @@ of it comes from the same forward, so it costs no more to compute than the last 
 of features is left to the head's L2 penalty and to one scale for each stage.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,11 @@ class AllStages(nn.Module):
         self.widths = tuple(part.shape[1] for part in parts)
         self.head = nn.Linear(sum(self.widths), classes)
         self.num_classes = classes
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Where the parts end among the features, the last one's end left out."""
+        return tuple(itertools.accumulate(self.widths[:-1]))
 
     def parts(self, pictures: Tensor) -> list[Tensor]:
         """(N, C_i) for each stage, from normalised pictures (N, C, H, W)."""

@@ -34,6 +34,7 @@ def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
         balanced=phase.balanced,
         seed=bench.seed,
         folds=_inner_folds(bench),
+        ends=bench.net.ends if isinstance(bench.net, AllStages) else (),
     )
     put_head(bench.net, bench.head, solved.weight, solved.bias)
     if isinstance(bench.net, AllStages):

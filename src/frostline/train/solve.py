@@ -55,12 +55,14 @@ def solve(
     balanced: bool = False,
     seed: int = 0,
     folds: int | Indices = 5,
+    ends: tuple[int, ...] = (),
 ) -> Solved:
     """Solve a head for features.
 
     x: (N, D) finite. y: (N,) in [0, classes), or (N, classes) of 0 and 1 where a picture may have
         several classes or none. balanced: weigh pictures by the inverse frequency of their class.
     folds: how many, or (N,) the fold of each picture, where duplicates and groups must stay together.
+    ends: where groups of features end, if each is to have a scale of its own (Evci et al. 2022, arXiv:2201.03529).
 
     Deterministic: equal input gives equal output on one machine. Memory beside x: some (N, K) arrays, 20 of (K, D),
     some of (D, D), and at most 500 MB.
@@ -81,7 +83,7 @@ def solve(
     fold = _stratified(likelihood.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
     fold = np.where(likelihood.alone(fold), _EVERYONE, fold)
     with _threads(x):
-        return _solved(_Pictures.of(x, likelihood, importance, fold))
+        return _solved(_Pictures.of(x, likelihood, importance, fold, ends))
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,10 @@ class _Pictures:
     axes: Design | None
 
     @classmethod
-    def of(cls, x: AnyFloats, likelihood: Likelihood, importance: Floats, fold: Indices) -> "_Pictures":
-        parts = standardise.moments_by_fold(x, fold)
+    def of(
+        cls, x: AnyFloats, likelihood: Likelihood, importance: Floats, fold: Indices, ends: tuple[int, ...] = ()
+    ) -> "_Pictures":
+        parts = standardise.moments_by_fold(x, fold, ends)
         known = standardise.together(parts.values())
         if x.size * 8 > standardise.SMALL:
             whole = standardise.unturned(x, known, strength.FLOORS[0])

@@ -25,35 +25,43 @@ _MOST_AXES = 2048  # features up to which principal axes are worth their price, 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of some pictures' features. count: of pictures. mean: (D,). spread: (D,), sum of squared distances to it."""
+    """Of some pictures' features. count: of pictures. mean: (D,). spread: (D,), sum of squared distances to it.
+
+    ends: where groups of features end, D left out, each of which has a typical deviation of its own.
+    """
 
     count: int
     mean: Floats
     spread: Floats
+    ends: tuple[int, ...] = ()
 
     def scale(self, floor: float) -> Floats:
         """(D,), above 0: what each feature is divided by."""
         deviation = np.sqrt(self.spread / max(self.count, 1))
         deviation[deviation <= 1e-6 * np.abs(self.mean)] = 0.0  # a constant: rounding is all that varies
-        if not deviation.any():
-            return np.ones_like(deviation)
-        if math.isinf(floor):
-            return np.full_like(deviation, np.sqrt((deviation**2).mean()))
-        typical = float(np.median(deviation)) or float(np.median(deviation[deviation > 0]))
-        scale: Floats = np.sqrt((deviation**2 + (floor * typical) ** 2) / (1 + floor**2))
-        scale[scale == 0] = 1.0
-        return scale
+        return np.concatenate([_scale(group, floor) for group in np.split(deviation, self.ends)])
 
 
-def moments_by_fold(x: AnyFloats, fold: Indices) -> dict[int, Moments]:
-    """The moments of the pictures of each fold, x (N, D), fold (N,), in one pass."""
+def _scale(deviation: Floats, floor: float) -> Floats:
+    if not deviation.any():
+        return np.ones_like(deviation)
+    if math.isinf(floor):
+        return np.full_like(deviation, np.sqrt((deviation**2).mean()))
+    typical = float(np.median(deviation)) or float(np.median(deviation[deviation > 0]))
+    scale: Floats = np.sqrt((deviation**2 + (floor * typical) ** 2) / (1 + floor**2))
+    scale[scale == 0] = 1.0
+    return scale
+
+
+def moments_by_fold(x: AnyFloats, fold: Indices, ends: tuple[int, ...] = ()) -> dict[int, Moments]:
+    """The moments of the pictures of each fold, x (N, D), fold (N,), in one pass. ends: see `Moments`."""
     found: dict[int, Moments] = {}
     for start in range(0, len(x), _CHUNK):
         part, number = x[start : start + _CHUNK].astype(np.float64), fold[start : start + _CHUNK]
         for one in np.unique(number).tolist():
             own = part[number == one]
             mean = own.mean(0)
-            new = Moments(len(own), mean, ((own - mean) ** 2).sum(0))
+            new = Moments(len(own), mean, ((own - mean) ** 2).sum(0), ends)
             found[one] = together([found[one], new]) if one in found else new
     return found
 
@@ -67,7 +75,7 @@ def together(parts: Iterable[Moments]) -> Moments:
         spread = spread + part.spread + apart**2 * (count * part.count / whole)
         mean = mean + apart * (part.count / whole)
         count = whole
-    return Moments(count, mean, spread)
+    return Moments(count, mean, spread, first.ends)
 
 
 @dataclass(frozen=True)
