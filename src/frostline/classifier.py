@@ -30,6 +30,7 @@ from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
 from frostline.options import OPTIONS, FitOptions, size
 from frostline.registry import did_you_mean
+from frostline.run.check_options import check_options
 from frostline.run.resolve import Settings
 from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
@@ -96,6 +97,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         Raises: FrostlineError: one of its kinds, saying what is wrong, where, and what to do next.
         """
         settings = self._settings()
+        check_options(settings)
         options = {name: getattr(self, name) for name in OPTIONS}
         manifest = labelled(X, y, groups, how=PlaceOptions.of(options), keep_splits=self.split is None)
         out = None if self.out is None else Path(self.out)

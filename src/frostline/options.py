@@ -99,6 +99,7 @@ class FitOptions:
         None, "Folder of the run (command line: runs/DATA-STRATEGY).", "output", parsed=Path
     )
     resume: bool = _option(False, "Continue the interrupted run in --out.", "output", parsed=bool)
+    overwrite: bool = _option(False, "Write over a finished run or other things in --out.", "output", parsed=bool)
     seed: int = _option(0, "Random seed.", "run", parsed=int)
     val: float = _option(0.2, "Validation share, used if the data has no val split.", "data", parsed=float)
     split: str | None = _option(

@@ -1,5 +1,6 @@
 """``frostline explain``: a picture of the evidence for each picture, and the training pictures that look like it."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from frostline.cli.trust import Trust, show
 def explain(
     model: Annotated[Path, Argument(help="A run's folder, or a model folder.")],
     images: Annotated[list[str], Argument(help="Files, folders or globs.")],
-    out: Annotated[Path | None, Option(help="Where overlays go (default: beside each picture).")] = None,
+    out: Annotated[Path | None, Option(help="Where overlays go (default: RUN/explained).")] = None,
     label: Annotated[str | None, Option("--class", help="The class to explain (default: the predicted one).")] = None,
     near: Annotated[int, Option(help="How many training pictures that look like it are named.", min=0)] = 3,
     json: Annotated[bool, Option("--json", help="A JSON object a line.")] = False,
@@ -23,6 +24,7 @@ def explain(
     """Show where in a picture the evidence for its class lies, and which training pictures look most like it.
 
     The overlay of ant.jpg is ant.explained.png: bright where something speaks for the class, grey where nothing does.
+    It goes into RUN/explained, never beside the pictures: the next fit would learn from it.
     """
     with gc_settings.importing():
         from PIL import Image
@@ -32,12 +34,12 @@ def explain(
         from frostline.data.sources import default_cache, pictures
         from frostline.features.store import Store
         from frostline.ship.predictor import Failure
-        from frostline.workflows.explain import explanations
+        from frostline.workflows.explain import explanations, overlay_folder
 
     rows = list(pictures(images))
     cache = default_cache()
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
+    folder = overlay_folder(model, out)
+    taken: set[Path] = set()
     failed = 0
     show(trust)
     with console.Screen(quiet=quiet) as screen:
@@ -49,7 +51,9 @@ def explain(
                 failed += 1
                 console.aside(f"{answer.name}: {answer.reason}")
                 continue
-            place = free_file(row.picture if isinstance(row.picture, Path) else Path(answer.name), out)
+            picture = row.picture if isinstance(row.picture, Path) else Path(answer.name)
+            place = free_file(picture, folder, taken, over=out is None)
+            taken.add(place)
             with atomic.beside(place) as fresh:
                 Image.fromarray(answer.overlay).save(fresh, "PNG")
             if json:
@@ -64,12 +68,10 @@ def explain(
         raise typer.Exit(1)
 
 
-def free_file(picture: Path, folder: Path | None) -> Path:
-    """``NAME.explained.png`` beside a picture or in a folder; there with a number if the name is taken."""
-    if folder is None:
-        return picture.with_name(f"{picture.stem}.explained.png")
+def free_file(picture: Path, folder: Path, taken: set[Path], *, over: bool) -> Path:
+    """``NAME.explained.png`` in a folder, with a number if that name is taken; with `over` only by this call."""
     place, count = folder / f"{picture.stem}.explained.png", 1
-    while place.exists():
+    while place in taken or (not over and os.path.lexists(place)):
         count += 1
         place = folder / f"{picture.stem}-{count}.explained.png"
     return place

@@ -150,6 +150,15 @@ def is_factory(name: str) -> bool:
     return not name.startswith((_TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
 
 
+def check_name(name: str) -> None:
+    """Notice a name that nothing answers to. No network is built, no file is read, no factory is imported.
+
+    Raises: UnknownName: the hint gives the nearest.
+    """
+    if not name.startswith((_FOLDER, _HUB)) and not is_factory(name) and not is_listed(name):
+        raise _unknown(name)
+
+
 def state_digest(net: nn.Module | Mapping[str, Tensor]) -> str:
     """blake2b, 128 bits, over names, dtypes, shapes and bytes of a state dict, in its order."""
     state = net.state_dict() if isinstance(net, nn.Module) else net

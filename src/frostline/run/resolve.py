@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from frostline.data.audit.run_checks import warnings_for
 from frostline.data.formats import kinds
 from frostline.data.manifest import Manifest
@@ -15,14 +17,14 @@ from frostline.data.reading import Reading, asked
 from frostline.data.split import assign_splits, few, shares_of, with_validation
 from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
-from frostline.errors import PlanError
+from frostline.errors import HeadError, PlanError, StageError
 from frostline.events import Listener, Note, Warn, Work
 from frostline.features.activations import BOTTOM, Activations
 from frostline.features.store import Store
 from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
-from frostline.net.stages import stages
+from frostline.net.stages import HEAD, cut, stages
 from frostline.options import FitOptions
 from frostline.run.head2toe import over_all_stages
 from frostline.run.phase_context import PhaseContext
@@ -88,6 +90,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     plan = make_plan(settings.strategy, order, settings.training, pictures=pictures, weights=weights)
     if any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases):
         backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
+    _check_network(backbone, plan)
     manifest = _split(manifest, plan, settings)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
@@ -143,6 +146,32 @@ def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:
     for line in found.warnings:
         tell(Warn(line))
     return found.reading
+
+
+def _check_network(backbone: zoo.Backbone, plan: Plan) -> None:
+    """Refuse what this network cannot be put through, in words that name what works.
+
+    Raises: HeadError: several heads read more than one vector. PlanError: one picture a batch is batch-normalised.
+    """
+    head, net = backbone.head, backbone.net
+    if head.others and any(phase.line == HEAD for phase in plan.phases):
+        try:
+            cut(net, HEAD)
+        except StageError:
+            raise HeadError(
+                f"{backbone.name} has {len(head.paths)} heads, {', '.join(head.paths)}, and each reads features of its "
+                f"own: the strategy {plan.strategy!r} would train one head over one vector",
+                where="--strategy",
+                hint="take --strategy full or discriminative, which train all of it, or a model of one head",
+            ) from None
+    alone = [p for p in plan.phases if isinstance(p, Train) and p.recipe.batch_size == 1 and p.line != HEAD]
+    normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
+    if normalised and any(phase.recipe.frozen_norm != "hold-all" for phase in alone):
+        raise PlanError(
+            f"one picture a batch has no statistics, and {backbone.name} normalises each batch by its own (BatchNorm)",
+            where="--batch-size",
+            hint="take --batch-size 2 or more, or keep the pretrained statistics: --frozen-norm hold-all",
+        )
 
 
 def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:

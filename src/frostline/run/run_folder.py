@@ -15,6 +15,7 @@ checkpoint/   while the run goes on (`train.checkpoint`)
 import csv
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class RunFolder:
     folder: Path | None
     writes: bool = True
     _log: IO[str] | None = field(default=None, repr=False)
+    _made: list[Path] = field(default_factory=list, repr=False)
 
     @property
     def model(self) -> Path | None:
@@ -58,20 +60,34 @@ class RunFolder:
         """Where checkpoints lie."""
         return None if self.folder is None else self.folder / "checkpoint"
 
-    def open(self, *, resume: bool) -> None:
+    def open(self, *, resume: bool, overwrite: bool = False) -> None:
         """Make the folder and open its log.
 
-        Raises: CheckpointError: the folder cannot be made, or holds a finished run that `resume` would not continue.
+        Raises: CheckpointError: the folder cannot be made, or as `check_place`.
         """
         if self.folder is None or not self.writes:
             return
+        check_place(self.folder, resume=resume, overwrite=overwrite)
         try:
+            self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             self._log = (self.folder / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
         except OSError as error:
             raise CheckpointError(
                 f"the run's folder cannot be written: {error.strerror}", where=self.folder, hint="choose another --out"
             ) from None
+
+    def discard(self) -> None:
+        """After a failure: take away the folder that was made for the run, unless there is a model or a checkpoint."""
+        self.close()
+        if self.folder is None or self.folder not in self._made:
+            return
+        if any(place is not None and place.exists() for place in (self.model, self.checkpoint)):
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for parent in self._made[1:]:
+            with suppress(OSError):  # something else is in it by now
+                parent.rmdir()
 
     def close(self) -> None:
         """Close the log."""
@@ -164,3 +180,26 @@ class RunFolder:
             where=self.folder / name if self.folder else name,
             hint="free some space, then go on with --resume",
         )
+
+
+def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Notice what a run in a folder would write over, before anything is read or computed.
+
+    Raises: CheckpointError: there is a file of that name, a finished run, or a folder with other things in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError("there is a file of that name", where=folder, hint="choose another --out")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    ours = any((folder / name).is_file() for name in ("plan.json", "log.jsonl", "metrics.json"))
+    finished = (folder / "metrics.json").is_file() and not (folder / "checkpoint").exists()
+    if ours and finished and resume:
+        raise CheckpointError(
+            "the run in this folder is finished: there is nothing to resume",
+            where=folder,
+            hint="use its model, fit into another --out, or give --overwrite in place of --resume",
+        )
+    if overwrite or (ours and not finished):
+        return
+    what = "the folder holds a finished run" if ours else "the folder holds things that no run has written"
+    raise CheckpointError(what, where=folder, hint="choose another --out, or give --overwrite")

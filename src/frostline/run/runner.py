@@ -103,7 +103,7 @@ def fit(
     begun = time.monotonic()
     rank, _ = launched_processes()
     record = RunFolder(out, writes=rank == 0)
-    record.open(resume=resume)
+    record.open(resume=resume, overwrite=settings.overwrite)
 
     def tell(event: Event) -> None:
         record.log(event)
@@ -113,6 +113,9 @@ def fit(
     try:
         job = resolve(manifest, settings, record, tell, begun)
         return _finish(job, _carry_out_in_folds(job) if settings.folds else _carry_out(job, resume=resume))
+    except BaseException:
+        record.discard()
+        raise
     finally:
         record.close()
 

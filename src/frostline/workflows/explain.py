@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from frostline.data.decode import content_digest
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView
-from frostline.errors import DecodeError, FrostlineError, UnknownName
+from frostline.errors import CheckpointError, DecodeError, FrostlineError, UnknownName
 from frostline.events import Listener, Note, quiet
 from frostline.features.activations import Activations
 from frostline.features.store import Store
@@ -23,6 +23,7 @@ from frostline.ship.model_info import located
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure
 
+OVERLAYS = "explained"
 SIDE = 448
 """Of an overlay's shorter side, in pixels, unless the network sees more than that."""
 
@@ -48,6 +49,25 @@ class Explanation:
     probability: float
     overlay: NDArray[np.uint8]
     near: tuple[Near, ...]
+
+
+def overlay_folder(model: Path, out: Path | None) -> Path:
+    """The folder for overlays, made if need be: `out`, else ``explained`` in the run's folder (beside a bare model's).
+
+    Raises: CheckpointError: it is a link, or cannot be made.
+    """
+    inside = located(model)
+    run = model if inside != model else model.parent if (model.parent / TRAINING).is_file() else None
+    folder = out or (run / OVERLAYS if run is not None else model.with_name(f"{model.name}-{OVERLAYS}"))
+    if out is None and folder.is_symlink():
+        raise CheckpointError("the folder for overlays is a link", where=folder, hint="name a folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"overlays cannot be written: {error.strerror}", where=folder, hint="name a folder with --out"
+        ) from None
+    return folder
 
 
 def explanations(

@@ -1,0 +1,46 @@
+"""Wrong options are refused before any data is read: everything that can be told of them without it."""
+
+from pathlib import Path
+
+from frostline.data.reading import asked
+from frostline.data.split import shares_of
+from frostline.errors import PlanError, WeightsError
+from frostline.inference.engine import checked_precision
+from frostline.judge.pages.translations import checked
+from frostline.net import zoo
+from frostline.options import FitOptions, seconds, size
+from frostline.run.run_folder import check_place
+from frostline.train.device import check_device
+from frostline.train.strategies import make_recipe, strategies
+
+
+def check_options(options: FitOptions) -> None:
+    """Refuse what no data could make right.
+
+    Raises: PlanError: a value that is out of range or means nothing. UnknownName: no such strategy or model.
+        WeightsError: there is no such weights file. CheckpointError: the run's folder holds something.
+    """
+    checked(options.lang)
+    size(options.store_limit)
+    seconds(options.budget)
+    checked_precision(options.precision)
+    check_device(options.device)
+    asked(intensity=options.intensity, bands=options.bands, background=options.background)
+    if options.split is not None:
+        shares_of(options.split)
+    if not 0 < options.val < 1:
+        raise PlanError(f"a validation share of {options.val:g}", where="--val", hint="more than 0, less than 1")
+    least = {"folds": 2, "few": 1, "image_size": 1}
+    for name, number in least.items():
+        value = getattr(options, name)
+        if value is not None and value < number:
+            flag = f"--{name.replace('_', '-')}"
+            raise PlanError(f"{flag} must be at least {number}, not {value}", where=flag)
+    strategies.get(options.strategy)
+    make_recipe(options.training, pictures=1)
+    zoo.check_name(options.model)
+    weights = options.weights
+    if weights not in (None, "auto", "none") and not Path(str(weights)).expanduser().exists():
+        raise WeightsError("there is no such weights file", where=weights, hint="check the path")
+    if options.out is not None:
+        check_place(Path(options.out), resume=options.resume, overwrite=options.overwrite)

@@ -1,0 +1,132 @@
+"""What a run writes over, what a failed one leaves, and what is refused before any data is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from frostline import ImageClassifier
+from frostline.cli.explain import free_file
+from frostline.errors import CheckpointError, FrostlineError, HeadError, PlanError, UnknownName, WeightsError
+from frostline.run.run_folder import check_place
+from frostline.workflows.explain import overlay_folder
+
+SMALL: dict[str, Any] = {
+    "model": "test_resnet",
+    "weights": "none",
+    "image_size": 32,
+    "engine": "torch",
+    "precision": "fp32",
+    "strategy": "probe",
+}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_is_not_written_over_unasked(leaves: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ImageClassifier(**SMALL, out=out).fit(leaves)
+    before = files(out)
+    with pytest.raises(CheckpointError, match="finished run") as caught:
+        ImageClassifier(**SMALL, out=out).fit(leaves)
+    assert "--overwrite" in str(caught.value.hint)
+    with pytest.raises(CheckpointError, match="is finished: there is nothing to resume"):
+        ImageClassifier(**SMALL, out=out, resume=True).fit(leaves)
+    assert files(out) == before
+    again = ImageClassifier(**SMALL, out=out, overwrite=True, seed=5).fit(leaves)
+    assert again.result_.metrics
+    assert files(out)["plan.json"] != before["plan.json"]
+
+
+def test_a_folder_of_other_things_is_left_alone(leaves: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for resume in (False, True):
+        with pytest.raises(CheckpointError, match="no run has written"):
+            ImageClassifier(**SMALL, out=tmp_path, resume=resume).fit(leaves)
+    assert list(files(tmp_path)) == ["thesis.txt"]
+    with pytest.raises(CheckpointError, match="file of that name"):
+        check_place(tmp_path / "thesis.txt", resume=False, overwrite=True)
+    (tmp_path / "empty").mkdir()
+    check_place(tmp_path / "empty", resume=False, overwrite=False)
+
+
+def test_a_fit_that_fails_leaves_no_folder(leaves: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pth"
+    bad.write_bytes(b"not a checkpoint at all, but some text")
+    with pytest.raises(WeightsError):
+        ImageClassifier(**{**SMALL, "weights": bad}, out=tmp_path / "runs" / "deep" / "run").fit(leaves)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pth"]
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(WeightsError):
+        ImageClassifier(**{**SMALL, "weights": bad}, out=tmp_path / "mine").fit(leaves)
+    assert (tmp_path / "mine").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        ({"strategy": "prob"}, UnknownName),
+        ({"model": "resnet81"}, UnknownName),
+        ({"weights": "nowhere.pth"}, WeightsError),
+        ({"val": 1.5}, PlanError),
+        ({"split": "80/80"}, PlanError),
+        ({"folds": 1}, PlanError),
+        ({"few": 0}, PlanError),
+        ({"lang": "fr"}, PlanError),
+        ({"budget": "soon"}, PlanError),
+        ({"lr": "fast"}, PlanError),
+        ({"augment": "much"}, PlanError),
+        ({"device": "abacus"}, PlanError),
+        ({"precision": "fp3"}, FrostlineError),
+        ({"bands": "x"}, PlanError),
+        ({"store_limit": "plenty"}, PlanError),
+    ],
+)
+def test_wrong_options_are_refused_before_any_data_is_read(option: dict[str, Any], kind: type[Exception]) -> None:
+    """The data does not exist: whoever looked for it first would say so."""
+    with pytest.raises(kind) as caught:
+        ImageClassifier(**{**SMALL, **option}).fit("there/is/no/such/data")
+    assert "no such file or folder" not in str(caught.value)
+
+
+def test_overlays_go_into_the_run_and_not_into_the_data(tmp_path: Path) -> None:
+    run, bare = tmp_path / "run", tmp_path / "bare"
+    for model in (run / "model", bare):
+        model.mkdir(parents=True)
+        (model / "frostline.json").write_text("{}")
+    (run / "training.csv").write_text("name,path,digest,label\n")
+    assert overlay_folder(run, None) == overlay_folder(run / "model", None) == run / "explained"
+    assert overlay_folder(bare, None) == tmp_path / "bare-explained"
+    assert overlay_folder(run, tmp_path / "mine") == tmp_path / "mine"
+    (run / "explained").rmdir()
+    (run / "explained").symlink_to(tmp_path / "mine", target_is_directory=True)
+    with pytest.raises(CheckpointError, match="is a link"):
+        overlay_folder(run, None)
+
+
+def test_names_of_overlays_do_not_collide(tmp_path: Path) -> None:
+    first = free_file(Path("a/ant.jpg"), tmp_path, set(), over=True)
+    Image.new("RGB", (2, 2)).save(first)
+    assert free_file(Path("a/ant.jpg"), tmp_path, set(), over=True) == first == tmp_path / "ant.explained.png"
+    assert free_file(Path("b/ant.jpg"), tmp_path, {first}, over=True).name == "ant-2.explained.png"
+    assert free_file(Path("b/ant.jpg"), tmp_path, set(), over=False).name == "ant-2.explained.png"
+    (tmp_path / "bee.explained.png").symlink_to(tmp_path / "nowhere")
+    assert free_file(Path("bee.png"), tmp_path, set(), over=False).name == "bee-2.explained.png"
+
+
+def test_several_heads_are_refused_with_a_strategy_that_works(leaves: Path) -> None:
+    options = {**SMALL, "model": "levit_128s", "image_size": None}
+    with pytest.raises(HeadError, match=r"2 heads, head\.linear, head_dist\.linear") as caught:
+        ImageClassifier(**options).fit(leaves)
+    assert "--strategy full" in str(caught.value.hint)
+
+
+def test_one_picture_a_batch_is_refused_with_the_way_out(leaves: Path) -> None:
+    options = {**SMALL, "strategy": "full", "epochs": 1, "batch_size": 1}
+    with pytest.raises(PlanError, match="one picture a batch") as caught:
+        ImageClassifier(**options).fit(leaves)
+    assert "hold-all" in str(caught.value.hint)
+    assert ImageClassifier(**options, frozen_norm="hold-all").fit(leaves).score(leaves / "test") >= 0.5
