@@ -3,6 +3,7 @@
 # make test-scale  Ray, Daft, Dask and Spark, for real (Spark needs Java)
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/; broken links stop it
+# make trust  whether figures hold what they promise; writes the table in docs/how-to/trust.md
 # make bench  the benchmark, side by side; writes bench/RESULTS.md
 # make soak   a server among 64 honest and many hostile clients for 10 minutes (SOAK=seconds)
 # make audit  installed packages beside the published advisories; passes where there is no network
@@ -41,6 +42,9 @@ lint: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+trust: $(VENV)/ready
+	$(BIN)/python -m bench.trust
 
 bench: $(VENV)/ready
 	$(BIN)/python -m bench

@@ -81,3 +81,14 @@ def test_what_is_not_known_is_said(novelty):
     assert Drift(None, None).signs == ()
     assert distance(None, np.zeros(3)) is None
     assert distance(novelty, np.zeros(0)) is None
+
+
+def test_groups_seldom_cry_wolf(novelty):
+    """20 videos of 10 frames each, all of the known kind: frame by frame most of such draws were called drift."""
+    cried = alone = 0
+    for seed in range(60):
+        far = np.repeat(novelty.distances(features(20, seed=500 + seed)), 10)
+        cried += bool(Drift(distance(novelty, far, np.repeat(np.arange(20), 10)), None).signs)
+        alone += bool(Drift(distance(novelty, far), None).signs)
+    assert cried <= 8
+    assert alone > 12

@@ -97,16 +97,27 @@ class Drift:
         }
 
 
-def distance(novelty: Novelty | None, far: NDArray[np.floating] | None) -> Distance | None:
-    """How far new pictures (n,) lie, beside those that set the threshold; None where that is not known."""
+def distance(
+    novelty: Novelty | None, far: NDArray[np.floating] | None, units: NDArray[np.integer] | None = None
+) -> Distance | None:
+    """How far new pictures (n,) lie, beside those that set the threshold; None where that is not known.
+
+    units: (n,) which unit each picture belongs to (duplicates, a group): the tests then take one picture of each.
+    """
     if novelty is None or novelty.known is None or far is None or not len(far) or not len(novelty.known.held_out):
         return None
     from scipy.stats import fisher_exact, mannwhitneyu
 
     strange = int((far > novelty.threshold).sum())
     table = [[strange, len(far) - strange], [novelty.past, novelty.n - novelty.past]]
-    ranks = mannwhitneyu(far, novelty.known.held_out, alternative="greater")
-    farther = float(ranks.statistic) / (len(far) * len(novelty.known.held_out))
+    if units is not None:
+        one = far[np.unique(units, return_index=True)[1]]
+        past = int((one > novelty.threshold).sum())
+        table[0] = [past, len(one) - past]
+    else:
+        one = far
+    ranks = mannwhitneyu(one, novelty.known.held_out, alternative="greater")
+    farther = float(ranks.statistic) / (len(one) * len(novelty.known.held_out))
     p = float(fisher_exact(table, alternative="greater").pvalue)
     return Distance(len(far), strange, novelty.false_alarms, farther, p, float(ranks.pvalue))
 

@@ -94,9 +94,12 @@ def evaluate(
     if not found:
         raise DataError("no picture can be read", where=manifest.source or None, hint=skipped[0].reason)
     probabilities = np.stack(found).astype(np.float64)
-    drift = Drift(distance(about.novelty, np.array(far)), _mix(about, truths))
     coverage: tuple[CoverageResult, ...] = ()
     together = units(manifest.without(skipped))
+    of_far = together if len(far) == len(truths) else None
+    one = slice(None) if together is None else np.unique(together, return_index=True)[1]
+    kinds = [truths[place] for place in np.arange(len(truths))[one]]
+    drift = Drift(distance(about.novelty, np.array(far), of_far), _mix(about, kinds))
     if about.multilabel:
         y = np.zeros((len(truths), len(place)), np.int64)
         for line, labels in zip(y, truths, strict=True):
