@@ -6,7 +6,8 @@ pandas itself is not asked for: whoever has a DataFrame has it.
 from collections.abc import Iterator
 from typing import Any
 
-from frostline.data.manifest import Row
+from frostline.data.manifest import Found, Row
+from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import rows_of
 
 _NAME = "DataFrame"
@@ -17,12 +18,12 @@ def claims(thing: object) -> bool:
     return all(hasattr(thing, name) for name in ("columns", "iloc", "itertuples"))
 
 
-def dataframe(frame: Any, *, group: str | None = None) -> Iterator[Row]:
+def dataframe(frame: Any, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """One row a record; a cell holds a path, encoded bytes, a PIL picture or pixels. Paths start where one is.
 
     Raises: DataError: as ``tables.csv_table``.
     """
-    yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, group=group)
+    yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, how=how)
 
 
 def unlabelled(frame: Any) -> Iterator[Row]:
@@ -30,7 +31,8 @@ def unlabelled(frame: Any) -> Iterator[Row]:
 
     Raises: DataError: there is no column of pictures, or a cell holds none.
     """
-    yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, labelled=False)
+    found = rows_of([str(name) for name in frame.columns], _records(frame), _NAME, labelled=False)
+    yield from (item for item in found if isinstance(item, Row))
 
 
 def _records(frame: Any) -> Iterator[tuple[int, list[Any]]]:

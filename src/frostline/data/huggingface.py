@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from frostline.data.columns import known
 from frostline.data.decode import Item
 from frostline.data.folders import in_split
-from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.manifest import Found, Skipped
+from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
-from frostline.data.tables import known, rows_of
+from frostline.data.tables import rows_of
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 
 _PREFIX = "hf:"
@@ -85,7 +87,7 @@ def in_memory(found: Any, *, group: str | None = None, place: str = "data set") 
             yield from in_split(split, _records(part, group, place))
 
 
-def _records(found: Any, group: str | None, place: str) -> Iterator[Row]:
+def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
     if not hasattr(found, "cast_column") or not hasattr(found, "__getitem__") or not hasattr(found, "num_rows"):
         raise DataError(
             "a streamed data set has no records by number",
@@ -114,7 +116,7 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Row]:
                 line += 1
 
     # The columns that were chosen here come first, under the names by which a table's are known.
-    yield from rows_of(["image", "label", *others], records(), place, group=group)
+    yield from rows_of(["image", "label", *others], records(), place, how=PlaceOptions(group=group))
 
 
 def _image_column(features: Mapping[str, Any], place: str) -> str:
@@ -127,7 +129,14 @@ def _image_column(features: Mapping[str, Any], place: str) -> str:
             where=place,
             hint=f"cast one to datasets.Image(); there are: {one_line(', '.join(features))}",
         )
-    return found[0]
+    called = [name for name in found if known(name) == "path"]
+    if len(found) > 1 and len(called) != 1:
+        raise DataError(
+            f"several columns hold images: {one_line(', '.join(found))}",
+            where=place,
+            hint="rename the right one to image, or remove the others",
+        )
+    return called[0] if called else found[0]
 
 
 def _label_column(features: Mapping[str, Any], place: str) -> str:

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from frostline.data.columns import known
 from frostline.data.decode import Item
-from frostline.data.manifest import Row
-from frostline.data.tables import known, rows_of
+from frostline.data.manifest import Found
+from frostline.data.place_options import PlaceOptions
+from frostline.data.tables import rows_of
 from frostline.errors import DataError, DecodeError, MissingExtra, one_line
 
 _HELD = 2  # row groups whose pictures are in memory at a time: pictures are read in order, by some threads at once
 
 
-def parquet_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
+def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """As ``csv_table``; the picture may be a path, encoded bytes, or Hugging Face's {bytes, path}; labels may be lists.
 
     Raises: DataError: as ``csv_table``, or not a Parquet file. MissingExtra: pyarrow is not installed.
@@ -32,21 +34,24 @@ def parquet_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
         with pyarrow.parquet.ParquetFile(place) as file:
             schema = file.schema_arrow
             header = list(schema.names)
-            held = [name for name in header if known(name) == "path" and not _is_text(schema.field(name).type)]
-            wanted = [name for name in header if (known(name) is not None or name == group) and name not in held]
+            held = [name for name in header if known(name) == "path" and _is_picture(schema.field(name).type)]
+            wanted = [
+                name
+                for name in header
+                if (known(name) is not None or name in how.given().values()) and name not in held
+            ]
             pictures = {name: _Column(place, name) for name in held}
-            yield from rows_of(header, _records(file, header, wanted, pictures), place, group=group)
+            yield from rows_of(header, _records(file, header, wanted, pictures), place, how=how)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
         raise DataError(
             f"not a Parquet file that can be read: {one_line(str(error))}", where=place, hint="write it again"
         ) from None
 
 
-def _is_text(kind: Any) -> bool:
+def _is_picture(kind: Any) -> bool:
     import pyarrow.types as types
 
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind))
+    return bool(types.is_struct(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _records(

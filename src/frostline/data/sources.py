@@ -39,6 +39,9 @@ from frostline.registry import Registry
 
 Rows = Callable[..., Iterator[Found]]
 
+_COLUMNS = ("image_column", "label_column", "split_column", "group")
+_TABLE = (*_COLUMNS, "images", "suffix")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -81,13 +84,13 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
 
 
 sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore")))
-sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table))
-sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table))
+sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table, options=_TABLE))
+sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
 sources.register("torch-dataset", Source(torch_datasets.claims, torch_datasets.torch_dataset, object))
 sources.register("huggingface-dataset", Source(huggingface.is_dataset, huggingface.in_memory, object))
-sources.register("dataframe", Source(dataframe.claims, dataframe.dataframe, object))
+sources.register("dataframe", Source(dataframe.claims, dataframe.dataframe, object, options=_COLUMNS))
 
 
 def default_cache() -> Path:

@@ -1,33 +1,32 @@
 """Tables of pictures: CSV and TSV as they come out of spreadsheets, and what all tables have in common."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from frostline.data.columns import chosen
 from frostline.data.decode import Item, Picture
-from frostline.data.manifest import Row
+from frostline.data.locate import Finder, finder
+from frostline.data.manifest import Found, Row
 from frostline.data.picture import refuse_sparse
-from frostline.data.split_names import SPLIT_NAMES
+from frostline.data.place_options import PlaceOptions
+from frostline.data.split_names import split_of
 from frostline.data.to_picture import picture_of
+from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
-COLUMNS = {
-    "path": ("path", "image", "file", "filename", "file_name", "filepath", "image_path"),
-    "label": ("label", "class", "target", "labels"),
-    "split": ("split",),
-    "group": ("group",),
-}
 _LONGEST_LINE = 4 << 20
+_MISSING = frozenset(("", "nan", "NaN", "NAN", "NA", "N/A", "None", "null", "NULL", "<NA>"))
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
 _AT_MOST = 5  # faults that one message lists
 
 
-def csv_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
+def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """Columns path and label, perhaps split and group; ``a|b`` are two labels. Paths start at the table's folder.
-
-    group: the column to group by, if it is not called "group".
 
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
@@ -39,7 +38,7 @@ def csv_table(place: Path, *, group: str | None = None) -> Iterator[Row]:
             reader = csv.reader(_lines(source, place), delimiter=delimiter)
             header = next(reader, [])
             filled = ((reader.line_num, values) for values in reader if any(values))
-            yield from rows_of(header, filled, place, group=group)
+            yield from rows_of(header, filled, place, how=how)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
     except OSError as error:
@@ -58,25 +57,35 @@ def rows_of(
     records: Iterable[tuple[int, Sequence[Any]]],
     place: Path | str,
     *,
-    group: str | None = None,
+    how: PlaceOptions = PlaceOptions(),
     labelled: bool = True,
-) -> Iterator[Row]:
+) -> Iterator[Found]:
     """Rows from numbered records; faults are gathered, and what is wrong with the table comes as one error at its end.
 
     A record without a label is one that shows none of the classes where others have several, else a fault.
-    place: the table's file, or what to call it. group: the column to group by. labelled: whether there must be labels.
+    place: the table's file, or what to call it. how: what is said of it. labelled: whether there must be labels.
 
     Raises: DataError: as ``csv_table``.
     """
-    where = _places(header, place, group, ("path", "label") if labelled else ("path",))
+    where = chosen(header, place, how, ("path", "label") if labelled else ("path",))
+    records = list(records)
+    where, warnings = _worth(where, header, records, how)
+    texts = (str(values[where["path"]]).strip() for _, values in records if len(values) > where["path"])
+    named = (text for text in texts if text and "\0" not in text)
+    at_paths = isinstance(place, Path) and all(isinstance(v[where["path"]], str) for _, v in records[:1] if v)
+    find, added = finder(named, place, how) if at_paths and isinstance(place, Path) else (Path, "")
+    whole = _whole_numbers(records, where.get("label"))
     faults: list[str] = []
     several, bare = False, list[str]()
     for line, values in records:
         try:
-            row = _row({kind: values[index] for kind, index in where.items()}, line, place)
+            if len(values) > len(header) and any(values[len(header) :]):
+                raise IndexError
+            row = _row({kind: values[index] for kind, index in where.items()}, line, place, find, whole)
             several |= len(row.labels) > 1
             if not row.labels:
-                bare.append(f"row {line}: no label")
+                said = values[where["label"]] if labelled else ""
+                bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
             yield row
         except IndexError:
             faults.append(f"row {line} has {len(values)} of {len(header)} columns")
@@ -90,6 +99,45 @@ def rows_of(
         shown = "; ".join(faults[:_AT_MOST])
         more = f"; and {len(faults) - _AT_MOST} more" if len(faults) > _AT_MOST else ""
         raise DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint="correct the table")
+    columns = {kind: f"`{header[index]}`" for kind, index in where.items()}
+    unused = tuple(f"column `{name}`" for n, name in enumerate(header) if n not in where.values())
+    read = place.name if isinstance(place, Path) else str(place)
+    yield Understood(
+        read,
+        columns["path"] + added,
+        columns.get("label", ""),
+        columns.get("split", ""),
+        columns.get("group", ""),
+        unused=unused,
+        warnings=warnings,
+    )
+
+
+def _worth(
+    where: Mapping[str, int], header: Sequence[str], records: Sequence[tuple[int, Sequence[Any]]], how: PlaceOptions
+) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    """The columns less a split or group that only its name speaks for, and what to say of those."""
+    kept, warnings = dict(where), list[str]()
+    for kind, field in (("split", "split_column"), ("group", "group")):
+        index = where.get(kind)
+        if index is None or getattr(how, field) is not None or header[index].strip().lower() == kind:
+            continue
+        values = {str(v[index]).strip() for _, v in records if len(v) > index and v[index] not in (None, "")}
+        name = one_line(header[index])
+        if kind == "split" and not (values and all(map(split_of, values))):
+            warnings.append(f"the column {name!r} may be a split or a group: --split-column or --group says so")
+            del kept[kind]
+        elif kind == "group" and len(values) < 2:
+            del kept[kind]
+    return kept, tuple(warnings)
+
+
+def _whole_numbers(records: Sequence[tuple[int, Sequence[Any]]], index: int | None) -> bool:
+    """Whether all labels are whole numbers, however they are written: then 0 and 0.0 are one."""
+    if index is None:
+        return False
+    labels = {str(values[index]).strip() for _, values in records if len(values) > index} - _MISSING
+    return bool(labels) and all(_WHOLE.fullmatch(label) for label in labels)
 
 
 def _delimiter(place: Path, first: str) -> str:
@@ -98,49 +146,37 @@ def _delimiter(place: Path, first: str) -> str:
     return max(",;\t", key=first.count)  # spreadsheets of half the world write semicolons
 
 
-def known(column: str) -> str | None:
-    """Which of ``COLUMNS`` a column is, by its name."""
-    plain = column.strip().lower()
-    return next((kind for kind, names in COLUMNS.items() if plain in names), None)
-
-
-def _places(header: Sequence[str], place: Path | str, group: str | None, needed: Sequence[str]) -> Mapping[str, int]:
-    where: dict[str, int] = {}
-    for index, column in enumerate(header):
-        if (kind := known(column)) is not None:
-            where.setdefault(kind, index)
-    there = f"there are: {one_line(', '.join(header)) or 'none'}"
-    for kind in needed:
-        if kind not in where:
-            raise DataError(
-                f"there is no column {kind!r}", where=place, hint=f"name it {' or '.join(COLUMNS[kind])}; {there}"
-            )
-    if group is not None:
-        if group not in header:
-            raise DataError(f"there is no column {one_line(group)!r} to group by", where=place, hint=there)
-        where["group"] = header.index(group)
-    return where
-
-
-def _row(values: Mapping[str, Any], line: int, place: Path | str) -> Row:
-    picture, name = _picture(values["path"], line, place)
+def _row(values: Mapping[str, Any], line: int, place: Path | str, find: Finder, whole: bool) -> Row:
+    picture, name = _picture(values["path"], line, place, find)
     split = str(values.get("split") or "").strip()
-    if split and split.lower() not in SPLIT_NAMES:
+    if split and split_of(split) is None:
         raise ValueError(f"{split!r} is no split (train, val or test)")
     group = values.get("group")
     return Row(
         picture,
-        labels_of(values.get("label")),
-        SPLIT_NAMES[split.lower()] if split else None,
+        _labels(values.get("label"), whole),
+        split_of(split) if split else None,
         None if group is None or group == "" else str(group).strip(),
         name,
     )
 
 
-def _picture(value: Any, line: int, place: Path | str) -> tuple[Picture, str]:
+def _labels(value: Any, whole: bool) -> tuple[str, ...]:
+    found = labels_of(value)
+    if len(found) == 1 and found[0] in _MISSING:
+        return ()
+    if whole and len(found) == 1:
+        number = found[0].partition(".")[0]
+        return () if number == "-1" and not isinstance(value, list) else (number,)
+    return found
+
+
+def _picture(value: Any, line: int, place: Path | str, find: Finder) -> tuple[Picture, str]:
     if isinstance(value, Mapping):
         content, name = value.get("bytes"), value.get("path")
-        return (content, f"row {line}" + (f" ({name})" if name else "")) if content else _picture(name, line, place)
+        return (
+            (content, f"row {line}" + (f" ({name})" if name else "")) if content else _picture(name, line, place, find)
+        )
     if isinstance(value, Item | bytes):
         return value, f"row {line}"
     if not isinstance(value, str | Path | None):
@@ -150,7 +186,8 @@ def _picture(value: Any, line: int, place: Path | str) -> tuple[Picture, str]:
         raise ValueError("no path")
     if "\0" in text:
         raise ValueError(f"{text!r} is no path")
-    return (place.parent / text if isinstance(place, Path) else Path(text)), text
+    found = find(text)
+    return (place.parent / found if isinstance(place, Path) else found), text
 
 
 def labels_of(value: Any) -> tuple[str, ...]:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.archives import tar_index
+from frostline.data.columns import COLUMNS
 from frostline.data.decode import Slice
 from frostline.data.manifest import Row, Skipped, natural
 from frostline.data.split_names import SPLIT_NAMES
-from frostline.data.tables import COLUMNS, labels_of
+from frostline.data.tables import labels_of
 from frostline.data.tree import SUFFIXES, is_junk, readable
 from frostline.errors import DataError, one_line
 

@@ -1,0 +1,102 @@
+"""Tables as people have them: which column is what, where the pictures lie, what a label is."""
+
+import pytest
+
+from frostline.data.place_options import PlaceOptions
+from frostline.data.sources import read
+from frostline.errors import DataError
+from tests.data.pictures import tree
+
+
+def seen(top, header, cell=lambda n: f"img/{n}.png", *more, said=None, labels="ab", count=6):
+    tree(top, *(f"img/{n}.png" for n in range(count)))
+    lines = [header, *(",".join([cell(n), labels[n % len(labels)], *(m(n) for m in more)]) for n in range(count))]
+    (top / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    return read(top / "t.csv", how=PlaceOptions.of(said or {}), cache=top / "cache")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lambda n: f"img\\{n}.png",
+        lambda n: f"{n}",
+        lambda n: f"{n}.png",
+        lambda n: f"/home/other/data/{n}.png",
+    ],
+)
+def test_names_without_ending_or_of_another_system_are_found(tmp_path, cell):
+    found = seen(tmp_path, "id_code,diagnosis", cell)
+    assert found.counts() == {"a": 3, "b": 3}
+    assert [row.picture.name for row in found.rows] == [f"{n}.png" for n in range(6)]
+    assert "pictures from `id_code`" in found.summary()
+    assert "labels from `diagnosis`" in found.summary()
+
+
+def test_file_urls_images_and_suffix(tmp_path):
+    assert len(seen(tmp_path, "image,label", lambda n: f"file://{tmp_path}/img/{n}.png")) == 6
+    assert len(seen(tmp_path, "image,label", str, said={"images": tmp_path / "img", "suffix": ".png"})) == 6
+    with pytest.raises(DataError, match="no such folder of pictures"):
+        seen(tmp_path, "image,label", said={"images": tmp_path / "nowhere"})
+    with pytest.raises(DataError, match="not on this machine"):
+        seen(tmp_path, "image,label", lambda n: f"s3://bucket/{n}.png")
+
+
+def test_a_name_of_several_files_is_refused(tmp_path):
+    tree(tmp_path, *(f"masks/{n}.png" for n in range(6)))
+    with pytest.raises(DataError, match="names several files") as caught:
+        seen(tmp_path, "id,label", str)
+    assert "--images" in str(caught.value)
+    found = seen(tmp_path, "id,label", str, said={"images": tmp_path / "img"})
+    assert {row.picture.parent.name for row in found.rows} == {"img"}
+
+
+def test_two_candidates_are_refused_and_an_option_settles_it(tmp_path):
+    with pytest.raises(DataError, match="several columns may be the label: target, label") as caught:
+        seen(tmp_path, "image,target,label", lambda n: f"img/{n}.png", lambda n: "xy"[n % 2])
+    assert "--label-column" in str(caught.value)
+    said = {"label_column": "label"}
+    found = seen(tmp_path, "image,target,label", lambda n: f"img/{n}.png", lambda n: "xy"[n % 2], said=said)
+    assert found.classes == ("x", "y")
+    assert "not used: column `target`" in found.summary()
+    with pytest.raises(DataError, match="no column 'kind'"):
+        seen(tmp_path, "image,label", said={"label_column": "kind"})
+
+
+def test_columns_that_look_like_a_split_or_a_group_are_never_passed_over(tmp_path):
+    def parts(n):
+        return "train" if n < 4 else "test"
+
+    found = seen(tmp_path, "path,label,set,patient_id", lambda n: f"img/{n}.png", parts, lambda n: f"p{n // 2}")
+    assert found.splits == ("train", "test")
+    assert [row.group for row in found.rows] == ["p0", "p0", "p1", "p1", "p2", "p2"]
+    plain = seen(tmp_path, "path,label,set,patient_id", lambda n: f"img/{n}.png", parts, lambda n: f"p{n // 2}",
+                 said={"split_column": "none", "group": "none"})  # fmt: skip
+    assert (plain.splits, {row.group for row in plain.rows}) == ((), {None})
+    odd = seen(tmp_path, "path,label,set", lambda n: f"img/{n}.png", lambda n: "AB"[n % 2])
+    assert odd.understood.warnings == ("the column 'set' may be a split or a group: --split-column or --group says so",)
+    with pytest.raises(DataError, match="several columns may be the group") as caught:
+        seen(tmp_path, "path,label,patient_id,lesion_id", lambda n: f"img/{n}.png", str, str)
+    assert "--group" in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["nan", "NA", "None", "", "<NA>"])
+def test_what_is_no_label_is_no_class(tmp_path, missing):
+    with pytest.raises(DataError, match="2 rows are wrong: row 4: no label"):
+        seen(tmp_path, "path,label", labels=("a", "b", missing))
+
+
+def test_whole_numbers_are_one_however_they_are_written(tmp_path):
+    assert seen(tmp_path, "path,label", labels=("0", "1.0", "0.0")).classes == ("0", "1")
+    assert seen(tmp_path, "path,label", labels=("01", "1.5", "1.0")).classes == ("01", "1.0", "1.5")
+    with pytest.raises(DataError, match=r"no label \(-1\)"):
+        seen(tmp_path, "path,label", labels=("0", "1", "-1"))
+
+
+def test_a_field_too_many_is_refused(tmp_path):
+    with pytest.raises(DataError, match="row 2 has 3 of 2 columns"):
+        seen(tmp_path, "path,label", lambda n: f"img/{n}.png", lambda n: "x")
+
+
+def test_an_option_that_says_nothing_here_is_refused(tmp_path):
+    with pytest.raises(DataError, match="--label-pattern says nothing here"):
+        seen(tmp_path, "path,label", said={"label_pattern": "(a)"})
