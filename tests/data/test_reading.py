@@ -246,6 +246,15 @@ def test_many_bands_are_too_many_pixels_sooner() -> None:
     assert decode(data, reading=asked(bands="1", intensity="0:1"), max_pixels=400_000).size == (100, 100)
 
 
+def test_a_picture_without_any_value_is_refused() -> None:
+    no_data = tiff(grey(1, "uint16") * 0, extratags=[(42113, "s", 0, "0", True)])
+    for data in (tiff(np.full((8, 8), np.nan, np.float32)), no_data):
+        with pytest.raises(DecodeError, match="not one of its pixels"):
+            decode(data, reading=Reading(window=(0, 1)))
+    with pytest.raises(DecodeError, match="not one of its pixels"):
+        decode(picture_of(np.full((8, 8, 3), np.nan)), reading=Reading())
+
+
 def test_views_of_bands_are_those_of_their_planes() -> None:
     five = np.concatenate([scene(90, 70), scene(90, 70, seed=1)[..., :2]], 2)
     data = tiff(five, photometric="minisblack", planarconfig="contig")

@@ -152,11 +152,13 @@ def read(samples: Samples, reading: Reading | None) -> NDArray[np.uint8]:
     """
     asked = Reading() if reading is None else reading
     picked, alpha = _bands(samples, asked)
+    there = samples.there
+    if there is not None and not there.any():
+        raise DecodeError("not one of its pixels has a value", hint="leave it out")
     shown = samples if picked == list(range(samples.values.shape[2])) else _only(samples, picked)
     pixels = shown.values if not samples.deep else _scaled(shown, _window(samples, reading))
     if samples.inverted:
         pixels = 255 - pixels
-    there = samples.there
     if there is not None and not there.all():
         pixels = np.where(there[:, :, None], pixels, _under(asked, len(picked)))
     if alpha is not None:
