@@ -12,7 +12,7 @@ from bench.runner import Run, accuracy
 class Side:
     """One side of a comparison, the median of its runs.
 
-    seconds, cpu, peak (bytes): medians. n: runs. accuracy: of the val split, None where nothing is judged.
+    seconds, cpu, peak (bytes): medians. n: runs. accuracy: of the val split, the mean over runs, or None.
     """
 
     name: str
@@ -32,8 +32,12 @@ class Side:
             median(run.cpu for run in runs),
             median(run.peak for run in runs),
             len(times),
-            accuracy(runs[-1]),
+            _mean([value for run in runs if (value := accuracy(run)) is not None]),
         )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ LESSON_EPOCHS = 25
 
 
 def run(place: Place) -> Found:
-    """The probe three times, what takes longer once: the lesson's recipe alone takes six minutes."""
+    """Each three times, so that no row rests on one run."""
     data = place.ants_bees
     epochs = 1 if place.quick else LESSON_EPOCHS
     lesson = f"lesson, frozen trunk, {epochs} epochs"
@@ -29,7 +29,7 @@ def run(place: Place) -> Found:
             "--json", "--out", "run", cache="freeze", cold=True,
         ),
     ]  # fmt: skip
-    runs = alternate([*ours, *few], place.times(3), once=[ours[-1].name, *(who.name for who in few)])
+    runs = alternate([*ours, *few], place.times(3))
     work = "pictures to a saved model, ants and bees"
     cold, warm, freeze = (who.name for who in ours)
     found = Found()
