@@ -100,3 +100,22 @@ def test_a_field_too_many_is_refused(tmp_path):
 def test_an_option_that_says_nothing_here_is_refused(tmp_path):
     with pytest.raises(DataError, match="--label-pattern says nothing here"):
         seen(tmp_path, "path,label", said={"label_pattern": "(a)"})
+
+
+def test_parquet_class_labels_go_by_their_names_across_files(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    pytest.importorskip("pyarrow")
+    tree(tmp_path, *(f"{n}.png" for n in range(4)))
+
+    def write(name, names, labels):
+        features = datasets.Features(image=datasets.Value("string"), label=datasets.ClassLabel(names=names))
+        made = datasets.Dataset.from_dict({"image": [f"{n}.png" for n in range(4)], "label": labels}, features=features)
+        made.to_parquet(str(tmp_path / name))
+        return str(tmp_path / name)
+
+    parts = {"train": write("a.parquet", ["ants", "bees"], [0, 1, 0, 1])}
+    parts["test"] = write("b.parquet", ["bees", "ants"], [1, 0, 1, 0])
+    found = read(parts, cache=tmp_path / "cache")
+    assert [row.labels for row in found.rows] == [("ants",), ("bees",)] * 4
+    with pytest.raises(DataError, match="1 rows are wrong: row 1: no label"):
+        read(write("c.parquet", ["ants", "bees"], [-1, 1, 0, 1]), cache=tmp_path / "cache")

@@ -150,6 +150,8 @@ def no_classes(here: Folder) -> DataError:
     if several:
         shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
         hint = f"file names look like labels, {one_line(shown)}: --label-pattern '^(.+?)[ ._-]*\\(?\\d+'; or {hint}"
+    if tables := [name for name in here.others if name.lower().endswith((".csv", ".tsv"))]:
+        hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
     return DataError(f"there are no class folders, but {len(names):,} loose files", where=here.path, hint=hint)
 
 

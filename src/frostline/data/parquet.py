@@ -2,9 +2,10 @@
 
 import bisect
 import itertools
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterato
                 if (known(name) is not None or name in how.given().values()) and name not in held
             ]
             pictures = {name: _Column(place, name) for name in held}
-            yield from rows_of(header, _records(file, header, wanted, pictures), place, how=how)
+            records = _records(file, header, wanted, pictures, _class_names(schema.metadata))
+            yield from rows_of(header, records, place, how=how)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
         raise DataError(
             f"not a Parquet file that can be read: {one_line(str(error))}", where=place, hint="write it again"
@@ -55,16 +57,39 @@ def _is_picture(kind: Any) -> bool:
 
 
 def _records(
-    file: Any, header: Sequence[str], wanted: list[str], pictures: dict[str, "_Column"]
+    file: Any, header: Sequence[str], wanted: list[str], pictures: dict[str, "_Column"], named: Mapping[str, list[str]]
 ) -> Iterator[tuple[int, Sequence[Any]]]:
     lines = itertools.count()
     for batch in file.iter_batches(batch_size=4096, columns=wanted):
         for record in batch.to_pylist() if wanted else [{}] * batch.num_rows:
+            for column in named.keys() & record.keys():
+                record[column] = _by_name(record[column], named[column])
             line = next(lines)
             yield (
                 line + 1,
                 [Item(pictures[name], line) if name in pictures else record.get(name) for name in header],
             )
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+    """The names of a ClassLabel of Hugging Face, by column: numbers mean nothing beside another file's."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        kinds = {name: feature.get("feature", feature) for name, feature in features.items()}
+        return {name: list(map(str, kind["names"])) for name, kind in kinds.items() if kind["_type"] == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _by_name(cell: Any, names: Sequence[str]) -> Any:
+    """A number of a ClassLabel, or a list of them, as names; -1 is none."""
+    if isinstance(cell, list):
+        return [_by_name(number, names) for number in cell if number is not None and number >= 0]
+    if not isinstance(cell, int) or cell < 0:
+        return None
+    if cell >= len(names):
+        raise ValueError(f"there is a label {cell} among {len(names)} classes")
+    return names[cell]
 
 
 class _Column:
