@@ -17,9 +17,7 @@ def test_the_site_is_built_without_a_broken_link_and_with_a_full_reference(tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     text = (tmp_path / "site" / "reference.html").read_text(encoding="utf-8")
     documented = set(re.findall(r'id="frostline\.ImageClassifier\.(\w+)"', text))
-    own = {
-        name for name in vars(ImageClassifier) if not name.startswith(("_", "set_"))
-    }  # scikit-learn adds set_*_request
+    own = {name for name in vars(ImageClassifier) if not name.startswith(("_", "set_"))}
     assert own <= documented
     assert {"plot_confusion", "top_losses", "to_frame"} <= documented
 
