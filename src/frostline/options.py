@@ -106,16 +106,15 @@ class FitOptions:
         None, "Ignore the given splits and re-split: 80/20 (train/val) or 70/15/15 (train/val/test).", "data"
     )
     group: str | None = _option(None, "Column (patient, device, day) whose groups are never split apart.", "data")
-    image_column: str | None = _reading("Column of the pictures: paths, URLs or names.")
-    label_column: str | None = _reading("Column of the labels; several columns of 0 and 1 joined by commas.")
+    image_column: str | None = _reading("Column of the pictures: paths or names.")
+    label_column: str | None = _reading("Column of the labels.")
     split_column: str | None = _reading("Column that says train, val or test; none if there is none.")
     images: str | Path | None = _reading("Folder in which the pictures of a table lie.", parsed=Path)
     suffix: str | None = _reading("What names of pictures in a table lack: .jpg.")
     label_pattern: str | None = _reading(
         "Regular expression whose group is the label in a file's name (with a / in it: in its path)."
     )
-    ignore: str | None = _reading("Files and folders to leave out: patterns, or COLUMN=VALUE, joined by commas.")
-    box_margin: float | None = _reading("Margin around a box, as a share of its sides.", parsed=float)
+    ignore: str | None = _reading("Files and folders to leave out: patterns joined by commas.")
     few: int | None = _option(None, "Train on this many pictures of each class.", "data", parsed=int)
     folds: int | None = _option(
         None,
@@ -347,6 +346,10 @@ class FitOptions:
 
 OPTIONS: dict[str, Option] = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(FitOptions)}
 """Every option of a fit, in the order of ``frostline fit --help``."""
+
+
+READING = ("group", *(option.name for option in OPTIONS.values() if option.panel == _READING))
+"""The options by which a place is read; `evaluate` takes them too."""
 
 
 def number(text: str, option: str) -> float:

@@ -1,11 +1,13 @@
 """``frostline evaluate``: the figures of a model on labelled pictures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from frostline.cli.fit import with_options
 from frostline.cli.trust import Trust, show
+from frostline.options import READING
 
 
 def evaluate(
@@ -20,9 +22,11 @@ def evaluate(
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
     trust: Trust = None,
+    **reading: Any,
 ) -> None:
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
     from frostline.cli import console
+    from frostline.data.place_options import PlaceOptions
     from frostline.data.sources import read
     from frostline.events import Work
     from frostline.ship.model_info import located
@@ -33,7 +37,7 @@ def evaluate(
     show(trust)
     with console.Screen(quiet=quiet) as screen:
         answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
-        manifest = read(data, classes=answering.about.classes)
+        manifest = read(data, classes=answering.about.classes, how=PlaceOptions.of(reading))
         screen.say(manifest.summary())
         if split:
             manifest = manifest.part(split)
@@ -65,3 +69,6 @@ def evaluate(
         console.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
         console.left_out(found)
         console.drift(found)
+
+
+evaluate.__signature__ = with_options(evaluate, READING)  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,12 +44,13 @@ def _typed(option: Option) -> inspect.Parameter:
     )
 
 
-def _signature() -> inspect.Signature:
-    own = [p for p in inspect.signature(fit).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    return inspect.Signature([*own, *map(_typed, OPTIONS.values())], return_annotation=None)
+def with_options(command: Callable[..., None], names: Iterable[str]) -> inspect.Signature:
+    """The signature of a command with the options of these names in place of its ``**options``."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    return inspect.Signature([*own, *(_typed(OPTIONS[name]) for name in names)], return_annotation=None)
 
 
-fit.__signature__ = _signature()  # type: ignore[attr-defined]
+fit.__signature__ = with_options(fit, OPTIONS)  # type: ignore[attr-defined]
 
 
 def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> Path:
