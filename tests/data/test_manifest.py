@@ -122,7 +122,7 @@ def test_part_keeps_all_classes_and_without_remembers():
     with pytest.raises(DataError, match="no split 'test'"):
         found.part("test")
     with pytest.raises(DataError, match="'x' has 1, 'y' has 1"):
-        found.require_usable()
+        found.require_usable(2)
 
 
 def test_digest_and_progress_are_the_callers():

@@ -181,7 +181,8 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         _promises(found, console)
     place, page = one_line(str(model)), one_line(str(model.parent / "report.html"))
     console.print(f"\n{found.seconds:.1f} s; the model lies in {place}", soft_wrap=True, markup=False)
-    console.print(f"report: {page}", soft_wrap=True, markup=False)
+    if found.metrics:
+        console.print(f"report: {page}", soft_wrap=True, markup=False)
     console.print(
         f"next: frostline predict {shlex.quote(place)} PICTURE...", style="bold", soft_wrap=True, markup=False
     )

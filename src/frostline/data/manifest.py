@@ -201,7 +201,7 @@ class Manifest:
         rows = tuple(row for row in self.rows if row.name not in names)
         return replace(self, rows=rows, skipped=(*self.skipped, *skipped))
 
-    def require_usable(self, per_class: int = 2) -> None:
+    def require_usable(self, per_class: int = 1) -> None:
         """Check that every class has this many pictures to learn from: in train, or at all where there are no splits.
 
         Raises: DataError: a class has fewer; it is named with its count.
@@ -212,7 +212,7 @@ class Manifest:
             left_out = f"{len(self.skipped)} files were left out; " if self.skipped else ""
             left_out += "".join(f"{line}; " for line in kinds.left_out(item.reason for item in self.skipped))
             raise DataError(
-                f"every class needs {per_class} usable pictures: {one_line(_some(few))}",
+                f"every class needs {per_class} usable picture{'s' if per_class > 1 else ''}: {one_line(_some(few))}",
                 where=self.source or None,
                 hint=f"{left_out}add pictures, or remove the class",
             )

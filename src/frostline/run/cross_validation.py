@@ -45,7 +45,8 @@ class Fold:
 class CrossValidated:
     """What a phase came to over all folds.
 
-    logits: (N, K) of each training row, by the network of the fold that it was out of. distances: (N,) to the pictures
+    logits: (N, K) of each training row, by the network of the fold that it was out of; NaN where that has learned from
+        no picture of its class. distances: (N,) to the pictures
         which that network learnt from, or None where the trunk did not learn or its features cannot be had.
     folds: with the weights after the phase.
     """
@@ -101,6 +102,7 @@ def cross_validate(
         else:
             train_stages(inner, phase, machine, anchors=anchors, seconds=seconds)
         logits[fold.out], features = _answers(inner, phase, out, machine)
+        logits[fold.out[~_known(out, learns)]] = np.nan
         known = None
         if features is not None and not isinstance(phase, Solve):
             kept = ood.remembered(learns.targets(), seed=bench.seed)
@@ -116,6 +118,12 @@ def cross_validate(
 
 def _part(manifest: Manifest, indices: NDArray[np.int64]) -> Manifest:
     return replace(manifest, rows=tuple(manifest.rows[index] for index in indices))
+
+
+def _known(out: Manifest, learns: Manifest) -> NDArray[np.bool_]:
+    """Which rows (n,) have only labels that others have too; all where a picture may have several."""
+    classes = {label for row in learns.rows for label in row.labels}
+    return np.array([out.multilabel or classes.issuperset(row.labels) for row in out.rows], np.bool_)
 
 
 def _answers(

@@ -1,6 +1,6 @@
 """What every phase of a run works on, and what it leaves behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ class PhaseResult:
     """What a phase left behind, besides the network's weights.
 
     val: logits (N, K) of the val split after the phase, or None without one.
-    crossed: for a solved head without a val split, out-of-fold logits of the training split.
+    crossed: for a solved head without a val split, out-of-fold logits of the training split; NaN for pictures that
+        cannot be judged, as the only one of a class cannot.
     epochs: that were run. early: why it ended before its last epoch, or "". trainable: parameters that learnt.
     """
 
@@ -48,6 +49,15 @@ class PhaseResult:
     epochs: int
     early: str = ""
     trainable: int = 0
+
+
+def judgeable(crossed: Logits, part: Manifest) -> tuple[Manifest, Logits] | None:
+    """The rows of a manifest that out-of-fold logits (N, K) judge, with these logits; None if there are none."""
+    there: NDArray[np.bool_] = np.asarray(np.isfinite(crossed).all(axis=1))
+    if not there.any():
+        return None
+    rows = tuple(part.rows[number] for number in np.flatnonzero(there))
+    return replace(part, rows=rows), crossed[there]
 
 
 def logits_of(bench: PhaseContext, part: Manifest) -> tuple[Manifest, Logits]:

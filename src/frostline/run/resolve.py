@@ -17,7 +17,7 @@ from frostline.data.reading import Reading, asked
 from frostline.data.split import assign_splits, few, shares_of, with_validation
 from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
-from frostline.errors import HeadError, PlanError, StageError
+from frostline.errors import HeadError, PlanError, StageError, one_line
 from frostline.events import Listener, Note, Warn, Work
 from frostline.features.activations import BOTTOM, Activations
 from frostline.features.store import Store
@@ -118,6 +118,10 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     val = manifest.part("val") if "val" in manifest.splits else None
     bench = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, bench, settings)
+    if val is None and settings.folds is None and any(isinstance(phase, Train) for phase in plan.phases):
+        manifest = with_validation(manifest, share=settings.val, seed=settings.seed)
+        bench = replace(bench, train=manifest.part("train"), val=manifest.part("val"))
+    _say_what_cannot_be_judged(bench)
     for phase in plan.phases:
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
@@ -183,10 +187,20 @@ def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
         return replace(manifest, rows=tuple(rows))
     if "val" in manifest.splits:
         return manifest
-    from_python = not manifest.source
-    if from_python and all(isinstance(phase, Solve) for phase in plan.phases):
-        return manifest  # a solved head is judged out of fold, so that it may learn from every picture it was given
+    # A solved head is judged out of fold, so that it may learn from every picture, unless a share is asked for.
+    if all(isinstance(phase, Solve) for phase in plan.phases) and settings.val == FitOptions.val:
+        return manifest
     return with_validation(manifest, share=settings.val, seed=settings.seed)
+
+
+def _say_what_cannot_be_judged(bench: PhaseContext) -> None:
+    seen = bench.val.counts() if bench.val is not None else {}
+    alone = [name for name, count in bench.train.counts().items() if count == 1 and not seen.get(name)]
+    if alone:
+        what = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
+        more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
+        names = one_line(", ".join(map(repr, alone[:10])))
+        bench.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {names}{more}"))
 
 
 def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Manifest:

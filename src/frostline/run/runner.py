@@ -36,7 +36,7 @@ from frostline.run.model_selection import (
     share_right,
     verdict,
 )
-from frostline.run.phase_context import PhaseContext, PhaseResult, logits_of
+from frostline.run.phase_context import PhaseContext, PhaseResult, judgeable, logits_of
 from frostline.run.picture_map import places_of
 from frostline.run.provenance import peak_memory
 from frostline.run.resolve import Job, Settings, resolve
@@ -92,7 +92,8 @@ def fit(
 ) -> Fitted:
     """Carry out a strategy's plan on labelled pictures.
 
-    manifest: rows with labels; without a "val" split one is split off where something has to be judged.
+    manifest: rows with labels; without a "val" split one is split off, unless all phases solve a head: that learns from
+        every picture and is judged out of fold.
     out: the run's folder, or None to write nothing but the store.
     resume: go on from the folder's checkpoint, if it has one.
 
@@ -236,8 +237,8 @@ def _finish(job: Job, standing: _BestSoFar) -> Fitted:
     seen: dict[str, tuple[Manifest, Logits]] = {}
     if standing.val is not None and bench.val is not None:
         seen["val"] = bench.val, standing.val
-    elif standing.crossed is not None:
-        seen["cross-validation"] = bench.train, standing.crossed
+    elif standing.crossed is not None and (out_of_fold := judgeable(standing.crossed, bench.train)):
+        seen["cross-validation"] = out_of_fold
     if "test" in manifest.splits:
         seen["test"] = logits_of(bench, manifest.part("test"))
         manifest = manifest.without([item for item in seen["test"][0].skipped if item not in manifest.skipped])
@@ -315,7 +316,10 @@ def _chosen_on(job: Job, standing: _BestSoFar) -> str:
 
 def _judged_by(job: Job, learnt: _BestSoFar | PhaseResult) -> tuple[Logits | None, Manifest | None]:
     """What phases are judged by: the val split, or with folds every training picture, out of fold."""
-    return (learnt.crossed, job.bench.train) if job.settings.folds else (learnt.val, job.bench.val)
+    if not job.settings.folds:
+        return learnt.val, job.bench.val
+    out_of_fold = None if learnt.crossed is None else judgeable(learnt.crossed, job.bench.train)
+    return (None, None) if out_of_fold is None else (out_of_fold[1], out_of_fold[0])
 
 
 def _least(plan: Plan) -> float:
@@ -348,8 +352,9 @@ def _row(bench: PhaseContext, phase: Phase, learnt: PhaseResult, seconds: float,
     figure = None
     if learnt.val is not None and bench.val is not None:
         figure = share_right(learnt.val, bench.val)
-    elif learnt.crossed is not None:
-        figure = share_right(learnt.crossed, bench.train)
+    elif learnt.crossed is not None and (out_of_fold := judgeable(learnt.crossed, bench.train)):
+        part, logits = out_of_fold
+        figure = share_right(logits, part)
     early = "" if learnt.early == why else learnt.early
     return PhaseRow(phase.name, phase.line, figure, seconds, kept, why, learnt.epochs, early, learnt.trainable)
 
@@ -357,7 +362,8 @@ def _row(bench: PhaseContext, phase: Phase, learnt: PhaseResult, seconds: float,
 def _calibration(bench: PhaseContext, standing: _BestSoFar) -> Calibration | None:
     if standing.val is not None and bench.val is not None:
         return calibration_of(standing.val, bench.val)
-    return None if standing.crossed is None else calibration_of(standing.crossed, bench.train)
+    out_of_fold = None if standing.crossed is None else judgeable(standing.crossed, bench.train)
+    return None if out_of_fold is None else calibration_of(out_of_fold[1], out_of_fold[0])
 
 
 @dataclass(frozen=True)

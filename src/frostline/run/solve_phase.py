@@ -11,11 +11,12 @@ from frostline.errors import DataError, PlanError
 from frostline.events import Note, PhaseStart
 from frostline.net.all_stages import AllStages
 from frostline.net.head import Head, find_head
-from frostline.run.phase_context import PhaseContext, PhaseResult
+from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.train.plan import Solve
-from frostline.train.solve import solve
+from frostline.train.solve import Solved, solve
 
 _FOLDS = 5
+_COSTLY = 300_000  # weights from which fitting the folds takes longer than computing the features did
 
 
 def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
@@ -39,13 +40,34 @@ def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
     put_head(bench.net, bench.head, solved.weight, solved.bias)
     if isinstance(bench.net, AllStages):
         _solve_plain_head(bench, bench.net, phase, x)
-    bench.listen(Note(f"the head is solved, its strength {solved.strength:.3g} chosen by cross-validation"))
+    bench.listen(Note(_said(solved)))
     val = None
     if bench.val is not None:
         read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
         val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
-    crossed = solved.out_of_fold() if val is None else None
+    crossed = _judged(bench, solved) if val is None else None
     return PhaseResult(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
+
+
+def _said(solved: Solved) -> str:
+    how = "chosen by cross-validation" if solved.judged.any() else "for no class has two pictures to choose by"
+    end = ", the weakest of those tried" if solved.at_end else ""
+    floor = "" if solved.floor == 1 else f", floor under deviations {solved.floor:g}"
+    return f"the head is fitted: logistic regression, L2 {solved.strength:.3g}{end}{floor}, {how}"
+
+
+def _judged(bench: PhaseContext, solved: Solved) -> Logits:
+    """Out-of-fold logits (N, K) of what can be judged, NaN elsewhere."""
+    if solved.weight.size < _COSTLY or not solved.first.any():
+        there, how = solved.judged, f"{_FOLDS}-fold cross-validation"
+        logits = solved.out_of_fold()
+    else:
+        there, how = solved.first, "a fifth that was held out while the strength was chosen"
+        logits = solved.out_of_first_fold()
+    if there.any():
+        bench.listen(Note(f"judged by {how}; the head that is kept is fitted to all {len(there)} training pictures"))
+    logits[~there] = np.nan
+    return logits
 
 
 def _solve_plain_head(bench: PhaseContext, net: AllStages, phase: Solve, x: NDArray[np.float32]) -> None:

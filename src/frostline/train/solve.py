@@ -33,6 +33,8 @@ class Solved:
         may be chosen.
     judged: (N,), whether a picture can be held out: not where all pictures of its class are in one fold, as the only
         one is. Those are learned from by all.
+    first: (N,), those that were held out while the strength was chosen: all judged ones, or a fold of them if the
+        problem is large. Their logits, ``out_of_first_fold``, take no time.
     out_of_fold: logits (N, K) float32, of each judged picture by a head that has learned nothing from it: neither its
         weights, nor the means and deviations of features, nor its strength and floor. Of the others, by the head.
         Where the problem is large this takes about as long again as the head did.
@@ -44,7 +46,9 @@ class Solved:
     floor: float
     at_end: bool
     judged: NDArray[np.bool_]
+    first: NDArray[np.bool_]
     out_of_fold: Callable[[], NDArray[np.float32]]
+    out_of_first_fold: Callable[[], NDArray[np.float32]]
 
 
 def solve(
@@ -161,7 +165,7 @@ def _solved(pictures: _Pictures) -> Solved:
     weight, bias = problem.design.folded_in(head)
     known = (weight.astype(np.float32), bias.astype(np.float32))
 
-    def out_of_fold() -> NDArray[np.float32]:
+    def out_of_first_fold() -> NDArray[np.float32]:
         logits = (pictures.x @ known[0].T + known[1]).astype(np.float32)
         of_held = logits[held]
         for one in asked:
@@ -171,6 +175,10 @@ def _solved(pictures: _Pictures) -> Solved:
             chosen = strength.chosen(trials, others / others.sum() if others.any() else searching.weight)
             of_held[own] = chosen.logits[own]
         logits[held] = of_held
+        return logits
+
+    def out_of_fold() -> NDArray[np.float32]:
+        logits = out_of_first_fold()
         with _threads(pictures.x):
             for one in pictures.numbers[len(asked) :]:
                 rest = pictures.without(one, floor)
@@ -181,7 +189,10 @@ def _solved(pictures: _Pictures) -> Solved:
         return logits
 
     at_end = number == len(strength.STRENGTHS) - 1
-    return Solved(*known, strength.STRENGTHS[number], floor, at_end, pictures.fold != _EVERYONE, out_of_fold)
+    judged = pictures.fold != _EVERYONE
+    return Solved(
+        *known, strength.STRENGTHS[number], floor, at_end, judged, held & judged, out_of_fold, out_of_first_fold
+    )
 
 
 class _Search:

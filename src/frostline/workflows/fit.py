@@ -16,12 +16,14 @@ from frostline.workflows import report_data
 def fit(
     manifest: Manifest, settings: Settings, *, out: Path | None = None, resume: bool = False, listen: Listener = quiet
 ) -> Fitted:
-    """``run.runner.fit``, then ``report.html`` in the run's folder; pictures that never were files come from memory.
+    """``run.runner.fit``, then ``report.html`` in the run's folder if anything was judged.
+
+    Pictures that never were files come from memory.
 
     Raises: as ``run.runner.fit``.
     """
     fitted = runner.fit(manifest, settings, out=out, resume=resume, listen=listen)
-    if out is not None and launched_processes()[0] == 0:
+    if out is not None and fitted.result.metrics and launched_processes()[0] == 0:
         pictures = {row.digest: row.picture for part in fitted.judged for row in part.rows}
         page = report_data.of_run(
             out,
