@@ -9,6 +9,7 @@ fall into any of them, between two, into a checkpoint that is being written, or 
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def killed_and_resumed(place: Path, *, kills: int, seed: int = 0) -> Outcome:
             assert run.returncode == 0
             if not same(place):
                 return Outcome(False, tuple(moments))
+            shutil.rmtree(place / "killed")
     assert started(data, place / "killed").wait() == 0
     return Outcome(same(place), tuple(moments))
 

@@ -192,7 +192,9 @@ def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     ours = any((folder / name).is_file() for name in ("plan.json", "log.jsonl", "metrics.json"))
-    finished = (folder / "metrics.json").is_file() and not (folder / "checkpoint").exists()
+    # the report is written last of all
+    whole = all((folder / name).is_file() for name in ("metrics.json", "report.html"))
+    finished = whole and not (folder / "checkpoint").exists()
     if ours and finished and resume:
         raise CheckpointError(
             "the run in this folder is finished: there is nothing to resume",
