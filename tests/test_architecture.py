@@ -1,6 +1,7 @@
 """The rooms stand in one order, imports point one way, and what must be light imports nothing heavy."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import frostline
+from docs import make_modules
 
 ROOT = Path(frostline.__file__).parent
 ROOMS = (
@@ -29,6 +31,9 @@ HEAVY = {
     "peft",
     "accelerate",
     "openvino",
+}
+LEFT_LARGE = {
+    "cli/predict.py: predict",  # its arguments are half of it
 }
 LIGHT = [*sorted((ROOT / "data").rglob("*.py")), *sorted((ROOT / "cli").rglob("*.py")), ROOT / "__init__.py"]
 LIGHT += [ROOT / "ship" / name for name in ("model_info.py", "predictor.py", "open_predictor.py")]
@@ -77,6 +82,30 @@ def test_own_package_is_imported_at_the_top_except_at_the_edges() -> None:
         ]
         wrong += [f"{path.relative_to(ROOT)}: {name}" for name in imported(inner) if name.startswith("frostline")]
     assert not wrong
+
+
+def test_modules_of_a_room_import_only_those_listed_before_them() -> None:
+    page = (ROOT.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lists = dict(re.findall(r"^- `(\w+)/`: (.*)$", page, re.M))
+    assert set(lists) == set(make_modules.ROOMS)
+    for room_name, listed in lists.items():
+        order = listed.split(", ")
+        imports = make_modules.modules_of(room_name)
+        assert set(order) == set(imports), f"python docs/make_modules.py ({room_name}/)"
+        for name, needed in imports.items():
+            late = [other for other in needed if order.index(other) > order.index(name)]
+            assert not late, f"{room_name}/{name} imports {late}, which stand behind it"
+
+
+def test_modules_and_functions_are_of_a_size_to_be_read() -> None:
+    large = {}
+    for path, tree in modules():
+        if len(path.read_text(encoding="utf-8").splitlines()) > 400:
+            large[f"{path.relative_to(ROOT)}"] = "lines"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
+                large[f"{path.relative_to(ROOT)}: {node.name}"] = "lines"
+    assert set(large) <= LEFT_LARGE, set(large) - LEFT_LARGE
 
 
 def test_there_are_no_import_circles() -> None:

@@ -1,0 +1,55 @@
+"""Write the order of modules within each room into docs/architecture.md, from the imports themselves.
+
+    python docs/make_modules.py
+
+`tests/test_architecture.py` fails where a module stands before one that it imports, or is not listed at all.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1] / "src" / "frostline"
+PAGE = Path(__file__).parent / "architecture.md"
+ROOMS = ("data", "net", "inference", "features", "train", "judge", "ship", "run", "workflows", "scale")
+
+
+def modules_of(room: str) -> dict[str, set[str]]:
+    """The modules of a room, by their path in it, and those of the same room that each imports when it is imported."""
+    paths = {
+        ".".join(path.relative_to(ROOT / room).with_suffix("").parts): path
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+    return {name: set(_imported(path, room)) & set(paths) - {name} for name, path in paths.items()}
+
+
+def in_order(modules: dict[str, set[str]]) -> list[str]:
+    """The modules, each behind those that it imports; otherwise by name."""
+    order: list[str] = []
+    while len(order) < len(modules):
+        ready = [name for name in sorted(modules) if name not in order and modules[name] <= set(order)]
+        if not ready:
+            raise SystemExit(f"there is a circle among {sorted(set(modules) - set(order))}")
+        order.append(ready[0])
+    return order
+
+
+def filled(page: str) -> str:
+    """The page with the lists between its marks."""
+    lines = [f"- `{room}/`: {', '.join(in_order(modules_of(room)))}" for room in ROOMS]
+    said = "Modules in their order:\n\n" + "\n".join(lines)
+    return re.sub(r"(<!-- modules -->\n).*?(<!-- /modules -->)", rf"\g<1>{said}\n\g<2>", page, flags=re.S)
+
+
+def _imported(path: Path, room: str) -> Iterator[str]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"frostline.{room}"):
+            inner = str(node.module).split(".")[2:]
+            yield ".".join(inner)
+            yield from (".".join([*inner, alias.name]) for alias in node.names)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
