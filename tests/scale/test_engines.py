@@ -47,6 +47,7 @@ def test_daft(model: Path, paths: list[str], wanted: np.ndarray) -> None:
     np.testing.assert_array_equal(np.array(next(iter(found.values())), np.float32), wanted.max(1))
 
 
+@pytest.mark.filterwarnings("ignore:PySpark:FutureWarning", "ignore::ResourceWarning")
 def test_spark(model: Path, paths: list[str], wanted: np.ndarray) -> None:
     pytest.importorskip("pyspark")
     if subprocess.run(["which", "java"], capture_output=True, check=False).returncode:
@@ -74,6 +75,7 @@ def test_spark(model: Path, paths: list[str], wanted: np.ndarray) -> None:
     np.testing.assert_array_equal(np.array([by_path[p] for p in paths], np.float32), wanted.max(1))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_ray_writes_every_picture_once_and_goes_on(
     model: Path, paths: list[str], wanted: np.ndarray, tmp_path: Path
 ) -> None:
