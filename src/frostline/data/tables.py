@@ -72,7 +72,9 @@ def rows_of(
     where, warnings = _worth(where, header, records, how)
     texts = (str(values[where["path"]]).strip() for _, values in records if len(values) > where["path"])
     named = (text for text in texts if text and "\0" not in text)
-    at_paths = isinstance(place, Path) and all(isinstance(v[where["path"]], str) for _, v in records[:1] if v)
+    at_paths = isinstance(place, Path) and all(
+        isinstance(v[where["path"]], str) for _, v in records if len(v) > where["path"]
+    )
     find, added = finder(named, place, how) if at_paths and isinstance(place, Path) else (Path, "")
     whole = _whole_numbers(records, where.get("label"))
     faults: list[str] = []
