@@ -38,7 +38,7 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
 
     shown = f" in {one_line(str(how.images))}/" if how.images is not None else ""
     for ways in (plain, mended):
-        if any(os.path.exists(ways(name)) for name in sample)  # noqa: PTH110 (pathlib raises on some names):
+        if any(os.path.exists(ways(name)) for name in sample):  # noqa: PTH110 (pathlib raises on some names)
             return ways, (f" + `{suffix}`" if suffix else "") + shown
     if (how.suffix is None or how.images is not None) and (by_name := _by_name(sample, mended, base, place)):
         return by_name
