@@ -113,7 +113,7 @@ def _learns(name: str, takes: set[str]) -> Iterator[str]:
         yield f"it does not learn: {error}"
         return
     if not all(tensor.isfinite().all() for tensor in made.net_.state_dict().values()):
-        yield "weights that it learnt are not finite"
+        yield "the trained weights are not finite"
 
 
 def _faults(number: int, row: object) -> Iterator[str]:

@@ -180,7 +180,7 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
             )
         _promises(found, console)
     place, page = one_line(str(model)), one_line(str(model.parent / "report.html"))
-    console.print(f"\n{found.seconds:.1f} s; the model lies in {place}", soft_wrap=True, markup=False)
+    console.print(f"\n{found.seconds:.1f} s; model saved to {place}", soft_wrap=True, markup=False)
     if found.metrics:
         console.print(f"report: {page}", soft_wrap=True, markup=False)
     console.print(
@@ -337,7 +337,7 @@ def comparison(found: "Comparison") -> None:
             console.print(f"{better} is better than {worse}: {counts}", style="bold", markup=False, soft_wrap=True)
         else:
             console.print(
-                f"{better} and {worse} cannot be told apart: {counts}", style="dim", markup=False, soft_wrap=True
+                f"{better} and {worse} cannot be distinguished: {counts}", style="dim", markup=False, soft_wrap=True
             )
     more = "" if len(found.differences) == 1 else f", corrected for {len(found.differences)} pairs (Holm)"
     console.print(f"p: McNemar's exact mid-p test{more}; 95 % intervals", style="dim", markup=False)

@@ -21,7 +21,7 @@ def explain(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
     trust: Trust = None,
 ) -> None:
-    """Show where in a picture the evidence for its class lies, and which training pictures look most like it.
+    """Show where in a picture the evidence for its class is, and which training pictures look most like it.
 
     The overlay of ant.jpg is ant.explained.png: bright where something speaks for the class, grey where nothing does.
     It goes into RUN/explained, never beside the pictures: the next fit would learn from it.

@@ -263,7 +263,7 @@ _UNPACK = "if you trust it, unpack it yourself and name the folder"
 def _inside(name: str, archive: Path) -> PurePosixPath:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\0" in name or (path.parts and path.parts[0][1:2] == ":"):
-        raise _refused(archive, name, "lies outside the archive's folder")
+        raise _refused(archive, name, "is outside the archive's folder")
     return path
 
 

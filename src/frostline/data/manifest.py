@@ -301,7 +301,7 @@ def _check_train_has(rows: Sequence[Row], there: set[str], source: str) -> None:
         raise DataError(
             f"train lacks {one_line(_some([repr(name) for name in missing]))}, which {', '.join(splits)} has",
             where=source or None,
-            hint="rename or complete the folders, leave it out with --ignore, or split anew with --split 80/20",
+            hint="rename or complete the folders, leave it out with --ignore, or re-split with --split 80/20",
         )
 
 

@@ -85,7 +85,7 @@ class Crop:
         )
         if found[0] >= found[2] or found[1] >= found[3]:
             raise DecodeError(
-                f"the box {_text(self.box)} lies outside the picture of {whole[0]} x {whole[1]} pixels",
+                f"the box {_text(self.box)} is outside the picture of {whole[0]} x {whole[1]} pixels",
                 hint="give left, top, right, bottom in pixels of the upright picture",
             )
         return found

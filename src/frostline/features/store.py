@@ -225,7 +225,7 @@ class Shelf:
                 raise StoreError(
                     f"{len(absent)} of {len(digests)} rows are not in the store, first: {absent[0]}",
                     where=self._folder,
-                    hint="run it again: what was damaged or removed meanwhile is computed anew",
+                    hint="run it again: what was damaged or removed meanwhile is computed again",
                 )
             places: dict[Path, list[tuple[int, int]]] = defaultdict(list)
             for number, digest in enumerate(digests):
@@ -317,7 +317,7 @@ class Shelf:
                 raise StoreError(
                     f"a block was changed while it was in use: {error}",
                     where=path,
-                    hint="run it again: what is damaged is computed anew",
+                    hint="run it again: what is damaged is computed again",
                 ) from None
             self._keep_open(path, mapped)
         self._maps.move_to_end(path)

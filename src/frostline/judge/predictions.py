@@ -98,5 +98,5 @@ def read_outcomes(place: Path) -> list[Outcome]:
         ) from None
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise JudgementError(
-            f"not the pictures of a run: {one_line(str(error))[:100]}", where=place, hint="fit again to write it anew"
+            f"not the pictures of a run: {one_line(str(error))[:100]}", where=place, hint="fit again to write a new one"
         ) from None

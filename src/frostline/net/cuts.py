@@ -382,7 +382,7 @@ def differs(suffix: Suffix, activation: Tensor, output: Any, value: float) -> st
         if not suffix.feed.dense:
             suffix.feed.dense = True
             return differs(suffix, activation, output, value)
-        return f"what lies above it does not run alone: {type(error).__name__}: {one_line(str(error))[:200]}"
+        return f"the layers above it do not run alone: {type(error).__name__}: {one_line(str(error))[:200]}"
     suffix.careful = suffix.careful or given._version != version
     return "" if same(got, output) else "more than one tensor goes from below it to above it"
 

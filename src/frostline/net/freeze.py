@@ -102,7 +102,9 @@ def rates(stages: Stages, *, head: float, trunk: float = 0.0, decay: float | Non
     Raises: PlanError: a rate is negative, the head's is 0, or the decay is not in (0, 1].
     """
     if head <= 0 or trunk < 0:
-        raise PlanError(f"the head learns at {head:g} and the trunk at {trunk:g}", hint="head above 0, trunk 0 or more")
+        raise PlanError(
+            f"the head learns at {head:g} and the backbone at {trunk:g}", hint="head above 0, backbone 0 or more"
+        )
     if decay is None:
         return {name: head if name == HEAD else trunk for name in stages.names}
     if not 0 < decay <= 1:
@@ -146,7 +148,7 @@ def param_groups(
     weight_decay: float = 0.0,
     shape: Shape | None = None,
 ) -> list[dict[str, Any]]:
-    """What an optimizer of torch takes, the head at one rate and the trunk at another: `SGD(param_groups(net, ...))`.
+    """What an optimizer of torch takes, head and backbone at rates of their own: `SGD(param_groups(net, ...))`.
 
     Parameters that were frozen before are in no group. With a trunk at rate 0 and no decay the trunk is frozen here, as
     `freeze(net)` does: a rate of 0 alone would leave its normalisation moving.

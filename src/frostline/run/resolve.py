@@ -124,7 +124,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     _say_what_cannot_be_judged(bench)
     for phase in plan.phases:
         if phase.line != order.names[0]:
-            tell(Note(f"{phase.name}: what lies below {phase.line} cannot change and is computed once a view"))
+            tell(Note(f"{phase.name}: layers below {phase.line} are frozen; their features are computed once per view"))
     facts = facts_of(plan, manifest, backbone, order.names, settings)
     sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
     told = {
@@ -217,9 +217,7 @@ def _feasible(plan: Plan, bench: PhaseContext, settings: Settings) -> Plan:
     """The plan, with a head that cannot be solved trained instead."""
     if not any(isinstance(phase, Solve) for phase in plan.phases) or solvable(bench):
         return plan
-    bench.listen(
-        Warn(f"the head {bench.head.path!r} is not one linear layer over one vector: it is trained, not solved")
-    )
+    bench.listen(Warn(f"the head {bench.head.path!r} is not one linear layer over one vector: it is trained instead"))
     recipe = make_recipe({**settings.training, "views": 1}, pictures=len(bench.train))
     trained = Train("probe", rates_of(rates(bench.stages, head=1e-3)), _HEAD_EPOCHS, recipe)
     return replace(plan, phases=tuple(trained if isinstance(phase, Solve) else phase for phase in plan.phases))

@@ -107,7 +107,7 @@ def _vectors(x: NDArray[np.generic], head: Head) -> NDArray[np.float32]:
     if x[0].size != head.features:
         raise PlanError(
             f"the head {head.path!r} reads {x.shape[1:]} a picture, not one vector of {head.features}",
-            hint="it can be trained but not solved: use --strategy freeze",
+            hint="it can be trained but not fitted as a logistic regression: use --strategy freeze",
         )
     return x.reshape(len(x), -1).astype(np.float32, copy=False)
 

@@ -62,11 +62,11 @@ def novelty_of(
             chosen = ood.remembered(held_out.targets(), seed=bench.seed)
             found = ood.from_held_out(known, features_of(bench, held_out, chosen), head=bench.head.path)
     except (DataError, EngineError, StageError, StoreError) as error:
-        bench.listen(Note(f"pictures unlike these cannot be told: {error.what}"))
+        bench.listen(Note(f"out-of-distribution detection is not available: {error.what}"))
         return None
     if found is None:
         few = f"fewer than {ood.FEWEST} pictures were held out"
-        bench.listen(Note(f"pictures unlike these cannot be told: {few}"))
+        bench.listen(Note(f"out-of-distribution detection is not available: {few}"))
     return found
 
 

@@ -160,7 +160,7 @@ def merge(folder: Path, out: Callable[[Sequence[str]], object]) -> Count:
     for line in heapq.merge(*(_lines([folder / f"{shard.name}.csv"]) for shard in shards), key=lambda line: line[0]):
         if line[0] == last:
             raise DataError(
-                "a picture stands in two shards", where=one_line(last), hint="they are of two jobs: begin again"
+                "a picture is in two shards", where=one_line(last), hint="they are of two jobs: begin again"
             )
         last = line[0]
         rows, unreadable = rows + 1, unreadable + failed(line)

@@ -288,5 +288,5 @@ def _instead(folder: Path) -> str:
     older = f".{folder.name}.old-"
     for sibling in folder.parent.iterdir() if folder.parent.is_dir() else ():
         if sibling.name.startswith(older):
-            return f"saving over it was interrupted; the model before it lies in {one_line(str(sibling))}"
+            return f"saving over it was interrupted; the previous model is in {one_line(str(sibling))}"
     return "name the folder that `frostline fit` wrote: RUN/model"

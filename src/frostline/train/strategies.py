@@ -40,7 +40,7 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
 
 @strategy("probe")
 def probe(stages: Stages, *, recipe: Recipe) -> Plan:
-    """Solve the head over frozen features: seconds, deterministic, hard to beat on little data."""
+    """Fit the head over frozen features: seconds, deterministic, hard to beat on little data."""
     return Plan("probe", (Solve(balanced=recipe.balance != "none"),))
 
 
@@ -52,13 +52,13 @@ def head2toe(stages: Stages, *, recipe: Recipe) -> Plan:
 
 @strategy("freeze")
 def freeze(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
-    """Freeze the trunk and train the head by gradient descent over augmented views (the lesson's first method)."""
+    """Freeze the backbone and train the head by gradient descent over augmented views (the lesson's first method)."""
     return Plan("freeze", (_train("head", stages, rates(stages, head=lr), epochs, recipe),))
 
 
 @strategy("discriminative")
 def discriminative(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epochs: int) -> Plan:
-    """Train the trunk at a fraction of the head's rate (the lesson's second method)."""
+    """Train the backbone at a fraction of the head's rate (the lesson's second method)."""
     return Plan("discriminative", (_train("all", stages, rates(stages, head=lr, trunk=trunk_lr), epochs, recipe),))
 
 
@@ -80,7 +80,7 @@ def gradual(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epoch
 
 @strategy("lp-ft")
 def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int) -> Plan:
-    """Solve the head, then train everything at a small rate from there (Kumar et al. 2022, arXiv:2202.10054)."""
+    """Fit the head, then train everything at a small rate from there (Kumar et al. 2022, arXiv:2202.10054)."""
     solved = Solve(balanced=recipe.balance != "none")
     return Plan("lp-ft", (solved, _train("all", stages, rates(stages, head=trunk_lr, trunk=trunk_lr), epochs, recipe)))
 
@@ -93,19 +93,19 @@ def full(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
 
 @strategy("bitfit")
 def bitfit(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
-    """Train the head and the trunk's biases (Ben Zaken et al. 2022, arXiv:2106.10199)."""
+    """Train the head and the backbone's biases (Ben Zaken et al. 2022, arXiv:2106.10199)."""
     return Plan("bitfit", (_train("biases", stages, rates(stages, head=lr, trunk=lr), epochs, recipe, "bias"),))
 
 
 @strategy("norm")
 def norm(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
-    """Train the head and the trunk's normalisation (Frankle et al. 2021, arXiv:2003.00152)."""
+    """Train the head and the backbone's normalisation (Frankle et al. 2021, arXiv:2003.00152)."""
     return Plan("norm", (_train("norms", stages, rates(stages, head=lr, trunk=lr), epochs, recipe, "norm"),))
 
 
 @strategy("lora")
 def lora(stages: Stages, *, recipe: Recipe, lr: float, epochs: int, rank: int) -> Plan:
-    """Train the head and low-rank adapters in the trunk, merged at the end (Hu et al. 2021, arXiv:2106.09685)."""
+    """Train the head and low-rank adapters in the backbone, merged at the end (Hu et al. 2021, arXiv:2106.09685)."""
     adapters = Lora(rank=rank, alpha=2.0 * rank)
     return Plan("lora", (_train("adapters", stages, rates(stages, head=lr, trunk=lr), epochs, recipe, adapters),))
 

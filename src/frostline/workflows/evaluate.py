@@ -70,7 +70,7 @@ def evaluate(
         fresh = tuple(row for row, out in zip(manifest.rows, known, strict=True) if not out)
         if not fresh:
             raise DataError(
-                f"the model has learnt from all {len(manifest)} of these pictures, so they cannot judge it",
+                f"the model was trained on all {len(manifest)} of these pictures, so they cannot judge it",
                 where=manifest.source or None,
                 hint="give it others, or include them with --all",
             )
@@ -130,7 +130,7 @@ def learnt_by(model: Path) -> frozenset[str]:
                 return frozenset(row["digest"] for row in csv.DictReader(file) if row["digest"])
         except (OSError, KeyError, csv.Error) as error:
             raise DataError(
-                f"what the model has learnt from cannot be read: {one_line(str(error))[:100]}",
+                f"the list of training pictures cannot be read: {one_line(str(error))[:100]}",
                 where=place,
                 hint="count all pictures with --all",
             ) from None

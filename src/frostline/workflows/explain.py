@@ -138,7 +138,7 @@ def _alike(
         known, features = _features(activations, there, "training pictures")
         named, own = _features(activations, asked, "pictures")
     except FrostlineError as error:
-        listen(Note(f"which training pictures look alike cannot be told: {error.what}"))
+        listen(Note(f"similar training pictures are not available: {error.what}"))
         return {}
     found = {}
     for row, similarity in zip(named, own @ features.T, strict=True):

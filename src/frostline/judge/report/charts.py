@@ -100,7 +100,7 @@ def profile(
     measured = any(curve.points for curve in curves)
     edges = _edges(phases, left, right)
     soil = _Soil(phases, layers, rates, edges, left, right, 284 if measured else 14, row, "n" if narrow else "w")
-    title = say("The stages of the network over time, and the frost line between what was frozen and what learnt")
+    title = say("The stages of the network over time, and the frost line between what was frozen and what was trained")
     return svg.drawing(
         "profile",
         title,

@@ -227,7 +227,7 @@ async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -
     service: Service = request.app.state.service
     coverages = coverage or []
     if not all(0 < c < 1 for c in coverages):
-        raise Refused(422, "a coverage lies between 0 and 1", hint="coverage=0.9")
+        raise Refused(422, "a coverage is between 0 and 1", hint="coverage=0.9")
     if service.pictures.taken >= service.pictures.limit:  # before a byte of the body is read
         raise service.pictures.refusal()
     assert service.batcher is not None

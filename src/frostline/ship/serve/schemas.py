@@ -32,7 +32,7 @@ class Answered(BaseModel):
     sets: dict[str, list[str]] | None = Field(
         None, description="For each coverage that was asked for, the classes one of which is right that often."
     )
-    novel: bool | None = Field(None, description="Whether the picture is unlike those that the model learnt from.")
+    novel: bool | None = Field(None, description="Whether the picture is out-of-distribution.")
     error: str | None = None
 
 
