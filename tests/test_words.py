@@ -1,4 +1,4 @@
-"""What a person reads uses the field's words: none of those that were retired (docs/glossary.md has the ones in use)."""
+"""What a person reads uses the words of the field: none of those that were retired (docs/glossary.md)."""
 
 import ast
 import json

@@ -235,9 +235,9 @@
       row.append(picture(index), file, said, make("span", percent(sure), "sure"), make("span", right ? say.right : say.wrong, "mark-right"));
       return row;
     };
-    const paint = (anew) => {
+    const paint = (again) => {
       const start = Math.max(0, Math.floor(box.scrollTop / HEIGHT) - 6);
-      if (!anew && start === first) return;
+      if (!again && start === first) return;
       first = start;
       const end = Math.min(left.length, start + Math.ceil(box.clientHeight / HEIGHT) + 12);
       inside.replaceChildren(...left.slice(start, end).map((index, i) => line(index, (start + i) * HEIGHT)));
