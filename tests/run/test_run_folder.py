@@ -26,9 +26,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_finished_run_is_not_written_over_unasked(leaves: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["probe", "freeze"])
+def test_a_finished_run_is_not_written_over_unasked(leaves: Path, tmp_path: Path, strategy: str) -> None:
+    """A strategy that trains has had a checkpoint folder; one that solves has not."""
     out = tmp_path / "run"
-    ImageClassifier(**SMALL, out=out).fit(leaves)
+    ImageClassifier(**{**SMALL, "strategy": strategy}, out=out).fit(leaves)
     before = files(out)
     with pytest.raises(CheckpointError, match="finished run") as caught:
         ImageClassifier(**SMALL, out=out).fit(leaves)

@@ -194,7 +194,7 @@ def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
     ours = any((folder / name).is_file() for name in ("plan.json", "log.jsonl", "metrics.json"))
     # the report is written last of all
     whole = all((folder / name).is_file() for name in ("metrics.json", "report.html"))
-    finished = whole and not (folder / "checkpoint").exists()
+    finished = whole and not any((folder / "checkpoint").glob("*"))
     if ours and finished and resume:
         raise CheckpointError(
             "the run in this folder is finished: there is nothing to resume",
