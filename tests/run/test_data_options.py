@@ -48,7 +48,7 @@ def test_split_deals_all_pictures_anew_and_says_so(leaves: Path) -> None:
     listen = lambda event: notes.append(event.text) if isinstance(event, Note) else None  # noqa: E731
     found = ImageClassifier(**PROBE, split="50/25/25").fit(leaves, listen=listen)
     assert found.result_.counts == {"train": 48, "val": 24, "test": 24}
-    assert any("dealt anew" in note for note in notes)
+    assert any("split again" in note for note in notes)
 
 
 def test_few_learns_from_so_many_and_is_judged_on_all(leaves: Path, tmp_path: Path) -> None:
