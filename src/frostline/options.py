@@ -111,6 +111,7 @@ class FitOptions:
     split_column: str | None = _reading("Column that says train, val or test; none if there is none.")
     images: str | Path | None = _reading("Folder in which the pictures of a table lie.", parsed=Path)
     suffix: str | None = _reading("What names of pictures in a table lack: .jpg.")
+    label_separator: str | None = _reading("What parts labels in a cell: a comma, space; none if it is one label.")
     label_pattern: str | None = _reading(
         "Regular expression whose group is the label in a file's name (with a / in it: in its path)."
     )

@@ -102,6 +102,56 @@ def test_an_option_that_says_nothing_here_is_refused(tmp_path):
         seen(tmp_path, "path,label", said={"label_pattern": "(a)"})
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("rust scab", "rust", "scab"), "spaces"),
+        (("16 0", "16", "0 16"), "spaces"),
+        (('"rust, scab"', "rust", "scab"), "commas"),
+        (("\"['rust', 'scab']\"", "['rust']", "['scab']"), "lists"),
+        (('"[""rust"",""scab""]"', '"[""rust""]"', '"[""scab""]"'), "lists"),
+    ],
+)
+def test_several_labels_in_one_cell_are_several(tmp_path, labels, said):
+    found = seen(tmp_path, "path,label", labels=labels)
+    assert found.classes == (("0", "16") if "16" in labels else ("rust", "scab"))
+    assert [len(row.labels) for row in found.rows][:2] == [2, 1]
+    assert f"labels from `label` ({'' if said == 'lists' else 'parted by '}{said})" in found.summary()
+
+
+def test_names_of_several_words_stay_one_label(tmp_path):
+    assert seen(tmp_path, "path,breed", labels=("great dane", "golden retriever")).classes == (
+        "golden retriever",
+        "great dane",
+    )
+
+
+@pytest.mark.parametrize("labels", [("clear fog", "clear sea", "sea fog"), ('"a, b"', '"a, c"')])
+def test_cells_that_may_be_one_label_or_several_are_refused(tmp_path, labels):
+    with pytest.raises(DataError, match="may be several each or one of several words") as caught:
+        seen(tmp_path, "path,tags", labels=labels)
+    separator = caught.value.hint.split("'")[1]
+    several = seen(tmp_path, "path,tags", labels=labels, said={"label_separator": separator})
+    assert {len(row.labels) for row in several.rows} == {2}
+    one = seen(tmp_path, "path,tags", labels=labels, said={"label_separator": "none"})
+    assert one.classes == tuple(sorted(label.strip('"') for label in labels))
+
+
+def test_columns_of_0_and_1_are_labels_where_no_column_is(tmp_path):
+    one = seen(tmp_path, "image_id,MEL,NV,age", lambda n: f"{n}", lambda n: "10"[n % 2], str, labels="01")
+    assert [row.labels for row in one.rows] == [("NV",), ("MEL",)] * 3
+    assert "labels from the columns `MEL`, `NV`" in one.summary()
+    assert "not used: column `age`" in one.summary()
+    several = seen(tmp_path, "image_id,MEL,NV", lambda n: f"{n}", lambda n: "10"[n // 3], labels="01")
+    assert [row.labels for row in several.rows][:4] == [("NV",), ("MEL", "NV"), ("NV",), ("MEL",)]
+    with pytest.raises(DataError, match="3 rows are wrong: row 5: no label"):
+        seen(tmp_path, "image_id,MEL,NV", lambda n: f"{n}", lambda n: "001000"[n], labels="110000")
+    with pytest.raises(DataError, match="'is_test' of 0 and 1 may be a split or a class"):
+        seen(tmp_path, "image_id,MEL,is_test", lambda n: f"{n}", lambda n: "10"[n % 2], labels="01")
+    with pytest.raises(DataError, match="no column 'label'"):
+        seen(tmp_path, "image_id,MEL", lambda n: f"{n}", labels="01")
+
+
 def test_parquet_class_labels_go_by_their_names_across_files(tmp_path):
     datasets = pytest.importorskip("datasets")
     pytest.importorskip("pyarrow")

@@ -12,6 +12,7 @@ class PlaceOptions:
 
     image_column, label_column, split_column, group: columns of a table; "none" says that there is none.
     images: the folder in which a table's pictures lie. suffix: what a table's names of pictures lack (".jpg").
+    label_separator: what stands between labels in one cell (" ", ","); "none": a cell is one label.
     label_pattern: a regular expression whose first group, or the one called ``label``, is the label in a file's name.
     ignore: patterns of files and folders that are left out.
     """
@@ -22,6 +23,7 @@ class PlaceOptions:
     group: str | None = None
     images: str | Path | None = None
     suffix: str | None = None
+    label_separator: str | None = None
     label_pattern: str | None = None
     ignore: tuple[str, ...] = ()
 

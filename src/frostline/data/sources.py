@@ -39,7 +39,7 @@ from frostline.registry import Registry
 
 Rows = Callable[..., Iterator[Found]]
 
-_COLUMNS = ("image_column", "label_column", "split_column", "group")
+_COLUMNS = ("image_column", "label_column", "label_separator", "split_column", "group")
 _TABLE = (*_COLUMNS, "images", "suffix")
 
 

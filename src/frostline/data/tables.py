@@ -14,6 +14,7 @@ from frostline.data.locate import Finder, finder
 from frostline.data.manifest import Found, Row
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
+from frostline.data.several import one_hot, parted
 from frostline.data.split_names import split_of
 from frostline.data.to_picture import picture_of
 from frostline.data.understood import Understood
@@ -26,7 +27,7 @@ _AT_MOST = 5  # faults that one message lists
 
 
 def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
-    """Columns path and label, perhaps split and group; ``a|b`` are two labels. Paths start at the table's folder.
+    """Columns path and label, perhaps split and group; ``a|b`` are two labels. Paths start at its folder.
 
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
@@ -67,8 +68,11 @@ def rows_of(
 
     Raises: DataError: as ``csv_table``.
     """
-    where = chosen(header, place, how, ("path", "label") if labelled else ("path",))
     records = list(records)
+    written = header
+    header, records, binary = one_hot(header, records, place, how) if labelled else (header, records, ())
+    where = chosen(header, place, how, ("path", "label") if labelled else ("path",))
+    part, part_said = parted(records, where.get("label"), _MISSING, place, how)
     where, warnings = _worth(where, header, records, how)
     texts = (str(values[where["path"]]).strip() for _, values in records if len(values) > where["path"])
     named = (text for text in texts if text and "\0" not in text)
@@ -83,14 +87,16 @@ def rows_of(
         try:
             if len(values) > len(header) and any(values[len(header) :]):
                 raise IndexError
-            row = _row({kind: values[index] for kind, index in where.items()}, line, place, find, whole)
+            cells = {kind: values[index] for kind, index in where.items()}
+            cells["label"] = part(cells.get("label"))
+            row = _row(cells, line, place, find, whole)
             several |= len(row.labels) > 1
             if not row.labels:
                 said = values[where["label"]] if labelled else ""
                 bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
             yield row
         except IndexError:
-            faults.append(f"row {line} has {len(values)} of {len(header)} columns")
+            faults.append(f"row {line} has {len(values)} of {len(written)} columns")
         except DecodeError as error:
             faults.append(f"row {line}: {error.what}")
         except ValueError as error:
@@ -102,7 +108,12 @@ def rows_of(
         more = f"; and {len(faults) - _AT_MOST} more" if len(faults) > _AT_MOST else ""
         raise DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint="correct the table")
     columns = {kind: f"`{header[index]}`" for kind, index in where.items()}
-    unused = tuple(f"column `{name}`" for n, name in enumerate(header) if n not in where.values())
+    if binary:
+        columns["label"] = f"the columns {', '.join(f'`{header[n]}`' for n in binary[:_AT_MOST])}"
+        columns["label"] += f" and {len(binary) - _AT_MOST} more" if len(binary) > _AT_MOST else ""
+    elif part_said:
+        columns["label"] += f" ({part_said})"
+    unused = tuple(f"column `{name}`" for n, name in enumerate(header) if n not in (*where.values(), *binary))
     read = place.name if isinstance(place, Path) else str(place)
     yield Understood(
         read,
