@@ -41,6 +41,13 @@ def test_file_urls_images_and_suffix(tmp_path):
         seen(tmp_path, "image,label", lambda n: f"s3://bucket/{n}.png")
 
 
+def test_a_table_and_its_pictures_may_be_named_from_where_one_is(tmp_path, monkeypatch):
+    seen(tmp_path / "data", "image,label")
+    monkeypatch.chdir(tmp_path)
+    assert len(read("data/t.csv", cache=tmp_path / "cache")) == 6
+    assert len(read("data/t.csv", how=PlaceOptions(images="data/img", suffix=""), cache=tmp_path / "cache")) == 6
+
+
 def test_a_name_of_several_files_is_refused(tmp_path):
     tree(tmp_path, *(f"masks/{n}.png" for n in range(6)))
     with pytest.raises(DataError, match="names several files") as caught:

@@ -79,7 +79,8 @@ def rows_of(
     at_paths = isinstance(place, Path) and all(
         isinstance(v[where["path"]], str) for _, v in records if len(v) > where["path"]
     )
-    find, added = finder(named, place, how) if at_paths and isinstance(place, Path) else (Path, "")
+    beside: Finder = (place.parent if isinstance(place, Path) else Path()).joinpath
+    find, added = finder(named, place, how) if at_paths and isinstance(place, Path) else (beside, "")
     whole = _whole_numbers(records, where.get("label"))
     faults: list[str] = []
     several, bare = False, list[str]()
@@ -199,8 +200,7 @@ def _picture(value: Any, line: int, place: Path | str, find: Finder) -> tuple[Pi
         raise ValueError("no path")
     if "\0" in text:
         raise ValueError(f"{text!r} is no path")
-    found = find(text)
-    return (place.parent / found if isinstance(place, Path) else found), text
+    return find(text), text
 
 
 def labels_of(value: Any) -> tuple[str, ...]:
