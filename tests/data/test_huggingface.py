@@ -66,6 +66,15 @@ def test_several_labels_unknown_labels_and_groups() -> None:
         read(made([0, 1], names), group="patient")
 
 
+@pytest.mark.parametrize("column", ["label", "class", "kind"])
+def test_the_label_column_may_have_any_of_its_names(column: str) -> None:
+    found = made([0, 1, 0], datasets.ClassLabel(names=["a", "b"]))
+    found = found if column == "kind" else found.rename_column("kind", column)
+    rows = read(found).rows
+    assert [row.labels for row in rows] == [("a",), ("b",), ("a",)]
+    assert all(row.group is None for row in rows)
+
+
 def test_columns_that_cannot_be_told_are_listed() -> None:
     with pytest.raises(DataError, match="no label column") as caught:
         read(made(["a", "b"], datasets.Value("string")))

@@ -100,19 +100,18 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
     image = _image_column(features, place)
     label = _label_column(features, place)
     pictures = _Pictures(found.select_columns([image]).cast_column(image, datasets.Image(decode=False)), image)
-    others = [
-        name for name in features if name != image and (known(name) in ("split", "group") or name in (label, group))
-    ]
+    others = [name for name in features if name not in (image, label)]
+    others = [name for name in others if known(name) in ("split", "group") or name == group]
+    if group == label != "label":
+        others.append(label)
     named = _names(features[label], place)
-    rest = found.select_columns(others).with_format(None)
+    rest = found.select_columns(list(dict.fromkeys([label, *others]))).with_format(None)
 
     def records() -> Iterator[tuple[int, Sequence[Any]]]:
         line = 0
         for batch in rest.iter(4096):
-            for values in zip(*(batch[name] for name in others), strict=True):
-                record = dict(zip(others, values, strict=True))
-                cell = named(record[label])
-                yield line + 1, [Item(pictures, line), cell, *(record[name] for name in others)]
+            for cell, *more in zip(*(batch[name] for name in (label, *others)), strict=True):
+                yield line + 1, [Item(pictures, line), named(cell), *more]
                 line += 1
 
     # The columns that were chosen here come first, under the names by which a table's are known.
