@@ -239,7 +239,10 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
     console.print(one_line(title), style="bold", markup=False)
     console.print(f"accuracy  {percent(accuracy)}, {accuracy.n - wrong:,} of {accuracy.n:,} right", markup=False)
     if "macro_f1" in figures.figures:
-        console.print(f"macro F1  {percent(figures.figures['macro_f1'])}", markup=False)
+        present = sum(row.support > 0 for row in figures.per_class)
+        over = f", over the {present} of {len(figures.per_class)} classes that have pictures here"
+        over = over if present < len(figures.per_class) else ""
+        console.print(f"macro F1  {percent(figures.figures['macro_f1'])}{over}", markup=False)
     _baseline(figures, console)
     table = Table(box=_box(), pad_edge=False)
     table.add_column("class")

@@ -89,8 +89,8 @@ def mean_recall(hits: Values, truths: Values, _predictions: Values) -> Values:
 
 
 def macro_f1(hits: Values, truths: Values, predictions: Values) -> Values:
-    """The mean F1 of the classes that occur or are predicted."""
-    return _mean_of_defined(2 * hits / (truths + predictions))
+    """The mean F1 of the classes that occur: one that is only predicted has no pictures to be judged by."""
+    return _mean_of_defined(np.where(truths > 0, 2 * hits / (truths + predictions), np.nan))
 
 
 def weighted_f1(hits: Values, truths: Values, predictions: Values) -> Values:

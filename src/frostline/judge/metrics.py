@@ -350,18 +350,20 @@ def _over_classes(
 
 
 def _shared(judged: _Judged, per_class: Sequence[ClassFigures], sure: _Bootstrap) -> dict[str, Interval]:
-    """What one label and several have in common. Areas are means over classes that have pictures of both kinds."""
+    """What one label and several have in common. macro_f1 is a mean over classes that have pictures, areas over those
+    that have pictures of both kinds."""
     truth, predicted, scores = judged.truth, judged.predicted, judged.scores
     support = [float(row.support) for row in per_class]
     f1 = np.array([row.f1 or 0.0 for row in per_class])
-    together = _together(sum(row.f1 is not None for row in per_class))
+    present = [row for row in per_class if row.support]
+    together = _together(len(present))
     areas, precisions = _areas(judged)
     cost = truth.shape[1]
     return {
         "macro_f1": sure.of(
-            _mean(row.f1 for row in per_class),
+            _mean(row.f1 for row in present),
             bootstrap.from_counts(truth, predicted, bootstrap.macro_f1),
-            _over_classes(per_class, "f1", correlation=together),
+            _over_classes(present, "f1", correlation=together),
         ),
         "weighted_f1": sure.of(
             float((f1 * support).sum() / sum(support)) if any(support) else float("nan"),
