@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from frostline.data.folder_tables import table_in
 from frostline.data.folders import by_folders, by_pattern
 from frostline.data.manifest import Found
-from frostline.data.place_options import PlaceOptions
+from frostline.data.place_options import PlaceOptions, option
 from frostline.data.tree import survey
+from frostline.errors import DataError, one_line
 
 
 def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
@@ -17,5 +19,14 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
     top = survey(place, how.ignore)
     if how.label_pattern is not None:
         yield from by_pattern(top, how.label_pattern)
+    elif (rows := table_in(top, how)) is not None:
+        yield from rows
+    elif idle := [option(name) for name in how.given() if name != "ignore"]:
+        columns = f"there are no columns to group by, so none called {one_line(str(how.group))!r}"
+        raise DataError(
+            columns if idle == ["--group"] else f"{idle[0]} says nothing here: no table names the pictures",
+            where=place,
+            hint="name the table in place of the folder, or read it with --label-pattern or --ignore alone",
+        )
     else:
         yield from by_folders(top)

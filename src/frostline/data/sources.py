@@ -83,7 +83,7 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
     yield Understood(split=", ".join(parts))
 
 
-sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore")))
+sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore", *_TABLE)))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table, options=_TABLE))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))

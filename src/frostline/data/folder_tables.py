@@ -1,0 +1,173 @@
+"""Tables that lie in a folder beside its pictures: Kaggle's train.csv, metadata.csv or .jsonl of Hugging Face."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from frostline.data.columns import known
+from frostline.data.folders import by_folders, in_split
+from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.place_options import PlaceOptions
+from frostline.data.split_names import split_of, splits_of
+from frostline.data.tables import csv_table, rows_of
+from frostline.data.tree import Folder
+from frostline.data.understood import Understood
+from frostline.errors import DataError, one_line
+
+_ENDINGS = (".csv", ".tsv", ".jsonl")
+_SUBMISSION = re.compile(r"submission", re.IGNORECASE)
+_METADATA = ("metadata.csv", "metadata.jsonl")
+_LOOKED_AT = 20  # rows of a table by which it is known whether it names pictures that are there
+_DEPTH = 3  # folders from the top in which a table is looked for
+
+
+def table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
+    """The rows of the folder's own table, or None: it has none that names its pictures, or its folders are classes.
+
+    Raises: DataError: several tables name the pictures; the table and the folders say different labels.
+    """
+    found = [table for table in _tables(top) if _names_pictures(table, how)]
+    if not found:
+        return None
+    if of_folders := _labels_of_folders(top):
+        other = next((table for table in found if not _agree(table, of_folders, how)), None)
+        if other is None:
+            return None
+        raise DataError(
+            f"{one_line(other.name)} and the folders say different labels",
+            where=top.path,
+            hint=f"name the table to read it, or leave it out: --ignore {one_line(other.name)!r}",
+        )
+    one = found[0] if len(found) == 1 else None
+    names = {table: table.parent.name if table.name in _METADATA else table.stem for table in found}
+    said = splits_of(names.values())
+    splits = {table: said[name] for table, name in names.items() if name in said}
+    if one is not None and one.name not in _METADATA:
+        return _read(top, {one: None}, how)
+    if len(splits) == len(found) and len(set(splits.values())) == len(found):
+        return _read(top, splits, how)
+    if one is not None:
+        return _read(top, {one: None}, how)
+    shown = ", ".join(str(table.relative_to(top.path)) for table in found[:5])
+    raise DataError(
+        f"several tables name the pictures: {one_line(shown)}",
+        where=top.path,
+        hint=f"name one of them, or leave one out: --ignore {one_line(found[-1].name)!r}",
+    )
+
+
+def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
+    """A table of one JSON object a line, as Hugging Face's metadata.jsonl is.
+
+    Raises: DataError: as ``csv_table``, or a line is no JSON object.
+    """
+    header: dict[str, None] = {}
+    records: list[tuple[int, dict[str, object]]] = []
+    try:
+        with place.open(encoding="utf-8-sig") as source:
+            for line, text in enumerate(source, start=1):
+                if not text.strip():
+                    continue
+                record = json.loads(text)
+                if not isinstance(record, dict):
+                    raise ValueError("no object")
+                header.update(dict.fromkeys(record))
+                records.append((line, record))
+    except (ValueError, RecursionError):
+        raise DataError("not JSON lines", where=place, hint='one {"file_name": …, "label": …} a line') from None
+    except OSError as error:
+        raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+    names = list(header)
+    yield from rows_of(names, ((n, [record.get(name) for name in names]) for n, record in records), place, how=how)
+
+
+def _rows(table: Path, how: PlaceOptions) -> Iterator[Found]:
+    return json_lines(table, how=how) if table.suffix.lower() == ".jsonl" else csv_table(table, how=how)
+
+
+def _tables(top: Folder) -> list[Path]:
+    folders = [folder for folder in top.walk() if folder.name.count("/") < _DEPTH]
+    return [
+        folder.path / name
+        for folder in folders
+        for name in folder.others
+        if name.lower().endswith(_ENDINGS) and not _SUBMISSION.search(name) and (folder is top or name in _METADATA)
+    ]
+
+
+def _names_pictures(table: Path, how: PlaceOptions) -> bool:
+    """Whether its header has a column of pictures and one of labels, and its first pictures are there."""
+    try:
+        rows = (item for item in _rows(table, replace(how, ignore=(), label_pattern=None)) if isinstance(item, Row))
+        return any(isinstance(row.picture, Path) and row.picture.is_file() for row in islice(rows, _LOOKED_AT))
+    except DataError as error:
+        # A table with a column of pictures and another fault is meant; without one, or without labels, it is not.
+        return "no column" not in error.what and _has_picture_column(table)
+
+
+def _has_picture_column(table: Path) -> bool:
+    try:
+        with table.open(encoding="utf-8-sig") as source:
+            first = source.readline(1 << 16)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(known(name.strip('"{ \r\n')) == "path" for name in re.split(r"[,;\t:]", first))
+
+
+def _labels_of_folders(top: Folder) -> dict[Path, str]:
+    """The label of each picture as the folders say it, {} where they say none."""
+    try:
+        rows = [item for item in by_folders(top) if isinstance(item, Row)]
+    except DataError:
+        return {}
+    labels = {Path(row.picture): row.labels[0] for row in rows if isinstance(row.picture, Path)}
+    return labels if len(set(labels.values())) > 1 else {}
+
+
+def _agree(table: Path, of_folders: dict[Path, str], how: PlaceOptions) -> bool:
+    """Whether a table's labels and the folders' part the pictures alike, whatever they call the parts."""
+    try:
+        rows = [item for item in _rows(table, replace(how, ignore=(), label_pattern=None)) if isinstance(item, Row)]
+    except DataError:
+        return True  # it says nothing that could be read
+    pairs = {(of_folders.get(row.picture), row.labels) for row in rows if isinstance(row.picture, Path)}
+    return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+
+
+def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> Iterator[Found]:
+    yield from top.left_out()
+    used: set[Path] = set()
+    for table, split in tables.items():
+        options = replace(how, ignore=(), label_pattern=None)
+        if how.images is None and table.parent == top.path and (home := _home(top, table)) is not None:
+            options = replace(options, images=home.path)
+        rows = _rows(table, options)
+        for item in rows if split is None else in_split(split, rows):
+            if isinstance(item, Row) and isinstance(item.picture, Path):
+                used.add(item.picture)
+            yield item
+    if any(tables.values()):
+        yield Understood(split=", ".join(str(table.relative_to(top.path)) for table in tables))
+    yield from _unused(top, list(tables), used)
+
+
+def _home(top: Folder, table: Path) -> Folder | None:
+    """train_images/ of train.csv, where test_images/ beside it may hold pictures of the same names."""
+    split = split_of(table.stem)
+    homes = [folder for folder in top.filled() if split is not None and split_of(folder.base) == split]
+    return homes[0] if len(homes) == 1 and len(top.filled()) > 1 else None
+
+
+def _unused(top: Folder, tables: Sequence[Path], used: set[Path]) -> Iterator[Skipped]:
+    """Pictures that no row names, folders of them whole, and other files."""
+    for folder in top.walk():
+        beside = [name for name in folder.others if folder.path / name not in tables]
+        yield from (Skipped(folder.named(name), "not a picture") for name in beside)
+        idle = [name for name in folder.pictures if folder.path / name not in used]
+        if idle and folder.name and len(idle) == len(folder.pictures):
+            yield Skipped(f"{folder.name}/", "without labels", len(idle))
+        else:
+            yield from (Skipped(folder.named(name), "no row of the table names it") for name in idle)
