@@ -5,7 +5,8 @@ the pictures: so they have the digests of their files. Any other is asked for an
 """
 
 import threading
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,35 @@ def claims(thing: object) -> bool:
 def torch_dataset(dataset: Any) -> Iterator[Row]:
     """One row an item; a label that is a number is the name of that number in ``classes``, if there are names.
 
-    Raises: DataError: an item that is no pair of a picture and a label.
+    Of a ``ConcatDataset`` each part has its own ``classes``. A vector of 0 and 1 is several labels by those names.
+
+    Raises: DataError: an item that is no pair of a picture and a label; a label that is missing, no number of
+        ``classes``, or a vector that nothing names; parts with names and parts without; one-hot rows throughout.
     """
-    classes = _classes(dataset)
+    names = _classes(dataset)
+    where = type(dataset).__name__
+    named, vectors, ones = set[bool](), 0, 0
+    number = -1
     for number, (picture, label) in enumerate(_pairs(dataset)):
-        name = str(picture) if isinstance(picture, Path) else f"#{number}"
-        yield Row(picture, (_named(label, classes),), name=name)
+        classes = names(number)
+        named.add(bool(classes))
+        if len(named) > 1:
+            raise DataError(
+                "one part of the data set has names of classes, and another has none",
+                where=where,
+                hint="give each part the attribute classes, one name for each number",
+            )
+        value = _plain(label)
+        vector = _is_vector(value)
+        labels = _labels_of(value, vector, classes, f"item {number}", where)
+        vectors, ones = vectors + vector, ones + (vector and len(labels) == 1)
+        yield Row(picture, labels, name=str(picture) if isinstance(picture, Path) else f"#{number}")
+    if vectors and ones == number + 1:
+        raise DataError(
+            f"labels are one-hot: in each of the {ones} items one column is 1",
+            where=where,
+            hint="for one label a picture return its number; where a picture may have several, a list of their names",
+        )
 
 
 def _pairs(dataset: Any) -> Iterator[tuple[Picture, Any]]:
@@ -50,6 +74,9 @@ def _listed(dataset: Any) -> list[tuple[str, Any]] | None:
     if hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
         whole = _listed(dataset.dataset)
         return None if whole is None else [whole[int(index)] for index in dataset.indices]
+    if _joined(dataset):
+        parts = [_listed(part) for part in dataset.datasets]
+        return None if None in parts else [sample for part in parts for sample in part or ()]
     samples = getattr(dataset, "samples", None)
     if not isinstance(samples, list) or any(getattr(dataset, name, None) is not None for name in _CHANGES):
         return None
@@ -59,23 +86,78 @@ def _listed(dataset: Any) -> list[tuple[str, Any]] | None:
 
 def _labels(dataset: Any) -> list[Any] | None:
     """All labels of a data set that lists them (torchvision's ``targets``): no picture is loaded for its label."""
+    if _joined(dataset):
+        parts = [_labels(part) for part in dataset.datasets]
+        return None if any(part is None for part in parts) else [label for part in parts for label in part or ()]
     targets = getattr(dataset, "targets", None)
     plain = getattr(dataset, "target_transform", None) is None
     return list(targets) if plain and targets is not None and len(targets) == len(dataset) else None
 
 
-def _classes(dataset: Any) -> list[str]:
+def _joined(dataset: Any) -> bool:
+    return isinstance(getattr(dataset, "datasets", None), list) and hasattr(dataset, "cumulative_sizes")
+
+
+def _classes(dataset: Any) -> Callable[[int], list[str]]:
+    """The names of classes by which the label of an item is meant, by the item's number; none if it has no names."""
     found = getattr(dataset, "classes", None)
-    if found is None and hasattr(dataset, "dataset"):
-        return _classes(dataset.dataset)
-    return [str(name) for name in found] if found is not None else []
+    if found is not None:
+        names = [str(name) for name in found]
+        return lambda number: names
+    if _joined(dataset):
+        parts, ends = [_classes(part) for part in dataset.datasets], list(dataset.cumulative_sizes)
+
+        def of_part(number: int) -> list[str]:
+            part = bisect_right(ends, number)
+            return parts[part](number - (ends[part - 1] if part else 0))
+
+        return of_part
+    if hasattr(dataset, "dataset"):
+        whole, indices = _classes(dataset.dataset), getattr(dataset, "indices", None)
+        return whole if indices is None else lambda number: whole(int(indices[number]))
+    return lambda number: []
 
 
-def _named(label: Any, classes: list[str]) -> str:
-    value = label.item() if hasattr(label, "item") else label
-    if isinstance(value, int) and 0 <= value < len(classes):
-        return classes[value]
-    return str(value)
+def _plain(label: Any) -> Any:
+    """A tensor or array as Python's numbers and lists."""
+    return label.tolist() if hasattr(label, "tolist") else label
+
+
+def _is_vector(label: Any) -> bool:
+    return isinstance(label, list | tuple) and len(label) > 1 and all(_is_flag(one) for one in label)
+
+
+def _is_flag(one: Any) -> bool:
+    value = _plain(one)
+    return isinstance(value, int | float) and value in (0, 1)
+
+
+def _labels_of(label: Any, vector: bool, classes: list[str], item: str, where: str) -> tuple[str, ...]:
+    if not vector:
+        several = label if isinstance(label, list | tuple | set | frozenset) else (label,)
+        return tuple(_named(_plain(one), classes, item, where) for one in several)
+    if len(label) != len(classes):
+        raise DataError(
+            f"the label of {item} is a vector of {len(label)} numbers 0 and 1, for {len(classes)} names of classes",
+            where=where,
+            hint="give the data set the attribute classes, one name for each column, or return lists of names",
+        )
+    return tuple(name for name, flag in zip(classes, label, strict=True) if flag)
+
+
+def _named(value: Any, classes: list[str], item: str, where: str) -> str:
+    if value is None or value != value:
+        raise DataError(f"{item} has no label", where=where, hint="leave these items out, or label them")
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if not isinstance(number, int) or not classes:
+        return str(number)
+    if not 0 <= number < len(classes):
+        raise DataError(
+            f"the label of {item} is {number}, but there are {len(classes)} classes",
+            where=where,
+            hint=f"labels are numbers from 0 to {len(classes) - 1}, in the order of classes",
+        )
+    return classes[number]
 
 
 def _pair(dataset: Any, number: int) -> tuple[Any, Any]:
