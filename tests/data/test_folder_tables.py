@@ -1,5 +1,7 @@
 """A table that lies beside its pictures: as Kaggle and Hugging Face hand folders out."""
 
+import json
+
 import pytest
 
 from frostline.data.place_options import PlaceOptions
@@ -93,3 +95,53 @@ def test_options_of_tables_are_refused_where_no_table_is(tmp_path):
     top = tree(tmp_path / "d", "a/0.png", "b/1.png")
     with pytest.raises(DataError, match="--label-column says nothing here"):
         seen(top, label_column="x")
+
+
+def coco(top, annotations, count=4):
+    images = [{"id": n + 10, "file_name": f"{n}.png", "width": 24, "height": 16} for n in range(count)]
+    kinds = [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}]
+    boxes = [{"id": n, "image_id": i, "category_id": k, "bbox": [0, 0, 4, 4]} for n, (i, k) in enumerate(annotations)]
+    tree(top, *(f"images/{n}.png" for n in range(count)))
+    (top / "a.json").write_text(json.dumps({"images": images, "categories": kinds, "annotations": boxes}))
+    return read(top / "a.json", cache=top / "cache")
+
+
+def test_coco_gives_the_only_category_of_each_picture(tmp_path):
+    found = coco(tmp_path, [(10, 7), (10, 7), (11, 3), (12, 7)])
+    assert labels(found) == {"0.png": "cat", "1.png": "dog", "2.png": "cat"}
+    assert "boxes: the whole picture is read" in found.summary()
+    assert "1 file (without an annotation)" in found.summary()
+    with pytest.raises(
+        DataError, match=r"1 pictures have annotations of several categories, such as 0.png \(cat, dog\)"
+    ):
+        coco(tmp_path, [(10, 7), (10, 3), (11, 3), (12, 7)])
+    (tmp_path / "a.json").write_text('{"a": 1}')
+    with pytest.raises(DataError, match="not annotations of COCO"):
+        read(tmp_path / "a.json", cache=tmp_path / "cache")
+
+
+def test_json_lines_are_a_table(tmp_path):
+    tree(tmp_path, "0.png", "1.png")
+    write(tmp_path / "t.jsonl", "", *(f'{{"image": "{n}.png", "label": {n}}}' for n in range(2)))
+    assert labels(read(tmp_path / "t.jsonl", cache=tmp_path / "cache")) == {"0.png": "0", "1.png": "1"}
+    write(tmp_path / "t.jsonl", "image,label")
+    with pytest.raises(DataError, match="not JSON lines"):
+        read(tmp_path / "t.jsonl", cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("row", ["{n}.png,{label}", "{label},{n}.png"])
+def test_a_table_without_a_header(tmp_path, row):
+    tree(tmp_path, *(f"{n}.png" for n in range(4)))
+    (tmp_path / "t.csv").write_text("".join(row.format(n=n, label="ab"[n % 2]) + chr(10) for n in range(4)))
+    found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert labels(found) == {"0.png": "a", "1.png": "b", "2.png": "a", "3.png": "b"}
+    assert found.understood.warnings == ("t.csv has no header: its first row names a picture",)
+    assert f"pictures from `column {1 if row.startswith('{n}') else 2}`" in found.summary()
+
+
+def test_a_table_without_a_header_that_may_be_read_in_two_ways_is_refused(tmp_path):
+    tree(tmp_path, "0.png", "1.png")
+    (tmp_path / "t.csv").write_text("0.png,a,x\n1.png,b,y\n")
+    with pytest.raises(DataError, match="the table has no header") as caught:
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert "path,label" in caught.value.hint

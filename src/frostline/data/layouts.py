@@ -17,11 +17,14 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
     Raises: DataError: what it holds cannot be told, with the option that would settle it; it cannot be read.
     """
     top = survey(place, how.ignore)
+    idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern")]
     if how.label_pattern is not None:
+        if idle:
+            raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")
         yield from by_pattern(top, how.label_pattern)
     elif (rows := table_in(top, how)) is not None:
         yield from rows
-    elif idle := [option(name) for name in how.given() if name != "ignore"]:
+    elif idle:
         columns = f"there are no columns to group by, so none called {one_line(str(how.group))!r}"
         raise DataError(
             columns if idle == ["--group"] else f"{idle[0]} says nothing here: no table names the pictures",

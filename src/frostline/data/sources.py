@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data import dataframe, huggingface, torch_datasets, webdataset
+from frostline.data import coco, dataframe, huggingface, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
+from frostline.data.folder_tables import json_lines
 from frostline.data.folders import LAYOUTS, in_split
 from frostline.data.inventory import Inventory
 from frostline.data.layouts import folder
@@ -85,6 +86,8 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
 
 sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore", *_TABLE)))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table, options=_TABLE))
+sources.register("json-lines", Source(lambda place: place.suffix.lower() == ".jsonl", json_lines, options=_TABLE))
+sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix")))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))

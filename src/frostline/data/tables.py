@@ -1,14 +1,17 @@
 """Tables of pictures: CSV and TSV as they come out of spreadsheets, and what all tables have in common."""
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from frostline.data.columns import chosen
+from frostline.data.columns import chosen, known
 from frostline.data.decode import Item, Picture
 from frostline.data.locate import Finder, finder
 from frostline.data.manifest import Found, Row
@@ -17,6 +20,7 @@ from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
 from frostline.data.split_names import split_of
 from frostline.data.to_picture import picture_of
+from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
@@ -38,7 +42,10 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
             source.seek(0)
             reader = csv.reader(_lines(source, place), delimiter=delimiter)
             header = next(reader, [])
-            filled = ((reader.line_num, values) for values in reader if any(values))
+            filled: Iterator[tuple[int, list[str]]] = ((reader.line_num, values) for values in reader if any(values))
+            if (named := _headless(header, place, how)) is not None:
+                yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
+                filled, (header, how) = chain([(1, header)], filled), named
             yield from rows_of(header, filled, place, how=how)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
@@ -152,6 +159,24 @@ def _whole_numbers(records: Sequence[tuple[int, Sequence[Any]]], index: int | No
         return False
     labels = {str(values[index]).strip() for _, values in records if len(values) > index} - _MISSING
     return bool(labels) and all(_WHOLE.fullmatch(label) for label in labels)
+
+
+def _headless(header: Sequence[str], place: Path, how: PlaceOptions) -> tuple[list[str], PlaceOptions] | None:
+    """A header, and which column is what, where the first row is one of a picture and its label.
+
+    Raises: DataError: the first row names a picture, but which cell is the label cannot be told.
+    """
+    pictures = [n for n, cell in enumerate(header) if os.path.splitext(cell.strip())[1].lower() in SUFFIXES]  # noqa: PTH122
+    if not pictures or how.image_column or how.label_column or any(known(cell) for cell in header):
+        return None
+    if len(header) != 2 or len(pictures) != 1:
+        raise DataError(
+            "the table has no header, and not just a picture and a label in each row",
+            where=place,
+            hint="put one above: path,label, and perhaps split or group; other names as you like",
+        )
+    names = ["column 1", "column 2"]
+    return names, replace(how, image_column=names[pictures[0]], label_column=names[1 - pictures[0]])
 
 
 def _delimiter(place: Path, first: str) -> str:
