@@ -316,3 +316,16 @@ def test_a_head_of_the_same_size_but_other_classes_is_replaced(tmp_path: Path) -
         built = zoo.build("test_resnet", classes=asked, weights=tmp_path / "net")
         assert ("head kept" in str(built.loaded)) is kept
         assert torch.equal(built.net.fc.weight, source.fc.weight.flip(0)) is kept
+
+
+@pytest.mark.parametrize(("bands", "own_mean"), [(1, True), (1, False), (13, True)])
+def test_a_folder_of_a_model_with_other_bands_is_refused(tmp_path, bands, own_mean):
+    net = timm.create_model("test_resnet", num_classes=2, in_chans=bands)
+    net.pretrained_cfg["input_size"] = (bands, 64, 64)
+    if own_mean:
+        net.pretrained_cfg |= {"mean": (0.5,) * bands, "std": (0.2,) * bands}
+    timm.models.save_for_hf(net, tmp_path / "model", model_args={"in_chans": bands})
+    with pytest.raises(PlanError, match=f"pictures with {bands} bands?, not three") as caught:
+        zoo.build(f"local-dir:{tmp_path / 'model'}", classes=2)
+    assert caught.value.where == "--model"
+    assert caught.value.hint

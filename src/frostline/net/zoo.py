@@ -250,7 +250,7 @@ def _from_timm(name: str, *, image_size: int | None, drop_path: float | None, ch
     if image_size is not None and _takes_one_size(name):
         options["img_size"] = image_size
     net = _created(asked, lambda: timm.create_model(name, pretrained=False, **options), options)
-    preprocessing = _as_published(net.pretrained_cfg)  # type: ignore[arg-type]
+    preprocessing = _as_published(net.pretrained_cfg, name)  # type: ignore[arg-type]
     return _Bare(net, _sized(preprocessing, image_size), published)
 
 
@@ -285,7 +285,7 @@ def _from_factory(name: str, *, classes: int | None, image_size: int | None) -> 
     if not isinstance(net, nn.Module):
         raise UnknownName(f"{name} gave a {type(net).__name__}, not a torch.nn.Module", hint="return the network")
     config = getattr(net, "pretrained_cfg", None)
-    preprocessing = _as_published(config) if isinstance(config, Mapping) and config else Preprocessing()
+    preprocessing = _as_published(config, name) if isinstance(config, Mapping) and config else Preprocessing()
     return _Bare(net, _sized(preprocessing, image_size), Published())
 
 
@@ -348,9 +348,16 @@ def _created(name: str, create: Callable[[], nn.Module], options: Mapping[str, A
         ) from None
 
 
-def _as_published(config: Mapping[str, Any]) -> Preprocessing:
+def _as_published(config: Mapping[str, Any], name: str) -> Preprocessing:
     """timm's configuration as ours: the resolution of training, which is the faster one."""
     found = resolve_data_config({}, pretrained_cfg=config)  # type: ignore[no-untyped-call]
+    bands = len(found["mean"])
+    if bands != 3:
+        raise PlanError(
+            f"{name} is a model of pictures with {bands} {'band' if bands == 1 else 'bands'}, not three",
+            where="--model",
+            hint="take a model of three channels: grey pictures are read as three, and --bands adds more",
+        )
     return Preprocessing(
         size=(int(found["input_size"][1]), int(found["input_size"][2])),
         mean=_three(found["mean"]),
