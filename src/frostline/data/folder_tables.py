@@ -151,7 +151,7 @@ def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> 
             yield item
     if any(tables.values()):
         yield Understood(split=", ".join(str(table.relative_to(top.path)) for table in tables))
-    yield from _unused(top, list(tables), used)
+    yield from unused_in(top, list(tables), used)
 
 
 def _home(top: Folder, table: Path) -> Folder | None:
@@ -161,7 +161,7 @@ def _home(top: Folder, table: Path) -> Folder | None:
     return homes[0] if len(homes) == 1 and len(top.filled()) > 1 else None
 
 
-def _unused(top: Folder, tables: Sequence[Path], used: set[Path]) -> Iterator[Skipped]:
+def unused_in(top: Folder, tables: Sequence[Path], used: set[Path]) -> Iterator[Skipped]:
     """Pictures that no row names, folders of them whole, and other files."""
     for folder in top.walk():
         beside = [name for name in folder.others if folder.path / name not in tables]

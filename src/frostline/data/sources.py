@@ -28,6 +28,7 @@ from frostline.data.folder_tables import json_lines
 from frostline.data.folders import LAYOUTS, in_split
 from frostline.data.inventory import Inventory
 from frostline.data.layouts import folder
+from frostline.data.lists import text_list
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
 from frostline.data.parquet import parquet_table
 from frostline.data.place_options import PlaceOptions, option
@@ -87,6 +88,7 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
 sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore", *_TABLE)))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table, options=_TABLE))
 sources.register("json-lines", Source(lambda place: place.suffix.lower() == ".jsonl", json_lines, options=_TABLE))
+sources.register("list", Source(lambda place: place.suffix.lower() == ".txt", text_list, options=("images", "suffix")))
 sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix")))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))

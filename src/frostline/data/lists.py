@@ -1,0 +1,141 @@
+"""Text lists of pictures: ``path label`` a line, and the lists that lie in the folders of CUB and of Food-101."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from frostline.data.folder_tables import unused_in
+from frostline.data.manifest import Found, Row
+from frostline.data.place_options import PlaceOptions
+from frostline.data.split_names import SPLIT_NAMES
+from frostline.data.tables import rows_of
+from frostline.data.tree import SUFFIXES, Folder
+from frostline.data.understood import Understood
+from frostline.errors import DataError, one_line
+
+_CUB = ("images.txt", "image_class_labels.txt")
+_CLASSES, _PARTS = "classes.txt", "train_test_split.txt"
+_DEPTH = 2
+_Records = list[tuple[int, Sequence[str | None]]]
+
+
+def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
+    """A picture and its label a line, parted by a tab or by the last space.
+
+    Raises: DataError: a line is no such pair, or as ``rows_of``.
+    """
+    lines = _lines(place)
+    tabs = all("\t" in text for _, text in lines)
+    records: _Records = []
+    for line, text in lines:
+        path, _, label = text.rpartition("\t") if tabs else text.replace("\t", " ").rpartition(" ")
+        ended = os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122
+        if not path.strip() or "\t" in path or (not tabs and not ended and len(text.split()) > 2):
+            raise DataError(
+                f"line {line} is not a picture and its label: {one_line(text[:80])}",
+                where=place,
+                hint="expected: path label; or make it a CSV with columns path,label",
+            )
+        records.append((line, [path.strip(), label]))
+    said = Understood(place.name, "the first part of each line", "its last word")
+    yield from _said(rows_of(["path", "label"], records, place, how=how), said)
+
+
+def lists_in(top: Folder) -> Iterator[Found] | None:
+    """What the lists of CUB or of Food-101 in a folder say, or None: there are none.
+
+    Raises: DataError: as ``text_list``.
+    """
+    for here in top.walk():
+        if here.name.count("/") >= _DEPTH:
+            continue
+        if set(_CUB) <= set(here.others):
+            return _read(top, here, *_cub(here))
+        meta = next((folder for folder in here.folders if folder.base == "meta"), None)
+        if meta is not None and "train.txt" in meta.others and (here.path / "images").is_dir():
+            found = {name: SPLIT_NAMES[name[:-4]] for name in meta.others if name[:-4] in SPLIT_NAMES}
+            return _read(top, here, *_food(meta, found))
+    return None
+
+
+def _cub(here: Folder) -> tuple[_Records, list[Path], Understood]:
+    """images.txt (number, path), image_class_labels.txt (number, class), classes.txt and train_test_split.txt."""
+    paths, labels = (_numbered(here.path / name) for name in _CUB)
+    names = _numbered(here.path / _CLASSES) if _CLASSES in here.others else {}
+    parts = _numbered(here.path / _PARTS) if _PARTS in here.others else {}
+    if odd := set(parts.values()) - {"0", "1"}:
+        raise DataError(
+            f"{one_line(sorted(odd)[0])!r} is neither 1 (train) nor 0 (test)",
+            where=here.path / _PARTS,
+            hint=f"correct it, or leave it out: --ignore {_PARTS}",
+        )
+    split = {"1": "train", "0": "test"}
+    records: _Records = []
+    for line, (number, path) in enumerate(paths.items(), start=1):
+        label = labels.get(number)
+        records.append((line, [path, names.get(label or "", label), split.get(parts.get(number, ""))]))
+    used = [here.path / name for name in (*_CUB, _CLASSES, _PARTS) if name in here.others]
+    said = Understood(_CUB[0], _CUB[0], f"{_CUB[1]}{f' and {_CLASSES}' if names else ''}", _PARTS if parts else "")
+    return records, used, said
+
+
+def _food(meta: Folder, files: Mapping[str, str]) -> tuple[_Records, list[Path], Understood]:
+    """train.txt and test.txt in meta/: class/name a line, without an ending."""
+    records: _Records = []
+    for name, split in files.items():
+        for line, text in _lines(meta.path / name):
+            label, slash, _ = text.partition("/")
+            if not slash:
+                raise DataError(
+                    f"line {line} is not class/picture: {one_line(text[:80])}",
+                    where=meta.path / name,
+                    hint=f"correct it, or leave it out: --ignore {name}",
+                )
+            records.append((line, [text, label, split]))
+    lists = ", ".join(f"meta/{name}" for name in files)
+    return records, [meta.path / name for name in files], Understood("", lists, "the folders in them", lists)
+
+
+def _read(top: Folder, here: Folder, records: _Records, lists: list[Path], said: Understood) -> Iterator[Found]:
+    yield from top.left_out()
+    images = here.path / "images" if (here.path / "images").is_dir() else here.path
+    first = next((record[0] or "" for _, record in records), "")
+    endings = ("", *sorted(SUFFIXES))
+    suffix = next((ending for ending in endings if (images / f"{first}{ending}").is_file()), "")
+    rows = rows_of(["path", "label", "split"], records, lists[0], how=PlaceOptions(images=images, suffix=suffix))
+    used: set[Path] = set()
+    for item in _said(rows, said):
+        if isinstance(item, Row) and isinstance(item.picture, Path):
+            used.add(item.picture)
+        yield item
+    yield from unused_in(top, lists, used)
+
+
+def _said(rows: Iterator[Found], said: Understood) -> Iterator[Found]:
+    for item in rows:
+        yield replace(said, warnings=item.warnings) if isinstance(item, Understood) else item
+
+
+def _numbered(place: Path) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for line, text in _lines(place):
+        number, _, value = text.partition(" ")
+        if not value.strip() or number in pairs:
+            raise DataError(
+                f"line {line} is not a number of its own and a value: {one_line(text[:80])}",
+                where=place,
+                hint=f"correct it, or read the folders alone: --ignore {_CUB[0]}",
+            )
+        pairs[number] = value.strip()
+    return pairs
+
+
+def _lines(place: Path) -> list[tuple[int, str]]:
+    try:
+        texts = place.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DataError("not a list in UTF-8", where=place, hint="save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"the list cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+    return [(n, text.strip()) for n, text in enumerate(texts, start=1) if text.strip()]
