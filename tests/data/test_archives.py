@@ -263,3 +263,36 @@ def test_an_archive_of_nothing_but_names_is_refused(tmp_path, monkeypatch, kind,
     with pytest.raises(DataError, match=r"more than [\d,]+ (members|of its members are empty)"):
         unpacked(archive, "d", tmp_path / "cache")
     assert not list((tmp_path / "cache/archives").iterdir())
+
+
+def _unflagged(path, members, code):
+    """A zip whose names are bytes of a code page, without the flag that says UTF-8: as 7-Zip and Windows write it."""
+    names = [name.encode(code) for name, _ in members]
+    fillers = [chr(ord("A") + number) * len(name) for number, name in enumerate(names)]
+    _zip(path, [(filler, data) for filler, (_, data) in zip(fillers, members, strict=True)])
+    raw = path.read_bytes()
+    for filler, name in zip(fillers, names, strict=True):
+        raw = raw.replace(filler.encode(), name)
+    path.write_bytes(raw)
+    return path
+
+
+CHINESE = [("蚂蚁/图一.png", encoded(scene(9, 9, 0))), ("蜜蜂类/图二二.png", encoded(scene(9, 9, 1)))]
+
+
+def test_names_in_utf_8_are_read_without_their_flag(tmp_path):
+    found = read(_unflagged(tmp_path / "x.zip", CHINESE, "utf-8"), cache=tmp_path / "cache")
+    assert found.classes == ("蚂蚁", "蜜蜂类")
+    flagged = read(_zip(tmp_path / "y.zip", CHINESE), cache=tmp_path / "cache")
+    assert [row.name for row in flagged.rows] == [row.name for row in found.rows]
+
+
+@pytest.mark.parametrize(
+    ("code", "names"), [("gbk", [name for name, _ in CHINESE]), ("cp850", ["Käfer/1.png", "Bär/22.png"])]
+)
+def test_names_in_an_unknown_code_page_are_refused_with_a_hint(tmp_path, code, names):
+    place = _unflagged(tmp_path / "x.zip", [(name, encoded(scene(9, 9, 0))) for name in names], code)
+    with pytest.raises(DataError, match="code page the names of its 2 members") as caught:
+        read(place, cache=tmp_path / "cache")
+    assert "unzip -O GBK" in caught.value.hint
+    assert not list((tmp_path / "cache").rglob("*.png"))

@@ -33,6 +33,7 @@ MAX_RATIO = 100
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _FREE = 10**9
+_UTF_8 = 0x800
 _FEW = 10_000
 _LEAST = 32
 """Bytes of an archive that a member takes at the least, once there are more than a few: a picture takes hundreds."""
@@ -150,16 +151,37 @@ def _write(archive: Path, folder: Path, max_bytes: int) -> dict[str, str]:
 
 def _zip(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as packed:
-        for info in packed.infolist():
+        names = _zip_names(archive, packed.infolist())
+        for info, name in zip(packed.infolist(), names, strict=True):
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(archive, info.filename, "is a link or device")
+                raise _refused(archive, name, "is a link or device")
             if info.flag_bits & 1:
-                raise _refused(archive, info.filename, "is encrypted")
+                raise _refused(archive, name, "is encrypted")
             if not info.is_dir():
-                yield info.filename, partial(packed.open, info)
+                yield name, partial(packed.open, info)
             else:
-                _inside(info.filename, archive)
+                _inside(name, archive)
+
+
+def _zip_names(archive: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
+    """The members' names. Where the flag for UTF-8 is not set, zipfile takes bytes for the DOS code page 437, but tools
+    wrote what their system had: names that are UTF-8 throughout are read so, and others are refused."""
+    raw = [
+        name.encode("cp437") for info in infos if not info.flag_bits & _UTF_8 and not (name := info.filename).isascii()
+    ]
+    try:
+        for told in raw:
+            told.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(
+            f"refused: nothing says in which code page the names of its {len(raw):,} members beyond ASCII are",
+            where=archive,
+            hint="unpack it, with `unzip -O GBK` or `unzip -O CP437` for instance, and give the folder",
+        ) from None
+    return [
+        info.filename if info.flag_bits & _UTF_8 else info.filename.encode("cp437").decode("utf-8") for info in infos
+    ]
 
 
 def _tar(archive: Path, budget: int) -> Iterator[Member]:
