@@ -34,7 +34,7 @@ def test_kaggle_table_beside_folders_whose_names_are_alike(tmp_path):
     assert labels(found) == {"0.png": "0", "1.png": "1", "2.png": "0", "3.png": "1"}
     assert {row.picture.parent.name for row in found.rows} == {"train_images"}
     said = found.summary()
-    assert said.startswith("train.csv: pictures from `id_code` + `.png`")
+    assert said.startswith("train.csv: pictures from `id_code` + `.png` in train_images/, labels")
     assert "labels from `diagnosis`" in said
     assert "test_images/ (3 pictures: without labels)" in said
 

@@ -77,4 +77,8 @@ def _by_name(sample: Sequence[str], mended: Finder, base: Path, place: Path) -> 
 
     ending = there[0][0].suffix if mended(sample[0]).name != there[0][0].name else ""
     said = f" + `{ending}`" if ending else ""
-    return finding, said + (f" in {home.relative_to(base).as_posix()}/" if home else " by their names")
+    return finding, said + (f" in {_within(home, base)}/" if home else " by their names")
+
+
+def _within(home: Path, base: Path) -> str:
+    return one_line(base.name if home == base else home.relative_to(base).as_posix())

@@ -81,13 +81,7 @@ def rows_of(
     where = chosen(header, place, how, ("path", "label") if labelled else ("path",))
     part, part_said = parted(records, where.get("label"), _MISSING, place, how)
     where, warnings = _worth(where, header, records, how)
-    texts = (str(values[where["path"]]).strip() for _, values in records if len(values) > where["path"])
-    named = (text for text in texts if text and "\0" not in text)
-    at_paths = isinstance(place, Path) and all(
-        isinstance(v[where["path"]], str) for _, v in records if len(v) > where["path"]
-    )
-    beside: Finder = (place.parent if isinstance(place, Path) else Path()).joinpath
-    find, added = finder(named, place, how) if at_paths and isinstance(place, Path) else (beside, "")
+    find, added = _finder(records, where["path"], place, how)
     whole = _whole_numbers(records, where.get("label"))
     faults: list[str] = []
     several, bare = False, list[str]()
@@ -112,15 +106,8 @@ def rows_of(
     if labelled and not several:
         faults += bare
     if faults:
-        shown = "; ".join(faults[:_AT_MOST])
-        more = f"; and {len(faults) - _AT_MOST} more" if len(faults) > _AT_MOST else ""
-        raise DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint="correct the table")
-    columns = {kind: f"`{header[index]}`" for kind, index in where.items()}
-    if binary:
-        columns["label"] = f"the columns {', '.join(f'`{header[n]}`' for n in binary[:_AT_MOST])}"
-        columns["label"] += f" and {len(binary) - _AT_MOST} more" if len(binary) > _AT_MOST else ""
-    elif part_said:
-        columns["label"] += f" ({part_said})"
+        raise _wrong(faults, place)
+    columns = _said_of(header, where, binary, part_said)
     unused = tuple(f"column `{name}`" for n, name in enumerate(header) if n not in (*where.values(), *binary))
     read = place.name if isinstance(place, Path) else str(place)
     yield Understood(
@@ -132,6 +119,33 @@ def rows_of(
         unused=unused,
         warnings=warnings,
     )
+
+
+def _finder(
+    records: Sequence[tuple[int, Sequence[Any]]], index: int, place: Path | str, how: PlaceOptions
+) -> tuple[Finder, str]:
+    """What turns a cell into a path, and how to say it; only a file's table of nothing but names is looked after."""
+    cells = [values[index] for _, values in records if len(values) > index]
+    if not isinstance(place, Path) or not all(isinstance(cell, str) for cell in cells):
+        return (place.parent if isinstance(place, Path) else Path()).joinpath, ""
+    return finder((text for cell in cells if (text := cell.strip()) and "\0" not in text), place, how)
+
+
+def _wrong(faults: Sequence[str], place: Path | str) -> DataError:
+    shown = "; ".join(faults[:_AT_MOST])
+    more = f"; and {len(faults) - _AT_MOST} more" if len(faults) > _AT_MOST else ""
+    return DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint="correct the table")
+
+
+def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[int], part_said: str) -> dict[str, str]:
+    """How to say which column is what, by kind."""
+    columns = {kind: f"`{header[index]}`" for kind, index in where.items()}
+    if binary:
+        columns["label"] = f"the columns {', '.join(f'`{header[n]}`' for n in binary[:_AT_MOST])}"
+        columns["label"] += f" and {len(binary) - _AT_MOST} more" if len(binary) > _AT_MOST else ""
+    elif part_said:
+        columns["label"] += f" ({part_said})"
+    return columns
 
 
 def _worth(
