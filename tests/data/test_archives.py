@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from frostline.data.archives import is_archive, unpacked
+from frostline.data.archives import _zip_names, is_archive, unpacked
 from frostline.data.sources import read
 from frostline.errors import DataError
 from tests.data.pictures import encoded, scene
@@ -296,3 +296,9 @@ def test_names_in_an_unknown_code_page_are_refused_with_a_hint(tmp_path, code, n
         read(place, cache=tmp_path / "cache")
     assert "unzip -O GBK" in caught.value.hint
     assert not list((tmp_path / "cache").rglob("*.png"))
+
+
+def test_a_name_that_zipfile_took_from_the_unicode_field_stays(tmp_path):
+    info = zipfile.ZipInfo("Σ╜á.png")  # what code page 437 makes of it
+    info.filename = "蚂蚁.png"  # as Python 3.12 and newer set it
+    assert _zip_names(tmp_path / "x.zip", [info]) == ["蚂蚁.png"]

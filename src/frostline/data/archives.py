@@ -167,9 +167,8 @@ def _zip(archive: Path) -> Iterator[Member]:
 def _zip_names(archive: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
     """The members' names. Where the flag for UTF-8 is not set, zipfile takes bytes for the DOS code page 437, but tools
     wrote what their system had: names that are UTF-8 throughout are read so, and others are refused."""
-    raw = [
-        name.encode("cp437") for info in infos if not info.flag_bits & _UTF_8 and not (name := info.filename).isascii()
-    ]
+    unsaid = [_in_no_code(info) for info in infos]
+    raw = [info.filename.encode("cp437") for info, one in zip(infos, unsaid, strict=True) if one]
     try:
         for told in raw:
             told.decode("utf-8")
@@ -180,8 +179,15 @@ def _zip_names(archive: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
             hint="unpack it, with `unzip -O GBK` or `unzip -O CP437` for instance, and give the folder",
         ) from None
     return [
-        info.filename if info.flag_bits & _UTF_8 else info.filename.encode("cp437").decode("utf-8") for info in infos
+        info.filename.encode("cp437").decode("utf-8") if one else info.filename
+        for info, one in zip(infos, unsaid, strict=True)
     ]
+
+
+def _in_no_code(info: zipfile.ZipInfo) -> bool:
+    """Whether nothing says what the name's bytes mean; newer zipfiles take it from the field of Info-ZIP, if there."""
+    from_field = info.filename != info.orig_filename
+    return not (info.flag_bits & _UTF_8 or from_field or info.filename.isascii())
 
 
 def _tar(archive: Path, budget: int) -> Iterator[Member]:
