@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer.main
 
 from frostline.cli import app, complete, console, language, models
 from frostline.cli.demo import examples
 from frostline.events import Note, PhaseStart, Step, Warn, Work
+from frostline.judge import metrics
 from frostline.judge.metrics import Interval
 from frostline.judge.predictions import Outcome
 from frostline.ship.export import forms
@@ -172,3 +174,14 @@ def test_nearly_every_option_of_a_fit_has_chinese_help() -> None:
 
     missing = [option.name for option in OPTIONS.values() if option.help not in chinese()]
     assert len(missing) < 0.1 * len(OPTIONS), f"zh.json lacks the help of {missing}"
+
+
+@pytest.mark.parametrize(("classes", "said"), [("abc", "over the 2 of 3 classes that have pictures here"), ("ab", "")])
+def test_macro_f1_says_how_many_classes_it_is_a_mean_of(capsys, classes, said):
+    from frostline.cli import console
+
+    p = np.full((4, len(classes)), 0.1 / (len(classes) - 1))
+    p[np.arange(4), [0, 0, 1, len(classes) - 1]] = 0.9
+    console.report(metrics.report(p, np.array([0, 0, 1, 1]), classes, resamples=20), title="judged")
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("macro F1"))
+    assert line.partition("), ")[2] == said
