@@ -37,7 +37,7 @@ LEFT_LARGE = {
     *("cli/check.py: check", "cli/predict.py: predict", "cli/serve.py: serve"),
     # one sequence of steps, each a line or two: cut up, they would pass the same ten values from hand to hand
     *("run/resolve.py: resolve", "workflows/evaluate.py: evaluate", "workflows/report_data.py: _page"),
-    "judge/metrics.py: report_multilabel",
+    *("judge/metrics.py: report_multilabel", "data/tables.py: rows_of"),
     # to be cut next: what is printed, by command; metrics of one and of several labels; folds out of the runner
     *("cli/console.py", "judge/metrics.py", "run/runner.py"),
 }

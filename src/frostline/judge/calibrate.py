@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.errors import JudgementError
+from frostline.inference.probabilities import sigmoid, softmax
 
 BINS = 15
 _FOLDS = 5
@@ -92,7 +93,7 @@ def calibrate(logits: NDArray[np.floating], y: NDArray[np.integer], *, seed: int
     if not np.issubdtype(np.asarray(y).dtype, np.integer) or np.min(y) < 0 or np.max(y) >= z.shape[1]:
         raise JudgementError(f"classes must be whole numbers from 0 to {z.shape[1] - 1}", hint="see Manifest.targets")
     truth = np.asarray(y)[:, None] == np.arange(z.shape[1])
-    return _calibrated(z, truth, _softmax, top=True, seed=seed)
+    return _calibrated(z, truth, softmax, top=True, seed=seed)
 
 
 def calibrate_multilabel(logits: NDArray[np.floating], y: NDArray[np.generic], *, seed: int = 0) -> Calibration:
@@ -108,7 +109,7 @@ def calibrate_multilabel(logits: NDArray[np.floating], y: NDArray[np.generic], *
             f"logits {z.shape} must be finite (N, K), labels {np.shape(y)} (N, K) of 0 and 1, N and K above 0",
             hint="for one class a picture there is calibrate()",
         )
-    return _calibrated(z, np.asarray(y, dtype=bool), _sigmoid, top=False, seed=seed)
+    return _calibrated(z, np.asarray(y, dtype=bool), sigmoid, top=False, seed=seed)
 
 
 def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
@@ -228,7 +229,7 @@ def _temperature(z: _Matrix, truth: NDArray[np.bool_], link: Callable[[_Matrix],
     from scipy.optimize import brentq
 
     softness = 1 / (len(z) + 2)
-    rest = 1 / z.shape[1] if link is _softmax else 0.5
+    rest = 1 / z.shape[1] if link is softmax else 0.5
     target = truth * (1 - softness) + softness * rest
 
     def slope(inverse: float) -> float:
@@ -238,12 +239,3 @@ def _temperature(z: _Matrix, truth: NDArray[np.bool_], link: Callable[[_Matrix],
     if slope(low) >= 0:
         return _HIGHEST
     return _LOWEST if slope(high) <= 0 else float(1 / brentq(slope, low, high, xtol=1e-10))
-
-
-def _softmax(z: _Matrix) -> _Matrix:
-    powers = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _sigmoid(z: _Matrix) -> _Matrix:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * z)))

@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 
 from frostline.data.manifest import Manifest
 from frostline.data.split import units
+from frostline.inference.probabilities import probabilities
 from frostline.judge import intervals, metrics
 from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
 from frostline.judge.compare import gain
@@ -98,11 +99,7 @@ def calibration_of(logits: Logits, part: Manifest) -> Calibration:
 
 def probabilities_of(logits: Logits, part: Manifest, temperature: float) -> NDArray[np.float64]:
     """(N, K) of logits (N, K) / temperature: softmax, or a sigmoid each where the labels are several."""
-    scaled = logits.astype(np.float64) / temperature
-    if part.targets().ndim == 2:
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * scaled)))
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+    return probabilities(logits, temperature=temperature, multilabel=part.targets().ndim == 2)
 
 
 def judged(probabilities: NDArray[np.float64], part: Manifest) -> Report:
