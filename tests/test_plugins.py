@@ -99,7 +99,7 @@ def fitted(installed: Path, leaves: Path, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("runs") / "run"
     done = run(installed, "fit", leaves, *SMALL, "--strategy", "only-head", "--engine", "mine", "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "mine fp32" in done.stderr
+    assert "computed by mine, fp32" in done.stderr
     assert int((installed / "used").read_text()) >= 96
     return out
 

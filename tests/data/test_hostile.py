@@ -267,7 +267,7 @@ def test_a_full_disk_stops_the_store_with_a_way_out_and_leaves_nothing_half(
 def test_a_full_disk_stops_a_run_at_its_log(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
     record = RunFolder(tmp_path)
-    record.open(resume=False)
+    record.open(resume=False, overwrite=True)
     with pytest.raises(CheckpointError, match="the disk is full") as caught:
         record.log(Note("something"))
     assert three_parts(caught.value)

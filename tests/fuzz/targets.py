@@ -79,11 +79,12 @@ def pictures(_: Path) -> list[Seed]:
 
 def read_picture(file: Path, _: Path) -> None:
     from frostline.data.decode import content_digest, decode
+    from frostline.data.reading import Reading
     from frostline.data.views import EvaluationView, Preprocessing
 
     content_digest(file)
     decode(file)
-    EvaluationView(Preprocessing(size=(32, 32)))(file)
+    EvaluationView(Preprocessing(size=(32, 32), reading=Reading(window=(-3.0, 3.0))))(file)
 
 
 def tables(folder: Path) -> list[Seed]:

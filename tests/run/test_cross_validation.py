@@ -93,7 +93,7 @@ def test_duplicates_stay_on_one_side_of_the_folds_that_choose_the_strength(leave
 
 
 def test_what_cannot_be_folded_is_refused(leaves: Path) -> None:
-    with pytest.raises(PlanError, match="at least 2 folds"):
+    with pytest.raises(PlanError, match="at least 2"):
         ImageClassifier(**SMALL, strategy="probe", folds=1).fit(leaves)
     with pytest.raises(DataError, match="cannot be spread over 500 folds"):
         ImageClassifier(**SMALL, strategy="probe", folds=500).fit(leaves)

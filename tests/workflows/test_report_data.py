@@ -139,7 +139,7 @@ def test_the_commands_write_what_they_say(run: Path, leaves: Path, tmp_path: Pat
     done = CliRunner().invoke(app, ["explain", str(run), str(picture), "--json", "-q"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["overlay"] == str(tmp_path / "leaf.explained.png")
+    assert told["overlay"] == str(run / "explained" / "leaf.explained.png")
     with Image.open(told["overlay"]) as overlay:
         assert overlay.size == (448, 448)
     assert len(told["near"]) == 3

@@ -16,6 +16,7 @@ from frostline.judge.metrics import Interval, wilson
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 
 SPLITS = ("test", "val", "cross-validation")
+HELD_OUT = "held-out pictures"
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,10 @@ def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
         )
     places = list(dict.fromkeys(places))
     judged = [_by_split(read_outcomes(place / PICTURES)) for place in places]
-    chosen = _split(places, judged, split)
     names = _short(places)
-    parts = [rows[chosen] for rows in judged]
+    held_out = None if split else _held_out(judged)
+    chosen = HELD_OUT if held_out else _split(places, judged, split)
+    parts = held_out or [rows[chosen] for rows in judged]
     order = sorted(parts[0])
     for name, place, part in zip(names[1:], places[1:], parts[1:], strict=True):
         _check_same(names[0], parts[0], name, part, place, chosen)
@@ -114,6 +116,15 @@ def _by_split(rows: Sequence[Outcome]) -> dict[str, _Part]:
             copies += 1
         part[row.digest, copies] = row
     return found
+
+
+def _held_out(judged: Sequence[Mapping[str, _Part]]) -> list[_Part] | None:
+    """Where some runs were judged by cross-validation and others on val: the pictures that all of them held out."""
+    if any(all(split in parts for parts in judged) for split in SPLITS):
+        return None
+    parts = [rows.get("val") or rows.get("cross-validation") or {} for rows in judged]
+    common = set.intersection(*(set(part) for part in parts))
+    return [{key: part[key] for key in common} for part in parts] if common else None
 
 
 def _split(places: Sequence[Path], judged: Sequence[Mapping[str, _Part]], asked: str | None) -> str:
