@@ -55,6 +55,16 @@ def test_names_are_as_long_as_they_must_be(tmp_path: Path) -> None:
     assert [entry.name for entry in compare([one, two]).entries] == ["a/probe", "b/probe"]
 
 
+def test_cross_validation_and_val_meet_on_what_both_held_out(tmp_path: Path) -> None:
+    crossed = run(tmp_path / "probe", "1" * 30 + "0" * 10, split="cross-validation")
+    val = run(tmp_path / "auto", "0" * 10, first=30)  # the last ten pictures
+    found = compare([crossed, val])
+    assert (found.n, found.split) == (10, "held-out pictures")
+    assert [entry.accuracy.value for entry in found.entries] == [0, 0]
+    with pytest.raises(JudgementError, match="same split"):
+        compare([crossed, val], split="val")
+
+
 def test_other_pictures_labels_and_splits_are_refused(tmp_path: Path) -> None:
     one = run(tmp_path / "one", "1100")
     for number, (other, what) in enumerate(
