@@ -145,3 +145,19 @@ def test_a_table_whose_paths_lead_nowhere_is_a_finding(tmp_path: Path, own_cache
     audit = check(table, store=Store(own_cache / "store"), cache=own_cache, **SMALL)
     assert {finding.check: finding for finding in audit.findings}["unreadable"].mask.all()
     assert any("no picture can be read" in said for said in audit.not_checked)
+
+
+def test_check_reads_data_by_the_options_that_fit_has(leaves: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from frostline.cli import app
+
+    names = sorted(path.stem for path in (leaves / "train" / "red leaf").glob("*.png"))
+    rows = [f"{name},{'old' if int(name) % 2 else 'young'},{'x' if int(name) % 3 else 'y'}" for name in names]
+    (tmp_path / "t.csv").write_text("\n".join(["number,age,kind", *rows]))
+    asked = ["--image-column", "number", "--label-column", "age", "--suffix", ".png"]
+    asked += ["--images", str(leaves / "train" / "red leaf"), "--out", str(tmp_path / "check.html")]
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "t.csv"), *asked, "--no-features", "--json", "-q"])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "check.html").read_text()
+    assert "young" in page

@@ -1,14 +1,15 @@
 """``frostline check``: what is wrong with a data set, before anyone trains on it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
 from frostline.cli.complete import offered, plain
-from frostline.options import OPTIONS
+from frostline.cli.fit import with_options
+from frostline.options import OPTIONS, READING
 
 
 def check(
@@ -33,6 +34,7 @@ def check(
     background: Annotated[str | None, Option(help=plain(OPTIONS["background"].help))] = None,
     lang: Annotated[str, Option(help="Of the page: en or zh.", autocompletion=offered("lang"))] = "en",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
+    **place: Any,
 ) -> None:
     """Look for leakage, wrong labels, copies, shortcuts and broken files; no picture is ever changed.
 
@@ -41,6 +43,7 @@ def check(
     """
     from frostline.cli import console
     from frostline.data.audit.write_csv import chosen, write_cleaned
+    from frostline.data.place_options import PlaceOptions
     from frostline.data.reading import asked
     from frostline.data.sources import default_cache
     from frostline.judge.check_page.render import page
@@ -53,6 +56,7 @@ def check(
             from frostline.workflows import check as run
 
         unwanted, cache = chosen(drop), default_cache()
+        how = PlaceOptions.of(place)
         reading = asked(intensity=intensity, bands=bands, background=background)
         if features:
             store = Store(cache / "store")
@@ -64,10 +68,11 @@ def check(
                 weights=weights,
                 engine=engine,
                 reading=reading,
+                how=how,
                 listen=screen,
             )
         else:
-            found = run.check_files(data, cache=cache, reading=reading, listen=screen)
+            found = run.check_files(data, cache=cache, reading=reading, how=how, listen=screen)
         write_html(page(found, lang=lang), out)
     if json:
         console.json(found.to_dict())
@@ -78,3 +83,6 @@ def check(
         console.aside(f"{kept:,} pictures are in {write}, {gone:,} are left out; next: frostline fit {write}")
     if strict and found.failed:
         raise typer.Exit(1)
+
+
+check.__signature__ = with_options(check, READING)  # type: ignore[attr-defined]

@@ -1,13 +1,14 @@
 """``frostline embed``: the features of pictures, for whatever else is to be done with them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings
-from frostline.options import OPTIONS
+from frostline.cli.fit import with_options
+from frostline.options import OPTIONS, READING
 
 
 def embed(
@@ -19,12 +20,14 @@ def embed(
     engine: Annotated[str, Option(help=OPTIONS["engine"].help)] = "auto",
     precision: Annotated[str, Option(help=OPTIONS["precision"].help)] = "auto",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress.")] = False,
+    **place: Any,
 ) -> None:
     """Write the features of pictures: path, label, split, digest and what the backbone gives below its head.
 
     [dim]frostline embed hymenoptera_data --out features.parquet[/dim]
     """
     from frostline.cli import console
+    from frostline.data.place_options import PlaceOptions
     from frostline.data.sources import default_cache, read
 
     with console.Screen(quiet=quiet) as screen:
@@ -35,8 +38,8 @@ def embed(
 
         cache = default_cache()
         found = run.embed(
-            read(data), store=Store(cache / "store"), cache=cache, model=model, weights=weights, line=line,
-            engine=engine, precision=precision, listen=screen,
+            read(data, how=PlaceOptions.of(place)), store=Store(cache / "store"), cache=cache, model=model,
+            weights=weights, line=line, engine=engine, precision=precision, listen=screen,
         )  # fmt: skip
         run.write(found, out)
     console.aside(f"{len(found.rows):,} pictures, {found.features.shape[1]:,} features each, saved to {out}")
@@ -44,3 +47,6 @@ def embed(
         console.aside(f"left out: {item.name}: {item.reason}")
     if found.skipped:
         raise typer.Exit(1)
+
+
+embed.__signature__ = with_options(embed, READING)  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from frostline.data.audit.run_checks import Audit, audited, require_libraries
 from frostline.data.decode import Picture
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
+from frostline.data.place_options import PlaceOptions
 from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.sources import as_found
 from frostline.data.split import folds
@@ -36,14 +37,21 @@ Features = NDArray[np.float32]
 _FOLDS = 5
 
 
-def check_files(place: str | Path, *, cache: Path, reading: Reading = AS_IT_IS, listen: Listener = quiet) -> Audit:
+def check_files(
+    place: str | Path,
+    *,
+    cache: Path,
+    reading: Reading = AS_IT_IS,
+    how: PlaceOptions | None = None,
+    listen: Listener = quiet,
+) -> Audit:
     """What can be said of a data set without a network: files, copies, classes, light, shortcuts.
 
     reading: what was said of intensity, bands and background, as for a fit.
 
     Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
     """
-    listing, notes = _listed(place, cache, reading, listen)
+    listing, notes = _listed(place, cache, reading, how, listen)
     listing, looks = _look_at_the_rest(listing, notes, listen)
     why = "wrong labels and outliers: no network was asked"
     return audited(Subject(listing, find_copies(listing, looks), looks), not_checked=[why])
@@ -59,6 +67,7 @@ def check(
     engine: str = "auto",
     seed: int = 0,
     reading: Reading = AS_IT_IS,
+    how: PlaceOptions | None = None,
     listen: Listener = quiet,
 ) -> Audit:
     """Everything `check_files` says, and what the features of a pretrained trunk add: wrong labels and outliers.
@@ -67,7 +76,7 @@ def check(
 
     Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
     """
-    listing, notes = _listed(place, cache, reading, listen)
+    listing, notes = _listed(place, cache, reading, how, listen)
     not_checked: list[str] = []
     features: Features | None = None
     try:
@@ -131,9 +140,11 @@ class _Noting:
         return placed(opened, self._view.preprocessing)
 
 
-def _listed(place: str | Path, cache: Path, asked: Reading, listen: Listener) -> tuple[Inventory, _Notes]:
+def _listed(
+    place: str | Path, cache: Path, asked: Reading, how: PlaceOptions | None, listen: Listener
+) -> tuple[Inventory, _Notes]:
     require_libraries()
-    listing = as_found(place, cache=cache, progress=lambda done: listen(Work("files", done, 0)))
+    listing = as_found(place, how=how, cache=cache, progress=lambda done: listen(Work("files", done, 0)))
     listen(Note(listing.summary()))
     for line in listing.understood.warnings:
         listen(Warn(line))
