@@ -82,12 +82,16 @@ def killed_and_resumed(place: Path, *, kills: int, seed: int = 0) -> Outcome:
             run.wait()
             moments.append(share)
         else:  # it was done before its time: the next one begins anew
-            assert run.returncode == 0
+            assert run.returncode in ENDED
             if not same(place):
                 return Outcome(False, tuple(moments))
             shutil.rmtree(place / "killed")
-    assert started(data, place / "killed").wait() == 0
+    assert started(data, place / "killed").wait() in ENDED
     return Outcome(same(place), tuple(moments))
+
+
+ENDED = (0, 2)
+"""Done, or refused because a kill came when everything had been written: the weights are compared in both cases."""
 
 
 def same(place: Path) -> bool:

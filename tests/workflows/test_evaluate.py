@@ -49,7 +49,7 @@ def test_what_training_csv_lists_is_left_out_by_content(leaves: Path, tmp_path: 
     whole = evaluate(knows, everything)
     assert (whole.report.n, whole.learnt) == (96, 0)
     assert whole.report.figures["accuracy"].value == 0.75
-    with pytest.raises(DataError, match="learnt from all 48") as caught:
+    with pytest.raises(DataError, match="trained on all 48") as caught:
         evaluate(knows, everything.part("train"), learnt=learnt)
     assert "--all" in caught.value.hint
     assert learnt_by(tmp_path / "elsewhere" / "model") == frozenset()

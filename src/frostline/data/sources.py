@@ -88,7 +88,9 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
 sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore", *_TABLE)))
 sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table, options=_TABLE))
 sources.register("json-lines", Source(lambda place: place.suffix.lower() == ".jsonl", json_lines, options=_TABLE))
-sources.register("list", Source(lambda place: place.suffix.lower() == ".txt", text_list, options=("images", "suffix")))
+sources.register(
+    "text-list", Source(lambda place: place.suffix.lower() == ".txt", text_list, options=("images", "suffix"))
+)
 sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix")))
 sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
