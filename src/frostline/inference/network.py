@@ -1,7 +1,5 @@
 """A network that takes pictures as they are decoded: the one place where pictures are normalised."""
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
@@ -41,10 +39,6 @@ class Network(nn.Module):
     def device(self) -> torch.device:
         """Where its weights are."""
         return next((tensor.device for tensor in self.net.state_dict().values()), torch.device("cpu"))
-
-    def eval(self) -> Self:
-        """In eval mode."""
-        return super().eval()
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """What the network gives; with a head, its input (N, D) beside it."""
