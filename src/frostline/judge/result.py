@@ -12,6 +12,9 @@ from frostline.judge.metrics import Interval, Report
 from frostline.judge.ood import Novelty
 from frostline.judge.result_html import in_html, in_words
 
+HEADLINES = ("test", "val", "cross-validation")
+"""The splits that a model may be judged by, the best judge first."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseRow:
@@ -82,7 +85,7 @@ class RunResult:
     @property
     def headline(self) -> tuple[str, Report] | None:
         """The split that the model is best judged by, and its figures: test, else val, else cross-validation."""
-        for split in ("test", "val", "cross-validation"):
+        for split in HEADLINES:
             if split in self.metrics:
                 return split, self.metrics[split]
         return None

@@ -56,15 +56,15 @@ class CrossValidated:
     folds: tuple[Fold, ...]
 
 
-def begin(bench: PhaseContext, k: int) -> tuple[Fold, ...]:
-    """k folds of the bench's training rows, duplicates and groups together, each with the network as it is now.
+def begin(context: PhaseContext, k: int) -> tuple[Fold, ...]:
+    """k folds of the context's training rows, duplicates and groups together, each with the network as it is now.
 
     Raises: PlanError, DataError: as ``data.split.folds``. PlanError: a fold would learn from a single class.
     """
-    state = {name: tensor.detach().clone() for name, tensor in bench.net.state_dict().items()}
-    found = tuple(Fold(learns, out, state) for learns, out in folds(bench.train, k, seed=bench.seed))
+    state = {name: tensor.detach().clone() for name, tensor in context.net.state_dict().items()}
+    found = tuple(Fold(learns, out, state) for learns, out in folds(context.train, k, seed=context.seed))
     for fold in found:
-        if len({label for row in _part(bench.train, fold.learns).rows for label in row.labels}) < 2:
+        if len({label for row in _part(context.train, fold.learns).rows for label in row.labels}) < 2:
             raise PlanError(
                 f"with {k} folds one of them would learn from a single class",
                 where="--folds",
@@ -74,45 +74,44 @@ def begin(bench: PhaseContext, k: int) -> tuple[Fold, ...]:
 
 
 def cross_validate(
-    bench: PhaseContext,
+    context: PhaseContext,
     phase: Phase,
     standing: tuple[Fold, ...],
     machine: Device,
     *,
-    anchors: Mapping[str, Tensor],
     seconds: float | None,
 ) -> CrossValidated:
-    """Carry out a phase in every fold; the bench's network is left with the weights of the last one.
+    """Carry out a phase in every fold; the context's network is left with the weights of the last one.
 
     No epoch is chosen by the fold: the last one counts. seconds: that one fold may take.
 
     Raises: Diverged: the loss of a fold is not finite. KeyboardInterrupt: interrupted.
     """
-    logits = np.zeros((len(bench.train), len(bench.train.classes)), np.float32)
-    distances: NDArray[np.float32] | None = np.zeros(len(bench.train), np.float32)
+    logits = np.zeros((len(context.train), len(context.train.classes)), np.float32)
+    distances: NDArray[np.float32] | None = np.zeros(len(context.train), np.float32)
     after = []
     what = f"{phase.name}, folds"
     for number, fold in enumerate(standing):
-        bench.listen(Work(what, number, len(standing)))
-        bench.net.load_state_dict(fold.state)
-        learns, out = _part(bench.train, fold.learns), _part(bench.train, fold.out)
-        inner = replace(bench, train=learns, val=None, listen=_only_warnings(bench.listen))
+        context.listen(Work(what, number, len(standing)))
+        context.net.load_state_dict(fold.state)
+        learns, out = _part(context.train, fold.learns), _part(context.train, fold.out)
+        inner = replace(context, train=learns, val=None, listen=_only_warnings(context.listen))
         if isinstance(phase, Solve):
             solve_head(inner, phase)
         else:
-            train_stages(inner, phase, machine, anchors=anchors, seconds=seconds)
+            train_stages(inner, phase, machine, seconds=seconds)
         logits[fold.out], features = _answers(inner, phase, out, machine)
         logits[fold.out[~_known(out, learns)]] = np.nan
         known = None
         if features is not None and not isinstance(phase, Solve):
-            kept = ood.remembered(learns.targets(), seed=bench.seed)
+            kept = ood.remembered(learns.targets(), seed=context.seed)
             _, known = _answers(inner, phase, _part(learns, kept), machine)
         if features is None or known is None:
             distances = None
         elif distances is not None:
             distances[fold.out] = ood.distances(known, features)
-        after.append(replace(fold, state={name: t.detach().clone() for name, t in bench.net.state_dict().items()}))
-    bench.listen(Work(what, len(standing), len(standing)))
+        after.append(replace(fold, state={name: t.detach().clone() for name, t in context.net.state_dict().items()}))
+    context.listen(Work(what, len(standing), len(standing)))
     return CrossValidated(logits, distances, tuple(after))
 
 
@@ -127,15 +126,15 @@ def _known(out: Manifest, learns: Manifest) -> NDArray[np.bool_]:
 
 
 def _answers(
-    bench: PhaseContext, phase: Phase, part: Manifest, machine: Device
+    context: PhaseContext, phase: Phase, part: Manifest, machine: Device
 ) -> tuple[Logits, NDArray[np.float32] | None]:
     """Logits (n, K) by the network as it stands, from what is stored below the phase's line; and what its head read."""
-    activations = bench.activations
+    activations = context.activations
     line = phase.line if isinstance(phase, Solve) or phase.stored else BOTTOM
-    suffix: nn.Module = bench.net
+    suffix: nn.Module = context.net
     prepare: Callable[[Tensor], Tensor] = Normalise(activations.preprocessing)
     if line != BOTTOM:
-        _, suffix = cut(bench.net, line)
+        _, suffix = cut(context.net, line)
         prepare = torch.Tensor.float
     view = EvaluationView(activations.preprocessing)
     read, _ = activations.at(line, part.rows, view, what="held-out pictures")
@@ -146,14 +145,14 @@ def _answers(
         seen.append(given[0].detach().float().flatten(1).cpu().numpy())
 
     suffix.to(machine.device)
-    hook = bench.net.get_submodule(bench.head.path).register_forward_pre_hook(note)
+    hook = context.net.get_submodule(context.head.path).register_forward_pre_hook(note)
     try:
         logits = predict(suffix, in_memory(read, len(part)), len(part), machine, prepare=prepare)
     finally:
         hook.remove()
-        bench.net.to("cpu")
+        context.net.to("cpu")
     features = np.concatenate(seen) if seen else np.zeros((0, 0), np.float32)
-    whole = features.shape == (len(part), bench.head.features) and not bench.head.others
+    whole = features.shape == (len(part), context.head.features) and not context.head.others
     return logits, features if whole else None
 
 

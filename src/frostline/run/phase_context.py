@@ -1,11 +1,12 @@
 """What every phase of a run works on, and what it leaves behind."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from frostline.data.manifest import Manifest
 from frostline.data.views import EvaluationView
@@ -19,9 +20,10 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PhaseContext:
-    """A network on the bench, with the data it learns from.
+    """A network with the data it learns from.
 
     train, val: manifests without undecodable pictures; val may be None. seed: of everything random.
+    anchors: the pretrained weights by their names in the whole network, where a phase pulls towards them (L2-SP).
     """
 
     net: nn.Module
@@ -32,6 +34,7 @@ class PhaseContext:
     val: Manifest | None
     seed: int
     listen: Listener
+    anchors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ def judgeable(crossed: Logits, part: Manifest) -> tuple[Manifest, Logits] | None
     return replace(part, rows=rows), crossed[there]
 
 
-def logits_of(bench: PhaseContext, part: Manifest) -> tuple[Manifest, Logits]:
+def logits_of(context: PhaseContext, part: Manifest) -> tuple[Manifest, Logits]:
     """Logits (N, K) by the network as it stands, and the manifest without pictures that cannot be decoded."""
     what = f"{part.rows[0].split or 'all'} pictures"
-    read, skipped = bench.activations.at("head", part.rows, EvaluationView(bench.activations.preprocessing), what=what)
+    read, skipped = context.activations.at(
+        "head", part.rows, EvaluationView(context.activations.preprocessing), what=what
+    )
     part = part.without(skipped)
-    _, suffix = cut(bench.net, "head")
+    _, suffix = cut(context.net, "head")
     batches = np.array_split(np.arange(len(part)), len(part) // 256 + 1)
     with torch.no_grad():
         return part, np.concatenate([suffix(torch.from_numpy(read(batch)).float()).numpy() for batch in batches])

@@ -3,7 +3,7 @@
 Afterwards it is torn down: the network is whole again, on the CPU and in eval mode.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -25,12 +25,9 @@ from frostline.train.plan import Lora, Train
 from frostline.train.task import Task
 
 
-def set_up(
-    context: PhaseContext, phase: Train, device: Device, anchors: Mapping[str, Tensor]
-) -> tuple[Task, Reader | None]:
+def set_up(context: PhaseContext, phase: Train, device: Device) -> tuple[Task, Reader | None]:
     """The network cut and frozen as the phase asks, with what reaches its frost line; and what reads the val split.
 
-    anchors: where the pretrained weights were, by their names in the whole network, for the L2-SP penalty.
 
     Raises: StageError: the network cannot be cut there. StoreError, EngineError: see `features.activations`.
     """
@@ -51,7 +48,7 @@ def set_up(
     suffix.to(device.device)
     rows = _rows(context, phase, device, line)
     read_val = _val(context, device, line)
-    objective = _objective(context, phase, anchors, suffix, device)
+    objective = _objective(context, phase, suffix, device)
     fusions = _fusions(suffix, rows, prepare, device)
     return Task(suffix, objective, own, phase.recipe, rows, device, prepare, fusions), read_val
 
@@ -158,19 +155,17 @@ def norm_parameters(net: nn.Module) -> set[str]:
     }
 
 
-def _objective(
-    context: PhaseContext, phase: Train, anchors: Mapping[str, Tensor], suffix: nn.Module, device: Device
-) -> Objective:
-    """What the phase minimises. anchors: where the pretrained weights were, by their names in the whole network."""
+def _objective(context: PhaseContext, phase: Train, suffix: nn.Module, device: Device) -> Objective:
+    """What the phase minimises."""
     recipe, classes = phase.recipe, len(context.train.classes)
     weights = None
     if recipe.balance == "weights":
         weights = class_weights(torch.from_numpy(context.train.targets()), classes).to(device.device)
     own = {id(p) for p in suffix.parameters() if p.requires_grad}
     pulled = [
-        Anchor(p, anchors[name].to(device.device))
+        Anchor(p, context.anchors[name].to(device.device))
         for name, p in context.net.named_parameters()
-        if name in anchors and id(p) in own and context.stages.of(name) != "head"
+        if name in context.anchors and id(p) in own and context.stages.of(name) != "head"
     ]
     return Objective(
         classes,

@@ -10,7 +10,7 @@ from frostline.run.phase_context import PhaseContext
 from frostline.run.uncertainty import features_of
 
 
-def places_of(bench: PhaseContext, part: Manifest) -> NDArray[np.float32] | None:
+def places_of(context: PhaseContext, part: Manifest) -> NDArray[np.float32] | None:
     """(N, 2) in [0, 1] of the pictures, the first two principal components of their features; NaN for those left out.
 
     At most `ood.MOST` pictures are placed, of every class some. None where the head does not read one vector a picture,
@@ -18,11 +18,11 @@ def places_of(bench: PhaseContext, part: Manifest) -> NDArray[np.float32] | None
     """
     from sklearn.decomposition import PCA
 
-    chosen = ood.remembered(part.targets(), seed=bench.seed)
+    chosen = ood.remembered(part.targets(), seed=context.seed)
     if len(chosen) < 3:
         return None
     try:
-        features = features_of(bench, part, chosen)
+        features = features_of(context, part, chosen)
     except FrostlineError:
         return None
     placed = PCA(2, svd_solver="randomized", random_state=0).fit_transform(features)

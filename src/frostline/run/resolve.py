@@ -53,7 +53,7 @@ class Job:
     settings: Settings
     plan: Plan
     manifest: Manifest
-    bench: PhaseContext
+    context: PhaseContext
     backbone: zoo.Backbone
     facts: Mapping[str, Any]
     record: RunFolder
@@ -116,12 +116,14 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     train = manifest.part("train") if manifest.splits else manifest
     record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
-    bench = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
-    plan = _feasible(plan, bench, settings)
+    context = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
+    plan = _feasible(plan, context, settings)
     if val is None and settings.folds is None and any(isinstance(phase, Train) for phase in plan.phases):
         manifest = with_validation(manifest, share=settings.val, seed=settings.seed)
-        bench = replace(bench, train=manifest.part("train"), val=manifest.part("val"))
-    _say_what_cannot_be_judged(bench)
+        context = replace(context, train=manifest.part("train"), val=manifest.part("val"))
+    if any(isinstance(phase, Train) and phase.recipe.l2sp for phase in plan.phases):
+        context = replace(context, anchors={name: p.detach().clone() for name, p in backbone.net.named_parameters()})
+    _say_what_cannot_be_judged(context)
     for phase in plan.phases:
         if phase.line != order.names[0]:
             tell(Note(f"{phase.name}: layers below {phase.line} are frozen; their features are computed once per view"))
@@ -135,7 +137,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         "machine": machine(),
     }
     record.json("plan.json", {**facts, **told})
-    return Job(settings, plan, manifest, bench, backbone, facts, record, tell, begun)
+    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun)
 
 
 def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:
@@ -193,14 +195,14 @@ def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
     return with_validation(manifest, share=settings.val, seed=settings.seed)
 
 
-def _say_what_cannot_be_judged(bench: PhaseContext) -> None:
-    seen = bench.val.counts() if bench.val is not None else {}
-    alone = [name for name, count in bench.train.counts().items() if count == 1 and not seen.get(name)]
+def _say_what_cannot_be_judged(context: PhaseContext) -> None:
+    seen = context.val.counts() if context.val is not None else {}
+    alone = [name for name, count in context.train.counts().items() if count == 1 and not seen.get(name)]
     if alone:
         what = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
         more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
         names = one_line(", ".join(map(repr, alone[:10])))
-        bench.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {names}{more}"))
+        context.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {names}{more}"))
 
 
 def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Manifest:
@@ -213,11 +215,13 @@ def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Man
     return manifest
 
 
-def _feasible(plan: Plan, bench: PhaseContext, settings: Settings) -> Plan:
+def _feasible(plan: Plan, context: PhaseContext, settings: Settings) -> Plan:
     """The plan, with a head that cannot be solved trained instead."""
-    if not any(isinstance(phase, Solve) for phase in plan.phases) or solvable(bench):
+    if not any(isinstance(phase, Solve) for phase in plan.phases) or solvable(context):
         return plan
-    bench.listen(Warn(f"the head {bench.head.path!r} is not one linear layer over one vector: it is trained instead"))
-    recipe = make_recipe({**settings.training, "views": 1}, pictures=len(bench.train))
-    trained = Train("probe", rates_of(rates(bench.stages, head=1e-3)), _HEAD_EPOCHS, recipe)
+    context.listen(
+        Warn(f"the head {context.head.path!r} is not one linear layer over one vector: it is trained instead")
+    )
+    recipe = make_recipe({**settings.training, "views": 1}, pictures=len(context.train))
+    trained = Train("probe", rates_of(rates(context.stages, head=1e-3)), _HEAD_EPOCHS, recipe)
     return replace(plan, phases=tuple(trained if isinstance(phase, Solve) else phase for phase in plan.phases))

@@ -19,33 +19,33 @@ _FOLDS = 5
 _COSTLY = 300_000  # weights from which fitting the folds takes longer than computing the features did
 
 
-def solve_head(bench: PhaseContext, phase: Solve) -> PhaseResult:
+def solve_head(context: PhaseContext, phase: Solve) -> PhaseResult:
     """Solve the head over frozen features and put it into the network.
 
     Raises: PlanError: the network has more than one head, or one whose input is not one vector a picture.
     """
-    bench.listen(PhaseStart(phase.name, phase.line, 0))
-    view = EvaluationView(bench.activations.preprocessing)
-    read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
-    x = _vectors(read(np.arange(len(bench.train))), bench.head)
+    context.listen(PhaseStart(phase.name, phase.line, 0))
+    view = EvaluationView(context.activations.preprocessing)
+    read, _ = context.activations.at("head", context.train.rows, view, what="training pictures")
+    x = _vectors(read(np.arange(len(context.train))), context.head)
     solved = solve(
         x,
-        bench.train.targets(),
-        classes=len(bench.train.classes),
+        context.train.targets(),
+        classes=len(context.train.classes),
         balanced=phase.balanced,
-        seed=bench.seed,
-        folds=_inner_folds(bench),
-        ends=bench.net.ends if isinstance(bench.net, AllStages) else (),
+        seed=context.seed,
+        folds=_inner_folds(context),
+        ends=context.net.ends if isinstance(context.net, AllStages) else (),
     )
-    put_head(bench.net, bench.head, solved.weight, solved.bias)
-    if isinstance(bench.net, AllStages):
-        _solve_plain_head(bench, bench.net, phase, x)
-    bench.listen(Note(_said(solved)))
+    put_head(context.net, context.head, solved.weight, solved.bias)
+    if isinstance(context.net, AllStages):
+        _solve_plain_head(context, context.net, phase, x)
+    context.listen(Note(_said(solved)))
     val = None
-    if bench.val is not None:
-        read, _ = bench.activations.at("head", bench.val.rows, view, what="val pictures")
-        val = _vectors(read(np.arange(len(bench.val))), bench.head) @ solved.weight.T + solved.bias
-    crossed = _judged(bench, solved) if val is None else None
+    if context.val is not None:
+        read, _ = context.activations.at("head", context.val.rows, view, what="val pictures")
+        val = _vectors(read(np.arange(len(context.val))), context.head) @ solved.weight.T + solved.bias
+    crossed = _judged(context, solved) if val is None else None
     return PhaseResult(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
 
 
@@ -56,7 +56,7 @@ def _said(solved: Solved) -> str:
     return f"the head is fitted: logistic regression, L2 {solved.strength:.3g}{end}{floor}, {how}"
 
 
-def _judged(bench: PhaseContext, solved: Solved) -> Logits:
+def _judged(context: PhaseContext, solved: Solved) -> Logits:
     """Out-of-fold logits (N, K) of what can be judged, NaN elsewhere."""
     if solved.weight.size < _COSTLY or not solved.first.any():
         there, how = solved.judged, f"{_FOLDS}-fold cross-validation"
@@ -65,42 +65,42 @@ def _judged(bench: PhaseContext, solved: Solved) -> Logits:
         there, how = solved.first, "a fifth that was held out while the strength was chosen"
         logits = solved.out_of_first_fold()
     if there.any():
-        bench.listen(Note(f"judged by {how}; the head that is kept is fitted to all {len(there)} training pictures"))
+        context.listen(Note(f"judged by {how}; the head that is kept is fitted to all {len(there)} training pictures"))
     logits[~there] = np.nan
     return logits
 
 
-def _solve_plain_head(bench: PhaseContext, net: AllStages, phase: Solve, x: NDArray[np.float32]) -> None:
+def _solve_plain_head(context: PhaseContext, net: AllStages, phase: Solve, x: NDArray[np.float32]) -> None:
     """Solve the classifier of the network that a head over all stages wraps; its features are the last of x (N, D)."""
     plain = solve(
         x[:, -net.widths[-1] :],
-        bench.train.targets(),
-        classes=len(bench.train.classes),
+        context.train.targets(),
+        classes=len(context.train.classes),
         balanced=phase.balanced,
-        seed=bench.seed,
-        folds=_inner_folds(bench),
+        seed=context.seed,
+        folds=_inner_folds(context),
     )
     put_head(net.net, find_head(net.net), plain.weight, plain.bias)
 
 
-def _inner_folds(bench: PhaseContext) -> int | NDArray[np.int64]:
+def _inner_folds(context: PhaseContext) -> int | NDArray[np.int64]:
     """Folds that choose the strength; with duplicates and groups on one side, where there are any."""
-    if not bound(bench.train):
+    if not bound(context.train):
         return _FOLDS
     try:
-        return fold_numbers(bench.train, _FOLDS, seed=bench.seed)
+        return fold_numbers(context.train, _FOLDS, seed=context.seed)
     except DataError:  # fewer units than folds
-        return fold_numbers(bench.train, 2, seed=bench.seed)
+        return fold_numbers(context.train, 2, seed=context.seed)
 
 
-def solvable(bench: PhaseContext) -> bool:
+def solvable(context: PhaseContext) -> bool:
     """Whether the head is one linear layer over one vector a picture."""
-    if bench.head.others:
+    if context.head.others:
         return False
-    view = EvaluationView(bench.activations.preprocessing)
-    read, _ = bench.activations.at("head", bench.train.rows, view, what="training pictures")
+    view = EvaluationView(context.activations.preprocessing)
+    read, _ = context.activations.at("head", context.train.rows, view, what="training pictures")
     one = read(np.arange(1))
-    return one.size == bench.head.features
+    return one.size == context.head.features
 
 
 def _vectors(x: NDArray[np.generic], head: Head) -> NDArray[np.float32]:

@@ -45,22 +45,20 @@ def train_stages(
     *,
     start: Checkpoint | None = None,
     save: Save = lambda tensors, facts: None,
-    anchors: Mapping[str, Tensor] | None = None,
     seconds: float | None = None,
     least: float = 0.0,
 ) -> PhaseResult:
     """Train one phase to its end, or until `seconds` are over, or until somebody interrupts it.
 
     start: a checkpoint of this very phase to go on from. save: called with tensors and facts whenever one is due.
-    anchors: where the pretrained weights were, for the L2-SP penalty. least: the share of its epochs, in [0, 1],
-        without which it is not begun; one epoch in any case.
+    least: the share of its epochs, in [0, 1], without which it is not begun; one epoch in any case.
 
     Raises: Diverged: the loss is not finite. KeyboardInterrupt: interrupted before the first epoch was judged.
     """
     began = time.monotonic()
     if device.low_on_cpu and (why := self_test.disagreement()):
         context.listen(Warn(f"fast bfloat16 kernels are not used, they disagree with this version of torch: {why}"))
-    task, read_val = set_up(context, phase, device, anchors or {})
+    task, read_val = set_up(context, phase, device)
     initial = _weights(task.suffix, None) if phase.recipe.interpolate < 1 else {}
     task = _with_rates(task, start, context)
     epochs = start.facts["phase_facts"]["epochs"] if start else _affordable(task, phase, seconds, began, context)

@@ -42,7 +42,7 @@ def covered(sets: PredictionSets | None, held_out: Judged | None, test: Judged |
 
 
 def novelty_of(
-    bench: PhaseContext, held_out: Manifest | None, distances: NDArray[np.float32] | None = None
+    context: PhaseContext, held_out: Manifest | None, distances: NDArray[np.float32] | None = None
 ) -> Novelty | None:
     """From which distance on a picture is unlike the training data, by the network as it stands.
 
@@ -50,37 +50,37 @@ def novelty_of(
     distances: (N,) of the training pictures, each by a network that has not learnt from it, where a trunk learnt.
     Returns None, having said why, where the head does not read one vector a picture, or too few were held out.
     """
-    kept = ood.remembered(bench.train.targets(), seed=bench.seed)
+    kept = ood.remembered(context.train.targets(), seed=context.seed)
     try:
-        known = features_of(bench, bench.train, kept)
+        known = features_of(context, context.train, kept)
         if distances is not None:
-            found = ood.from_distances(known, distances, head=bench.head.path)
+            found = ood.from_distances(known, distances, head=context.head.path)
         elif held_out is None:
-            fold = fold_numbers(bench.train, min(_FOLDS, len(bench.train)), seed=bench.seed)
-            found = ood.from_folds(known, fold[kept], head=bench.head.path)
+            fold = fold_numbers(context.train, min(_FOLDS, len(context.train)), seed=context.seed)
+            found = ood.from_folds(known, fold[kept], head=context.head.path)
         else:
-            chosen = ood.remembered(held_out.targets(), seed=bench.seed)
-            found = ood.from_held_out(known, features_of(bench, held_out, chosen), head=bench.head.path)
+            chosen = ood.remembered(held_out.targets(), seed=context.seed)
+            found = ood.from_held_out(known, features_of(context, held_out, chosen), head=context.head.path)
     except (DataError, EngineError, StageError, StoreError) as error:
-        bench.listen(Note(f"out-of-distribution detection is not available: {error.what}"))
+        context.listen(Note(f"out-of-distribution detection is not available: {error.what}"))
         return None
     if found is None:
         few = f"fewer than {ood.FEWEST} pictures were held out"
-        bench.listen(Note(f"out-of-distribution detection is not available: {few}"))
+        context.listen(Note(f"out-of-distribution detection is not available: {few}"))
     return found
 
 
-def features_of(bench: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+def features_of(context: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     """What goes into the head, (n, D), of some rows.
 
     Raises: DataError: it is not one vector a picture. StageError, EngineError, StoreError: see `Activations.at`.
     """
-    if bench.head.others:
+    if context.head.others:
         raise DataError("the network has more than one head")
     rows = [part.rows[number] for number in chosen]
-    view = EvaluationView(bench.activations.preprocessing)
-    read, _ = bench.activations.at("head", rows, view, what="pictures for novelty")
+    view = EvaluationView(context.activations.preprocessing)
+    read, _ = context.activations.at("head", rows, view, what="pictures for novelty")
     x = read(np.arange(len(rows)))
-    if x[0].size != bench.head.features:
+    if x[0].size != context.head.features:
         raise DataError(f"the head reads {x.shape[1:]} a picture, not one vector")
     return x.reshape(len(x), -1).astype(np.float32)

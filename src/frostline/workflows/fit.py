@@ -8,8 +8,8 @@ from frostline.judge.report.page import render
 from frostline.judge.write_html import write_html
 from frostline.processors import launched_processes
 from frostline.run import runner
+from frostline.run.finish import Fitted
 from frostline.run.resolve import Settings
-from frostline.run.runner import Fitted
 from frostline.workflows import report_data
 
 
