@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from pathlib import Path
 from frostline import Plan, Solve
-from frostline.data.audit.findings import whole
+from frostline.judge.audit.findings import whole
 from frostline.data.manifest import Row
 from frostline.errors import EngineError
 from frostline.ship.exporters.export_spec import Form, Standalone

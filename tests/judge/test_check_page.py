@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.audit.findings import Subject, checks
-from frostline.data.audit.near_duplicates import exact_copies
-from frostline.data.audit.run_checks import Audit, audited
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Row
 from frostline.errors import DataError, PlanError
+from frostline.judge.audit.findings import Subject, checks
+from frostline.judge.audit.near_duplicates import exact_copies
+from frostline.judge.audit.run_checks import Audit, audited
 from frostline.judge.check_page.about import ABOUT
 from frostline.judge.check_page.render import page
 from frostline.judge.pages.translations import chinese, speaking

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from frostline.data.audit.findings import checks
-from frostline.data.audit.run_checks import Audit, audited
+from frostline.judge.audit.findings import checks
+from frostline.judge.audit.run_checks import Audit, audited
 from frostline.judge.pages.translations import chinese, speaking
 from frostline.workflows.check import check_files
 

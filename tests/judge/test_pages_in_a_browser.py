@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.audit.run_checks import Audit
 from frostline.data.views import Preprocessing
+from frostline.judge.audit.run_checks import Audit
 from frostline.judge.check_page.render import page as check_page
 from frostline.judge.report import thumbnails
 from frostline.judge.report.page import render
 from frostline.workflows.check import check_files
 from tests.judge.browser import axe_source, faults, opened
-from tests.judge.test_report import a_page, answers
+from tests.judge.test_report import NOVELTY, SETS, a_page, answers
 
 MANY = 40
 _SPOT = """() => {
@@ -40,9 +40,8 @@ def report(place: Path, count: int, classes: int, lang: str = "en") -> Path:
     shown = thumbnails.seen(
         thumbnails.choose(outcomes), outcomes, Preprocessing(size=(16, 16)), lambda row: Path(row.path)
     )
-    sets = {"coverage": 0.95, "share": 0.967, "low": 0.94, "high": 0.99, "size": 1.12, "single": 0.9, "n": 40}
     places = rng.random((count, 2))
-    made = a_page(outcomes, names, shown=shown, places=places, coverage=(sets,), novelty={"n": 40, "past": 2})
+    made = a_page(outcomes, names, shown=shown, places=places, coverage=(SETS,), novelty=NOVELTY)
     (place / "report.html").write_text(render(made, lang=lang), encoding="utf-8")
     return place / "report.html"
 

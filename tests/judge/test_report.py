@@ -18,7 +18,9 @@ from frostline.data.manifest import Skipped
 from frostline.data.views import Preprocessing
 from frostline.errors import PlanError
 from frostline.judge import metrics
+from frostline.judge.conformal import CoverageResult
 from frostline.judge.metrics import Interval
+from frostline.judge.ood import Novelty
 from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.predictions import Outcome
 from frostline.judge.report import charts, page, plots, thumbnails
@@ -28,6 +30,8 @@ from frostline.judge.report.sections import SECTIONS
 from frostline.judge.result import PhaseRow
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'</script>'
+SETS = CoverageResult(0.95, 0.967, 0.94, 0.99, 1.12, 0.9, 40, "test")
+NOVELTY = Novelty(0.4, 0.05, 40, 2, 5, "fc")
 STAGES = ("stem", "layer1", "layer2", "layer3", "head")
 
 
@@ -320,8 +324,7 @@ def test_what_the_script_is_given_is_json_whatever_the_names_are() -> None:
 
 def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() -> None:
     outcomes = answers(40, ("a", "b"))
-    row = {"coverage": 0.95, "share": 0.967, "low": 0.94, "high": 0.99, "size": 1.12, "single": 0.9, "n": 40}
-    text = html.unescape(render(a_page(outcomes, ("a", "b"), coverage=(row,), novelty={"n": 40, "past": 2})))
+    text = html.unescape(render(a_page(outcomes, ("a", "b"), coverage=(SETS,), novelty=NOVELTY)))
     assert "96.7\u202f%" in text
     assert "Of 40 held-out pictures like it, 2 were marked." in text
     without = render(a_page(outcomes, ("a", "b")))

@@ -12,6 +12,7 @@ import torch
 from frostline import ImageClassifier
 from frostline.errors import CheckpointError, PlanError, UnknownName
 from frostline.events import Event, Judged, Note, PhaseStart, Step
+from frostline.judge.result import RunResult
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -44,6 +45,12 @@ def test_probe_learns_and_writes_a_whole_run(leaves: Path, tmp_path: Path) -> No
     assert plan["counts"]["train"] == {"green leaf": 24, "red leaf": 24}
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["metrics"]["test"]["accuracy"]["n"] == 24
+    read_back = RunResult.from_dict(metrics, classifier.result_.skipped)
+    assert (
+        json.loads(json.dumps(read_back.to_dict())) == metrics == json.loads(json.dumps(classifier.result_.to_dict()))
+    )
+    assert read_back.coverage == classifier.result_.coverage
+    assert read_back.phases == classifier.result_.phases
     pictures = list(csv.DictReader((run / "pictures.csv").read_text().splitlines()))
     assert [row["split"] for row in pictures] == ["val"] * 24 + ["test"] * 24
     assert sum(row["right"] == "1" for row in pictures[24:]) == round(

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from frostline import ImageClassifier
-from frostline.data.audit.image_stats import looked
 from frostline.data.decode import content_digest
 from frostline.data.demos import solar_cells
 from frostline.data.inventory import Inventory
@@ -18,6 +17,7 @@ from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import MissingExtra
 from frostline.events import Event, Warn, Work
 from frostline.features.store import Store
+from frostline.judge.audit.image_stats import looked
 from frostline.workflows.check import _Notes, _Noting, check, check_files
 from tests.data.planting import plant, shortcomings
 

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from frostline.cli import app
 from frostline.errors import JudgementError
+from frostline.judge.metrics import Interval, Report
 from frostline.judge.predictions import Outcome
+from frostline.judge.result import RunResult
 from frostline.run.run_folder import RunFolder
 from frostline.workflows.compare import compare
 
@@ -20,10 +23,9 @@ def run(folder: Path, right: str, *, split: str = "val", first: int = 0, label: 
     record.pictures(
         [Outcome(f"{n}", "", f"d{n}", split, label, "bees", 0.6, c == "1") for n, c in enumerate(right, start=first)]
     )
-    record.json(
-        "metrics.json",
-        {"model": "m", "strategy": "s", "seconds": 2.0, "metrics": {split: {"log_loss": {"value": 0.5}}}},
-    )
+    log_loss = Report(len(right), {"log_loss": Interval(0.5, 0.4, 0.6, len(right))}, (), np.zeros((2, 2), np.int64))
+    result = RunResult("s", "m", (), {split: log_loss}, None, ("ants", "bees"), {}, (), 2.0, "torch")
+    record.json("metrics.json", result.to_dict())
     (folder / "model").mkdir()
     return folder
 

@@ -42,10 +42,10 @@ def check(
     [dim]frostline check hymenoptera_data --write cleaned.csv --drop unreadable,leakage[/dim]
     """
     from frostline.cli import console
-    from frostline.data.audit.write_csv import chosen, write_cleaned
     from frostline.data.place_options import PlaceOptions
     from frostline.data.reading import asked
     from frostline.data.sources import default_cache
+    from frostline.judge.audit.write_csv import chosen, write_cleaned
     from frostline.judge.check_page.render import page
     from frostline.judge.write_html import write_html
 

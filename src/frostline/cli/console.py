@@ -18,10 +18,10 @@ from frostline.errors import one_line, shown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from frostline.data.audit.run_checks import Audit
     from frostline.events import Event
     from frostline.features.kept import Kept
     from frostline.features.store import Usage
+    from frostline.judge.audit.run_checks import Audit
     from frostline.judge.conformal import CoverageResult
     from frostline.judge.metrics import ClassFigures, Interval, Report
     from frostline.judge.result import RunResult

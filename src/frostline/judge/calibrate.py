@@ -5,9 +5,9 @@ It is kept only if it helps on pictures that it was not fitted to either, which 
 out is better than guessing by the shares of the classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,12 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_dict`` gave, read back from JSON."""
+        bins = {name: tuple(Bin(**found) for found in values[name]) for name in ("bins_before", "bins_after")}
+        return cls(**{**values, **bins})
 
 
 def calibrate(logits: NDArray[np.floating], y: NDArray[np.integer], *, seed: int = 0) -> Calibration:

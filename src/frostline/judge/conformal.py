@@ -155,6 +155,12 @@ class CoverageResult:
         """Plain values, for JSON."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_dict`` gave, read back from JSON."""
+        by_class = {name: (float(share), int(n)) for name, (share, n) in values.get("by_class", {}).items()}
+        return cls(**{**values, "by_class": by_class})
+
 
 def scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     """The score (N, K) of each class: 0 for the most probable; of equal ones the first counts as more probable."""

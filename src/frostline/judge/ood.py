@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline import blas
 from frostline.errors import JudgementError, one_line
+from frostline.judge.neighbours import nearest, unit
 
 RATE = 0.01
 """False alarms that are aimed at: the share of pictures like the training data that are taken for strange ones."""
@@ -26,7 +26,6 @@ MOST = 1000
 """Training pictures that are remembered, and held-out ones that are measured."""
 
 FEWEST = 19  # held-out pictures: below, more than one in twenty good pictures would be called strange
-_AT_ONCE = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,14 +133,14 @@ def remembered(y: NDArray[np.generic], *, most: int = MOST, seed: int = 0) -> ND
 
 def distances(known: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.float32]:
     """How far pictures (n, D) lie from known ones (M, D), (n,) in [0, 2]."""
-    return _nearest(_unit(known).astype(np.float16), features, NEIGHBOURS)
+    return _nearest(unit(known).astype(np.float16), features, NEIGHBOURS)
 
 
 def from_held_out(
     features: NDArray[np.floating], held_out: NDArray[np.floating], *, head: str, rate: float = RATE
 ) -> Novelty | None:
     """The threshold of training pictures (M, D) and held-out ones (n, D), or None if those are fewer than 19."""
-    vectors = _unit(features).astype(np.float16)
+    vectors = unit(features).astype(np.float16)
     return _thresholded(vectors, _nearest(vectors, held_out, NEIGHBOURS), head, rate)
 
 
@@ -152,7 +151,7 @@ def from_folds(
 
     fold: (M,). Only for features that have not learnt from these pictures: a frozen trunk's.
     """
-    vectors = _unit(features).astype(np.float16)
+    vectors = unit(features).astype(np.float16)
     far = np.empty(len(vectors), np.float32)
     for number in np.unique(fold):
         inside = fold == number
@@ -166,7 +165,7 @@ def from_distances(
     features: NDArray[np.floating], far: NDArray[np.floating], *, head: str, rate: float = RATE
 ) -> Novelty | None:
     """The same where the distances (n,) of held-out pictures have been measured elsewhere, in each fold by itself."""
-    return _thresholded(_unit(features).astype(np.float16), far.astype(np.float32), head, rate)
+    return _thresholded(unit(features).astype(np.float16), far.astype(np.float32), head, rate)
 
 
 def _thresholded(vectors: NDArray[np.float16], far: NDArray[np.float32], head: str, rate: float) -> Novelty | None:
@@ -182,19 +181,8 @@ def _thresholded(vectors: NDArray[np.float16], far: NDArray[np.float32], head: s
 
 
 def _nearest(vectors: NDArray[np.floating], features: NDArray[np.floating], neighbours: int) -> NDArray[np.float32]:
-    """(N,): one less the cosine to the so-manieth nearest. What is not finite is as far away as can be."""
-    known = vectors.astype(np.float32, copy=False).T
-    place = max(0, known.shape[1] - neighbours)
-    found = [np.zeros(0, np.float32)]
-    with np.errstate(invalid="ignore", over="ignore"), blas.one_thread():
-        for start in range(0, len(features), _AT_ONCE):
-            near = _unit(features[start : start + _AT_ONCE]) @ known
-            found.append(1 - np.partition(near, place, axis=1)[:, place])
-    far = np.concatenate(found)
+    """(N,): the distance to the so-manieth nearest. What is not finite is as far away as can be."""
+    if not len(features):
+        return np.zeros(0, np.float32)
+    far = nearest(features, vectors, neighbours)[:, -1]
     return np.where(np.isfinite(far), np.clip(far, 0, 2), np.float32(2)).astype(np.float32)
-
-
-def _unit(features: NDArray[np.floating]) -> NDArray[np.float32]:
-    x = features.astype(np.float32)
-    unit: NDArray[np.float32] = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return unit

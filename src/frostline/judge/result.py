@@ -1,6 +1,6 @@
 """What a run came to, as one frozen value: the conductor fills it in, the terminal and the report draw it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -117,3 +117,30 @@ class RunResult:
             "folder": None if self.folder is None else str(self.folder),
             "interrupted": self.interrupted,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], skipped: Sequence[Skipped] = ()) -> Self:
+        """What ``to_dict`` gave, read back from JSON. skipped: as the run's ``skipped.csv`` lists them.
+
+        Raises: KeyError, TypeError, ValueError, JudgementError: it is something else.
+        """
+        calibration, novelty, folder = values.get("calibration"), values.get("novelty"), values.get("folder")
+        return cls(
+            strategy=str(values["strategy"]),
+            model=str(values["model"]),
+            phases=tuple(PhaseRow.from_dict(row) for row in values["phases"]),
+            metrics={split: Report.from_dict(report) for split, report in values["metrics"].items()},
+            folder=None if folder is None else Path(folder),
+            classes=tuple(values["classes"]),
+            counts=dict(values["counts"]),
+            skipped=tuple(skipped),
+            seconds=float(values["seconds"]),
+            engine=str(values["engine"]),
+            temperature=float(values["temperature"]),
+            calibration=None if calibration is None else Calibration.from_dict(calibration),
+            coverage=tuple(CoverageResult.from_dict(row) for row in values.get("coverage") or ()),
+            novelty=None if novelty is None else Novelty.from_dict(novelty),
+            chosen_on=str(values.get("chosen_on", "")),
+            memory=int(values.get("memory") or 0),
+            interrupted=bool(values["interrupted"]),
+        )

@@ -57,7 +57,7 @@ class CrossValidated:
 
 
 def begin(context: PhaseContext, k: int) -> tuple[Fold, ...]:
-    """k folds of the context's training rows, duplicates and groups together, each with the network as it is now.
+    """k folds of the training rows, duplicates and groups together, each with the network as it is now.
 
     Raises: PlanError, DataError: as ``data.split.folds``. PlanError: a fold would learn from a single class.
     """
@@ -81,7 +81,7 @@ def cross_validate(
     *,
     seconds: float | None,
 ) -> CrossValidated:
-    """Carry out a phase in every fold; the context's network is left with the weights of the last one.
+    """Carry out a phase in every fold; the network is left with the weights of the last one.
 
     No epoch is chosen by the fold: the last one counts. seconds: that one fold may take.
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from frostline.data.audit.run_checks import warnings_for
 from frostline.data.formats import kinds
 from frostline.data.manifest import Manifest
 from frostline.data.reading import Reading, asked
@@ -21,6 +20,7 @@ from frostline.errors import HeadError, PlanError, StageError, one_line
 from frostline.events import Listener, Note, Warn, Work
 from frostline.features.activations import BOTTOM, Activations
 from frostline.features.store import Store
+from frostline.judge.audit.run_checks import warnings_for
 from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates

@@ -1,6 +1,6 @@
 """Look at a data set before anyone trains on it: decode every picture once, ask a trunk and a probe, run the checks.
 
-The checks are `data.audit`'s; here is only where their arrays come from.
+The checks are `judge.audit`'s; here is only where their arrays come from.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.findings import Subject
-from frostline.data.audit.image_stats import AT_LEAST, LOOK, ImageStats, look, look_at
-from frostline.data.audit.near_duplicates import NearDuplicates, find_copies
-from frostline.data.audit.run_checks import Audit, audited, require_libraries
 from frostline.data.decode import Picture
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
@@ -28,6 +24,10 @@ from frostline.events import Listener, Note, Warn, Work, quiet
 from frostline.features.activations import Activations
 from frostline.features.store import Store
 from frostline.inference.probabilities import softmax
+from frostline.judge.audit.findings import Subject
+from frostline.judge.audit.image_stats import AT_LEAST, LOOK, ImageStats, look, look_at
+from frostline.judge.audit.near_duplicates import NearDuplicates, find_copies
+from frostline.judge.audit.run_checks import Audit, audited, require_libraries
 from frostline.net import zoo
 from frostline.processors import processors
 from frostline.train.solve import solve

@@ -14,6 +14,7 @@ from frostline.errors import JudgementError, one_line
 from frostline.judge.compare import Difference, differences
 from frostline.judge.metrics import Interval, wilson
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
+from frostline.judge.result import RunResult
 
 SPLITS = ("test", "val", "cross-validation")
 HELD_OUT = "held-out pictures"
@@ -159,26 +160,14 @@ def _check_same(first: str, one: _Part, name: str, other: _Part, place: Path, sp
 
 
 def _entry(name: str, place: Path, split: str, right: NDArray[np.bool_]) -> Entry:
+    accuracy = wilson(int(right.sum()), len(right))
     try:
-        values = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        values = {}
-    figures = values.get("metrics", {}).get(split, {}) if isinstance(values, dict) else {}
-    known = {
-        key: figure["value"]
-        for key, figure in figures.items()
-        if isinstance(figure, dict) and "value" in figure and key != "accuracy"
-    }
-    seconds = values.get("seconds")
-    return Entry(
-        name,
-        place,
-        str(values.get("model", "")),
-        str(values.get("strategy", "")),
-        wilson(int(right.sum()), len(right)),
-        known,
-        float(seconds) if isinstance(seconds, int | float) else None,
-    )
+        result = RunResult.from_dict(json.loads((place / "metrics.json").read_text(encoding="utf-8")))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, JudgementError):
+        return Entry(name, place, "", "", accuracy, {}, None)  # its pictures say what is compared
+    report = result.metrics.get(split)
+    known = {key: figure.value for key, figure in report.figures.items() if key != "accuracy"} if report else {}
+    return Entry(name, place, result.model, result.strategy, accuracy, known, result.seconds)
 
 
 def _short(places: Sequence[Path]) -> list[str]:

@@ -28,7 +28,7 @@ from frostline.judge.report import thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page
 from frostline.judge.report.thumbnails import Shown
-from frostline.judge.result import PhaseRow
+from frostline.judge.result import RunResult
 from frostline.run.run_folder import EVIDENCE
 from frostline.ship.model_info import ModelInfo, read
 from frostline.workflows.evaluate import Evaluation
@@ -131,8 +131,8 @@ def of_evaluation(
         temperature=about.temperature,
         facts={"run": str(about.facts.get("run", ""))},
         versions=about.versions,
-        coverage=tuple(row.to_dict() for row in found.coverage),
-        novelty=None if about.novelty is None else about.novelty.to_dict(),
+        coverage=found.coverage,
+        novelty=about.novelty,
         drift="" if found.drift == Drift(None, None) else str(found.drift),
     )
 
@@ -146,18 +146,18 @@ def _page(
     picture_of: PictureOf,
     seconds: float,
 ) -> Page:
-    split = next(name for name in ("test", "val", "cross-validation") if name in metrics["metrics"])
-    report = Report.from_dict(metrics["metrics"][split])
+    result = RunResult.from_dict(metrics, tuple(_skipped(folder / "skipped.csv")))
+    if result.headline is None:
+        raise CheckpointError("nothing was judged in this run", where=folder, hint="give it a val or a test split")
+    split, report = result.headline
     resolved = plan["resolved"]
     outcomes = tuple(row for row in read_outcomes(folder / PICTURES) if row.split == split)
     evidence = _evidence(folder / EVIDENCE, len(outcomes))
     preprocessing = preprocessing or Preprocessing.from_dict(resolved["preprocessing"])
     curves, speed = _log(folder / "log.jsonl")
     rates = {phase["name"]: phase.get("rates", {}) for phase in resolved["plan"]["phases"]}
-    phases = tuple(PhaseRow.from_dict(row) for row in metrics["phases"])
     sizes = plan.get("parameters", {})
     weights = plan["weights"] if isinstance(plan["weights"], dict) else {"loaded": plan["weights"], "digest": ""}
-    classes = tuple(metrics["classes"])
     facts = {
         "run": plan["run"],
         "seed": str(plan["seed"]),
@@ -167,37 +167,36 @@ def _page(
         "preprocessing": ", ".join(f"{name} {value}" for name, value in resolved["preprocessing"].items()),
         "machine": str(plan.get("machine", "")),
     }
-    decided = str(metrics.get("chosen_on", ""))
-    warnings = list(_warnings(report, plan["counts"], decided if decided == split else ""))
-    if metrics["interrupted"]:
+    warnings = list(_warnings(report, plan["counts"], split if result.chosen_on == split else ""))
+    if result.interrupted:
         warnings.insert(0, "The run was interrupted: this is the best model up to then.")
     return Page(
-        title=Path(str(plan.get("source") or "")).name or metrics["model"],
+        title=Path(str(plan.get("source") or "")).name or result.model,
         what="fit",
-        model=metrics["model"],
+        model=result.model,
         split=split,
         report=report,
-        classes=classes,
+        classes=result.classes,
         outcomes=outcomes,
-        shown=_seen(outcomes, preprocessing, picture_of, classes, net, seconds),
-        strategy=metrics["strategy"],
+        shown=_seen(outcomes, preprocessing, picture_of, result.classes, net, seconds),
+        strategy=result.strategy,
         when=datetime.fromtimestamp((folder / "metrics.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M"),
-        phases=phases,
+        phases=result.phases,
         layers=tuple(Layer(name, int(sizes.get(name, 0))) for name in plan["stages"]),
-        rates=tuple(rates.get(row.name, {}) for row in phases),
+        rates=tuple(rates.get(row.name, {}) for row in result.phases),
         curves=curves,
         counts=plan["counts"],
-        skipped=tuple(_skipped(folder / "skipped.csv")),
+        skipped=result.skipped,
         warnings=tuple(warnings),
-        temperature=metrics["temperature"],
-        coverage=tuple(metrics.get("coverage") or ()),
-        novelty=metrics.get("novelty"),
+        temperature=result.temperature,
+        coverage=result.coverage,
+        novelty=result.novelty,
         probabilities=evidence.get("probabilities"),
         places=evidence.get("places"),
-        seconds=metrics["seconds"],
-        memory=metrics.get("memory") or None,
+        seconds=result.seconds,
+        memory=result.memory or None,
         speed=speed,
-        engine=metrics["engine"],
+        engine=result.engine,
         command=plan.get("command", ""),
         facts={name: value for name, value in facts.items() if value},
         versions=plan["versions"],

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from frostline.data.audit.findings import Finding, checks
-from frostline.data.audit.run_checks import Audit
-from frostline.data.audit.thumbnails import thumbnail
-from frostline.data.audit.write_csv import DROP
+from frostline.judge.audit.findings import Finding, checks
+from frostline.judge.audit.run_checks import Audit
+from frostline.judge.audit.thumbnails import thumbnail
+from frostline.judge.audit.write_csv import DROP
 from frostline.judge.check_page.about import ABOUT
 from frostline.judge.pages.render import rendered
 

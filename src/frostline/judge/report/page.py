@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from frostline.data.manifest import Skipped
 from frostline.errors import one_line
 from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
+from frostline.judge.conformal import CoverageResult
 from frostline.judge.intervals import of_new
 from frostline.judge.metrics import Interval, Report, in_words
+from frostline.judge.ood import Novelty
 from frostline.judge.pages.render import rendered
 from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.predictions import Outcome
@@ -80,8 +82,8 @@ class Page:
     command: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    coverage: tuple[Mapping[str, Any], ...] = ()
-    novelty: Mapping[str, Any] | None = None
+    coverage: tuple[CoverageResult, ...] = ()
+    novelty: Novelty | None = None
     drift: str = ""
     probabilities: NDArray[np.floating] | None = None
     places: NDArray[np.floating] | None = None

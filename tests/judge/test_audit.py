@@ -9,16 +9,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from frostline.data.audit.findings import Finding, Subject, checks
-from frostline.data.audit.image_stats import LOOK, looked
-from frostline.data.audit.near_duplicates import NearDuplicates, _near_hashes, exact_copies, find_copies
-from frostline.data.audit.run_checks import audited, warnings_for
-from frostline.data.audit.write_csv import chosen, write_cleaned
 from frostline.data.header import header
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import as_found, read
 from frostline.errors import DataError, UnknownName
+from frostline.judge.audit.findings import Finding, Subject, checks
+from frostline.judge.audit.image_stats import LOOK, looked
+from frostline.judge.audit.near_duplicates import NearDuplicates, _near_hashes, exact_copies, find_copies
+from frostline.judge.audit.run_checks import audited, warnings_for
+from frostline.judge.audit.write_csv import chosen, write_cleaned
 
 NONE = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
 

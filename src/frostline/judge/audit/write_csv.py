@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from frostline import atomic
-from frostline.data.audit.findings import checks
-from frostline.data.audit.run_checks import Audit
 from frostline.data.manifest import Row
 from frostline.errors import DataError, one_line
+from frostline.judge.audit.findings import checks
+from frostline.judge.audit.run_checks import Audit
 
 DROP = ("unreadable", "duplicates", "leakage")
 """What goes unless something else is asked for."""

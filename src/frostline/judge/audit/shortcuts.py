@@ -13,9 +13,10 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.findings import AuditItem, Finding, Level, Subject, checks, whole
-from frostline.data.audit.image_stats import ImageStats
 from frostline.data.manifest import Row
+from frostline.judge.audit.findings import AuditItem, Finding, Level, Subject, checks, whole
+from frostline.judge.audit.image_stats import ImageStats
+from frostline.judge.intervals import wilson
 
 Floats = NDArray[np.float64]
 
@@ -94,8 +95,6 @@ def giveaway(subject: Subject) -> Cue | None:
 
 def _cues(subject: Subject) -> Iterator[Cue]:
     """Each attribute that varies."""
-    from scipy.stats import binomtest
-
     if subject.looks is None or len(subject.listing.classes) < 2:
         return
     targets = subject.listing.targets
@@ -110,8 +109,8 @@ def _cues(subject: Subject) -> Iterator[Cue]:
         if (x == x[0]).all():
             continue
         said = _out_of_fold(x, y, together, len(subject.listing.classes))
-        interval = binomtest(int((said.argmax(1) == y).sum()), len(y)).proportion_ci(method="wilson")
-        yield Cue(what, asked, y, said, float(interval.low), float(interval.high))
+        interval = wilson(int((said.argmax(1) == y).sum()), len(y))
+        yield Cue(what, asked, y, said, interval.low, interval.high)
 
 
 def _size(looks: ImageStats, rows: Sequence[Row]) -> Floats:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.image_stats import ImageStats
-from frostline.data.audit.near_duplicates import NearDuplicates
 from frostline.data.inventory import Inventory
+from frostline.judge.audit.image_stats import ImageStats
+from frostline.judge.audit.near_duplicates import NearDuplicates
 from frostline.registry import Registry
 
 Level = Literal["error", "warning", "note"]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.image_stats import ImageStats
 from frostline.data.inventory import Inventory
+from frostline.judge.audit.image_stats import ImageStats
+from frostline.judge.neighbours import unit
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -93,12 +94,12 @@ def _agreement(small: Floats, pairs: Indices) -> Floats:
     """(P,) correlation of each pair beyond what their look-alikes have in common with them. small: (n, pixels)."""
     standard = small - small.mean(1, keepdims=True)
     standard /= standard.std(1, keepdims=True) + 2  # a flat picture's noise is not blown up
-    unit = _unit(standard)
+    scaled = unit(standard)
     chosen = np.random.default_rng(0).permutation(len(small))[:_REFERENCES]
     found = np.zeros(len(pairs), np.float32)
     for start in range(0, len(pairs), 512):
         part = pairs[start : start + 512]
-        likeness = np.minimum(unit[part[:, 0]] @ unit[chosen].T, unit[part[:, 1]] @ unit[chosen].T)
+        likeness = np.minimum(scaled[part[:, 0]] @ scaled[chosen].T, scaled[part[:, 1]] @ scaled[chosen].T)
         likeness[(chosen == part[:, :1]) | (chosen == part[:, 1:])] = -2
         most = min(_LOOK_ALIKES, max(0, len(chosen) - 2))
         for number, (left, right) in enumerate(part):
@@ -106,12 +107,6 @@ def _agreement(small: Floats, pairs: Indices) -> Floats:
             if most > 4:
                 nearest = np.argpartition(-likeness[number], most)[:most]
                 rest = rest - np.median(standard[chosen[nearest]], 0)
-            one, other = _unit(rest - rest.mean(1, keepdims=True))
+            one, other = unit(rest - rest.mean(1, keepdims=True))
             found[start + number] = one @ other
     return found
-
-
-def _unit(rows: Floats) -> Floats:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Floats = rows / np.maximum(length, 1e-6)
-    return scaled

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count, whole
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from frostline.data.audit import classes, duplicates, files, image_quality, label_errors, shortcuts
-from frostline.data.audit.findings import Finding, Subject, checks
-from frostline.data.audit.near_duplicates import exact_copies
 from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest
 from frostline.errors import MissingExtra, one_line
+from frostline.judge.audit import classes, duplicates, files, image_quality, label_errors, shortcuts
+from frostline.judge.audit.findings import Finding, Subject, checks
+from frostline.judge.audit.near_duplicates import exact_copies
 
 FAMILIES = (files, classes, duplicates, label_errors, shortcuts, image_quality)
 STRICT = ("leakage", "label-conflicts")

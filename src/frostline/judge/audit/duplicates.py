@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.findings import AuditItem, Finding, Level, Subject, checks, count
 from frostline.data.manifest import SPLITS
+from frostline.judge.audit.findings import AuditItem, Finding, Level, Subject, checks, count
 
 Indices = NDArray[np.int64]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count
 
 _BLANK = 0.02  # standard deviation of grey values in [0, 1]
 _DARK = 0.25  # the grey value that 99 % of the pixels stay below

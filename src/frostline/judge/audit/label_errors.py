@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count
-from frostline.data.audit.shortcuts import Cue, giveaway
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count
+from frostline.judge.audit.shortcuts import Cue, giveaway
+from frostline.judge.neighbours import nearest, unit
 
 _NEIGHBOURS = 10
 _REFERENCES = 20_000
 _FAR = 3.0  # quartile ranges above the upper quartile: Tukey's "far out"
-_BLOCK = 1024
 
 
 @checks.decorator("labels")
@@ -71,8 +71,7 @@ def outliers(subject: Subject) -> Finding | None:
     asked = np.flatnonzero(subject.listing.readable)
     if subject.features is None or len(asked) < 4 * _NEIGHBOURS:
         return None
-    unit = subject.features[asked] / np.maximum(np.linalg.norm(subject.features[asked], axis=1, keepdims=True), 1e-6)
-    distance = _to_neighbours(unit)
+    distance = _to_neighbours(subject.features[asked])
     low, high = np.percentile(distance, (25, 75))
     far = np.flatnonzero(distance > high + _FAR * max(high - low, 1e-6))
     scores, mask = np.ones(len(subject.listing), np.float32), np.zeros(len(subject.listing), bool)
@@ -92,13 +91,8 @@ def outliers(subject: Subject) -> Finding | None:
     return Finding("outliers", "note", says, scores, mask, items)
 
 
-def _to_neighbours(unit: NDArray[np.float32]) -> NDArray[np.float32]:
+def _to_neighbours(features: NDArray[np.floating]) -> NDArray[np.float32]:
     """(n,) mean cosine distance to the nearest other rows; beyond `_REFERENCES` rows, to the nearest of a sample."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(unit))[:_REFERENCES])
-    found = np.empty(len(unit), np.float32)
-    for start in range(0, len(unit), _BLOCK):
-        here = np.arange(start, min(start + _BLOCK, len(unit)))
-        apart = 1 - unit[here] @ unit[chosen].T
-        apart[here[:, None] == chosen] = np.inf
-        found[here] = np.partition(apart, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS].mean(1)
-    return found
+    chosen = np.sort(np.random.default_rng(0).permutation(len(features))[:_REFERENCES])
+    mean: NDArray[np.float32] = nearest(features, unit(features[chosen]), _NEIGHBOURS, itself=chosen).mean(1)
+    return mean

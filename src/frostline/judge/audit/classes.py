@@ -5,8 +5,8 @@ from collections import Counter
 
 import numpy as np
 
-from frostline.data.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 from frostline.data.manifest import natural
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
 _FEW = 10  # training pictures of a class below which a figure about it says little
 _IMBALANCE = 10  # times as many pictures as the smallest class has
