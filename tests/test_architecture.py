@@ -38,8 +38,8 @@ LEFT_LARGE = {
     # one sequence of steps, each a line or two: cut up, they would pass the same ten values from hand to hand
     *("run/resolve.py: resolve", "workflows/evaluate.py: evaluate", "workflows/report_data.py: _page"),
     *("judge/metrics.py: report_multilabel", "data/tables.py: rows_of"),
-    # to be cut next: what is printed, by command; metrics of one and of several labels; folds out of the runner
-    *("cli/console.py", "judge/metrics.py", "run/runner.py"),
+    # to be cut next: what is printed, by command; metrics of one and of several labels
+    *("cli/console.py", "judge/metrics.py"),
 }
 LIGHT = [*sorted((ROOT / "data").rglob("*.py")), *sorted((ROOT / "cli").rglob("*.py")), ROOT / "__init__.py"]
 LIGHT += [ROOT / "ship" / name for name in ("model_info.py", "predictor.py", "open_predictor.py")]

@@ -184,5 +184,5 @@ def _nearest(vectors: NDArray[np.floating], features: NDArray[np.floating], neig
     """(N,): the distance to the so-manieth nearest. What is not finite is as far away as can be."""
     if not len(features):
         return np.zeros(0, np.float32)
-    far = nearest(features, vectors, neighbours)[:, -1]
+    far = nearest(features, vectors, neighbours)[1][:, -1]
     return np.where(np.isfinite(far), np.clip(far, 0, 2), np.float32(2)).astype(np.float32)

@@ -31,8 +31,9 @@ from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 from frostline.judge.predictions import PICTURES, Outcome, to_csv
+from frostline.run import training_list
+from frostline.run.training_list import TRAINING
 
-TRAINING = "training.csv"
 EVIDENCE = "evidence.safetensors"
 MOST_PROBABILITIES = 2_000_000
 LOG_EVERY = 1  # steps
@@ -108,14 +109,8 @@ class RunFolder:
         self._text("skipped.csv", text.getvalue())
 
     def training(self, manifest: Manifest) -> None:
-        """Write ``training.csv``, one line a picture that the run learns from; "|" joins several labels."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("name", "path", "digest", "label"))
-        for row in manifest.rows:
-            path = row.picture.absolute() if isinstance(row.picture, Path) else ""
-            writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
-        self._text(TRAINING, text.getvalue())
+        """Write ``training.csv``, the pictures that the run learns from."""
+        self._text(TRAINING, training_list.to_csv(manifest.rows))
 
     def pictures(self, rows: Sequence[Outcome]) -> None:
         """Write ``pictures.csv``, one line a judged picture."""

@@ -1,6 +1,5 @@
 """Judge a model on labelled pictures that it has not seen."""
 
-import csv
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.split import units
-from frostline.errors import DataError, JudgementError, one_line
+from frostline.errors import DataError, JudgementError
 from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, measured_on_test
 from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.metrics import Report
 from frostline.judge.predictions import Outcome, outcomes
-from frostline.run.run_folder import TRAINING
+from frostline.run.training_list import training_list
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
@@ -122,19 +121,8 @@ def learnt_by(model: Path) -> frozenset[str]:
 
     Raises: DataError: the file is damaged.
     """
-    for place in (model / TRAINING, model.parent / TRAINING):
-        if not place.is_file():
-            continue
-        try:
-            with place.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-                return frozenset(row["digest"] for row in csv.DictReader(file) if row["digest"])
-        except (OSError, KeyError, csv.Error) as error:
-            raise DataError(
-                f"the list of training pictures cannot be read: {one_line(str(error))[:100]}",
-                where=place,
-                hint="count all pictures with --all",
-            ) from None
-    return frozenset()
+    listed = training_list(model)
+    return frozenset(row.digest for row in listed or () if row.digest)
 
 
 def _mix(about: ModelInfo, truths: Sequence[Sequence[int]]) -> Mix | None:

@@ -1,6 +1,5 @@
 """Explain answers: where the evidence lies in each picture, and which training pictures look most like it."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from frostline.events import Listener, Note, quiet
 from frostline.features.activations import Activations
 from frostline.features.store import Store
 from frostline.judge import explain
+from frostline.judge.neighbours import nearest, unit
 from frostline.judge.report.thumbnails import viewed
-from frostline.run.run_folder import TRAINING
+from frostline.run.training_list import TRAINING, training_list
 from frostline.ship.folder import open_folder
 from frostline.ship.model_info import located
 from frostline.ship.open_predictor import of_network
@@ -123,11 +123,10 @@ def _alike(
 
     Where they are not known any more, a word why, and none.
     """
-    listed = [place / TRAINING for place in (model, located(model).parent) if (place / TRAINING).is_file()]
-    if not listed:
+    training = training_list(model) or training_list(located(model))
+    if training is None:
         listen(Note("nothing is known of the training pictures: name the run's folder to see which look alike"))
         return {}
-    training = _training(listed[0])
     there = [row for row in training if isinstance(row.picture, Path) and row.picture.is_file()]
     if len(there) < len(training):
         listen(Note(f"{len(training) - len(there)} of {len(training)} training pictures are not where they were"))
@@ -140,11 +139,13 @@ def _alike(
     except FrostlineError as error:
         listen(Note(f"similar training pictures are not available: {error.what}"))
         return {}
-    found = {}
-    for row, similarity in zip(named, own @ features.T, strict=True):
-        order = np.argsort(-similarity, kind="stable")[:count]
-        found[row.name] = tuple(Near(known[i].name, "|".join(known[i].labels), float(similarity[i])) for i in order)
-    return found
+    indices, apart = nearest(own, features, count)
+    return {
+        row.name: tuple(
+            Near(known[i].name, "|".join(known[i].labels), 1 - float(far)) for i, far in zip(*line, strict=True)
+        )
+        for row, *line in zip(named, indices, apart, strict=True)
+    }
 
 
 def _digest(row: Row) -> str:
@@ -154,19 +155,10 @@ def _digest(row: Row) -> str:
         return ""
 
 
-def _training(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return [
-            Row(Path(row["path"] or "."), tuple(row["label"].split("|")), name=row["name"], digest=row["digest"])
-            for row in csv.DictReader(file)
-        ]
-
-
 def _features(activations: Activations, rows: Sequence[Row], what: str) -> tuple[list[Row], NDArray[np.float32]]:
     """Those rows that can be read, and what reaches the head of each, (N, D), of length 1."""
     read, skipped = activations.at("head", rows, EvaluationView(activations.preprocessing), what=what)
     left_out = {item.name for item in skipped}
     usable = [row for row in rows if row.name not in left_out]
     found = read(np.arange(len(usable))).reshape(len(usable), -1).astype(np.float32)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return usable, np.asarray(found / np.maximum(lengths, 1e-12))
+    return usable, unit(found)

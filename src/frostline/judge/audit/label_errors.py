@@ -94,5 +94,5 @@ def outliers(subject: Subject) -> Finding | None:
 def _to_neighbours(features: NDArray[np.floating]) -> NDArray[np.float32]:
     """(n,) mean cosine distance to the nearest other rows; beyond `_REFERENCES` rows, to the nearest of a sample."""
     chosen = np.sort(np.random.default_rng(0).permutation(len(features))[:_REFERENCES])
-    mean: NDArray[np.float32] = nearest(features, unit(features[chosen]), _NEIGHBOURS, itself=chosen).mean(1)
+    mean: NDArray[np.float32] = nearest(features, unit(features[chosen]), _NEIGHBOURS, itself=chosen)[1].mean(1)
     return mean

@@ -1,0 +1,50 @@
+"""The list of the pictures that a run learned from, ``training.csv`` in its folder: written here, and read here."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from frostline.data.manifest import Row
+from frostline.errors import DataError, one_line
+
+TRAINING = "training.csv"
+
+_FIELDS = ("name", "path", "digest", "label")
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The text of ``training.csv``, one line a picture; "|" joins several labels."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_FIELDS)
+    for row in rows:
+        path = row.picture.absolute() if isinstance(row.picture, Path) else ""
+        writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
+    return text.getvalue()
+
+
+def training_list(model: Path) -> tuple[Row, ...] | None:
+    """The pictures that a model learned from, or None where it came without its run's folder.
+
+    model: a model folder, or a run's folder. A picture without a path of its own has Path(".").
+
+    Raises: DataError: the list is damaged.
+    """
+    places = [folder / TRAINING for folder in (model, model.parent) if (folder / TRAINING).is_file()]
+    if not places:
+        return None
+    try:
+        with places[0].open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return tuple(
+                Row(
+                    Path(line["path"] or "."), tuple(line["label"].split("|")), name=line["name"], digest=line["digest"]
+                )
+                for line in csv.DictReader(file)
+            )
+    except (OSError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise DataError(
+            f"the list of training pictures cannot be read: {one_line(str(error))[:100]}",
+            where=places[0],
+            hint="fit again; to evaluate without it, count all pictures with --all",
+        ) from None
