@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import typer.main
 
-from frostline.cli import app, complete, console, language, models
+from frostline.cli import app, comparison_table, complete, console, language, models
 from frostline.cli.demo import examples
+from frostline.cli.screen import Screen
 from frostline.events import Note, PhaseStart, Step, Warn, Work
 from frostline.judge import metrics
 from frostline.judge.metrics import Interval
@@ -79,10 +80,10 @@ def test_every_interval_of_a_comparison_is_drawn_whole(
 ) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr(console, "_console", lambda: Console(highlight=False, width=width))
+    monkeypatch.setattr(comparison_table, "new", lambda: Console(highlight=False, width=width))
     long = "runs of a name that is much longer than any terminal of eighty characters has room for"
     found: Any = Found(Entry("probe", 0.9, 0.98), Entry(long, 0.6, 0.95))
-    console.comparison(found)
+    comparison_table.show(found)
     out = capsys.readouterr().out
     assert all(len(line) <= width for line in out.splitlines() if "p:" not in line)
     drawn = [line[line.index("├") : line.index("┤") + 1] for line in out.splitlines() if "├" in line]
@@ -95,7 +96,7 @@ def test_every_interval_of_a_comparison_is_drawn_whole(
 
 
 def test_a_quiet_screen_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.Screen(quiet=True) as screen:
+    with Screen(quiet=True) as screen:
         screen(Note("a note"))
         screen(Work("pictures", 1, 2))
         screen(Warn("two pictures are the same"))
@@ -108,7 +109,7 @@ def test_batches_have_a_total_as_soon_as_one_epoch_is_over(monkeypatch: pytest.M
     import torch
 
     seen: list[tuple[int, int]] = []
-    with console.Screen(quiet=True) as screen:
+    with Screen(quiet=True) as screen:
         monkeypatch.setattr(screen, "_work", lambda what, done, total: seen.append((done, total)))
         screen(PhaseStart("all", "head", 3))
         for step in range(12):
@@ -178,8 +179,6 @@ def test_nearly_every_option_of_a_fit_has_chinese_help() -> None:
 
 @pytest.mark.parametrize(("classes", "said"), [("abc", "over the 2 of 3 classes that have pictures here"), ("ab", "")])
 def test_macro_f1_says_how_many_classes_it_is_a_mean_of(capsys, classes, said):
-    from frostline.cli import console
-
     p = np.full((4, len(classes)), 0.1 / (len(classes) - 1))
     p[np.arange(4), [0, 0, 1, len(classes) - 1]] = 0.9
     console.report(metrics.report(p, np.array([0, 0, 1, 1]), classes, resamples=20), title="judged")

@@ -34,7 +34,7 @@ from frostline.cli import (
     store,
     strategies,
 )
-from frostline.errors import FrostlineError, one_line
+from frostline.errors import FrostlineError
 
 app = typer.Typer(
     name="frostline",
@@ -88,7 +88,7 @@ def main() -> None:
         language.current, words = language.chosen(sys.argv[1:])
         language.translated(typer.main.get_command(app), language.current)(words, prog_name="frostline")
     except FrostlineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(language.message(error), file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
@@ -96,13 +96,13 @@ def main() -> None:
             sys.exit(0)
         if error.errno not in atomic.FULL:
             raise
-        where = f"\n  at {one_line(str(error.filename))}" if error.filename else ""
-        print(
-            f"error: {atomic.reason(error)}{where}\n  hint: make room there, or choose another place", file=sys.stderr
+        full = FrostlineError(
+            atomic.reason(error), where=error.filename, hint="make room there, or choose another place"
         )
+        print(language.message(full), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(language.sentence("interrupted"), file=sys.stderr)
         sys.exit(130)
     finally:
         gc_settings.leave()

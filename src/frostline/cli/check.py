@@ -42,6 +42,7 @@ def check(
     [dim]frostline check hymenoptera_data --write cleaned.csv --drop unreadable,leakage[/dim]
     """
     from frostline.cli import console
+    from frostline.cli.screen import Screen
     from frostline.data.place_options import PlaceOptions
     from frostline.data.reading import asked
     from frostline.data.sources import default_cache
@@ -49,7 +50,7 @@ def check(
     from frostline.judge.check_page.render import page
     from frostline.judge.write_html import write_html
 
-    with console.Screen(quiet=quiet) as screen:
+    with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():
             from frostline.features.store import Store

@@ -17,11 +17,11 @@ def compare(
 
     [dim]frostline compare runs/*[/dim]
     """
-    from frostline.cli import console
+    from frostline.cli import comparison_table, console
     from frostline.workflows.compare import compare as beside
 
     found = beside(runs, split=split)
     if json:
         console.json(found.to_dict())
     else:
-        console.comparison(found)
+        comparison_table.show(found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from frostline.cli.complete import STRATEGIES
+from frostline.cli.language import sentence
 
 if TYPE_CHECKING:
     from frostline.judge.predictions import Outcome
@@ -52,9 +53,9 @@ def demo(
         answered = opened.predict(list(pictures([row.path for row in few])))
         for row, answer in zip(few, answered, strict=True):
             label, probability = (
-                best(answer, opened.about, 1)[0] if not isinstance(answer, Failure) else ("unreadable", 0.0)
+                best(answer, opened.about, 1)[0] if not isinstance(answer, Failure) else (sentence("unreadable"), 0.0)
             )
-            said = "right" if label == row.label else f"WRONG, it is labelled {row.label}"
+            said = sentence("right" if label == row.label else f"WRONG, it is labelled {row.label}")
             name = Path(row.name).name
             print(f"{name if len(name) <= 28 else name[:25] + '...':<28}  {label:<14} {probability:6.1%}   {said}")
     console.aside(

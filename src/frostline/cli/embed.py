@@ -27,10 +27,11 @@ def embed(
     [dim]frostline embed hymenoptera_data --out features.parquet[/dim]
     """
     from frostline.cli import console
+    from frostline.cli.screen import Screen
     from frostline.data.place_options import PlaceOptions
     from frostline.data.sources import default_cache, read
 
-    with console.Screen(quiet=quiet) as screen:
+    with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():
             from frostline.features.store import Store

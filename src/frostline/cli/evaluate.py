@@ -26,6 +26,7 @@ def evaluate(
 ) -> None:
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
     from frostline.cli import console
+    from frostline.cli.screen import Screen
     from frostline.data.place_options import PlaceOptions
     from frostline.data.sources import read
     from frostline.events import Work
@@ -35,7 +36,7 @@ def evaluate(
     from frostline.workflows.evaluate import learnt_by
 
     show(trust)
-    with console.Screen(quiet=quiet) as screen:
+    with Screen(quiet=quiet) as screen:
         answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
         manifest = read(data, classes=answering.about.classes, how=PlaceOptions.of(reading))
         screen.say(manifest.summary())

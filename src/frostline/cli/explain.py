@@ -8,6 +8,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, output
+from frostline.cli.language import sentence
 from frostline.cli.trust import Trust, show
 
 
@@ -31,6 +32,7 @@ def explain(
 
         from frostline import atomic
         from frostline.cli import console
+        from frostline.cli.screen import Screen
         from frostline.data.sources import default_cache, pictures
         from frostline.features.store import Store
         from frostline.ship.predictor import Failure
@@ -42,7 +44,7 @@ def explain(
     taken: set[Path] = set()
     failed = 0
     show(trust)
-    with console.Screen(quiet=quiet) as screen:
+    with Screen(quiet=quiet) as screen:
         answers = explanations(
             model, rows, label=label, near=near, store=Store(cache / "store"), cache=cache, listen=screen, trust=trust
         )
@@ -63,7 +65,7 @@ def explain(
                 continue
             output.row(answer.name, f"{answer.label} {answer.probability:.1%}", str(place))
             for found in answer.near:
-                output.row("", f"looks like {found.label} {found.similarity:.2f}", found.name)
+                output.row("", sentence(f"looks like {found.label} {found.similarity:.2f}"), found.name)
     if failed:
         raise typer.Exit(1)
 

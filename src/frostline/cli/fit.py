@@ -56,8 +56,9 @@ fit.__signature__ = with_options(fit, OPTIONS)  # type: ignore[attr-defined]
 def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> Path:
     """Fit with the estimator's arguments, show the screen and the closing table; returns the model folder."""
     from frostline.cli import console
+    from frostline.cli.screen import Screen
 
-    with console.Screen(quiet=quiet) as screen:
+    with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():
             from frostline.classifier import ImageClassifier

@@ -1,9 +1,10 @@
 """The language of the command line: ``frostline --lang zh ...``, FROSTLINE_LANG, or the system's LANG."""
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from frostline.errors import FrostlineError, shown
 
 current = "en"
 """Of this process; `cli.main` sets it."""
@@ -31,6 +32,16 @@ def sentence(text: str) -> str:
     return speaking(current)(text)
 
 
+def message(error: FrostlineError) -> str:
+    """An error's three parts, with the words around them, in the language of this process."""
+    if current != "zh":
+        return f"error: {error}"
+    parts = [f"错误：{shown(sentence(error.what))}"]
+    parts += [f"  位置：{error.where}"] if error.where is not None else []
+    parts += [f"  提示：{shown(sentence(error.hint))}"] if error.hint is not None else []
+    return "\n".join(parts)
+
+
 def translated(command: Any, lang: str) -> Any:
     """A command with its help, and that of all below it, in a language; pages are written in it by default.
 
@@ -43,12 +54,12 @@ def translated(command: Any, lang: str) -> Any:
     say = speaking(lang)
 
     def in_lines(text: str | None) -> str | None:
-        """The first paragraph, and the examples as they are."""
-        if not text:
-            return text
-        first, rest = re.match(r"(.*?)(\n\n.*)?$", text, re.DOTALL).groups()  # type: ignore[union-attr]
-        examples = [line for line in (rest or "").splitlines() if "[dim]" in line]
-        return "\n\n".join([say(" ".join(first.split())), *examples])
+        """Its paragraphs, and the examples as they are."""
+        written = []
+        for paragraph in (text or "").split("\n\n"):
+            lines = [line.strip() for line in paragraph.splitlines()]
+            written += lines if "[dim]" in paragraph else [say(" ".join(lines).strip())]
+        return "\n\n".join(written) if text else text
 
     command.help = in_lines(command.help)
     for option in command.params:
@@ -60,4 +71,29 @@ def translated(command: Any, lang: str) -> Any:
             option.rich_help_panel = say(option.rich_help_panel)
     for below in getattr(command, "commands", {}).values():
         translated(below, lang)
+    _frames(command, say)
     return command
+
+
+def _frames(command: Any, say: Callable[[str], str]) -> None:
+    """What Typer writes itself: the titles of its panels, and the help of --help."""
+    from typer import rich_utils
+
+    for name in ("ARGUMENTS_PANEL_TITLE", "OPTIONS_PANEL_TITLE", "COMMANDS_PANEL_TITLE", "ERRORS_PANEL_TITLE"):
+        setattr(rich_utils, name, say(getattr(rich_utils, name)))
+
+    class Folding(rich_utils.OptionHighlighter):
+        """Chinese has no spaces to break a line at: what is too long for its column goes on below."""
+
+        def __call__(self, text: Any) -> Any:
+            found = super().__call__(text)
+            found.overflow = "fold"
+            return found
+
+    rich_utils.highlighter = Folding()
+    rich_utils.DEFAULT_STRING = say("[default: {value}]").replace("{value}", "{}")
+    rich_utils.REQUIRED_LONG_STRING = say("[required]")
+    rich_utils.RICH_HELP = say("Try [blue]'{command_path} {help_option}'[/] for help.")
+    with command.make_context(command.name, [], resilient_parsing=True) as context:
+        if (asked := command.get_help_option(context)) is not None:
+            asked.help = say("Show this message and exit.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from frostline.cli.complete import offered
+from frostline.cli.language import sentence
 
 if TYPE_CHECKING:
     from frostline.net.available import AvailableModel
@@ -63,9 +64,9 @@ def _short(found: "list[AvailableModel]") -> str:
     there = [model for model in found if model.weights]
     known = {model.name for model in found}
     width = max(len(name) for name, _ in RECOMMENDED)
-    suggested = [f"{name:<{width}}  {why}" for name, why in RECOMMENDED if name in known]
-    at_hand = [f"{model.name:<{width}}  {model.weights}" for model in there] or ["none yet"]
-    return "\n".join(["weights on this machine:", *at_hand, "", "where to begin:", *suggested])
+    suggested = [f"{name:<{width}}  {sentence(why)}" for name, why in RECOMMENDED if name in known]
+    at_hand = [f"{model.name:<{width}}  {model.weights}" for model in there] or [sentence("none yet")]
+    return "\n".join([sentence("weights on this machine:"), *at_hand, "", sentence("where to begin:"), *suggested])
 
 
 def _paged(text: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, output
+from frostline.cli.language import sentence
 from frostline.cli.trust import Trust, show
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def predict(
 ) -> None:
     """Name what pictures show.
 
-    Pictures unlike all that the model has learnt from are marked "none of these?". A picture that cannot be read is
-    told on standard error, the others go on, and the exit code is 1. With --out a killed process goes on where it
+    Pictures unlike all that the model was trained on are marked "none of these?". A picture that cannot be read is
+    named on standard error, the others go on, and the exit code is 1. With --out a killed process goes on where it
     was, and what cannot be read is a line of the results.
     """
     with gc_settings.importing():
@@ -104,7 +105,7 @@ def predict(
             line(columns.line(answer, about))
         else:
             named_so = [f"{label} {p:.1%}" for label, p in (named if held is None else held)]
-            output.row(answer.name, *named_so, *(["none of these?"] if answer.novel else []))
+            output.row(answer.name, *named_so, *([sentence("none of these?")] if answer.novel else []))
         if batch == 1:
             sys.stdout.flush()
     for text in kinds.left_out(failed):

@@ -10,6 +10,7 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
     import inspect
 
     from frostline.cli import console
+    from frostline.cli.language import sentence
     from frostline.train.strategies import strategies as known
 
     found = []
@@ -22,4 +23,4 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
         return
     width = max(len(str(item["name"])) for item in found)
     for item in found:
-        print(f"{item['name']:<{width}}  {item['about']}")
+        print(f"{item['name']:<{width}}  {sentence(str(item['about']))}")

@@ -100,6 +100,8 @@ DEMOS: dict[str, Demo] = {
     demo.name: demo
     for demo in (
         Demo("solar-cells", "is a solar cell defective?", "CC BY-NC-SA 4.0 (elpv-dataset, ZAE Bayern)", solar_cells),
-        Demo("ants-bees", "the transfer-learning lesson's ants and bees", "as published by pytorch.org", ants_bees),
+        Demo(
+            "ants-bees", "the ants and bees of the transfer-learning lesson.", "as published by pytorch.org", ants_bees
+        ),
     )
 }

@@ -55,14 +55,20 @@ def speaking(lang: str) -> Say:
 @cache
 def _in_chinese(english: str) -> str:
     """A sentence, or several that are joined by semicolons."""
-    return _known(english) or "；".join(_part(part) for part in english.split("; "))
+    if (known := _known(english)) is not None:
+        return known
+    parts = english.split("; ")
+    said = [_part(part) for part in parts]
+    return english if said == parts else "；".join(said)
 
 
 def _part(english: str) -> str:
     """A sentence; of "notes.txt: not a picture" the reason alone may be known."""
+    if (known := _known(english)) is not None:
+        return known
     name, colon, reason = english.partition(": ")
-    known = _known(english) or (f"{name}：{_known(reason)}" if colon and _known(reason) else None)
-    return known or english
+    known = _known(reason) if colon else None
+    return english if known is None else f"{name}：{known}"
 
 
 def _known(english: str) -> str | None:
@@ -80,9 +86,14 @@ def _known(english: str) -> str | None:
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Keys with places as patterns, those with the most letters of their own first."""
+    """Keys with places as patterns, those with the most letters of their own first; those without any are forms."""
     keys = sorted((key for key in chinese() if _PLACE.search(key)), key=lambda key: -len(_PLACE.sub("", key)))
-    return tuple((_pattern(key), chinese()[key]) for key in keys if len(_PLACE.sub("", key).strip()) > 1)
+    return tuple((_pattern(key), chinese()[key]) for key in keys if re.search(r"[a-z]|\{n\}", _PLACE.sub(_own, key)))
+
+
+def _own(place: re.Match[str]) -> str:
+    """What a place adds to a pattern by which it can be told: a number does."""
+    return "{n}" if place[1] == "n" else ""
 
 
 def _pattern(key: str) -> re.Pattern[str]:

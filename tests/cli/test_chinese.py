@@ -1,0 +1,153 @@
+"""The command line in Chinese: every sentence that it may say is in the table, and what it says is Chinese."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer import rich_utils
+
+import frostline
+from frostline.cli import app, language
+from frostline.cli.screen import Screen
+from frostline.errors import DataError
+from frostline.events import Judged, PhaseStart, Warn
+from frostline.judge.pages.translations import speaking
+from tests.docs.pages import in_process
+
+SOURCE = Path(frostline.__file__).parent
+SAYS = {"Note", "Warn", "say", "aside", "tell", "line", "sentence", "_line"}
+ENGLISH = re.compile(r"[a-z]{2,},? [a-z]{2,},? [a-z]{2,}")
+SAMPLES = (
+    *(
+        "7",
+        "0.7",
+        "ants",
+        "",
+        "7 pictures",
+        "7 pictures were left out",
+        "7 classes have",
+        "private",
+        "7-fold cross-validation",
+    ),
+    *("fewer than 7 pictures were held out", "no better than always answering 'ants', which is right for 7%"),
+)
+"""What may stand in the places of a sentence; one of them makes a sentence of each."""
+
+
+def templates() -> Iterator[ast.expr]:
+    """Every text that is written down where it is said, outside pages."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        if "judge" in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                text = next((a for a in node.args if isinstance(a, (ast.Constant, ast.JoinedStr))), None)
+                if name in SAYS and text is not None:
+                    yield text
+
+
+def written(text: ast.expr, sample: str) -> str:
+    """The text with something in its places."""
+    if isinstance(text, ast.Constant):
+        return str(text.value)
+    assert isinstance(text, ast.JoinedStr)
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else sample for part in text.values)
+
+
+def own(text: str) -> str:
+    """Our own words of a text: without commands, papers and what a store's shelf is called."""
+    return re.sub(
+        r"`.*?`|（.*?et al.*?）|\(.*?et al.*?\)|openvino fp32, prefix.*|frostline \w+ .*|package [\w-]+", "", text
+    )
+
+
+def test_whatever_is_said_where_it_is_written_down_is_in_the_table() -> None:
+    say = speaking("zh")
+    missing, seen = [], 0
+    for text in templates():
+        forms = [[line for line in written(text, sample).split("\n") if line] for sample in SAMPLES]
+        for lines in zip(*forms, strict=True):
+            seen += 1
+            if re.search(r"[a-z]{3}", written(text, "")) and not any(re.search("[一-鿿]", say(line)) for line in lines):
+                missing.append(lines[0])
+    assert seen > 80
+    kept = ("curl", "docs, /info", "$ ", "yellow")  # commands as they are, and a colour
+    assert [line for line in missing if not any(word in line for word in kept)] == []
+
+
+def test_every_help_text_is_in_the_table() -> None:
+    say = speaking("zh")
+    texts: set[str] = set()
+
+    def walk(command: Any) -> None:
+        texts.update(option.help.replace("\\[", "[") for option in command.params if getattr(option, "help", None))
+        texts.update(filter(None, (getattr(option, "rich_help_panel", None) for option in command.params)))
+        paragraphs = (command.help or "").split("\n\n")
+        texts.update(" ".join(text.split()) for text in paragraphs if "[dim]" not in text)
+        for below in getattr(command, "commands", {}).values():
+            walk(below)
+
+    walk(typer.main.get_command(app))
+    assert len(texts) > 150
+    assert sorted(text for text in texts if say(text) == text or ENGLISH.search(own(say(text)))) == []
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typer's own words and the language are put back in the end."""
+    for name in ("ARGUMENTS_PANEL_TITLE", "OPTIONS_PANEL_TITLE", "COMMANDS_PANEL_TITLE", "ERRORS_PANEL_TITLE"):
+        monkeypatch.setattr(rich_utils, name, getattr(rich_utils, name))
+    for name in ("DEFAULT_STRING", "REQUIRED_LONG_STRING", "RICH_HELP", "highlighter"):
+        monkeypatch.setattr(rich_utils, name, getattr(rich_utils, name))
+    monkeypatch.setattr(language, "current", "zh")
+
+
+@pytest.mark.usefixtures("chinese")
+def test_what_the_commands_say_is_chinese_to_the_last_line(leaves: Path, tmp_path: Path) -> None:
+    runs = [str(tmp_path / seed) for seed in "01"]
+    typed = [["fit", str(leaves), "--strategy", "probe", "--seed", Path(run).name, "--out", run] for run in runs]
+    picture = str(leaves / "test" / "green leaf" / "0.png")
+    typed += [
+        ["evaluate", runs[0], str(leaves), "--split", "test"],
+        ["compare", *runs],
+        ["predict", runs[0], picture],
+        ["check", str(leaves), "--no-features", "--out", str(tmp_path / "check.html")],
+        ["models"],
+        ["strategies"],
+        ["store", "ls"],
+    ]
+    for words in typed:
+        code, out, err = in_process(["--lang", "zh", *words])
+        assert code == 0, err
+        for line in (out + err).splitlines():
+            said = line
+            for given in (str(tmp_path), str(leaves), "green leaf", "red leaf"):
+                said = said.replace(given, "")
+            assert not ENGLISH.search(own(said)), (words[0], line)
+    code, out, _ = in_process(["--lang", "zh", "fit", "--help"])
+    assert code == 0
+    assert not re.search("[^…]… *│", out)  # nothing is cut: Chinese has no spaces to break a line at
+    assert "必填" in out
+
+
+@pytest.mark.usefixtures("chinese")
+def test_epochs_and_phases_are_shown_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
+    with Screen() as screen:
+        screen(PhaseStart("head", "blocks.4", 3))
+        screen(Judged(0, 3, 0.9, 0.31, 0.42, 0.001, 812.0))
+        screen(Warn("the loss is not finite; the best epoch so far is kept"))
+    err = capsys.readouterr().err
+    assert "冻结线在 blocks.4 之下" in err
+    assert "验证 90.0%（损失 0.310）" in err
+    assert "警告：the loss is not finite；保留目前最好的一轮" in err
+
+
+@pytest.mark.usefixtures("chinese")
+def test_the_parts_of_an_error_are_named_in_chinese() -> None:
+    said = language.message(DataError("there is no such file or folder", where="/x", hint="check the spelling"))
+    assert [line.split("：")[0].strip() for line in said.splitlines()] == ["错误", "位置", "提示"]
