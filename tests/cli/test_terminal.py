@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from frostline.judge.metrics import Interval
 from frostline.judge.predictions import Outcome
 from frostline.ship.export import forms
 from frostline.train.strategies import strategies
+from frostline.workflows.compare import Comparison, Entry
 from tests.docs.pages import in_process
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -62,16 +62,9 @@ def test_models_says_where_to_begin_and_a_pattern_lists_all() -> None:
     assert {name for name, _ in models.RECOMMENDED} <= set(known)
 
 
-class Entry:
-    def __init__(self, name: str, low: float, high: float) -> None:
-        self.name, self.model, self.strategy, self.seconds = name, "tf_efficientnet_lite0", "discriminative", 61.0
-        self.accuracy = Interval((low + high) / 2, low, high, 100)
-        self.figures = {"log_loss": 0.2}
-
-
-class Found:
-    def __init__(self, *entries: Entry) -> None:
-        self.entries, self.n, self.split, self.differences = entries, 100, "val", ()
+def entry(name: str, low: float, high: float) -> Entry:
+    accuracy = Interval((low + high) / 2, low, high, 100)
+    return Entry(name, Path(name), "tf_efficientnet_lite0", "discriminative", accuracy, {"log_loss": 0.2}, 61.0)
 
 
 @pytest.mark.parametrize("width", [80, 110, 200])
@@ -82,8 +75,7 @@ def test_every_interval_of_a_comparison_is_drawn_whole(
 
     monkeypatch.setattr(comparison_table, "new", lambda: Console(highlight=False, width=width))
     long = "runs of a name that is much longer than any terminal of eighty characters has room for"
-    found: Any = Found(Entry("probe", 0.9, 0.98), Entry(long, 0.6, 0.95))
-    comparison_table.show(found)
+    comparison_table.show(Comparison("val", 100, (entry("probe", 0.9, 0.98), entry(long, 0.6, 0.95)), (), 100))
     out = capsys.readouterr().out
     assert all(len(line) <= width for line in out.splitlines() if "p:" not in line)
     drawn = [line[line.index("├") : line.index("┤") + 1] for line in out.splitlines() if "├" in line]

@@ -88,6 +88,18 @@ def test_where_nothing_differs_real_differences_come_rarely():
     assert called / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
+def test_groups_that_answer_alike_are_one_draw_for_a_difference():
+    """30 groups of 5, two equally good models, right or wrong for whole groups: one by one 40 % were "real"."""
+    rng, units = np.random.default_rng(0), np.repeat(np.arange(30), 5)
+    by_group = by_picture = 0
+    for _ in range(150):
+        models = [np.repeat(rng.random(30) < 0.8, 5) for _ in range(2)]
+        by_group += differences(models, units)[0].real
+        by_picture += differences(models)[0].real
+    assert by_group / 150 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert by_picture / 150 > 0.2
+
+
 def test_what_cannot_be_paired_is_refused():
     with pytest.raises(JudgementError, match="cannot be paired"):
         paired(np.ones(3, bool), np.ones(4, bool))

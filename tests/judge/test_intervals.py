@@ -38,6 +38,23 @@ def test_intervals_hold_the_truth_where_nearly_all_is_right(prior, apart):
     assert all(count > 50 for count in held.values()), held
 
 
+@pytest.mark.parametrize("n", [60, 150, 400])
+def test_a_share_near_one_is_held_whatever_it_is(n):
+    """Exactly, from the binomial distribution: Wilson's interval alone holds some shares in 84 % of draws."""
+    right = np.arange(n + 1)
+    ours = np.array([intervals.score_bounds(x / n, n) for x in right])
+    plain = np.array([(intervals.wilson(x, n).low, intervals.wilson(x, n).high) for x in right.tolist()])
+    shares = 1 - np.geomspace(0.5, 0.05 / n, 400)
+    chances = binom.pmf(right, n, shares[:, None])
+
+    def least(bounds):
+        held = (bounds[:, 0] <= shares[:, None]) & (shares[:, None] <= bounds[:, 1])
+        return (held * chances).sum(1).min()
+
+    assert least(ours) > 0.915
+    assert least(plain) < 0.85
+
+
 def test_no_figure_is_certain_because_all_are_right():
     y = np.arange(153) % 2
     found = metrics.report(np.where(np.arange(2) == y[:, None], 0.97, 0.03), y, ["ants", "bees"])

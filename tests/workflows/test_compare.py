@@ -52,6 +52,25 @@ def test_the_order_of_the_pictures_does_not_matter_and_equal_pictures_count_each
     assert compare([tmp_path / "one", tmp_path / "two"]).n == 2
 
 
+def test_groups_of_pictures_csv_widen_intervals_and_are_turned_whole(tmp_path: Path) -> None:
+    """Eight groups of five, one of which another run has right: picture by picture five of five would be real."""
+    for name, right in (("one", "1" * 35 + "0" * 5), ("two", "1" * 40)):
+        (tmp_path / name).mkdir()
+        for group in (True, False):
+            rows = [
+                Outcome(f"{n}", "", f"d{n}", "val", "ants", "bees", 0.6, c == "1", f"g{n // 5}" if group else "")
+                for n, c in enumerate(right)
+            ]
+            RunFolder(tmp_path / name / f"{group}").pictures(rows)
+    grouped, alone = (compare([tmp_path / name / f"{group}" for name in ("one", "two")]) for group in (True, False))
+    assert (grouped.n, grouped.units, alone.units) == (40, 8, 40)
+    assert grouped.differences[0].p > 0.2
+    assert alone.differences[0].p < 0.05
+    assert grouped.entries[1].accuracy.low < alone.entries[1].accuracy.low - 0.1
+    told = CliRunner().invoke(app, ["compare", *(str(tmp_path / name / "True") for name in ("one", "two"))])
+    assert "the signs of 8 groups and single pictures turned at random" in told.output
+
+
 def test_names_are_as_long_as_they_must_be(tmp_path: Path) -> None:
     one, two = run(tmp_path / "a" / "probe", "11"), run(tmp_path / "b" / "probe", "10")
     assert [entry.name for entry in compare([one, two]).entries] == ["a/probe", "b/probe"]

@@ -1,17 +1,21 @@
 """Pictures that a model has learnt from do not judge it; what val has chosen is said to be chosen on val."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from frostline import ImageClassifier
+from frostline.cli import app, console
 from frostline.data.sources import read
 from frostline.errors import DataError
 from frostline.run.run_folder import RunFolder
 from frostline.ship.predictor import Prediction
 from frostline.train.defaults import default
+from frostline.workflows.compare import compare
 from frostline.workflows.evaluate import evaluate, learnt_by
 
 
@@ -68,15 +72,45 @@ def test_the_last_epoch_is_kept_where_the_schedule_ends_at_zero(given: dict, kep
     assert default("keep", 240, given) == kept
 
 
-def test_what_val_has_chosen_is_said(leaves: Path, tmp_path: Path) -> None:
-    common = {"model": "resnet18", "weights": "none", "image_size": 32, "strategy": "freeze", "epochs": 2, "views": 1}
-    for keep, chosen in (("best", "val"), ("last", "")):
-        out = tmp_path / keep
-        fitted = ImageClassifier(**common, keep=keep, out=out).fit(leaves)
-        assert fitted.result_.chosen_on == chosen
-        assert json.loads((out / "metrics.json").read_text())["chosen_on"] == chosen
-        card = (out / "model" / "README.md").read_text()
-        assert ("chose what was kept" in card) == bool(chosen)
+SMALL = {"model": "resnet18", "weights": "none", "image_size": 32, "strategy": "freeze", "epochs": 2, "views": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ({"keep": "last", "patience": 1}, "val"),
+        ({"keep": "last", "schedule": "plateau"}, "val"),
+        ({"keep": "best", "epochs": 1}, ""),
+    ],
+)
+def test_patience_and_a_schedule_by_val_choose_too(leaves: Path, given: dict, chosen: str) -> None:
+    assert ImageClassifier(**(SMALL | given)).fit(leaves).result_.chosen_on == chosen
+
+
+@pytest.mark.parametrize(("keep", "chosen"), [("best", "val"), ("last", "")])
+def test_what_val_has_chosen_is_said_wherever_its_figures_stand(
+    leaves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: str, chosen: str
+) -> None:
+    """metrics.json, the card, the terminal, the report, a notebook, `evaluate` and `compare`; else nowhere."""
+    data, out = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(leaves, data, ignore=lambda _, names: [name for name in names if name == "test"])
+    fitted = ImageClassifier(**SMALL, keep=keep, out=out).fit(data)
+    assert fitted.result_.chosen_on == chosen
+    assert json.loads((out / "metrics.json").read_text())["chosen_on"] == chosen
+    assert ("chose what was kept" in (out / "model" / "README.md").read_text()) == bool(chosen)
+    console.result(fitted.result_, data=data, model=out / "model")
+    assert ("these pictures also chose what was kept" in capsys.readouterr().out) == bool(chosen)
+    assert ("These pictures also decided" in (out / "report.html").read_text("utf-8")) == bool(chosen)
+    assert ("these pictures also chose what was kept" in repr(fitted.result_)) == bool(chosen)
+    again = CliRunner().invoke(app, ["evaluate", str(out), str(data), "--split", "val", "-q", "--engine", "torch"])
+    assert again.exit_code == 0
+    assert ("these pictures also chose what was kept" in again.output) == bool(chosen)
+    shutil.copytree(out, tmp_path / "other")
+    assert [entry.chosen for entry in compare([out, tmp_path / "other"]).entries] == [bool(chosen)] * 2
+
+
+def test_pictures_that_were_trained_on_are_left_out_by_every_door(leaves: Path, tmp_path: Path) -> None:
+    fitted = ImageClassifier(**SMALL, out=tmp_path / "last").fit(leaves)
     with pytest.warns(UserWarning, match="48 pictures were left out"):
         assert fitted.evaluate(leaves).n == 48
     with pytest.warns(UserWarning, match="48 pictures were left out"):

@@ -46,8 +46,15 @@ def show(found: "Comparison") -> None:
             line(console, f"{better} is better than {worse}: {counts}", "bold")
         else:
             line(console, f"{better} and {worse} cannot be distinguished: {counts}", "dim")
+    for entry in entries:
+        if entry.chosen:
+            said = "these pictures also chose what was kept, so it looks a little too good here"
+            line(console, f"{one_line(entry.name)}: {said}", "yellow")
+    test = "McNemar's exact mid-p test"
+    if found.units < found.n:
+        test = f"the signs of {found.units:,} groups and single pictures turned at random"
     more = "" if len(found.differences) == 1 else f", corrected for {len(found.differences)} pairs (Holm)"
-    line(console, f"p: McNemar's exact mid-p test{more}; 95 % intervals", "dim")
+    line(console, f"p: {test}{more}; 95 % intervals", "dim")
 
 
 _AXIS = (16, 60)  # characters that an axis takes, at least and at most

@@ -111,6 +111,9 @@ def left_out(found: "Evaluation") -> None:
     if found.learnt:
         n = f"{found.learnt:,} pictures were left out" if found.learnt > 1 else "1 picture was left out"
         line(new(), f"{n}: the model was trained on them (--all counts them)", "yellow")
+    if found.chose:
+        n = f"{found.chose:,} of these pictures" if found.chose < found.report.n else "these pictures"
+        line(new(), f"{n} also chose what was kept, so the figures are a little too good", "yellow")
 
 
 def _promises(found: "RunResult", console: "Console") -> None:

@@ -32,8 +32,8 @@ def evaluate(
     from frostline.events import Work
     from frostline.ship.model_info import located
     from frostline.ship.open_predictor import open_predictor
+    from frostline.workflows.evaluate import chosen_by, learnt_by
     from frostline.workflows.evaluate import evaluate as judge
-    from frostline.workflows.evaluate import learnt_by
 
     show(trust)
     with Screen(quiet=quiet) as screen:
@@ -46,6 +46,7 @@ def evaluate(
             answering,
             manifest,
             learnt=frozenset() if all else learnt_by(model),
+            chose=chosen_by(model, answering.about),
             progress=lambda done, total: screen(Work("pictures", done, total)),
         )
         if report:

@@ -7,7 +7,7 @@ pictures turn a split upside down.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -169,17 +169,18 @@ def bound(manifest: Manifest) -> bool:
 
 def units(manifest: Manifest) -> NDArray[np.int64] | None:
     """Which unit each row belongs to, (N,): duplicates and rows of a group are one; None where each is by itself."""
-    found = _units(manifest.rows, range(len(manifest.rows)), 0)
-    if len(found) == len(manifest.rows):
-        return None
-    numbers = np.empty(len(manifest.rows), np.int64)
-    for number, unit in enumerate(found):
-        numbers[list(unit.rows)] = number
-    return numbers
+    return joined([(row.group, row.digest) for row in manifest.rows])
 
 
-def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit]:
-    parent = {number: number for number in members}
+def joined(bonds: Iterable[tuple[str | None, str]]) -> NDArray[np.int64] | None:
+    """The same of the group (or None) and the digest (or "") of each picture."""
+    numbers = np.array(_joined(list(bonds)), np.int64)
+    return None if len(np.unique(numbers)) == len(numbers) else np.unique(numbers, return_inverse=True)[1]
+
+
+def _joined(bonds: Sequence[tuple[str | None, str]]) -> list[int]:
+    """For each place the first place that it belongs together with, itself if there is none before it."""
+    parent = list(range(len(bonds)))
 
     def root(number: int) -> int:
         while parent[number] != number:
@@ -188,14 +189,18 @@ def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit
         return number
 
     first: dict[tuple[str, str], int] = {}
-    for number in members:
-        row = rows[number]
-        bonds = [("group", row.group)] if row.group is not None else []
-        for bond in [*bonds, ("digest", row.digest)] if row.digest else bonds:
+    for number, (group, digest) in enumerate(bonds):
+        held = [("group", group)] if group is not None else []
+        for bond in [*held, ("digest", digest)] if digest else held:
             parent[root(number)] = root(first.setdefault(bond, number))
+    return [root(number) for number in range(len(bonds))]
+
+
+def _units(rows: Sequence[Row], members: Sequence[int], seed: int) -> list[_Unit]:
     together: dict[int, list[int]] = {}
-    for number in members:
-        together.setdefault(root(number), []).append(number)
+    roots = _joined([(rows[number].group, rows[number].digest) for number in members])
+    for number, unit in zip(members, roots, strict=True):
+        together.setdefault(unit, []).append(number)
     return [_unit(rows, numbers, seed) for numbers in together.values()]
 
 

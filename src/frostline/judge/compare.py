@@ -34,11 +34,11 @@ class Paired:
         return f"{self.gained} gained, {self.lost} lost of {self.n:,}, p = {self.p:.2g}"
 
 
-def paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Paired:
+def paired(before: NDArray[np.bool_], after: NDArray[np.bool_], units: NDArray[np.integer] | None = None) -> Paired:
     """The exact one-sided test of McNemar (1947) with the mid-p correction (Fagerland et al. 2013).
 
-    before, after: (N,) whether each picture, in the same order, is right. Multi-label: whether each (picture, label)
-        is.
+    before, after: (N,) whether each picture, in the same order, is right. units: (N,) which unit each belongs to
+        (duplicates, a group): the test is then that of `gain`, which turns whole units.
 
     Raises: JudgementError: no pictures, or different numbers of them.
     """
@@ -53,7 +53,9 @@ def paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Paired:
     lost = int((before & ~after).sum())
     discordant = gained + lost
     p = 1.0
-    if discordant:
+    if units is not None:
+        p = gain(1.0 * before, 1.0 * after, units).p
+    elif discordant:
         p = float(binom.sf(gained, discordant, 0.5) + 0.5 * binom.pmf(gained, discordant, 0.5))
     return Paired(gained, lost, before.size, p)
 
@@ -118,8 +120,9 @@ _FLIPS = 9500
 class Difference:
     """Two of several models, by their places, on the same pictures.
 
-    p: two-sided, of McNemar's mid-p test. adjusted: for the number of pairs (Holm 1979): the chance of calling any one
-        difference real, if none is, stays below 5 % where those with adjusted < 0.05 are called real.
+    p: two-sided, of McNemar's mid-p test, or of `gain` where pictures belong together. adjusted: for the number of
+        pairs (Holm 1979): the chance of calling any one difference real, if none is, stays below 5 % where those with
+        adjusted < 0.05 are called real.
     """
 
     first: int
@@ -134,19 +137,20 @@ class Difference:
         return self.adjusted < LEVEL
 
 
-def differences(right: Sequence[NDArray[np.bool_]]) -> tuple[Difference, ...]:
+def differences(right: Sequence[NDArray[np.bool_]], units: NDArray[np.integer] | None = None) -> tuple[Difference, ...]:
     """Every pair of models, judged on the same N pictures.
 
-    right: (N,) for each model, in the same order of pictures.
+    right: (N,) for each model, in the same order of pictures. units: see `paired`.
 
     Raises: JudgementError: fewer than two models, no pictures, or different numbers of them.
     """
     if len(right) < 2:
         raise JudgementError(f"{len(right)} model cannot be compared", hint="name two or more")
     places = list(combinations(range(len(right)), 2))
-    tests = [paired(right[first], right[second]) for first, second in places]
+    tests = [paired(right[first], right[second], units) for first, second in places]
     # both ways round, and not 1 - p: very small ones would be lost
-    ps = [min(1.0, 2 * min(test.p, paired(right[b], right[a]).p)) for (a, b), test in zip(places, tests, strict=True)]
+    back = [paired(right[second], right[first], units) for first, second in places]
+    ps = [min(1.0, 2 * min(test.p, other.p)) for test, other in zip(tests, back, strict=True)]
     return tuple(
         Difference(first, second, test, p, adjusted)
         for (first, second), test, p, adjusted in zip(places, tests, ps, holm(ps), strict=True)

@@ -1,9 +1,11 @@
 """95 % intervals that hold where pictures are few or nearly all right: formulas of the score kind.
 
-A share has Wilson's interval. A mean of shares over classes combines those of its classes (MOVER: Zou & Donner 2008,
-Statistics in Medicine 27, 1693). An area under the ROC curve has Newcombe's (2006, Statistics in Medicine 25, 559). A
-mean loss is that of right and wrong answers apart, weighed by how often each may come. None has a width of zero, so
-`wider` of these and the bootstrap is what `metrics` reports: `make trust` shows what they cover.
+A share has Wilson's interval, which of one to three errors is let out as Brown, Cai & DasGupta (2001, Statistical
+Science 16, 101) do: by itself it holds a share near 1 in 84 % of draws only. A mean of shares over classes combines
+those of its classes (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693). An area under the ROC curve has
+Newcombe's (2006, Statistics in Medicine 25, 559). A mean loss is that of right and wrong answers apart, weighed by how
+often each may come. None has a width of zero, so `wider` of these and the bootstrap is what `metrics` reports: `make
+trust` shows what they cover.
 
 Pictures of one unit (duplicates, a group) are one draw and not several: the number of pictures is then divided by the
 design effect (Kish 1965; Korn & Graubard 1998 for the degrees of freedom), and where nothing tells it, by units.
@@ -46,15 +48,27 @@ def wilson(correct: int, n: int) -> Interval:
     """
     if not 0 <= correct <= n or n == 0:
         raise JudgementError(f"{correct} of {n} pictures is no share", hint="at least one picture must be judged")
-    return Interval(correct / n, *score_bounds(correct / n, n), n)
+    return Interval(correct / n, *_wilson(correct / n, n), n)
 
 
 def score_bounds(share: float, n: float) -> Bounds:
-    """Wilson's interval (low, high) of a share of n draws; n need not be whole."""
+    """Wilson's interval (low, high) of a share of n draws, let out near 0 and 1; n need not be whole."""
+    low, high = _wilson(share, n)
+    return min(low, _of_few(share * n, n)), max(high, 1 - _of_few((1 - share) * n, n))
+
+
+def _wilson(share: float, n: float) -> Bounds:
     spread = Z95**2 / n
     middle = (share + spread / 2) / (1 + spread)
     half = Z95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     return 0.0 if share <= 0 else float(middle - half), 1.0 if share >= 1 else float(middle + half)
+
+
+def _of_few(count: float, n: float) -> float:
+    """The least share of n draws that gives so few: one-sided, by Poisson's distribution; 1 of none, or of more."""
+    from scipy.special import gammaincinv
+
+    return float(gammaincinv(count, 0.05) / n) if 0 < count <= (3 if n > 50 else 2) + 1e-9 else 1.0
 
 
 def share(hits: NDArray[np.generic], units: NDArray[np.integer] | None = None) -> Interval:

@@ -1,6 +1,7 @@
 """What became of each judged picture: the rows of a run's ``pictures.csv``, which ``compare`` pairs and reports show.
 
-Columns: name, path, digest, split, label, predicted, probability, right. Several labels of a picture are joined by "|".
+Columns: name, path, digest, split, label, predicted, probability, right, group. Several labels of a picture are joined
+by "|".
 """
 
 import csv
@@ -26,7 +27,7 @@ class Outcome:
     split: that it was judged in: "val", "test", or "cross-validation" (by a head that has not learnt from it).
     label, predicted: classes. probability: of what was predicted, calibrated; with several labels a picture, of the
         least sure of its K decisions.
-    right: with several labels, whether all K decisions are.
+    right: with several labels, whether all K decisions are. group: that it belongs to, or "".
     """
 
     name: str
@@ -37,6 +38,7 @@ class Outcome:
     predicted: str
     probability: float
     right: bool
+    group: str = ""
 
 
 def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) -> list[Outcome]:
@@ -59,7 +61,17 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
             named, right, probability = part.classes[first], first == int(target), float(p[first])
         path = str(row.picture.absolute()) if isinstance(row.picture, Path) else ""
         found.append(
-            Outcome(row.name, path, row.digest, split, "|".join(row.labels), named, round(probability, 6), right)
+            Outcome(
+                row.name,
+                path,
+                row.digest,
+                split,
+                "|".join(row.labels),
+                named,
+                round(probability, 6),
+                right,
+                row.group or "",
+            )
         )
     return found
 
@@ -69,7 +81,7 @@ def to_csv(rows: Iterable[Outcome]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(Outcome))
-    writer.writerows((*astuple(row)[:-1], int(row.right)) for row in rows)
+    writer.writerows((*astuple(row)[:-2], int(row.right), row.group) for row in rows)
     return text.getvalue()
 
 
@@ -87,6 +99,7 @@ def read_outcomes(place: Path) -> list[Outcome]:
                     **{key: row[key] for key in ("name", "path", "digest", "split", "label", "predicted")},
                     probability=float(row["probability"]),
                     right={"0": False, "1": True}[row["right"]],
+                    group=row.get("group") or "",
                 )
                 for row in csv.DictReader(file)
             ]

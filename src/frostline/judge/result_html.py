@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from frostline.judge.metrics import Report
+    from frostline.judge.metrics import Interval, Report
     from frostline.judge.result import PhaseRow, RunResult
 
 _MOST_CLASSES = 16
@@ -17,9 +17,11 @@ def in_words(result: "RunResult") -> str:
         return f"{result.model}, {result.strategy}: not judged, {result.seconds:.1f} s"
     split, report = result.headline
     figure = report.figures["accuracy"]
+    also = "; these pictures also chose what was kept" if result.chosen_on == split else ""
+    base = "" if report.baseline is None else f"; always {report.baseline.answer!r} {report.baseline.share:.1%}"
     return (
-        f"{result.model}, {result.strategy}: accuracy {figure.value:.1%} on {split} "
-        f"(95 % interval {100 * figure.low:.1f} to {100 * figure.high:.1f}, n = {figure.n}), {result.seconds:.1f} s"
+        f"{result.model}, {result.strategy}: accuracy {figure.value:.1%} on {split} (95 % interval {_reach(figure)}, "
+        f"n = {figure.n}{base}{also}), {result.seconds:.1f} s"
     )
 
 
@@ -36,8 +38,12 @@ def in_html(result: "RunResult") -> str:
     return Markup("").join(parts)
 
 
+def _reach(figure: "Interval") -> str:
+    return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+
+
 def _phase(row: "PhaseRow") -> Markup:
-    figure = "" if row.val is None else f"{row.val.value:.1%}"
+    figure = "" if row.val is None else f"{row.val.value:.1%} ({_reach(row.val)})"
     kept = f"{'yes' if row.kept else 'no'}{': ' + row.why if row.why else ''}"
     cells = Markup("<td>{}</td>" * 5).format(row.name, f"under {row.line}", row.epochs or "", figure, kept)
     return Markup("<tr>{}</tr>").format(cells)

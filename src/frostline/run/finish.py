@@ -171,7 +171,9 @@ def _chosen_on(job: Job, best: BestSoFar) -> str:
         return split
     names = {row.name for row in ran if row.epochs > 1}
     by_epoch = any(
-        isinstance(phase, Train) and phase.name in names and (phase.recipe.keep == "best" or phase.recipe.patience)
+        isinstance(phase, Train)
+        and phase.name in names
+        and (phase.recipe.keep == "best" or phase.recipe.patience or phase.recipe.schedule == "plateau")
         for phase in job.plan.phases
     )
     return split if by_epoch and not job.settings.folds else ""

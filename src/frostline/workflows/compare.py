@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.split import joined
 from frostline.errors import JudgementError, one_line
 from frostline.judge.compare import Difference, differences
-from frostline.judge.metrics import Interval, wilson
+from frostline.judge.intervals import Interval, share
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.judge.result import RunResult
 
@@ -26,6 +27,7 @@ class Entry:
 
     name: as short as it can be told from the others. accuracy: on the pictures that all runs were judged on.
     figures: other figures of that split by name (macro_f1, log_loss, ...). seconds: of the run, or None.
+    chosen: whether these pictures chose its epoch or phases, so that its figures are a little too good.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Entry:
     accuracy: Interval
     figures: Mapping[str, float]
     seconds: float | None
+    chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class Comparison:
     """Runs, the best first, and every pair of them.
 
     split: that they were judged on. n: pictures. differences: `first` and `second` are places in `entries`.
+    units: how many of the n are draws by themselves: duplicates, and the pictures of a group, are one.
     """
 
     split: str
     n: int
     entries: tuple[Entry, ...]
     differences: tuple[Difference, ...]
+    units: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; differences are of the second less the first."""
@@ -67,7 +72,7 @@ class Comparison:
             }
             for pair in self.differences
         ]
-        return {"split": self.split, "n": self.n, "runs": runs, "pairs": pairs}
+        return {"split": self.split, "n": self.n, "units": self.units, "runs": runs, "pairs": pairs}
 
 
 def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
@@ -94,8 +99,16 @@ def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
         _check_same(names[0], parts[0], name, part, place, chosen)
     right = [np.array([part[key].right for key in order]) for part in parts]
     ranked = sorted(range(len(places)), key=lambda place: (-int(right[place].sum()), place))
-    entries = tuple(_entry(names[place], places[place], chosen, right[place]) for place in ranked)
-    return Comparison(chosen, len(order), entries, differences([right[place] for place in ranked]))
+    groups = [next((part[key].group for part in parts if part[key].group), None) for key in order]
+    units = joined((group, digest) for group, (digest, _) in zip(groups, order, strict=True))
+    entries = tuple(
+        _entry(
+            names[place], places[place], chosen, right[place], units, own=parts[place][order[0]].split if order else ""
+        )
+        for place in ranked
+    )
+    count = len(order) if units is None else len(np.unique(units))
+    return Comparison(chosen, len(order), entries, differences([right[place] for place in ranked], units), count)
 
 
 def _run(folder: Path) -> Path:
@@ -159,15 +172,18 @@ def _check_same(first: str, one: _Part, name: str, other: _Part, place: Path, sp
             )
 
 
-def _entry(name: str, place: Path, split: str, right: NDArray[np.bool_]) -> Entry:
-    accuracy = wilson(int(right.sum()), len(right))
+def _entry(
+    name: str, place: Path, split: str, right: NDArray[np.bool_], units: NDArray[np.integer] | None, *, own: str
+) -> Entry:
+    """split: that all were judged on. own: the one that these pictures are in for this run."""
+    accuracy = share(right, units)
     try:
         result = RunResult.from_dict(json.loads((place / "metrics.json").read_text(encoding="utf-8")))
     except (OSError, AttributeError, KeyError, TypeError, ValueError, JudgementError):
         return Entry(name, place, "", "", accuracy, {}, None)  # its pictures say what is compared
     report = result.metrics.get(split)
     known = {key: figure.value for key, figure in report.figures.items() if key != "accuracy"} if report else {}
-    return Entry(name, place, result.model, result.strategy, accuracy, known, result.seconds)
+    return Entry(name, place, result.model, result.strategy, accuracy, known, result.seconds, result.chosen_on == own)
 
 
 def _short(places: Sequence[Path]) -> list[str]:

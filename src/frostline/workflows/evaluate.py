@@ -15,7 +15,7 @@ from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, measured_on_test
 from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.metrics import Report
-from frostline.judge.predictions import Outcome, outcomes
+from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
 from frostline.run.training_list import training_list
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
@@ -25,7 +25,8 @@ from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 class Evaluation:
     """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
 
-    learnt: pictures that the model has learnt from and that were left out.
+    learnt: pictures that the model has learnt from and that were left out. chose: those among the outcomes that chose
+        its epoch or phases (`chosen_by`), so that the figures are a little too good.
     drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
     probabilities: (N, K) of the outcomes.
     """
@@ -34,6 +35,7 @@ class Evaluation:
     skipped: tuple[Skipped, ...]
     outcomes: tuple[Outcome, ...] = ()
     learnt: int = 0
+    chose: int = 0
     drift: Drift = field(default_factory=lambda: Drift(None, None))
     coverage: tuple[CoverageResult, ...] = ()
     probabilities: NDArray[np.floating] | None = None
@@ -46,6 +48,7 @@ class Evaluation:
             "drift": self.drift.to_dict(),
             "skipped": len(self.skipped),
             "learnt_from": self.learnt,
+            "chosen_on": self.chose,
         }
 
 
@@ -54,11 +57,13 @@ def evaluate(
     manifest: Manifest,
     *,
     learnt: Set[str] = frozenset(),
+    chose: Set[str] = frozenset(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """All figures of a model on a manifest's pictures.
 
-    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out and counted.
+    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out and counted. chose: of those
+        that chose what was kept (`chosen_by`): they are counted.
 
     Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
         picture that can be read.
@@ -111,7 +116,9 @@ def evaluate(
         if about.sets is not None:
             coverage = measured_on_test(about.sets, probabilities, single, classes=about.classes, units=together)
     rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
-    return Evaluation(report, (*manifest.skipped, *skipped), tuple(rows), sum(known), drift, coverage, probabilities)
+    deciding = sum(row.digest in chose for row in rows)
+    out = (*manifest.skipped, *skipped)
+    return Evaluation(report, out, tuple(rows), sum(known), deciding, drift, coverage, probabilities)
 
 
 def learnt_by(model: Path) -> frozenset[str]:
@@ -123,6 +130,18 @@ def learnt_by(model: Path) -> frozenset[str]:
     """
     listed = training_list(model)
     return frozenset(row.digest for row in listed or () if row.digest)
+
+
+def chosen_by(model: Path, about: ModelInfo) -> frozenset[str]:
+    """Digests of the pictures that chose a model's epoch or phases, as its run's `pictures.csv` lists them.
+
+    Raises: JudgementError: the file is damaged.
+    """
+    split = about.facts.get("chosen_on")
+    for place in (model / PICTURES, model.parent / PICTURES):
+        if split and place.is_file():
+            return frozenset(row.digest for row in read_outcomes(place) if row.split == split and row.digest)
+    return frozenset()
 
 
 def _mix(about: ModelInfo, truths: Sequence[Sequence[int]]) -> Mix | None:

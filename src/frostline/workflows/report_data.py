@@ -127,7 +127,7 @@ def of_evaluation(
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
         counts=counts,
         skipped=found.skipped,
-        warnings=tuple(_warnings(found.report, counts, "")),
+        warnings=tuple(_warnings(found.report, counts, "val" if found.chose else "")),
         temperature=about.temperature,
         facts={"run": str(about.facts.get("run", ""))},
         versions=about.versions,
@@ -204,11 +204,11 @@ def _page(
 
 
 def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: str) -> Iterator[str]:
-    """decided: "val" if the figures are of val pictures that something was chosen by."""
+    """decided: the split, if the figures are of pictures that something was chosen by."""
     if decided:
         yield (
-            "The val pictures also decided when to stop and what to keep, so this figure is a little kind. "
-            "A test split, read once at the end, is not."
+            "These pictures also decided when to stop or what to keep, so the figures are a little too good. "
+            "Those of a test split, read once at the end, are not."
         )
     if report.n < _FEW:
         yield "There are few pictures to judge by, so the interval is wide."
