@@ -31,6 +31,8 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _CROP_MODES = ("center", "squash", "border")
+_SMALLEST_CROP = 0.05
+_FARTHEST_MEAN, _SMALLEST_STD = 1e3, 1e-6  # of values in [0, 1]: past them float32 holds nothing of a picture
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,15 @@ class Preprocessing:
             )
         if self.crop_mode not in _CROP_MODES:
             raise PlanError(f"there is no crop mode {self.crop_mode!r}", hint=f"there are: {', '.join(_CROP_MODES)}")
-        if min(self.size) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+        if min(self.size) < 1 or not _SMALLEST_CROP <= self.crop_pct <= 1:
             raise PlanError(
-                f"size {self.size}, crop_pct {self.crop_pct} and std {self.std} must be above 0, crop_pct at most 1"
+                f"size {self.size} must be above 0, and crop_pct {self.crop_pct} between {_SMALLEST_CROP} and 1"
+            )
+        far, small = max(map(abs, self.mean), default=0), min(self.std, default=1)
+        if not (far <= _FARTHEST_MEAN and small >= _SMALLEST_STD and max(self.std, default=1) <= 1 / _SMALLEST_STD):
+            raise PlanError(
+                f"mean {self.mean} and std {self.std} are not of values in [0, 1]",
+                hint=f"a mean within {_FARTHEST_MEAN:g} of 0, a std above {_SMALLEST_STD:g}",
             )
         if not len(self.mean) == len(self.std) == self.reading.channels:
             raise PlanError(
@@ -108,6 +116,15 @@ class Preprocessing:
             for name, value in values.items()
             if name != "reading"
         }
+        sides, numbers = plain["size"], (plain["mean"], plain["std"], (plain["crop_pct"],))
+        if not (
+            isinstance(sides, tuple)
+            and len(sides) == 2
+            and all(type(side) is int for side in sides)
+            and all(isinstance(part, tuple) and all(type(n) in (int, float) for n in part) for part in numbers)
+            and all(isinstance(plain[name], str) for name in ("interpolation", "crop_mode"))
+        ):
+            raise PlanError("preprocessing is not of two sides in pixels, of numbers and of names")
         return cls(**plain, reading=Reading.from_dict(reading))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from frostline.errors import CheckpointError, EngineError, one_line
-from frostline.inference import compiled_cache
+from frostline.inference import compiled_cache, openvino_graph
 from frostline.inference.engine import Batch, Function, Outputs
 from frostline.inference.openvino_import import openvino
 from frostline.processors import processors
@@ -87,11 +87,11 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> OpenV
     try:
         compiled = compiled_cache.recalled(core, kept, properties)
         if compiled is None:
+            size, channels = function.size, function.channels
             if function.graph is not None:
-                model = str(function.graph())
+                model = openvino_graph.bounded(function.graph(), size, channels)
             else:
                 convert = import_module("frostline.inference.convert")
-                size, channels = function.size, function.channels
                 model = function.converted("openvino", lambda network: convert.one_by_one(network, size, channels))
             compiled = core.compile_model(model, "CPU", properties)
             compiled_cache.keep(compiled, kept)

@@ -15,6 +15,7 @@ from frostline.inference.network import Network
 
 _CPU_BATCH = 8  # more is slower: activations leave the cache (efficientnet_lite0, 2 cores: 8 -> 90/s, 32 -> 35/s)
 _CUDA_BATCH = 64
+_LARGE = 512 * 512  # pixels, of which a whole batch is computed at once; of larger pictures fewer, to save memory
 
 
 # The threads of torch's OpenMP do not come along into a forked child, and it would wait for them for ever.
@@ -36,7 +37,11 @@ class Plain:
     def run(self, pictures: Batch) -> Outputs:
         """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8."""
         with torch.inference_mode():
-            return _in_equal_batches(self._compute, pictures, self._batch)
+            return _in_equal_batches(self._compute, pictures, self._at_once(pictures))
+
+    def _at_once(self, pictures: Batch) -> int:
+        height, width = map(int, pictures.shape[1:3])
+        return max(1, min(self._batch, self._batch * _LARGE // (height * width)))
 
     def _compute(self, pictures: Tensor) -> tuple[Tensor, ...]:
         found: tuple[Tensor, ...] = self._network(pictures.to(self._device))

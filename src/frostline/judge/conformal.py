@@ -125,7 +125,7 @@ class PredictionSets:
             groups = tuple(int(group) for group in values.get("groups", ()))
             every = tuple(float(score) for score in values["scores"])
             return cls(every, int(values["n"]), str(values["source"]), groups, own)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise JudgementError(f"no prediction sets: {one_line(str(error))[:100]}", hint="fit again") from None
 
 

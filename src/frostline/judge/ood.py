@@ -99,7 +99,7 @@ class Novelty:
             return cls(
                 float(values["threshold"]), float(values["false_alarms"]), n, past, neighbours, str(values["head"])
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise JudgementError(f"no threshold of novelty: {one_line(str(error))[:100]}", hint="fit again") from None
 
     def with_known(self, tensors: Mapping[str, NDArray[Any]]) -> Self:

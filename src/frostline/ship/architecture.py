@@ -6,7 +6,6 @@ that it asks for is allocated before the weights file was seen to be of that siz
 nor torchvision list is code of the user's own: it is imported only if who opens the folder names it too (`trust`).
 """
 
-import json
 import re
 import sys
 import threading
@@ -29,7 +28,7 @@ from frostline.net import zoo
 from frostline.net.all_stages import AllStages
 from frostline.registry import whence
 from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
-from frostline.ship.model_info import ModelInfo
+from frostline.ship.model_info import ModelInfo, parsed
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -86,7 +85,7 @@ def build(folder: Path, about: ModelInfo, *, trust: str | None = None) -> nn.Mod
         raise CheckpointError(
             f"the network {one_line(about.name)!r} cannot be built: {said}",
             where=folder / CONFIG,
-            hint=f"it was saved with {', '.join(f'{name} {number}' for name, number in about.versions.items())}",
+            hint=f"it was saved with {', '.join(f'{name} {number}' for name, number in about.versions.items())[:200]}",
         ) from None
     compare({name: tuple(tensor.shape) for name, tensor in planned.state_dict().items()}, stated, folder / WEIGHTS)
     own = sum(tensor.numel() * tensor.element_size() for tensor in planned.buffers())
@@ -215,7 +214,7 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_CONFIG:
             raise CheckpointError(f"more than {_LARGEST_CONFIG >> 20} MB", where=path, hint=_SAFE)
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_SAFE) from None
     except (ValueError, RecursionError) as error:

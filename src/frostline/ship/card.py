@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from frostline.data.reading import AS_IT_IS
-from frostline.errors import one_line
+from frostline.errors import CheckpointError, one_line
 from frostline.judge.metrics import WORDS
 from frostline.ship.model_info import ModelInfo
 
@@ -19,7 +19,22 @@ _MOST_CLASSES = 200
 
 
 def text(about: ModelInfo) -> str:
-    """The whole card: metadata, what the model tells apart, measured figures, how to use it, how it was made."""
+    """The whole card: metadata, what the model tells apart, measured figures, how to use it, how it was made.
+
+    Raises: CheckpointError: its figures are not what they should be (a folder of somebody else's).
+    """
+    try:
+        return _text(about)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        said = one_line(str(error))[:100]
+        raise CheckpointError(
+            f"its figures, facts or versions cannot be worded: {said}",
+            where=one_line(about.name)[:200],
+            hint="copy the folder again from where it came, or fit the model again",
+        ) from None
+
+
+def _text(about: ModelInfo) -> str:
     metadata = yaml.safe_dump(_metadata(about), allow_unicode=True, sort_keys=False, width=10_000)
     lines = [*_opening(about), *_figures(about), *_classes(about), *_usage(about), *_making(about)]
     return _encodable(f"---\n{metadata}---\n\n" + "\n".join(lines) + "\n")
@@ -64,7 +79,7 @@ def _opening(about: ModelInfo) -> Iterator[str]:
     yield ""
     some = ", ".join(escaped(name) for name in about.classes[:10])
     more = f" and {len(about.classes) - 10} more" if len(about.classes) > 10 else ""
-    by = f" {about.versions['frostline']}" if "frostline" in about.versions else ""
+    by = f" {escaped(str(about.versions['frostline']))}" if "frostline" in about.versions else ""
     what = "says which of these a picture shows, any number of them" if about.multilabel else "tells apart"
     yield f"An image classifier that {what}: {some}{more}. Made with frostline{by}."
     yield ""
@@ -165,7 +180,7 @@ def _making(about: ModelInfo) -> Iterator[str]:
     yield f"  crop {wants.crop_mode} {wants.crop_pct:g}, mean {list(wants.mean)}, std {list(wants.std)}"
     if wants.reading != AS_IT_IS:
         yield f"- read: {wants.reading}"
-    yield f"- versions: {', '.join(f'{name} {number}' for name, number in about.versions.items())}"
+    yield f"- versions: {escaped(', '.join(f'{name} {number}' for name, number in about.versions.items()))}"
     yield ""
     yield "The whole plan and all digests are in `frostline.json`."
 

@@ -129,7 +129,20 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     architecture.compare(wanted, given, folder / WEIGHTS)
     refuse_not_finite(net, state, folder / WEIGHTS)
     net.load_state_dict(state)
+    _check_head(net, about, folder)
     return Shipped(net.eval(), about, architecture.again(folder, about, trust=trust))
+
+
+def _check_head(net: nn.Module, about: ModelInfo, folder: Path) -> None:
+    try:
+        net.get_submodule("" if about.novelty is None else about.novelty.head)
+    except AttributeError as error:
+        said = one_line(str(error))[:200]
+        raise CheckpointError(
+            f"novelty is judged in front of a module that is not there: {said}",
+            where=folder / ABOUT,
+            hint="copy the folder again from where it came, or fit the model again",
+        ) from None
 
 
 def _kind(name: str, net: nn.Module) -> str:

@@ -117,11 +117,6 @@ class ModelInfo:
         if not all(isinstance(label, str) for label in known["classes"]):
             raise CheckpointError("its 'classes' are not all text", hint=_AGAIN)
         preprocessing = Preprocessing.from_dict(known["preprocessing"])
-        numbers = (*preprocessing.mean, *preprocessing.std)
-        if len(preprocessing.size) != 2 or not all(isinstance(n, int | float) for n in numbers):
-            raise CheckpointError("its preprocessing is not of two sides and of numbers", hint=_AGAIN)
-        if not all(map(math.isfinite, numbers)):
-            raise CheckpointError("its mean and deviation are not all finite", hint=_AGAIN)
         if max(preprocessing.size) > _LONGEST_SIDE:
             raise CheckpointError(f"its pictures would be {preprocessing.size}", hint=f"at most {_LONGEST_SIDE} a side")
         known |= {"classes": tuple(known["classes"]), "preprocessing": preprocessing}
@@ -160,7 +155,7 @@ def read(folder: Path) -> ModelInfo:
     try:
         if _length(path) > _LARGEST:
             raise CheckpointError(f"more than {_LARGEST >> 20} MB of description", where=path, hint=_AGAIN)
-        values = json.loads(path.read_bytes())
+        values = parsed(path.read_bytes())
         if not isinstance(values, dict):
             raise CheckpointError("not a description of a model", where=path, hint=_AGAIN)
         return ModelInfo.from_dict(values)
@@ -168,9 +163,23 @@ def read(folder: Path) -> ModelInfo:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
     except FrostlineError as error:
         raise CheckpointError(error.what, where=path, hint=error.hint or _AGAIN) from None
-    except (ValueError, TypeError, RecursionError) as error:
-        said = one_line(str(error))[:200]
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+        said = one_line(str(error))[:200]  # a value of another kind shows wherever it is used first
         raise CheckpointError(f"not a description of a model: {said}", where=path, hint=_AGAIN) from None
+
+
+def parsed(said: bytes) -> Any:
+    """JSON whose numbers are all finite, as ``to_json`` writes it.
+
+    Raises: ValueError: it is none. RecursionError: it is nested too deeply.
+    """
+
+    def finite(number: str) -> float:
+        if not math.isfinite(found := float(number)):
+            raise ValueError(f"a number that is not finite: {number[:20]}")
+        return found
+
+    return json.loads(said, parse_constant=finite, parse_float=finite)
 
 
 def recalled(folder: Path, about: ModelInfo) -> ModelInfo:
@@ -186,7 +195,7 @@ def recalled(folder: Path, about: ModelInfo) -> ModelInfo:
 
     try:
         return replace(about, novelty=about.novelty.with_known(load_file(folder / NOVELTY)))
-    except (SafetensorError, FrostlineError, OSError, KeyError) as error:
+    except (SafetensorError, FrostlineError, OSError, KeyError, TypeError, AttributeError) as error:
         said = error.what if isinstance(error, FrostlineError) else one_line(str(error))[:200]
         raise CheckpointError(said, where=folder / NOVELTY, hint=_AGAIN) from None
 
