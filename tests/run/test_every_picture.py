@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from frostline import ImageClassifier
@@ -54,3 +55,28 @@ def test_two_classes_of_one_picture_each_are_fitted_and_nothing_is_judged(leaves
     fitted = ImageClassifier(**SMALL, out=tmp_path / "run").fit(place)
     assert not fitted.result_.metrics
     assert list(fitted.predict([place / "a" / "0.png", place / "b" / "0.png"])) == ["a", "b"]
+
+
+def test_auto_that_keeps_the_probe_ends_as_the_probe_does(leaves: Path, tmp_path: Path) -> None:
+    place = some(leaves, tmp_path / "data", {"a": 15, "b": 15})
+    probe = ImageClassifier(**SMALL).fit(place)
+    # At such a rate nothing is learned, so no deeper phase can be kept.
+    auto = ImageClassifier(**{**SMALL, "strategy": "auto"}, epochs=1, lr=1e-12, out=tmp_path / "run").fit(place)
+    assert [row.name for row in auto.result_.phases if row.kept] == ["probe", "refit"]
+    assert auto.result_.counts == {"train": 30}
+    figures = [fitted.result_.metrics["cross-validation"].to_dict() for fitted in (auto, probe)]
+    assert figures[0] == figures[1]
+    pictures = sorted(place.rglob("*.png"))
+    assert np.array_equal(auto.predict_proba(pictures), probe.predict_proba(pictures))
+    # What evaluate leaves out as learned from is all of them.
+    assert len((tmp_path / "run" / "training.csv").read_text(encoding="utf-8").splitlines()) == 31
+
+
+def test_val_pictures_that_somebody_gave_are_never_learned_from(leaves: Path, tmp_path: Path) -> None:
+    asked = {**SMALL, "strategy": "auto"}
+    given = ImageClassifier(**asked, epochs=1, lr=1e-12).fit(leaves)
+    assert set(given.result_.metrics) == {"val", "test"}
+    place = some(leaves, tmp_path / "data", {"a": 15, "b": 15})
+    held = ImageClassifier(**asked, epochs=1, lr=1e-12, val=0.3).fit(place)
+    assert set(held.result_.metrics) == {"val"}
+    assert "refit" not in [row.name for row in held.result_.phases]

@@ -48,7 +48,10 @@ class Settings(FitOptions):
 
 @dataclass(frozen=True)
 class Job:
-    """A run that has been resolved and not yet carried out."""
+    """A run that has been resolved and not yet carried out.
+
+    split_off: the val split was split off here, for nobody has one or asks for one.
+    """
 
     settings: Settings
     plan: Plan
@@ -59,6 +62,7 @@ class Job:
     record: RunFolder
     tell: Listener
     begun: float
+    split_off: bool = False
 
 
 def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Listener, begun: float) -> Job:
@@ -91,6 +95,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases):
         backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
     _check_network(backbone, plan)
+    own = "val" in manifest.splits or settings.val != FitOptions.val
     manifest = _split(manifest, plan, settings)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
@@ -137,7 +142,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         "machine": machine(),
     }
     record.json("plan.json", {**facts, **told})
-    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun)
+    split_off = not own and "val" in manifest.splits
+    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, split_off)
 
 
 def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:

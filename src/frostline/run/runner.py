@@ -16,6 +16,7 @@ from frostline.run import cross_validation
 from frostline.run.attempt import attempt, not_worth_it, row_of
 from frostline.run.best_so_far import BestSoFar, recalled
 from frostline.run.finish import Fitted, finish, write_between_phases
+from frostline.run.refit import refit
 from frostline.run.resolve import Job, Settings, resolve
 from frostline.run.run_folder import RunFolder
 from frostline.train import checkpoint
@@ -48,7 +49,8 @@ def fit(
 
     try:
         job = resolve(manifest, settings, record, tell, begun)
-        return finish(job, _carry_out(job, resume=resume))
+        best = _carry_out(job, resume=resume)
+        return finish(refit(job, best), best)
     except BaseException:
         record.discard()
         raise
