@@ -110,11 +110,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         tell,
     )
     manifest = _readable(manifest, activations, plan.phases[0])
-    if manifest.skipped:
-        files = sum(item.pictures for item in manifest.skipped)
-        tell(Warn(f"{files:,} files are left out; skipped.csv names them"))
-        for line in kinds.left_out(item.reason for item in manifest.skipped):
-            tell(Warn(line))
+    _say_what_is_left_out(manifest, tell)
     record.skipped(manifest.skipped)
     for line in warnings_for(manifest):
         tell(Warn(line))
@@ -199,6 +195,14 @@ def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
     if all(isinstance(phase, Solve) for phase in plan.phases) and settings.val == FitOptions.val:
         return manifest
     return with_validation(manifest, share=settings.val, seed=settings.seed)
+
+
+def _say_what_is_left_out(manifest: Manifest, tell: Listener) -> None:
+    if manifest.skipped:
+        files = sum(item.pictures for item in manifest.skipped)
+        tell(Warn(f"{files:,} files are left out; skipped.csv names them"))
+        for line in kinds.left_out(item.reason for item in manifest.skipped):
+            tell(Warn(line))
 
 
 def _say_what_cannot_be_judged(context: PhaseContext) -> None:
