@@ -210,7 +210,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         Raises: as ``score``.
         """
         predictor = self._predictor()
-        given = labelled(X, y, classes=self.about_.classes)
+        given = labelled(X, y, classes=self.about_.classes, several=self.about_.multilabel)
         learnt: frozenset[str] = frozenset() if all else getattr(self, "_learnt", frozenset())
         if learnt and {row.digest for row in given.rows} <= learnt:
             said = "the model was fitted to all of these pictures: this is no test of it"
@@ -251,7 +251,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         return made
 
     def _labelled(self, X: Pictures, y: Iterable[object] | None) -> Manifest:
-        return labelled(X, y, classes=self.about_.classes)
+        return labelled(X, y, classes=self.about_.classes, several=self.about_.multilabel)
 
     def _rows(self, X: Pictures) -> Iterator[Row]:
         return _rows(X)
@@ -300,16 +300,18 @@ def labelled(
     how: PlaceOptions | None = None,
     keep_splits: bool = True,
     classes: tuple[str, ...] | None = None,
+    several: bool = False,
 ) -> Manifest:
     """A manifest from whatever ``fit`` takes.
 
     how: what is said of how to read a place. keep_splits: False drops the splits that it names.
     classes: those that the labels may come from, in their order; by default those that occur.
+    several: whether a picture may have several labels, or none, even if here each has one.
 
     Raises: DataError: the place cannot be read, y has another length, or a sequence came without y.
     """
     if y is None and (isinstance(X, str | Path) or claimed(X)):
-        return read(X, classes=classes, how=how, keep_splits=keep_splits)
+        return read(X, classes=classes, how=how, keep_splits=keep_splits, several=several)
     if isinstance(X, str | Path):
         raise LabelError(
             "labels are given beside a place that has its own", where=X, hint="leave y out, or pass a list of pictures"
@@ -327,8 +329,9 @@ def labelled(
         raise LabelError(
             f"there is only one class, {labels.names[0][0]!r}", hint="a classifier needs pictures of two classes"
         )
-    found = Manifest.of(pairs(_pictures(X), labels.names, groups), classes=classes or labels.columns)
-    return replace(found, label_type=labels.dtype, multilabel=found.multilabel or labels.several)
+    several |= labels.several
+    found = Manifest.of(pairs(_pictures(X), labels.names, groups), classes=classes or labels.columns, several=several)
+    return replace(found, label_type=labels.dtype)
 
 
 def _rows(X: Pictures) -> Iterator[Row]:

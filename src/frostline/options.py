@@ -112,6 +112,10 @@ class FitOptions:
     images: str | Path | None = _reading("Folder in which the pictures of a table lie.", parsed=Path)
     suffix: str | None = _reading("What names of pictures in a table lack: .jpg.")
     label_separator: str | None = _reading("What parts labels in a cell: a comma, space; none if it is one label.")
+    box_format: str | None = _reading("What a box of a table gives: corners, size (left, top, width, height), or none.")
+    box_margin: float | None = _reading(
+        "How much more than the box is seen on each side, as a share of it.", parsed=float
+    )
     label_pattern: str | None = _reading(
         "Regular expression whose group is the label in a file's name (with a / in it: in its path)."
     )

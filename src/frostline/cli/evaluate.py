@@ -38,7 +38,8 @@ def evaluate(
     show(trust)
     with Screen(quiet=quiet) as screen:
         answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
-        manifest = read(data, classes=answering.about.classes, how=PlaceOptions.of(reading))
+        about = answering.about
+        manifest = read(data, classes=about.classes, how=PlaceOptions.of(reading), several=about.multilabel)
         screen.say(manifest.summary())
         if split:
             manifest = manifest.part(split)
@@ -58,7 +59,7 @@ def evaluate(
             checked(lang)
             page = report_data.of_evaluation(
                 found,
-                answering.about,
+                about,
                 manifest,
                 title=data.name,
                 split=split or "",

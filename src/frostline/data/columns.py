@@ -1,71 +1,241 @@
-"""Which column of a table is what, by its name or as a person says; two candidates are refused, none is passed over."""
+"""Which column of a table is what: as a person says, by its name, or by what stands in it; two rivals are refused."""
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from frostline.data.place_options import PlaceOptions, option
+from frostline.data.split_names import split_of
+from frostline.data.tree import SUFFIXES
 from frostline.errors import DataError, one_line
+
+Record = tuple[int, Sequence[Any]]
 
 COLUMNS = {
     "path": (
         *("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image_name"),
-        *("img_path", "img", "photo", "picture", "url", "image_url", "image_id", "id_code", "img_id", "id"),
+        *("img_path", "img", "photo", "picture", "url", "image_url", "image_index", "image_file", "img_name"),
+        *("image_id", "id_code", "img_id", "id"),
     ),
     "label": (
         *("label", "class", "target", "labels", "class_name", "category", "species", "breed", "diagnosis", "dx"),
-        *("finding labels", "tags"),
+        *("finding labels", "tags", "category_name", "label_name", "ground_truth"),
     ),
     "split": ("split", "set", "subset", "usage", "partition", "dataset", "data set", "phase", "data_split"),
     "group": (
-        *("group", "group_id", "patient_id", "patient", "patientid", "subject", "subject_id", "lesion_id", "case_id"),
-        *("study_id", "fold", "kfold", "participant_id", "animal_id"),
+        *("group", "group_id", "patient_id", "patient", "subject", "subject_id", "lesion_id", "case_id"),
+        *("study_id", "fold", "kfold", "participant_id", "animal_id", "individual_id", "individual", "person_id"),
+        *("specimen_id", "slide_id", "video_id", "sequence_id", "seq_id"),
     ),
 }
 _OPTIONS = {"path": "image_column", "label": "label_column", "split": "split_column", "group": "group"}
-_IDS = frozenset(("image_id", "id_code", "img_id", "id"))
+_IDS = frozenset(("imageid", "idcode", "imgid", "id"))
+_SECOND = frozenset(("labelname", "categoryname", "groundtruth"))  # of labels only if none of the others is there
+_MAYBE_GROUPS = frozenset(
+    (
+        *(
+            "camera",
+            "cameraid",
+            "location",
+            "locationid",
+            "site",
+            "siteid",
+            "device",
+            "deviceid",
+            "scanner",
+            "hospital",
+        ),
+        *("institution", "center", "centre", "session", "sessionid", "date", "day", "plot", "plotid", "farm", "video"),
+        *("slide", "person", "specimen", "scene", "sceneid"),
+    )
+)
+_FLAG = re.compile(r"is_?(?P<split>\w+)", re.IGNORECASE)
+_YES, _NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
+_NO_LABEL = re.compile(
+    r"unnamed\d*|index|idx|width|height|depth|size|age|score|confidence|time|timestamp|year|weight|b?box|boundingbox"
+)
+_SAMPLED = 200  # rows by which columns are known by what stands in them
+
+
+@dataclass(frozen=True)
+class Columns:
+    """where: the place of each kind of column. split: what a cell of the split's column says, None if that is nothing.
+
+    warnings: what a person may want to say of the others.
+    """
+
+    where: Mapping[str, int]
+    split: Callable[[str], str | None] = split_of
+    warnings: tuple[str, ...] = ()
+
+
+def plain(column: str) -> str:
+    """A name as it is compared: "Patient ID", "patient_id" and "PatientId" are one."""
+    return re.sub(r"[\W_]+", "", column).casefold()
+
+
+_BY_NAME = {plain(name): kind for kind, names in COLUMNS.items() for name in names}
 
 
 def known(column: str) -> str | None:
     """Which of ``COLUMNS`` a column is, by its name."""
-    plain = re.sub(r"\s+", " ", column.strip().lower())
-    return next((kind for kind, names in COLUMNS.items() if plain in names), None)
+    return _BY_NAME.get(plain(column))
 
 
-def chosen(header: Sequence[str], place: Path | str, how: PlaceOptions, needed: Sequence[str]) -> Mapping[str, int]:
-    """The place of each kind of column, by kind.
+def chosen(
+    header: Sequence[str], records: Sequence[Record], place: Path | str, how: PlaceOptions, needed: Sequence[str]
+) -> Columns:
+    """Which column is what.
 
     Raises: DataError: one that is needed or was named is not there; two may be it.
     """
-    there = f"there are: {one_line(', '.join(header)) or 'none'}"
     where: dict[str, int] = {}
     for kind, field in _OPTIONS.items():
-        said = getattr(how, field)
-        if said == "none" and kind in ("split", "group") and said not in header:
-            continue
-        if said is not None:
-            if said not in header:
-                what = "there is no column " + one_line(repr(said)) + (" to group by" if kind == "group" else "")
-                raise DataError(what, where=place, hint=there)
-            where[kind] = header.index(said)
-            continue
-        taken = [getattr(how, other) for other in _OPTIONS.values()]
-        found = [n for n, name in enumerate(header) if known(name) == kind and name not in taken]
-        if kind == "path":
-            found = [n for n in found if header[n].strip().lower() not in _IDS] or found
-        if len(found) > 1:
-            rivals = ", ".join(header[n] for n in found)
+        if (index := _named(header, place, kind, field, how)) is not None:
+            where[kind] = index
+    cells = _Cells(header, records, how)
+    if "path" not in where:
+        _take(where, "path", [n for n in cells.free(where) if cells.all_pictures(n)], header, place)
+    reads: Callable[[str], str | None] = split_of
+    if "split" not in where and how.split_column is None:
+        splits = [n for n in cells.free(where) if known(header[n]) is None and cells.all_splits(n)]
+        flags = [n for n in cells.free(where) if known(header[n]) is None and _flag(header[n]) and cells.yes_or_no(n)]
+        _take(where, "split", splits or flags, header, place)
+        if (
+            flags
+            and not splits
+            and (share := cells.share_of_yes(flags[0])) > 0.5
+            and _flag(header[flags[0]]) != "train"
+        ):
             raise DataError(
-                f"several columns may be the {kind}: {one_line(rivals)}",
+                f"{one_line(header[flags[0]])!r} says yes of {share:.0%} of the rows: is it a split?",
                 where=place,
-                hint=f"{option(field)} {one_line(header[found[0]])!r} says which; {there}",
+                hint=f"--split-column {one_line(header[flags[0]])!r} if it is, --split-column none if not",
             )
-        if found:
-            where[kind] = found[0]
-        elif kind in needed:
-            raise DataError(
-                f"there is no column {kind!r}",
-                where=place,
-                hint=f"name it with {option(field)}, or call it {' or '.join(COLUMNS[kind][:4])}; {there}",
-            )
-    return where
+    if "split" in where and (split := _flag(header[where["split"]])) and cells.yes_or_no(where["split"]):
+        reads = _flagged(split)
+    if "label" in needed and "label" not in where:
+        left = [n for n in cells.free(where) if known(header[n]) is None and not _NO_LABEL.fullmatch(plain(header[n]))]
+        if len(left) == 1 and cells.may_be_labels(left[0]):
+            where["label"] = left[0]
+    if missing := next((kind for kind in needed if kind not in where), None):
+        raise DataError(
+            f"there is no column {missing!r}",
+            where=place,
+            hint=f"name it with {option(_OPTIONS[missing])}, or call it {' or '.join(COLUMNS[missing][:4])}; "
+            f"{_there(header)}",
+        )
+    groups = [] if "group" in where or how.group else [n for n in cells.free(where) if cells.may_be_groups(n)]
+    warnings = [
+        f"the column {one_line(header[n])!r} may say which pictures belong together: "
+        f"--group {one_line(header[n])!r} keeps them on one side of a split, --group none says they do not"
+        for n in groups
+    ]
+    return Columns(where, reads, tuple(warnings))
+
+
+def _named(header: Sequence[str], place: Path | str, kind: str, field: str, how: PlaceOptions) -> int | None:
+    """The place of a column that a person names, or that is called as such columns are; None if there is none."""
+    said = getattr(how, field)
+    if said == "none" and kind in ("split", "group") and said not in header:
+        return None
+    if said is not None:
+        if said not in header:
+            what = "there is no column " + one_line(repr(said)) + (" to group by" if kind == "group" else "")
+            raise DataError(what, where=place, hint=_there(header))
+        if header.count(said) > 1:
+            raise DataError(f"several columns are called {one_line(repr(said))}", where=place, hint="rename them")
+        return header.index(said)
+    taken = [getattr(how, other) for other in _OPTIONS.values()]
+    found = [n for n, name in enumerate(header) if known(name) == kind and name not in taken]
+    weak = {"path": _IDS, "label": _SECOND}.get(kind, frozenset())
+    found = [n for n in found if plain(header[n]) not in weak] or found
+    where: dict[str, int] = {}
+    _take(where, kind, found, header, place)
+    return where.get(kind)
+
+
+def _take(where: dict[str, int], kind: str, found: Sequence[int], header: Sequence[str], place: Path | str) -> None:
+    """The one column of a kind; several are refused."""
+    if len(found) > 1:
+        rivals = ", ".join(header[n] for n in found)
+        raise DataError(
+            f"several columns may be the {kind}: {one_line(rivals)}",
+            where=place,
+            hint=f"{option(_OPTIONS[kind])} {one_line(header[found[0]])!r} says which; {_there(header)}",
+        )
+    if found:
+        where[kind] = found[0]
+
+
+class _Cells:
+    """What stands in the columns of a table."""
+
+    def __init__(self, header: Sequence[str], records: Sequence[Record], how: PlaceOptions) -> None:
+        self._header, self._records = header, records
+        self._sampled = records[:: max(1, len(records) // _SAMPLED)]
+        self._said = {getattr(how, field) for field in _OPTIONS.values()}
+
+    def free(self, where: Mapping[str, int]) -> list[int]:
+        """Columns that have a name and are nothing yet."""
+        names = enumerate(self._header)
+        return [n for n, name in names if name.strip() and n not in where.values() and name not in self._said]
+
+    def _texts(self, index: int, records: Sequence[Record]) -> set[str]:
+        cells = (values[index] for _, values in records if len(values) > index)
+        return {str(cell).strip() for cell in cells if isinstance(cell, str | int | float)} - {""}
+
+    def all_pictures(self, index: int) -> bool:
+        """Whether its cells end as names of picture files do."""
+        texts = self._texts(index, self._sampled)
+        return bool(texts) and all(os.path.splitext(text)[1].lower() in SUFFIXES for text in texts)  # noqa: PTH122
+
+    def all_splits(self, index: int) -> bool:
+        """Whether its cells name splits, more than one."""
+        sampled = self._texts(index, self._sampled)
+        if not sampled or not all(map(split_of, sampled)):
+            return False
+        texts = self._texts(index, self._records)
+        return all(map(split_of, texts)) and len(set(map(split_of, texts))) > 1
+
+    def yes_or_no(self, index: int) -> bool:
+        """Whether its cells say yes or no, and both."""
+        if not {text.lower() for text in self._texts(index, self._sampled)} <= _YES | _NO:
+            return False
+        texts = {text.lower() for text in self._texts(index, self._records)}
+        return texts <= _YES | _NO and bool(texts & _YES) and bool(texts & _NO)
+
+    def share_of_yes(self, index: int) -> float:
+        """The share of rows in which it says yes."""
+        cells = [str(values[index]).strip().lower() in _YES for _, values in self._records if len(values) > index]
+        return sum(cells) / max(1, len(cells))
+
+    def may_be_labels(self, index: int) -> bool:
+        """Whether values come again, and stand in (nearly) every row."""
+        texts = self._texts(index, self._sampled)
+        return 1 < len(texts) <= 0.5 * len(self._sampled)
+
+    def may_be_groups(self, index: int) -> bool:
+        """Whether it is called as what pictures have in common is, and values come again."""
+        if plain(self._header[index]) not in _MAYBE_GROUPS:
+            return False
+        texts = self._texts(index, self._records)
+        return 1 < len(texts) < len(self._records)
+
+
+def _flag(column: str) -> str | None:
+    """The split of which a column says yes or no: is_valid."""
+    found = _FLAG.fullmatch(column.strip())
+    return None if found is None else split_of(found["split"])
+
+
+def _flagged(split: str) -> Callable[[str], str | None]:
+    other = "test" if split == "train" else "train"
+    return lambda text: split if text.lower() in _YES else other
+
+
+def _there(header: Sequence[str]) -> str:
+    return f"there are: {one_line(', '.join(header)) or 'none'}"

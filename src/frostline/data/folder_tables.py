@@ -9,6 +9,7 @@ from pathlib import Path
 
 from frostline.data.columns import known
 from frostline.data.folders import by_folders, in_split
+from frostline.data.locate import NotThere
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import split_of, splits_of
@@ -103,6 +104,8 @@ def _names_pictures(table: Path, how: PlaceOptions) -> bool:
     try:
         rows = (item for item in _rows(table, replace(how, ignore=(), label_pattern=None)) if isinstance(item, Row))
         return any(isinstance(row.picture, Path) and row.picture.is_file() for row in islice(rows, _LOOKED_AT))
+    except NotThere:
+        return False
     except DataError as error:
         # A table with a column of pictures and another fault is meant; without one, or without labels, it is not.
         return "no column" not in error.what and _has_picture_column(table)

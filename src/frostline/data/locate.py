@@ -2,29 +2,35 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from frostline.data.place_options import PlaceOptions
-from frostline.data.tree import is_junk, maybe_picture
+from frostline.data.tree import SUFFIXES, is_junk, maybe_picture
 from frostline.errors import DataError, one_line
 
 Finder = Callable[[str], Path]
-_LOOKED_AT = 20  # names of a table by which it is known how it names its pictures
+_LOOKED_AT = 40  # names of a table by which it is known how it names its pictures
 _MOST_FILES = 500_000
 
 
-def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder, str]:
-    """What turns the names in a table into paths, and how to say it; as they are, if the first ones are there so.
+class NotThere(DataError):
+    """Not one of the pictures that a table names is there."""
 
-    place: the table's file. Raises: DataError: names that are URLs; names of several files; a folder that is not there.
+
+def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder, str, NotThere | None]:
+    """What turns the names in a table into paths, how to say it, and what is wrong if no name is a file's.
+
+    Names are taken as they are, if some are there so. place: the table's file.
+
+    Raises: DataError: names that are URLs; names of several files; a folder that is not there.
     """
     base = Path(how.images).expanduser() if how.images is not None else place.parent
     if not base.is_dir():
         raise DataError("there is no such folder of pictures", where=base, hint="--images DIR names it")
     suffix = how.suffix or ""
-    sample = list(islice(names, _LOOKED_AT))
+    every = list(names)
+    sample = every[:: max(1, len(every) // _LOOKED_AT)]
     if far := next((name for name in sample if "://" in name and not name.startswith("file://")), None):
         raise DataError(f"{one_line(far)} is not on this machine", where=place, hint="fetch the pictures first")
 
@@ -37,47 +43,76 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
         return base / os.path.expanduser(name.replace("\\", "/") + suffix)  # noqa: PTH111
 
     shown = f" in {one_line(str(how.images))}/" if how.images is not None else ""
+    said = (f" + `{suffix}`" if suffix else "") + shown
     for ways in (plain, mended):
-        if any(os.path.exists(ways(name)) for name in sample):  # noqa: PTH110 (pathlib raises on some names)
-            return ways, (f" + `{suffix}`" if suffix else "") + shown
+        if any(os.path.isfile(ways(name)) for name in sample):  # noqa: PTH113 (pathlib raises on some names)
+            return ways, said, None
     if (how.suffix is None or how.images is not None) and (by_name := _by_name(sample, mended, base, place)):
-        return by_name
-    return plain, shown
+        return *by_name, None
+    absent = None
+    if every and not any(os.path.exists(mended(name)) for name in every):  # noqa: PTH110
+        absent = NotThere(
+            f"not one of its {len(every):,} pictures is there; the first would be {one_line(str(mended(every[0])))}",
+            where=place,
+            hint="--images DIR names the folder that the names start from, --suffix .jpg what they lack, "
+            "--image-column another column",
+        )
+    return mended, said, absent
 
 
 def _by_name(sample: Sequence[str], mended: Finder, base: Path, place: Path) -> tuple[Finder, str] | None:
-    """By the last part of the names, with or without an ending, in any folder below."""
-    found: dict[str, list[Path]] = {}
-    seen = 0
-    for folder, folders, files in os.walk(base):
-        folders[:] = sorted(name for name in folders if not is_junk(name))
-        for name in filter(maybe_picture, sorted(files)):
-            for key in {name, name.rpartition(".")[0]}:
-                found.setdefault(key, []).append(Path(folder, name))
-        seen += len(files)
-        if seen > _MOST_FILES:
-            raise DataError("there are too many files to look for pictures", where=base, hint="--images DIR names it")
-    there = [paths for name in sample if (paths := found.get(mended(name).name))]
+    """By the last part of the names, with or without an ending, in any folder below; last of all by another ending."""
+    found = _files_below(base)
+
+    def candidates(name: str) -> list[Path]:
+        own = mended(name).name
+        decoded = unquote(own).rpartition("/")[2]  # of a URL's path
+        return found.get(own) or found.get(decoded) or found.get(_folded(decoded), [])
+
+    there = [paths for name in sample if (paths := candidates(name))]
     if not there:
         return None
     homes = set.intersection(*({path.parent for path in paths} for paths in there))
-    if any(len(paths) > 1 for paths in there) and len(homes) != 1:
+    home = next(iter(homes)) if len(homes) == 1 else None
+    if any(len([path for path in paths if home in (None, path.parent)]) > 1 for paths in there):
         raise DataError(
             f"{one_line(sample[0])!r} names several files, such as {one_line(str(there[0][-1]))}",
             where=place,
             hint="--images DIR names the folder, --suffix .jpg what the names lack",
         )
-    home = next(iter(homes)) if len(homes) == 1 else None
 
     def finding(name: str) -> Path:
-        paths = found.get(mended(name).name, [])
-        at_home = [path for path in paths if path.parent == home]
-        paths = at_home or paths
+        paths = candidates(name)
+        paths = [path for path in paths if path.parent == home] or paths
         return paths[0] if len(paths) == 1 else mended(name)
 
-    ending = there[0][0].suffix if mended(sample[0]).name != there[0][0].name else ""
-    said = f" + `{ending}`" if ending else ""
+    first = next(name for name in sample if candidates(name))
+    own, real = mended(first).name, there[0][0]
+    said = f" + `{real.suffix}`" if real.name == f"{own}{real.suffix}" else ""
+    if not said and real.name not in (own, unquote(own).rpartition("/")[2]):
+        said = f" (`{real.suffix}` in place of `{Path(own).suffix}`)"
     return finding, said + (f" in {_within(home, base)}/" if home else " by their names")
+
+
+def _files_below(base: Path) -> dict[str, list[Path]]:
+    """What may be a picture, by its name, by its name without the ending, and by that in lower case."""
+    found: dict[str, list[Path]] = {}
+    seen = 0
+    for folder, folders, files in os.walk(base):
+        folders[:] = sorted(name for name in folders if not is_junk(name))
+        for name in filter(maybe_picture, sorted(files)):
+            for key in {name, name.rpartition(".")[0], _folded(name)}:
+                found.setdefault(key, []).append(Path(folder, name))
+        seen += len(files)
+        if seen > _MOST_FILES:
+            raise DataError("there are too many files to look for pictures", where=base, hint="--images DIR names it")
+    return found
+
+
+def _folded(name: str) -> str:
+    """A picture's name without its ending, in lower case; with a mark, so that it is no name itself."""
+    stem, ending = os.path.splitext(name)  # noqa: PTH122
+    return "\0" + (stem if ending.lower() in SUFFIXES else name).casefold()
 
 
 def _within(home: Path, base: Path) -> str:

@@ -95,6 +95,7 @@ class Manifest:
         source: str = "",
         classes: Sequence[str] | None = None,
         keep_splits: bool = True,
+        several: bool = False,
         digest: Callable[[Picture], str] = content_digest,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Self:
@@ -103,6 +104,7 @@ class Manifest:
         classes: the classes there may be (a model's); by default those that occur, of which there must be two, and the
             train split, if there is one, must have them all.
         keep_splits: False drops what the source says of splits, before anything is checked of them.
+        several: whether a picture may have several labels, or none, even if here each has one.
         progress: called with the number of files seen so far.
 
         Raises: DataError: no usable picture; fewer than two classes; classes that train lacks, or that are not among
@@ -130,8 +132,8 @@ class Manifest:
             progress(seen)
         if not usable:
             raise DataError("there is no usable picture", where=source or None, hint=_why_none(skipped))
-        _check_complete(listed, source)
-        several = any(len(row.labels) > 1 for row in listed)
+        several |= any(len(row.labels) > 1 for row in listed)
+        _check_complete(listed, source, several)
         if dropped:
             given = ", ".join(split for split in SPLITS if split in dropped)
             understood = replace(understood, split="", unused=(*understood.unused, f"the given splits ({given})"))
@@ -251,7 +253,7 @@ def digested(
             yield from pool.map(one, block)
 
 
-def _check_complete(rows: Sequence[Row], source: str) -> None:
+def _check_complete(rows: Sequence[Row], source: str, several: bool) -> None:
     strange = sorted({row.split for row in rows if row.split is not None} - set(SPLITS))
     if strange:
         raise DataError(
@@ -267,8 +269,7 @@ def _check_complete(rows: Sequence[Row], source: str) -> None:
             hint="name a split for all of them or for none",
         )
     without_label = [row.name for row in rows if not row.labels]
-    single = all(len(row.labels) < 2 for row in rows)
-    if single and 0 < len(without_label) < len(rows):
+    if not several and 0 < len(without_label) < len(rows):
         raise DataError(
             f"{len(without_label)} of {len(rows)} pictures have no label, first: {one_line(without_label[0])}",
             where=source or None,

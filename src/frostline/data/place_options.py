@@ -13,8 +13,11 @@ class PlaceOptions:
     image_column, label_column, split_column, group: columns of a table; "none" says that there is none.
     images: the folder in which a table's pictures lie. suffix: what a table's names of pictures lack (".jpg").
     label_separator: what stands between labels in one cell (" ", ","); "none": a cell is one label.
+    box_format: what four numbers of a box are: "corners" (left, top, right, bottom), "size" (left, top, width, height),
+        or "none": whole pictures are looked at. box_margin: how much more is taken on each side, as a share of the box.
     label_pattern: a regular expression whose first group, or the one called ``label``, is the label in a file's name.
     ignore: patterns of files and folders that are left out.
+    several: whether a picture may have several labels, or none, whatever the data looks like (a model's labels are so).
     """
 
     image_column: str | None = None
@@ -24,8 +27,11 @@ class PlaceOptions:
     images: str | Path | None = None
     suffix: str | None = None
     label_separator: str | None = None
+    box_format: str | None = None
+    box_margin: float | None = None
     label_pattern: str | None = None
     ignore: tuple[str, ...] = ()
+    several: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -37,7 +43,7 @@ class PlaceOptions:
 
     def given(self) -> dict[str, Any]:
         """What was said, by name."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        values = ((field.name, getattr(self, field.name)) for field in fields(self) if field.name != "several")
         return {name: value for name, value in values if value not in (None, ())}
 
 

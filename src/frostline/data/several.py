@@ -1,13 +1,13 @@
 """Several labels of a picture as tables write them: lists, words with a separator, or a column of 0 and 1 a class."""
 
-import ast
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from frostline.data.columns import known
+from frostline.data.columns import known, plain
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import split_of
 from frostline.errors import DataError, one_line
@@ -16,44 +16,56 @@ Record = tuple[int, Sequence[Any]]
 Parted = Callable[[Any], Any]
 
 _SEPARATORS = {"|": "`|`", ",": "commas", ";": "semicolons", " ": "spaces"}
-_YES = frozenset(("1", "1.0", "True", "true", "TRUE"))
-_NO = frozenset(("0", "0.0", "False", "false", "FALSE"))
+_SIGNS = "+&/"  # also within one name: "a/b" is never taken for two unasked
+_PLURAL = frozenset(("labels", "tags", "classes", "categories", "findinglabels", "attributes"))
+_PAIRS = (("1", "0"), ("1", "-1"), ("true", "false"), ("yes", "no"), ("y", "n"))
+_BRACKETS = {"[": "]", "(": ")", "{": "}"}
+_IN_QUOTES = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MOST_SHOWN = 3
+_SAMPLED = 100  # rows by which most columns are known not to be of yes and no
 
 
 def parted(
-    records: Sequence[Record], index: int | None, missing: frozenset[str], place: Path | str, how: PlaceOptions
+    header: Sequence[str],
+    records: Sequence[Record],
+    index: int | None,
+    missing: frozenset[str],
+    place: Path | str,
+    how: PlaceOptions,
 ) -> tuple[Parted, str]:
     """What turns a cell of the column of labels into its labels, and how to say it; "" where a cell is one label.
 
     Words with a separator are several labels only if each also stands alone somewhere, or all are whole numbers.
 
-    Raises: DataError: words stand in several cells, but never alone: cells may be several labels each, or one.
+    Raises: DataError: words stand in several cells, but never alone: cells may be several labels each, or one; lists of
+        0 and 1, of which nobody says the names.
     """
     if how.label_separator is not None:
         return _by(how.label_separator)
     cells = () if index is None else (v[index] for _, v in records if len(v) > index and isinstance(v[index], str))
     texts = Counter(text for cell in cells if (text := cell.strip()) not in missing)
-    if texts and all(text[0] == "[" and text[-1] == "]" and _listed(text) is not None for text in texts):
+    if texts and all(_BRACKETS.get(text[0]) == text[-1] for text in texts):
+        _refuse_vectors([_listed(text) for text in texts], place)
         return (lambda cell: _listed(cell.strip()) if isinstance(cell, str) and cell.strip() else cell), "lists"
     if any("|" in text for text in texts):
         return (lambda cell: cell), ""  # as everywhere
-    for separator in ",; ":
+    plural = index is not None and plain(header[index]) in _PLURAL
+    for separator in f",;{_SIGNS} ":
         several = [text for text in texts if separator in text]
         words = {word for text in several for word in _words(text, separator)}
-        if not several:
+        if not several or len(words) < 2:
             continue
-        if words <= texts.keys() or all(word.isdecimal() for text in texts for word in _words(text, separator)):
+        alone = words <= texts.keys()
+        if separator in _SIGNS:
+            if alone:
+                raise _doubtful(several, separator, place)
+            continue
+        if alone or all(word.isdecimal() for text in texts for word in _words(text, separator)):
             return _by(separator)
         uses = Counter(word for text in texts for word in set(_words(text, separator)))
         shared = [word for word in words if uses[word] > 1]
-        if shared if separator != " " else len(several) > 2 and len(shared) == len(words):
-            shown = ", ".join(sorted(several)[:_MOST_SHOWN])
-            raise DataError(
-                f"labels may be several each or one of several words: {one_line(shown)}",
-                where=place,
-                hint=f"several: --label-separator {separator!r}; one: --label-separator none",
-            )
+        if shared if separator != " " or plural else len(several) > 2 and len(shared) == len(words):
+            raise _doubtful(several, separator, place)
     return (lambda cell: cell), ""
 
 
@@ -62,35 +74,88 @@ def one_hot(
 ) -> tuple[Sequence[str], Sequence[Record], tuple[int, ...]]:
     """The table with one more column `label`, of lists, if columns of 0 and 1 stand where none of labels does.
 
+    ``--label-column ants,bees`` names the columns.
+
     Returns: header, records and the places of the columns that are labels now, none if there are no such.
 
-    Raises: DataError: a column of 0 and 1 is called as a split is.
+    Raises: DataError: a column of 0 and 1 is called as a split is; one of them beside columns that are one-hot; a
+        column that is named holds other values.
     """
-    if how.label_column is not None or any(known(name) == "label" for name in header):
+    if how.label_column is not None and ("," not in how.label_column or how.label_column in header):
         return header, records, ()
-    said = set(how.given().values()) if how.group or how.image_column or how.split_column else set()
-    columns = [n for n, name in enumerate(header) if known(name) is None and name not in said and name.strip()]
-    binary = tuple(n for n in columns if _is_binary(records, n))
-    if len(binary) < 2:
+    if how.label_column is not None:
+        binary = _asked(how.label_column, header, records, place)
+    elif any(known(name) == "label" for name in header):
         return header, records, ()
-    odd = [header[n] for n in binary if split_of(header[n].lower().removeprefix("is_")) is not None]
-    if odd:
-        raise DataError(
-            f"the column {one_line(odd[0])!r} of 0 and 1 may be a split or a class",
-            where=place,
-            hint="--label-column names the column of labels; a split has one column of names",
-        )
+    else:
+        said = set(how.given().values()) if how.group or how.image_column or how.split_column else set()
+        columns = [n for n, name in enumerate(header) if known(name) is None and name not in said and name.strip()]
+        binary = tuple(n for n in columns if _yes_of(records, n) is not None)
+        splits = [n for n in binary if split_of(header[n].lower().removeprefix("is_")) is not None]
+        if len(binary) < 2:
+            return header, records, ()
+        if splits:
+            raise DataError(
+                f"the column {one_line(header[splits[0]])!r} of 0 and 1 may be a split or a class",
+                where=place,
+                hint="--label-column names the column of labels, or columns of 0 and 1 joined by commas",
+            )
+        _refuse_one_beside(header, records, binary, place)
+    yes = {n: _yes_of(records, n) for n in binary}
     made: list[Record] = []
     for line, values in records:
-        labels = [header[n] for n in binary if len(values) > n and str(values[n]).strip() in _YES]
+        labels = [header[n] for n in binary if len(values) > n and _text(values[n]) == yes[n]]
         full = len(values) >= len(header)
         made.append((line, [*values[: len(header)], labels, *values[len(header) :]] if full else values))
     return [*header, "label"], made, binary
 
 
-def _is_binary(records: Sequence[Record], index: int) -> bool:
-    texts = {str(values[index]).strip() for _, values in records if len(values) > index}
-    return bool(texts & _YES) and texts <= _YES | _NO
+def _asked(text: str, header: Sequence[str], records: Sequence[Record], place: Path | str) -> tuple[int, ...]:
+    names = [name.strip() for name in text.split(",")]
+    if strange := [name for name in names if name not in header]:
+        there = one_line(", ".join(header))
+        raise DataError(f"there is no column {strange[0]!r}", where=place, hint=f"there are: {there}")
+    found = tuple(header.index(name) for name in names)
+    if other := [header[n] for n in found if _yes_of(records, n) is None]:
+        raise DataError(
+            f"the column {one_line(other[0])!r} holds other values than 0 and 1",
+            where=place,
+            hint="--label-column names one column of labels, or columns of 0 and 1, joined by commas",
+        )
+    return found
+
+
+def _refuse_one_beside(
+    header: Sequence[str], records: Sequence[Record], binary: Sequence[int], place: Path | str
+) -> None:
+    """Where all but one of the columns are one-hot, the one (male, blurred) may be something else than a class."""
+    yes = {n: _yes_of(records, n) for n in binary}
+    rows = [tuple(_text(values[n]) == yes[n] for n in binary) for _, values in records if len(values) > max(binary)]
+    if len(binary) < 3 or all(sum(row) == 1 for row in rows):
+        return
+    for place_of, n in enumerate(binary):
+        if all(sum(row) - row[place_of] == 1 for row in rows):
+            others = ",".join(header[k] for k in binary if k != n)
+            raise DataError(
+                f"the column {one_line(header[n])!r} of 0 and 1 may be a class, or something else beside the others, "
+                "of which each row has one",
+                where=place,
+                hint=f"--label-column {one_line(repr(others))} names the columns of classes",
+            )
+
+
+def _yes_of(records: Sequence[Record], index: int) -> str | None:
+    """What stands for yes in a column of yes and no, or None: it is no such column."""
+    for some in (records[:_SAMPLED], records):
+        texts = {_text(values[index]) for _, values in some if len(values) > index}
+        fitting = [yes for yes, no in _PAIRS if texts <= {yes, no} and (yes in texts or some is not records)]
+        if not texts or not fitting:
+            return None
+    return fitting[0]
+
+
+def _text(cell: Any) -> str:
+    return str(cell).strip().lower().removesuffix(".0")
 
 
 def _by(separator: str) -> tuple[Parted, str]:
@@ -101,16 +166,41 @@ def _by(separator: str) -> tuple[Parted, str]:
     return (lambda cell: _words(cell, separator) if isinstance(cell, str) else cell), said
 
 
+def _doubtful(several: Sequence[str], separator: str, place: Path | str) -> DataError:
+    shown = ", ".join(sorted(several)[:_MOST_SHOWN])
+    return DataError(
+        f"labels may be several each or one of several words: {one_line(shown)}",
+        where=place,
+        hint=f"several: --label-separator {separator!r}; one: --label-separator none",
+    )
+
+
 def _words(text: str, separator: str) -> list[str]:
     return [word.strip() for word in text.split(separator) if word.strip()]
 
 
-def _listed(text: str) -> list[str] | None:
-    for reads in (json.loads, ast.literal_eval):
-        try:
-            found = reads(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-        if isinstance(found, list) and all(isinstance(label, str | int) for label in found):
-            return [str(label) for label in found]
-    return None
+def _listed(text: str) -> list[str]:
+    """What stands within brackets: of Python, JSON, NumPy (without commas), or with no quotes at all."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and all(isinstance(label, str | int) for label in found):
+        return [str(label) for label in found]
+    inner = text[1:-1]
+    if quoted := _IN_QUOTES.findall(inner):
+        return [re.sub(r"\\(.)", r"\1", one or other) for one, other in quoted]
+    numbers = re.fullmatch(r"[-\d.\s]+", inner)  # of NumPy, without commas
+    return inner.split() if numbers else _words(inner, ",")
+
+
+def _refuse_vectors(lists: Sequence[Sequence[str]], place: Path | str) -> None:
+    """Lists of 0 and 1, all of one length: a place in them is a class without a name."""
+    lengths = {len(labels) for labels in lists}
+    values = {label.removesuffix(".0") for labels in lists for label in labels}
+    if len(lengths) == 1 and lengths.pop() > 1 and values <= {"0", "1"}:
+        raise DataError(
+            "labels are lists of 0 and 1, and nothing says which class is at which place",
+            where=place,
+            hint="give a column of 0 and 1 for each class, called as the class is, or lists of names",
+        )

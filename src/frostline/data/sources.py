@@ -42,7 +42,7 @@ from frostline.registry import Registry
 Rows = Callable[..., Iterator[Found]]
 
 _COLUMNS = ("image_column", "label_column", "label_separator", "split_column", "group")
-_TABLE = (*_COLUMNS, "images", "suffix")
+_TABLE = (*_COLUMNS, "images", "suffix", "box_format", "box_margin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ def read(
     group: str | None = None,
     how: PlaceOptions | None = None,
     keep_splits: bool = True,
+    several: bool = False,
     cache: Path | None = None,
     digest: Callable[[Picture], str] | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -122,6 +123,7 @@ def read(
     classes: the classes there may be; by default those that occur.
     group: the column whose equal values belong together; by default the one called as groups are, if there is one.
     how: what else is said of how to read it. keep_splits: False drops the splits that it names.
+    several: whether a picture may have several labels, or none, as for a model of such; by default the data tells.
     cache: where digests are remembered and archives unpacked; by default ``default_cache()``.
     digest: in place of the remembered ones.
     progress: called with the number of files seen so far.
@@ -130,10 +132,16 @@ def read(
         ``Manifest.of``).
     """
     how = how or PlaceOptions()
-    how = how if group is None else replace(how, group=group)
+    how = replace(how, several=several or how.several, group=group or how.group)
     with _opened(place, cache, digest, how) as (rows, source, digest):
         return Manifest.of(
-            rows, source=source, classes=classes, keep_splits=keep_splits, digest=digest, progress=progress
+            rows,
+            source=source,
+            classes=classes,
+            keep_splits=keep_splits,
+            several=how.several,
+            digest=digest,
+            progress=progress,
         )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 SPLIT_NAMES = {
     "train": "train",
@@ -14,6 +15,12 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
     "tst": "test",
+    "训练": "train",
+    "训练集": "train",
+    "验证": "val",
+    "验证集": "val",
+    "测试": "test",
+    "测试集": "test",
 }
 _FILLERS = frozenset(
     (
@@ -21,13 +28,17 @@ _FILLERS = frozenset(
         *("images", "image", "imgs", "img", "pictures", "pics", "photos", "public", "private", "the", "jpg", "png"),
     )
 )
+_FUSED = re.compile(
+    r"(train|training|val|valid|validation|dev|test|testing)(?:sets?|data|images?|imgs|files|split|dir)"
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
 
 
+@lru_cache(4096)
 def split_of(name: str) -> str | None:
     """The split that a name alone says, or None: of "Train Data" train, of "train station" none.
 
-    >>> [split_of(name) for name in ("training_set", "test2017", "PublicTest", "test tube", "ants")]
+    >>> [split_of(name) for name in ("training_set", "testset", "PublicTest", "test tube", "ants")]
     ['train', 'test', 'test', None, None]
     """
     words = [word for word in _words(name) if word not in _FILLERS]
@@ -57,4 +68,4 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name)]
+    return [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(name)]

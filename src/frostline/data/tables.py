@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,21 +11,44 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from frostline.data.columns import chosen, known
+from frostline.data.boxes import boxes
+from frostline.data.columns import Columns, Record, chosen, known
 from frostline.data.decode import Item, Picture
-from frostline.data.locate import Finder, finder
+from frostline.data.locate import Finder, NotThere, finder
 from frostline.data.manifest import Found, Row
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
-from frostline.data.split_names import split_of
 from frostline.data.to_picture import picture_of
 from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
 _LONGEST_LINE = 4 << 20
-_MISSING = frozenset(("", "nan", "NaN", "NAN", "NA", "N/A", "None", "null", "NULL", "<NA>"))
+_MISSING = frozenset(  # as pandas reads it, too
+    (
+        *(
+            "",
+            "nan",
+            "NaN",
+            "NAN",
+            "-nan",
+            "-NaN",
+            "NA",
+            "N/A",
+            "n/a",
+            "#N/A",
+            "#N/A N/A",
+            "#NA",
+            "None",
+            "null",
+            "NULL",
+        ),
+        *("<NA>", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
+    )
+)
+_NONE = frozenset(("-1", "-1.0"))
+_NUMBER = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
 _AT_MOST = 5  # faults that one message lists
 
@@ -36,21 +59,44 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
     try:
-        with place.open(newline="", encoding="utf-8-sig") as source:
+        with place.open(newline="", encoding=_encoding(place)) as source:
             refuse_sparse(place, place.stat())
-            delimiter = _delimiter(place, source.readline(_LONGEST_LINE))
-            source.seek(0)
+            delimiter, above = _delimiter(source)
             reader = csv.reader(_lines(source, place), delimiter=delimiter)
-            header = next(reader, [])
-            filled: Iterator[tuple[int, list[str]]] = ((reader.line_num, values) for values in reader if any(values))
+            header = [name.strip() for name in next(reader, [])]
+            filled: Iterator[Record] = ((reader.line_num + above, values) for values in reader if any(values))
             if (named := _headless(header, place, how)) is not None:
                 yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
-                filled, (header, how) = chain([(1, header)], filled), named
+                filled, (header, how) = chain([(above + 1, header)], filled), named
             yield from rows_of(header, filled, place, how=how)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeError, csv.Error) as error:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
     except OSError as error:
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+
+
+def _encoding(place: Path) -> str:
+    """UTF-8, or what the mark at its start says: spreadsheets export "Unicode text" in UTF-16."""
+    with place.open("rb") as source:
+        return "utf-16" if source.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _delimiter(source: TextIO) -> tuple[str, int]:
+    """What stands between cells, and how many lines stand above the header, where the source is left.
+
+    Those are empty lines, comments, and the ``sep=;`` by which spreadsheets tell each other.
+    """
+    above, said, start = 0, "", source.tell()
+    while line := source.readline(_LONGEST_LINE):
+        text = line.strip()
+        if text.lower().startswith("sep=") and len(text) == 5:
+            said = text[4]
+        elif text and not (text.startswith("#") and not any(map(known, re.split(r"[,;\t|]", text)))):
+            break
+        above, start = above + 1, source.tell()
+    source.seek(start)
+    found = max(",;\t", key=line.count)  # spreadsheets of half the world write semicolons
+    return said or ("|" if found not in line and "|" in line else found), above
 
 
 def _lines(source: TextIO, place: Path) -> Iterator[str]:
@@ -62,7 +108,7 @@ def _lines(source: TextIO, place: Path) -> Iterator[str]:
 
 def rows_of(
     header: Sequence[str],
-    records: Iterable[tuple[int, Sequence[Any]]],
+    records: Iterable[Record],
     place: Path | str,
     *,
     how: PlaceOptions = PlaceOptions(),
@@ -78,25 +124,26 @@ def rows_of(
     records = list(records)
     written = header
     header, records, binary = one_hot(header, records, place, how) if labelled else (header, records, ())
-    where = chosen(header, place, how, ("path", "label") if labelled else ("path",))
-    part, part_said = parted(records, where.get("label"), _MISSING, place, how)
-    where, warnings = _worth(where, header, records, how)
-    find, added = _finder(records, where["path"], place, how)
-    whole = _whole_numbers(records, where.get("label"))
+    columns = chosen(header, records, place, _less_labels(how, binary), ("path", "label") if labelled else ("path",))
+    where, warnings = _worth(columns, header, records, how)
+    part, part_said = parted(header, records, where.get("label"), _MISSING, place, how)
+    find, added, absent = _finder(records, where["path"], place, how)
+    boxed = boxes(header, records, where, place, how, _files(records, where["path"], find))
+    read = _Reader(where, part, columns.split, find, _whole_numbers(records, where.get("label"), place))
     faults: list[str] = []
-    several, bare = False, list[str]()
+    several, bare = how.several, list[str]()
     for line, values in records:
         try:
             if len(values) > len(header) and any(values[len(header) :]):
                 raise IndexError
-            cells = {kind: values[index] for kind, index in where.items()}
-            cells["label"] = part(cells.get("label"))
-            row = _row(cells, line, place, find, whole)
+            row = read.row(values, line, place)
             several |= len(row.labels) > 1
             if not row.labels:
                 said = values[where["label"]] if labelled else ""
                 bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
-            yield row
+            if boxed is None:
+                read.check_once(row, line)
+            yield row if boxed is None else boxed.crop(row, values, line)
         except IndexError:
             faults.append(f"row {line} has {len(values)} of {len(written)} columns")
         except DecodeError as error:
@@ -107,27 +154,38 @@ def rows_of(
         faults += bare
     if faults:
         raise _wrong(faults, place)
-    columns = _said_of(header, where, binary, part_said)
-    unused = tuple(f"column `{name}`" for n, name in enumerate(header) if n not in (*where.values(), *binary))
-    read = place.name if isinstance(place, Path) else str(place)
+    if absent is not None:
+        raise absent
+    said_of = _said_of(header, where, binary, part_said)
+    used = (*where.values(), *binary, *(() if boxed is None else boxed.columns))
     yield Understood(
-        read,
-        columns["path"] + added,
-        columns.get("label", ""),
-        columns.get("split", ""),
-        columns.get("group", ""),
-        unused=unused,
-        warnings=warnings,
+        place.name if isinstance(place, Path) else str(place),
+        said_of["path"] + added + ("" if boxed is None else boxed.said(header)),
+        said_of.get("label", ""),
+        said_of.get("split", ""),
+        said_of.get("group", ""),
+        unused=tuple(f"column `{name}`" for n, name in enumerate(header) if n not in used),
+        warnings=(*columns.warnings, *warnings),
     )
 
 
+def _less_labels(how: PlaceOptions, binary: Sequence[int]) -> PlaceOptions:
+    """``--label-column a,b`` has become one column."""
+    return replace(how, label_column=None) if binary else how
+
+
+def _files(records: Sequence[Record], index: int, find: Finder) -> Iterator[Path]:
+    cells = (values[index] if len(values) > index else "" for _, values in records)
+    return (find(cell.strip()) if isinstance(cell, str) and "\0" not in cell else Path() for cell in cells)
+
+
 def _finder(
-    records: Sequence[tuple[int, Sequence[Any]]], index: int, place: Path | str, how: PlaceOptions
-) -> tuple[Finder, str]:
+    records: Sequence[Record], index: int, place: Path | str, how: PlaceOptions
+) -> tuple[Finder, str, NotThere | None]:
     """What turns a cell into a path, and how to say it; only a file's table of nothing but names is looked after."""
     cells = [values[index] for _, values in records if len(values) > index]
     if not isinstance(place, Path) or not all(isinstance(cell, str) for cell in cells):
-        return (place.parent if isinstance(place, Path) else Path()).joinpath, ""
+        return (place.parent if isinstance(place, Path) else Path()).joinpath, "", None
     return finder((text for cell in cells if (text := cell.strip()) and "\0" not in text), place, how)
 
 
@@ -149,17 +207,17 @@ def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[i
 
 
 def _worth(
-    where: Mapping[str, int], header: Sequence[str], records: Sequence[tuple[int, Sequence[Any]]], how: PlaceOptions
+    columns: Columns, header: Sequence[str], records: Sequence[Record], how: PlaceOptions
 ) -> tuple[Mapping[str, int], tuple[str, ...]]:
     """The columns less a split or group that only its name speaks for, and what to say of those."""
-    kept, warnings = dict(where), list[str]()
+    kept, warnings = dict(columns.where), list[str]()
     for kind, field in (("split", "split_column"), ("group", "group")):
-        index = where.get(kind)
+        index = kept.get(kind)
         if index is None or getattr(how, field) is not None or header[index].strip().lower() == kind:
             continue
         values = {str(v[index]).strip() for _, v in records if len(v) > index and v[index] not in (None, "")}
         name = one_line(header[index])
-        if kind == "split" and not (values and all(map(split_of, values))):
+        if kind == "split" and not (values and all(map(columns.split, values))):
             warnings.append(f"the column {name!r} may be a split or a group: --split-column or --group says so")
             del kept[kind]
         elif kind == "group" and len(values) < 2:
@@ -167,12 +225,23 @@ def _worth(
     return kept, tuple(warnings)
 
 
-def _whole_numbers(records: Sequence[tuple[int, Sequence[Any]]], index: int | None) -> bool:
-    """Whether all labels are whole numbers, however they are written: then 0 and 0.0 are one."""
+def _whole_numbers(records: Sequence[Record], index: int | None, place: Path | str) -> bool:
+    """Whether all labels are whole numbers, however they are written: then 0 and 0.0 are one.
+
+    Raises: DataError: they are numbers with a fraction, and hardly any comes again.
+    """
     if index is None:
         return False
     labels = {str(values[index]).strip() for _, values in records if len(values) > index} - _MISSING
-    return bool(labels) and all(_WHOLE.fullmatch(label) for label in labels)
+    if bool(labels) and all(_WHOLE.fullmatch(label) for label in labels):
+        return True
+    if len(labels) > max(10, 0.2 * len(records)) and all(map(_NUMBER.fullmatch, labels)) and "." in "".join(labels):
+        raise DataError(
+            f"labels are {len(labels):,} numbers with a fraction, such as {sorted(labels)[0]}: a quantity is no class",
+            where=place,
+            hint="--label-column names the column of classes; or put the numbers into a few classes",
+        )
+    return False
 
 
 def _headless(header: Sequence[str], place: Path, how: PlaceOptions) -> tuple[list[str], PlaceOptions] | None:
@@ -193,35 +262,54 @@ def _headless(header: Sequence[str], place: Path, how: PlaceOptions) -> tuple[li
     return names, replace(how, image_column=names[pictures[0]], label_column=names[1 - pictures[0]])
 
 
-def _delimiter(place: Path, first: str) -> str:
-    if place.suffix.lower() == ".tsv":
-        return "\t"
-    return max(",;\t", key=first.count)  # spreadsheets of half the world write semicolons
+class _Reader:
+    """What makes rows of a table's records."""
 
+    def __init__(
+        self,
+        where: Mapping[str, int],
+        part: Callable[[Any], Any],
+        splits: Callable[[str], str | None],
+        find: Finder,
+        whole: bool,
+    ) -> None:
+        self._where, self._part, self._splits, self._find, self._whole = where, part, splits, find, whole
+        self._seen: dict[Path, tuple[int, tuple[str, ...]]] = {}
 
-def _row(values: Mapping[str, Any], line: int, place: Path | str, find: Finder, whole: bool) -> Row:
-    picture, name = _picture(values["path"], line, place, find)
-    split = str(values.get("split") or "").strip()
-    if split and split_of(split) is None:
-        raise ValueError(f"{split!r} is no split (train, val or test)")
-    group = values.get("group")
-    return Row(
-        picture,
-        _labels(values.get("label"), whole),
-        split_of(split) if split else None,
-        None if group is None or group == "" else str(group).strip(),
-        name,
-    )
+    def row(self, values: Sequence[Any], line: int, place: Path | str) -> Row:
+        """Raises: ValueError, IndexError: a cell means nothing, or is not there."""
+        cells = {kind: values[index] for kind, index in self._where.items()}
+        picture, name = _picture(cells["path"], line, place, self._find)
+        split = str("" if cells.get("split") is None else cells["split"]).strip()
+        if split and self._splits(split) is None:
+            raise ValueError(f"{split!r} is no split (train, val or test)")
+        group = cells.get("group")
+        return Row(
+            picture,
+            self._labels(self._part(cells.get("label"))),
+            self._splits(split) if split else None,
+            None if group is None or group == "" else str(group).strip(),
+            name,
+        )
 
+    def _labels(self, value: Any) -> tuple[str, ...]:
+        found = labels_of(value)
+        if len(found) != 1 or isinstance(value, list):
+            return found
+        if found[0] in _MISSING or found[0] in _NONE:
+            return ()
+        return (found[0].partition(".")[0],) if self._whole else found
 
-def _labels(value: Any, whole: bool) -> tuple[str, ...]:
-    found = labels_of(value)
-    if len(found) == 1 and found[0] in _MISSING:
-        return ()
-    if whole and len(found) == 1:
-        number = found[0].partition(".")[0]
-        return () if number == "-1" and not isinstance(value, list) else (number,)
-    return found
+    def check_once(self, row: Row, line: int) -> None:
+        """Notice a picture that stands in two rows with different labels.
+
+        Raises: ValueError: it does.
+        """
+        if isinstance(row.picture, Path) and row.labels:
+            first, labels = self._seen.setdefault(row.picture, (line, row.labels))
+            if labels != row.labels:
+                both = f"{', '.join(labels)} in row {first}, {', '.join(row.labels)} here"
+                raise ValueError(f"{row.name} has two labels, {both}: in one row, a|b are several labels")
 
 
 def _picture(value: Any, line: int, place: Path | str, find: Finder) -> tuple[Picture, str]:

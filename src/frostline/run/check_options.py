@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from frostline.data.boxes import check_box_options
 from frostline.data.reading import asked
 from frostline.data.split import shares_of
 from frostline.errors import PlanError, WeightsError
@@ -25,6 +26,7 @@ def check_options(options: FitOptions) -> None:
     seconds(options.budget)
     checked_precision(options.precision)
     check_device(options.device)
+    check_box_options(options.box_format, options.box_margin)
     asked(intensity=options.intensity, bands=options.bands, background=options.background)
     if options.split is not None:
         shares_of(options.split)

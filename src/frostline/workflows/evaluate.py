@@ -80,7 +80,14 @@ def evaluate(
             )
         manifest = replace(manifest, rows=fresh)
     strange = sorted({label for row in manifest.rows for label in row.labels} - set(about.classes))
-    if strange or not all(row.labels for row in manifest.rows):
+    wrong = next((row.name for row in manifest.rows if len(row.labels) != 1), None)
+    if wrong is not None and not strange and not about.multilabel and all(row.labels for row in manifest.rows):
+        raise DataError(
+            f"the model gives one label a picture, and {one_line(wrong)} has several",
+            where=manifest.source or None,
+            hint="label them with one each, or fit a model to several: --label-separator says how they are written",
+        )
+    if strange or (not about.multilabel and not all(row.labels for row in manifest.rows)):
         what = f"the model does not know the class {strange[0]!r}" if strange else "some pictures have no label"
         raise DataError(what, where=manifest.source or None, hint=f"it knows: {', '.join(about.classes)}")
     place = {name: number for number, name in enumerate(about.classes)}

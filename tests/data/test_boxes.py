@@ -1,0 +1,103 @@
+"""Boxes of a table crop its pictures; the oracle is NumPy's slice of the same pixels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frostline.data.decode import decode
+from frostline.data.place_options import PlaceOptions
+from frostline.data.sources import read
+from frostline.errors import DataError, PlanError
+from tests.data.pictures import scene
+
+BOXES = [(3, 4, 20, 15), (10, 0, 31, 9), (5, 6, 8, 30)]  # left, top, right, bottom
+
+
+def written(top, header, row):
+    for n in range(2):
+        Image.fromarray(scene(40, 32, seed=n)).save(top / f"{n}.png")
+    lines = [header, *(f"{k % 2}.png,{'ab'[k % 2]},{row(*box)}" for k, box in enumerate(BOXES))]
+    (top / "t.csv").write_text("\n".join(lines))
+    return top / "t.csv"
+
+
+def pixels(found):
+    return [decode(row.picture).rgb for row in found.rows]
+
+
+def expected():
+    return [scene(40, 32, seed=k % 2)[t:b, le:r] for k, (le, t, r, b) in enumerate(BOXES)]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("xmin,ymin,xmax,ymax", lambda a, b, c, d: f"{a},{b},{c},{d}"),
+        ("bbox_x1,bbox_y1,bbox_x2,bbox_y2", lambda a, b, c, d: f"{a},{b},{c},{d}"),
+        ("Roi.X1,Roi.Y1,Roi.X2,Roi.Y2", lambda a, b, c, d: f"{a},{b},{c},{d}"),
+        ("x,y,w,h", lambda a, b, c, d: f"{a},{b},{c - a},{d - b}"),
+        ("x,y,width,height", lambda a, b, c, d: f"{a},{b},{c - a},{d - b}"),
+        ("bbox", lambda a, b, c, d: f'"[{a}, {b}, {c - a}, {d - b}]"'),
+    ],
+)
+def test_columns_of_boxes_crop_the_picture(tmp_path, header, row):
+    found = read(written(tmp_path, f"image,label,{header}", row), cache=tmp_path / "cache")
+    assert [got.shape for got in pixels(found)] == [wanted.shape for wanted in expected()]
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(pixels(found), expected(), strict=True))
+    assert len({row.name for row in found.rows}) == len({row.digest for row in found.rows}) == 3
+    assert "cropped to" in found.summary()
+
+
+def test_a_margin_is_a_share_of_the_box_and_said(tmp_path):
+    place = written(tmp_path, "image,label,xmin,ymin,xmax,ymax", lambda a, b, c, d: f"{a},{b},{c},{d}")
+    found = read(place, how=PlaceOptions(box_margin=0.5), cache=tmp_path / "cache")
+    assert np.array_equal(pixels(found)[0], scene(40, 32)[0:21, 0:29])  # 17 x 11, and half of that on each side
+    assert "50% more on each side" in found.summary()
+    with pytest.raises(PlanError, match="a margin of -1"):
+        read(place, how=PlaceOptions(box_margin=-1), cache=tmp_path / "cache")
+
+
+def test_whole_pictures_if_that_is_asked_for(tmp_path):
+    place = written(tmp_path, "image,label,xmin,ymin,xmax,ymax", lambda a, b, c, d: f"{a},{b},{c},{d}")
+    (tmp_path / "t.csv").write_text("\n".join((tmp_path / "t.csv").read_text().splitlines()[:3]))
+    found = read(place, how=PlaceOptions(box_format="none"), cache=tmp_path / "cache")
+    assert [got.shape for got in pixels(found)] == [(32, 40, 3)] * 2
+
+
+def test_four_numbers_that_may_be_corners_or_sizes(tmp_path):
+    """5,5,9,9 fits as both; 20,4,38,15 cannot be a size in a picture of 40 pixels."""
+    place = written(tmp_path, "image,label,bbox", lambda *_: '"5 5 9 9"')
+    with pytest.raises(DataError, match="left, top, right, bottom or left, top, width, height") as caught:
+        read(place, cache=tmp_path / "cache")
+    assert "--box-format corners" in str(caught.value)
+    corners = read(place, how=PlaceOptions(box_format="corners"), cache=tmp_path / "cache")
+    assert {got.shape for got in pixels(corners)} == {(4, 4, 3)}
+    place.write_text(place.read_text() + '\n0.png,a,"20 4 38 15"')
+    assert pixels(read(place, cache=tmp_path / "cache"))[3].shape == (11, 18, 3)
+
+
+def test_degenerate_boxes_are_named_and_text_is_refused(tmp_path):
+    place = written(tmp_path, "image,label,x1,y1,x2,y2", lambda a, b, c, d: f"{a},{b},{c},{d}")
+    place.write_text(place.read_text() + "\n0.png,a,7,7,7,9\n1.png,b,,,,\n1.png,b,90,90,95,95")
+    found = read(place, cache=tmp_path / "cache")
+    assert [(item.name, item.reason) for item in found.skipped] == [
+        ("0.png box 7,7,7,9 (row 5)", "its box is empty"),
+        ("1.png (row 6)", "without a box"),
+    ]
+    with pytest.raises(DataError, match="outside the picture of 40 x 32"):
+        decode(found.rows[3].picture)
+    place.write_text(place.read_text() + "\n0.png,a,one,2,3,4")
+    with pytest.raises(DataError, match=r"1 rows are wrong: row 8: the box .* is not four numbers"):
+        read(place, cache=tmp_path / "cache")
+
+
+def test_shares_of_the_picture_are_refused(tmp_path):
+    place = written(tmp_path, "image,label,xmin,ymin,xmax,ymax", lambda *_: "0.1,0.1,0.5,0.9")
+    with pytest.raises(DataError, match="shares of the picture"):
+        read(place, cache=tmp_path / "cache")
+
+
+def test_an_option_of_boxes_where_there_are_none(tmp_path):
+    place = written(tmp_path, "image,label,note", lambda *_: "x")
+    with pytest.raises(DataError, match="--box-margin says nothing here"):
+        read(place, how=PlaceOptions(box_margin=0.1), cache=tmp_path / "cache")
