@@ -28,18 +28,16 @@ def evaluate(
     from frostline.cli import console
     from frostline.cli.screen import Screen
     from frostline.data.place_options import PlaceOptions
-    from frostline.data.sources import read
     from frostline.events import Work
     from frostline.ship.model_info import located
     from frostline.ship.open_predictor import open_predictor
-    from frostline.workflows.evaluate import chosen_by, learnt_by
+    from frostline.workflows.evaluate import chosen_by, labelled_for, learnt_by
     from frostline.workflows.evaluate import evaluate as judge
 
     show(trust)
     with Screen(quiet=quiet) as screen:
         answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
-        about = answering.about
-        manifest = read(data, classes=about.classes, how=PlaceOptions.of(reading), several=about.multilabel)
+        manifest = labelled_for(answering.about, data, PlaceOptions.of(reading))
         screen.say(manifest.summary())
         if split:
             manifest = manifest.part(split)
@@ -59,7 +57,7 @@ def evaluate(
             checked(lang)
             page = report_data.of_evaluation(
                 found,
-                about,
+                answering.about,
                 manifest,
                 title=data.name,
                 split=split or "",

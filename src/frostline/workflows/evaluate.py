@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data import sources
 from frostline.data.manifest import Manifest, Skipped
+from frostline.data.place_options import PlaceOptions
 from frostline.data.split import units
-from frostline.errors import DataError, JudgementError
+from frostline.errors import DataError, JudgementError, one_line
 from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, measured_on_test
 from frostline.judge.drift import Drift, Mix, distance, mix
@@ -50,6 +52,14 @@ class Evaluation:
             "learnt_from": self.learnt,
             "chosen_on": self.chose,
         }
+
+
+def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
+    """Labelled pictures for a model: of its classes, one or several a picture as it gives them.
+
+    Raises: DataError: as ``sources.read``.
+    """
+    return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
 
 def evaluate(
