@@ -25,27 +25,37 @@ def chromium() -> str:
 
 
 @contextmanager
+def launched() -> Iterator[Any]:
+    """A browser, for as many tabs as are wanted: to start one takes longer than most of what is asked of it.
+
+    Not for longer than a module: while it runs, this thread has an event loop, and ``asyncio.run`` refuses.
+    """
+    browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with browsers.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
 def opened(
-    place: Path, *, width: int = 1100, scheme: Any = "light", free: bool = False
+    browser: Any, place: Path, *, width: int = 1100, scheme: Any = "light", free: bool = False
 ) -> Iterator[tuple[Any, list[str]]]:
     """A tab with a page, and all that it complained of or asked of another host.
 
     free: its own policy is put aside, so that axe can be run in it.
     """
-    browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     said: list[str] = []
-    with browsers.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-        context = browser.new_context(
-            viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=free, accept_downloads=True
-        )
-        tab = context.new_page()
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else said.append(r.url))
-        tab.goto(place.as_uri())
-        yield tab, said
-        browser.close()
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=free, accept_downloads=True
+    )
+    tab = context.new_page()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else said.append(r.url))
+    tab.goto(place.as_uri())
+    yield tab, said
+    context.close()
 
 
 def axe_source(folder: Path) -> str:
@@ -67,5 +77,5 @@ def axe_source(folder: Path) -> str:
 def faults(tab: Any, axe: str) -> list[str]:
     """What axe finds, a line each."""
     tab.evaluate(axe)
-    found = tab.evaluate("axe.run()")
+    found = tab.evaluate('axe.run({resultTypes: ["violations"]})')
     return [f"{fault['id']}: {node['html'][:120]}" for fault in found["violations"] for node in fault["nodes"]]

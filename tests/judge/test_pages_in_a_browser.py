@@ -1,7 +1,9 @@
 """The report and the check page as a person uses them: many classes, search, download, enlarged pictures; and axe."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from frostline.judge.check_page.render import page as check_page
 from frostline.judge.report import thumbnails
 from frostline.judge.report.page import render
 from frostline.workflows.check import check_files
-from tests.judge.browser import axe_source, faults, opened
+from tests.judge.browser import axe_source, faults, launched, opened
 from tests.judge.test_report import NOVELTY, SETS, a_page, answers
 
 MANY = 40
@@ -29,6 +31,12 @@ _SPOT = """() => {
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return axe_source(tmp_path_factory.mktemp("axe"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launched() as found:
+        yield found
 
 
 def report(place: Path, count: int, classes: int, lang: str = "en") -> Path:
@@ -63,26 +71,58 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 
 
 @pytest.mark.parametrize(("classes", "scheme", "width"), [(2, "dark", 1100), (2, "light", 390), (MANY, "light", 1100)])
-def test_axe_finds_nothing_on_the_report(classes: int, scheme: str, width: int, axe: str, tmp_path: Path) -> None:
-    with opened(report(tmp_path, 4 * classes + 60, classes), width=width, scheme=scheme, free=True) as (tab, said):
+def test_axe_finds_nothing_on_the_report(
+    browser: Any, classes: int, scheme: str, width: int, axe: str, tmp_path: Path
+) -> None:
+    with opened(browser, report(tmp_path, 4 * classes + 60, classes), width=width, scheme=scheme, free=True) as (
+        tab,
+        said,
+    ):
         assert faults(tab, axe) == []
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert said == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_the_check_page(scheme: str, axe: str, audit: Audit, tmp_path: Path) -> None:
+def test_axe_finds_nothing_on_the_check_page(browser: Any, scheme: str, axe: str, audit: Audit, tmp_path: Path) -> None:
     place = tmp_path / "check.html"
     place.write_text(check_page(audit), encoding="utf-8")
-    with opened(place, scheme=scheme, free=True) as (tab, said):
+    with opened(browser, place, scheme=scheme, free=True) as (tab, said):
         assert faults(tab, axe) == []
         assert said == []
 
 
-def test_predictions_are_searched_filtered_ordered_and_downloaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lang", "width", "scheme"), [("en", 1100, "light"), ("zh", 390, "dark")])
+def test_a_cell_shows_its_pictures_and_nothing_is_asked_of_any_host(
+    browser: Any, lang: str, width: int, scheme: str, tmp_path: Path
+) -> None:
+    place = report(tmp_path, 120, 2, lang)
+    outcomes = answers(120, ("ants", "bees"))
+    wrong = sum(row.label == "ants" and row.predicted == "bees" for row in outcomes)
+    with opened(browser, place, width=width, scheme=scheme) as (tab, said):
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        tab.click('[data-cell="0-1"]')
+        assert tab.locator("#cell img").count() == wrong
+        assert tab.locator("#cell img").first.evaluate("image => image.naturalWidth") == thumbnails.SIDE
+        tab.keyboard.press("Escape")
+        assert tab.locator("#cell").is_hidden()
+        tab.keyboard.press("ArrowLeft")
+        tab.keyboard.press("Enter")
+        assert tab.locator('[data-cell="0-0"]').get_attribute("aria-pressed") == "true"
+        assert tab.locator("#cell img").count() == 48
+        tab.click("#more")
+        assert tab.locator("#cell img").count() > 48
+        ground = "getComputedStyle(document.body).backgroundColor"
+        before = tab.evaluate(ground)
+        tab.click("#theme")
+        assert tab.evaluate(ground) != before
+        assert said == []
+
+
+def test_predictions_are_searched_filtered_ordered_and_downloaded(browser: Any, tmp_path: Path) -> None:
     place = report(tmp_path, 2000, 2)
     outcomes = answers(2000, ("ants", "bees"), folder=tmp_path)
-    with opened(place) as (tab, said):
+    with opened(browser, place) as (tab, said):
         rows = tab.locator("#prediction-rows .row")
         assert rows.count() < 60  # of 2,000: only those in sight
         tab.check("#only-wrong")
@@ -104,11 +144,11 @@ def test_predictions_are_searched_filtered_ordered_and_downloaded(tmp_path: Path
         assert said == []
 
 
-def test_many_classes_are_a_heat_map_that_enlarges_what_is_confused(tmp_path: Path) -> None:
+def test_many_classes_are_a_heat_map_that_enlarges_what_is_confused(browser: Any, tmp_path: Path) -> None:
     place = report(tmp_path, 400, MANY)
     outcomes = answers(400, tuple(str(k) for k in range(MANY)))
     truth, answer = next((int(r.label), int(r.predicted)) for r in outcomes if not r.right)
-    with opened(place) as (tab, said):
+    with opened(browser, place) as (tab, said):
         box = tab.locator("#heat canvas").bounding_box()
         tab.locator("#heat canvas").scroll_into_view_if_needed()
         cell = box["width"] / MANY
@@ -133,8 +173,8 @@ def test_many_classes_are_a_heat_map_that_enlarges_what_is_confused(tmp_path: Pa
         assert said == []
 
 
-def test_a_picture_is_enlarged_and_its_neighbours_follow(tmp_path: Path) -> None:
-    with opened(report(tmp_path, 60, 2)) as (tab, said):
+def test_a_picture_is_enlarged_and_its_neighbours_follow(browser: Any, tmp_path: Path) -> None:
+    with opened(browser, report(tmp_path, 60, 2)) as (tab, said):
         tab.locator("#samples .zoom").first.click()
         first = tab.inner_text("#lightbox figcaption")
         tab.keyboard.press("ArrowRight")
@@ -148,10 +188,12 @@ def test_a_picture_is_enlarged_and_its_neighbours_follow(tmp_path: Path) -> None
         assert said == []
 
 
-def test_the_check_page_is_filtered_and_writes_the_command_for_what_is_selected(audit: Audit, tmp_path: Path) -> None:
+def test_the_check_page_is_filtered_and_writes_the_command_for_what_is_selected(
+    browser: Any, audit: Audit, tmp_path: Path
+) -> None:
     place = tmp_path / "check.html"
     place.write_text(check_page(audit), encoding="utf-8")
-    with opened(place) as (tab, said):
+    with opened(browser, place) as (tab, said):
         start = f"frostline check '{audit.subject.listing.source}' --write cleaned.csv --drop"
         assert tab.inner_text("#command") == f"{start} leakage,unreadable"
         tab.check('.pick input[value="label-conflicts"]')

@@ -1,10 +1,9 @@
 """The page: what it says, that it asks nobody for anything, and that it stays small."""
 
+import dataclasses
 import html
 import json
-import os
 import re
-import shutil
 import string
 from pathlib import Path
 from typing import Any
@@ -223,18 +222,6 @@ def test_the_frost_line_is_drawn_where_the_phases_put_it() -> None:
     assert "solved" in svg
 
 
-def chromium() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = os.environ.get("FROSTLINE_CHROMIUM") or next(filter(None, map(shutil.which, names)), "")
-    if not found:
-        pytest.skip("no Chromium on this machine: install it, or set FROSTLINE_CHROMIUM to its path")
-    return found
-
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
 def test_curves_are_those_of_scikit_learn_and_the_worst_classes_come_first() -> None:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -269,50 +256,6 @@ def test_what_guessing_would_come_to_stands_beside_the_headline() -> None:
     assert "not measurably better than always guessing" not in render(a_page(good, ("a", "b")))
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_in_a_browser_a_cell_shows_its_pictures_and_nothing_is_asked_of_any_host(
-    lang: str, pictures: Path, tmp_path: Path
-) -> None:
-    browsers = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = chromium()
-    outcomes = answers(120, ("ants", "bees"), folder=pictures)
-    shown = thumbnails.seen(
-        thumbnails.choose(outcomes), outcomes, Preprocessing(size=(64, 64)), lambda row: Path(row.path)
-    )
-    place = tmp_path / "report.html"
-    place.write_text(render(a_page(outcomes, ("ants", "bees"), shown=shown), lang=lang), encoding="utf-8")
-    wrong = sum(row.label == "ants" and row.predicted == "bees" for row in outcomes)
-    said: list[str] = []
-    with browsers.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=FLAGS)
-        for width, scheme in ((1100, "light"), (390, "dark")):
-            context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-            tab = context.new_page()
-            tab.on("console", lambda message: said.append(message.text))
-            tab.on("pageerror", lambda error: said.append(str(error)))
-            tab.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else said.append(r.url))
-            tab.goto(place.as_uri())
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            tab.click('[data-cell="0-1"]')
-            assert tab.locator("#cell img").count() == wrong
-            assert tab.locator("#cell img").first.evaluate("image => image.naturalWidth") == thumbnails.SIDE
-            tab.keyboard.press("Escape")
-            assert tab.locator("#cell").is_hidden()
-            tab.keyboard.press("ArrowLeft")
-            tab.keyboard.press("Enter")
-            assert tab.locator('[data-cell="0-0"]').get_attribute("aria-pressed") == "true"
-            assert tab.locator("#cell img").count() == 48
-            tab.click("#more")
-            assert tab.locator("#cell img").count() > 48
-            ground = "getComputedStyle(document.body).backgroundColor"
-            before = tab.evaluate(ground)
-            tab.click("#theme")
-            assert tab.evaluate(ground) != before
-            context.close()
-        browser.close()
-    assert said == []
-
-
 def test_what_the_script_is_given_is_json_whatever_the_names_are() -> None:
     outcomes = tuple(Outcome(HOSTILE, "", "0", "val", k, "a", 0.5, k == "a") for k in ("a", "b"))
     text = render(a_page(outcomes, ("a", "b")))
@@ -330,6 +273,17 @@ def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() ->
     without = render(a_page(outcomes, ("a", "b")))
     assert "Prediction sets" not in without
     assert "None of these" not in without
+
+
+def test_of_many_classes_a_prediction_set_names_only_those_that_are_kept_worst() -> None:
+    names = tuple(f"class {k}" for k in range(40))
+    row = dataclasses.replace(SETS, by_class={name: (k / 39, 5) for k, name in enumerate(names)})
+    assert [name for name, _ in page.lowest(row)] == list(names[:38])  # 37/39 is below 95 %, 38/39 is not
+    html_of = render(a_page(answers(60, names), names, coverage=(row,)))
+    section = html_of[html_of.index("Prediction sets</h3>") :].partition("</table>")[0]
+    assert [name for name in names if f">{name}<" in section] == ["class 0", "class 1", "class 2"]
+    assert "and 35 more" in section
+    assert page.middle("a" * 50 + "b" * 50) == "a" * 17 + "…" + "b" * 18
 
 
 def test_a_phase_that_never_ran_is_hardly_wider_than_its_mark() -> None:

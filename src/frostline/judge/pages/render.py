@@ -14,7 +14,7 @@ def asset(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-def rendered(package: str, *, lang: str, filters: Mapping[str, Callable[..., str]] | None = None, **values: Any) -> str:
+def rendered(package: str, *, lang: str, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any) -> str:
     """``page.html`` of a package, with its ``page.css`` and ``page.js`` behind those of all pages.
 
     The template gets ``t`` (see `translations`), ``lang``, ``style``, ``script``, ``digest`` (of the script, for the

@@ -32,6 +32,8 @@ from frostline.judge.result import PhaseRow
 
 _MOST_CLASSES = 24  # of which a confusion matrix is still a picture; of more, the pairs most often confused are listed
 _MOST_PAIRS = 40
+_FIRST_PAIRS = 9  # of these that are not folded away
+_MOST_NAMED = 3  # classes of a prediction set's promise
 _MOST_ROWS = 2_000  # of the table of classes
 _MOST_SKIPPED = 100
 _MOST_RANKED = 24  # classes whose curves are computed, those of the lowest F1
@@ -212,6 +214,8 @@ def render(page: Page, *, lang: str = "en") -> str:
             "bytes": in_bytes,
             "plain": one_line,
             "words": in_words,
+            "lowest": lowest,
+            "middle": middle,
         },
         page=page,
         sections=[section for section in SECTIONS if section.shown(page)],
@@ -220,6 +224,8 @@ def render(page: Page, *, lang: str = "en") -> str:
         largest=int(page.report.confusion.max(initial=1)),
         most_rows=_MOST_ROWS,
         most_skipped=_MOST_SKIPPED,
+        most_named=_MOST_NAMED,
+        first_pairs=_FIRST_PAIRS,
         most_predictions=_MOST_PREDICTIONS,
     )
 
@@ -261,6 +267,19 @@ def number(value: float | None) -> str:
     if float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def lowest(row: CoverageResult) -> list[tuple[str, tuple[float, int]]]:
+    """The classes to name beside a prediction set's promise: all of a few, of many those below it, the lowest first."""
+    if len(row.by_class) <= _MOST_NAMED:
+        return list(row.by_class.items())
+    below = [item for item in row.by_class.items() if item[1][0] < row.coverage]
+    return sorted(below, key=lambda item: item[1][0])
+
+
+def middle(text: str, most: int = 36) -> str:
+    """A long name without its middle: its ends tell names apart."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[len(text) - most // 2 :]}"
 
 
 def clock(seconds: float) -> str:

@@ -57,7 +57,9 @@ def histogram(outcomes: Sequence[Outcome], say: Say) -> Markup:
                 title = say(sentence, n=counts[number], low=f"{edges[number]:.0%}", high=f"{edges[number + 1]:.0%}")
                 parts.append(svg.rect(kind, left + step * number + 1, base - tall, step - 2, tall, title))
             base -= tall
-    for share in np.linspace(start, 1, 6):
+    for share in np.arange(0, 1.01, 0.1 if start >= 0.5 else 0.2):
+        if share < start - 1e-9:
+            continue
         x = left + (width - left) * (share - start) / (1 - start)
         parts.append(svg.text("faint middle", x, _TOP + height + 17, f"{100 * share:.0f}"))
     parts.append(svg.text("label middle", (left + width) / 2, _TOP + height + 38, say("how sure it was, %")))
