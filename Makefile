@@ -1,5 +1,6 @@
 # make demo   a fresh clone to a fitted model and its predictions, in a small environment of its own
-# make test   the tests, with coverage
+# make test   the tests
+# make coverage  the tests, and which lines they did not reach
 # make test-scale  Ray, Daft, Dask and Spark, for real (Spark needs Java)
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/; broken links stop it
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-scale lint docs bench soak audit sbom lock accuracy clean
+.PHONY: demo test coverage test-scale lint docs bench soak audit sbom lock accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -29,6 +30,9 @@ demo:
 	@$(PYTHON) scripts/demo.py
 
 test: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+coverage: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 test-scale: $(VENV)/ready
