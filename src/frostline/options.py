@@ -319,6 +319,15 @@ class FitOptions:
     )
     precision: str = _option("auto", "Number format: auto, fp32 or bf16.", "machine", panel=_MACHINE)
     device: str = _option("auto", "Training device: auto, cpu, cuda or mps.", "machine", panel=_MACHINE)
+    on: str | None = _option(
+        None, "Compute the features of frozen layers elsewhere: ray, on a Ray cluster.", "output", panel=_MACHINE
+    )
+    address: str | None = _option(
+        None,
+        "Address of the cluster, auto for this machine's; without one, it is started here.",
+        "output",
+        panel=_MACHINE,
+    )
     store_limit: int | str = _option("20GB", "Largest size of the feature store on disk.", "output", panel=_MACHINE)
     track: str | None = _option(
         None, "Experiment trackers, joined by commas: tensorboard, wandb, mlflow, ...", "output", panel=_MACHINE

@@ -175,17 +175,20 @@ def test_equal_pictures_are_computed_once_and_broken_ones_named(tmp_path: Path) 
     rows = Manifest.of(Row(path, (path.stem[-1],)) for path in sorted((tmp_path / "pictures").iterdir())).rows
     view, engine = EvaluationView(Preprocessing((16, 16))), Counting()
     shelf = Store(tmp_path / "store").shelf(Address("pictures", view.key, "decode", "uint8"))
-    skipped = fill(shelf, rows, view, lambda _: engine, batch=2)
+    skipped = fill(shelf, rows, view, opened=lambda _: engine, batch=2)
     assert engine.seen == 5
     assert [Path(item.name).name for item in skipped] == ["broken.png"]
-    assert fill(shelf, [row for row in rows if "broken" not in row.name], view, lambda _: pytest.fail("opened")) == []
+    assert (
+        fill(shelf, [row for row in rows if "broken" not in row.name], view, opened=lambda _: pytest.fail("opened"))
+        == []
+    )
 
 
 def test_another_engine_than_the_shelf_is_for_is_refused(tmp_path: Path) -> None:
     rows = Manifest.of(Row(path, (path.stem,)) for path in drawn(tmp_path / "pictures", 2)).rows
     shelf = Store(tmp_path / "store").shelf(ADDRESS)
     with pytest.raises(EngineError, match="torch fp32, and decode uint8"):
-        fill(shelf, rows, EvaluationView(Preprocessing((16, 16))), lambda _: Pixels())
+        fill(shelf, rows, EvaluationView(Preprocessing((16, 16))), opened=lambda _: Pixels())
 
 
 def test_ten_new_pictures_cost_ten(leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 
 from frostline import ImageClassifier
 from frostline.data.sources import pictures
@@ -24,3 +26,10 @@ def paths(leaves: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def wanted(model: Path, paths: list[str]) -> np.ndarray:
     return np.stack([answer.probabilities for answer in open_predictor(model).predict(pictures(paths))])
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("weights") / "test_resnet.pth"
+    torch.save(timm.create_model("test_resnet.r160_in1k", num_classes=5).state_dict(), place)
+    return place

@@ -1,78 +1,48 @@
 """The engines of clusters, each for real in its local mode: `make test-scale` installs and runs them."""
 
-import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "engines.md"
+
 pytestmark = pytest.mark.scale
 
 
-def test_dask(model: Path, paths: list[str], wanted: np.ndarray) -> None:
-    dd = pytest.importorskip("dask.dataframe")
-    import pandas as pd
-
-    from frostline.scale import Predict
-
-    predict = Predict(model)
-
-    def answered(part: pd.DataFrame) -> pd.DataFrame:
-        found = predict(part.to_dict("list"))
-        return part.assign(label=found["label"], probability=found["probability"])
-
-    frame = dd.from_pandas(pd.DataFrame({"path": paths}), npartitions=3)
-    meta = {"path": str, "label": str, "probability": "f4"}
-    found = frame.map_partitions(answered, meta=meta).compute(scheduler="threads")
-    np.testing.assert_array_equal(found.sort_index()["probability"].to_numpy(), wanted.max(1))
-
-
-def test_daft(model: Path, paths: list[str], wanted: np.ndarray) -> None:
-    daft = pytest.importorskip("daft")
-    from frostline.scale import Predict
-
-    @daft.cls
-    class Answer:
-        def __init__(self, model: str) -> None:
-            self.predict = Predict(model)
-
-        @daft.method.batch(return_dtype=daft.DataType.float32())
-        def probability(self, path: daft.Series) -> list[float]:
-            return [float(p) for p in self.predict({"path": path.to_pylist()})["probability"]]
-
-    answer = Answer(str(model))
-    found = daft.from_pydict({"path": paths}).select(answer.probability(daft.col("path"))).to_pydict()
-    np.testing.assert_array_equal(np.array(next(iter(found.values())), np.float32), wanted.max(1))
-
-
-@pytest.mark.filterwarnings("ignore:PySpark:FutureWarning", "ignore::ResourceWarning")
-def test_spark(model: Path, paths: list[str], wanted: np.ndarray) -> None:
-    pytest.importorskip("pyspark")
-    if subprocess.run(["which", "java"], capture_output=True, check=False).returncode:
+@pytest.mark.parametrize(
+    ("engine", "package"),
+    [("Ray", "ray"), ("Spark", "pyspark"), ("Daft", "daft"), ("Dask", "dask"), ("Hugging Face datasets", "datasets")],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore:PySpark:FutureWarning")
+def test_what_the_page_shows_gives_what_predict_gives(
+    engine: str,
+    package: str,
+    model: Path,
+    paths: list[str],
+    wanted: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(package)
+    if engine == "Spark" and shutil.which("java") is None:
         pytest.skip("Spark needs Java: apt-get install openjdk-17-jre-headless")
-    from pyspark.ml.functions import predict_batch_udf
-    from pyspark.sql import SparkSession
-    from pyspark.sql.types import FloatType
-
-    place = str(model)
-
-    def make():  # type: ignore[no-untyped-def]
-        from frostline.scale import Predict
-
-        predict = Predict(place)
-        return lambda path: predict({"path": path})["probability"]
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    section = PAGE.read_text(encoding="utf-8").split(f"## {engine}\n")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names: dict[str, Any] = {"paths": paths, "__name__": "__main__"}
     try:
-        udf = predict_batch_udf(make, return_type=FloatType(), batch_size=8)
-        found = spark.createDataFrame([(p,) for p in paths], ["path"]).select("path", udf("path").alias("p")).collect()
+        exec(compile(code.replace("runs/insects", str(model)), str(PAGE), "exec"), names)
     finally:
-        spark.stop()
-    by_path = {row.path: row.p for row in found}
-    np.testing.assert_array_equal(np.array([by_path[p] for p in paths], np.float32), wanted.max(1))
+        if engine == "Ray":
+            names["ray"].shutdown()
+    np.testing.assert_array_equal(np.array([names["found"][path] for path in paths], np.float32), wanted.max(1))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
@@ -94,3 +64,45 @@ def test_ray_writes_every_picture_once_and_goes_on(
     found = pyarrow.parquet.read_table(tmp_path / "out").to_pandas().sort_values("path")
     assert list(found["path"]) == paths
     np.testing.assert_array_equal(np.stack(found["probabilities"]), wanted)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_a_fit_whose_features_ray_computed_is_the_same_bit_for_bit(
+    leaves: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    from safetensors.numpy import load_file
+
+    from frostline import ImageClassifier
+
+    data = tmp_path / "leaves"
+    shutil.copytree(leaves, data)
+    (data / "train" / "red leaf" / "broken.png").write_bytes(b"no picture")
+    heads, skipped = [], []
+    for on in (None, "ray"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / str(on)))
+        how: dict[str, Any] = {"model": "test_resnet", "weights": weights, "strategy": "probe", "image_size": 64}
+        found = ImageClassifier(**how, on=on).fit(data)
+        heads.append(load_file(found.save(tmp_path / f"{on}-model") / "model.safetensors"))
+        skipped.append([item.name for item in found.result_.skipped])
+    assert heads[0].keys() == heads[1].keys()
+    for name, tensor in heads[0].items():
+        np.testing.assert_array_equal(tensor, heads[1][name])
+    assert skipped[0] == skipped[1] == ["train/red leaf/broken.png"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_embed_on_ray_gives_what_embed_gives(leaves: Path, tmp_path: Path, weights: Path) -> None:
+    pytest.importorskip("ray")
+    import pyarrow.parquet
+
+    command = ["embed", str(leaves), "--model", "test_resnet", "--weights", str(weights), "--precision", "fp32"]
+    for more in (["--out", str(tmp_path / "one.parquet")], ["--out", str(tmp_path / "many"), "--on", "ray"]):
+        subprocess.run([sys.executable, "-m", "frostline", *command, *more], check=True)
+    one, many = (
+        pyarrow.parquet.read_table(tmp_path / place).to_pandas().sort_values("path")
+        for place in ("one.parquet", "many")
+    )
+    assert list(one["path"]) == list(many["path"])
+    assert list(one["label"]) == list(many["label"])
+    np.testing.assert_array_equal(np.stack(one["features"]), np.stack(many["features"]))

@@ -1,7 +1,7 @@
 """``frostline embed``: the features of pictures, for whatever else is to be done with them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -9,6 +9,9 @@ from typer import Argument, Option
 from frostline.cli import gc_settings
 from frostline.cli.fit import with_options
 from frostline.options import OPTIONS, READING
+
+if TYPE_CHECKING:
+    from frostline.data.manifest import Manifest
 
 
 def embed(
@@ -19,6 +22,8 @@ def embed(
     weights: Annotated[str, Option(help=OPTIONS["weights"].help)] = "auto",
     engine: Annotated[str, Option(help=OPTIONS["engine"].help)] = "auto",
     precision: Annotated[str, Option(help=OPTIONS["precision"].help)] = "auto",
+    on: Annotated[str | None, Option(help="ray: compute on a Ray cluster; --out is a folder of Parquet.")] = None,
+    address: Annotated[str | None, Option(help=OPTIONS["address"].help)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress.")] = False,
     **place: Any,
 ) -> None:
@@ -38,8 +43,13 @@ def embed(
             from frostline.workflows import embed as run
 
         cache = default_cache()
+        manifest = read(data, how=PlaceOptions.of(place))
+        if on is not None:
+            how = {"model": model, "weights": weights, "line": line, "engine": engine, "precision": precision}
+            _on_cluster(on, manifest, out, address=address, how=how)
+            return
         found = run.embed(
-            read(data, how=PlaceOptions.of(place)), store=Store(cache / "store"), cache=cache, model=model,
+            manifest, store=Store(cache / "store"), cache=cache, model=model,
             weights=weights, line=line, engine=engine, precision=precision, listen=screen,
         )  # fmt: skip
         run.write(found, out)
@@ -48,6 +58,20 @@ def embed(
         console.aside(f"left out: {item.name}: {item.reason}")
     if found.skipped:
         raise typer.Exit(1)
+
+
+def _on_cluster(on: str, manifest: "Manifest", out: Path, *, address: str | None, how: dict[str, str]) -> None:
+    from frostline.cli import console
+    from frostline.errors import PlanError
+    from frostline.scale.embed import Embed
+    from frostline.scale.on_ray import run
+
+    if on != "ray":
+        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray")
+    if out.suffix in (".npz", ".parquet"):
+        raise PlanError("a cluster writes a folder of Parquet parts", where=f"--out {out}", hint="--out FOLDER")
+    new = run(Embed, how, manifest.rows, out, address=address, labelled=True, tell=console.aside)
+    console.aside(f"{new:,} pictures, saved to {out} (Parquet)")
 
 
 embed.__signature__ = with_options(embed, READING)  # type: ignore[attr-defined]

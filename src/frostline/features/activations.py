@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from frostline.data.manifest import Row, Skipped
 from frostline.data.views import Augment, EvaluationView, Preprocessing, TrainingView, View
 from frostline.errors import DataError, DecodeError
 from frostline.events import Listener, Note, Work
-from frostline.features.fill import fill
-from frostline.features.store import Address, Store
+from frostline.features.fill import Progress, fill
+from frostline.features.store import Address, Shelf, Store
 from frostline.inference.choose import open_engine, settled
 from frostline.inference.engine import Engine, Function, Pixels
 from frostline.inference.network import Network
@@ -26,6 +27,9 @@ from frostline.net.zoo import state_digest
 from frostline.processors import launched_processes
 
 Reader = Callable[[NDArray[np.int64]], NDArray[np.generic]]
+
+Elsewhere = Callable[[str, Shelf, Sequence[Row], View, Progress], list[Skipped]]
+"""Fills the shelf of a line on other machines, as `fill` does it on this one: line, shelf, rows, view, progress."""
 
 SAMPLES = 8
 BOTTOM = ""  # the line below which there is nothing: what reaches it are the pictures themselves
@@ -36,7 +40,8 @@ class Activations:
     """Readers of what reaches any line of one network.
 
     engine, precision: "auto" or a name, see `inference`. cache: where compiled engines are kept.
-    engine_used: the engine and precision that computed last, "" if none had to.
+    engine_used: the engine and precision that computed last, "" if none had to. elsewhere: other machines that compute
+    what the store lacks.
     """
 
     net: nn.Module
@@ -48,6 +53,7 @@ class Activations:
     precision: str
     listen: Listener
     engine_used: str = ""
+    elsewhere: Elsewhere | None = None
     _prefixes: dict[str, nn.Module] = field(default_factory=dict, repr=False)
     _announced: str = field(default="", repr=False)
 
@@ -60,9 +66,10 @@ class Activations:
         Raises: StageError: the network cannot be cut at that line. StoreError, EngineError: see there.
         """
         if line == BOTTOM:
-            return self._shelf(Address("pictures", view.key, "decode", "uint8"), lambda _: Pixels(), rows, view, what)
+            shelf = self.store.shelf(Address("pictures", view.key, "decode", "uint8"))
+            return self._filled(shelf, partial(fill, opened=lambda _: Pixels()), rows, view, what)
         prefix = self._prefix(line)
-        digest = self._digest(prefix, line)
+        digest = self.digest_of(line)
         opened: list[Engine] = []
 
         def engine(samples: NDArray[np.uint8]) -> Engine:
@@ -75,15 +82,15 @@ class Activations:
             chosen = engine(_samples(rows, view))
             verdict = chosen.name, chosen.precision
         self.engine_used = " ".join(verdict)
-        return self._shelf(Address(digest, view.key, *verdict), engine, rows, view, what)
+        by = partial(fill, opened=engine) if self.elsewhere is None else partial(self.elsewhere, line)
+        return self._filled(self.store.shelf(Address(digest, view.key, *verdict)), by, rows, view, what)
 
     def engine_at(self, line: str, samples: NDArray[np.uint8]) -> Engine:
         """What computes the activations at a line, without a store. samples: pictures to try engines on.
 
         Raises: StageError: the network cannot be cut at that line. EngineError: see there.
         """
-        prefix = self._prefix(line)
-        return self._opened(prefix, samples, self._digest(prefix, line), line)
+        return self._opened(self._prefix(line), samples, self.digest_of(line), line)
 
     def _prefix(self, line: str) -> nn.Module:
         # A prefix holds the network's own tensors and stays right when they change; proving a cut costs some forwards.
@@ -91,9 +98,13 @@ class Activations:
             self._prefixes[line], _ = cut(self.net, line)
         return self._prefixes[line]
 
-    def _digest(self, prefix: nn.Module, line: str) -> str:
-        """Of all that the prefix computes: architecture, weights, line, and what normalises the pictures."""
-        says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {state_digest(prefix)}"
+    def digest_of(self, line: str) -> str:
+        """Of all that is computed below a line: architecture, weights, line, and what normalises the pictures.
+
+        Raises: StageError: the network cannot be cut at that line.
+        """
+        state = state_digest(self._prefix(line))
+        says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {state}"
         return blake2b(says.encode(), digest_size=16).hexdigest()
 
     def _opened(self, prefix: nn.Module, samples: NDArray[np.uint8], digest: str, line: str) -> Engine:
@@ -110,18 +121,16 @@ class Activations:
             self.listen(Note(says))
         return engine
 
-    def _shelf(
+    def _filled(
         self,
-        address: Address,
-        opened: Callable[[NDArray[np.uint8]], Engine],
+        shelf: Shelf,
+        by: Callable[[Shelf, Sequence[Row], View, Progress], list[Skipped]],
         rows: Sequence[Row],
         view: View,
         what: str,
     ) -> tuple[Reader, list[Skipped]]:
-        shelf = self.store.shelf(address)
         rank, processes = launched_processes()
-        mine = rows[rank::processes]
-        skipped = fill(shelf, mine, view, opened, on_progress=lambda done, total: self.listen(Work(what, done, total)))
+        skipped = by(shelf, rows[rank::processes], view, lambda done, total: self.listen(Work(what, done, total)))
         left_out = {item.name for item in skipped}
         digests = [row.digest for row in rows if row.name not in left_out]
         return lambda indices: shelf.read([digests[index] for index in indices]), skipped

@@ -17,6 +17,8 @@ from frostline.inference.engine import Engine
 from frostline.processors import processors
 
 Batch = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+"""Is told (pictures done, pictures to do), not counting those that were there."""
 
 SAMPLES = 8
 """Pictures that an engine is checked on."""
@@ -32,30 +34,28 @@ def fill(
     shelf: Shelf,
     rows: Sequence[Row],
     view: View,
-    opened: Callable[[Batch], Engine],
+    on_progress: Progress = lambda done, total: None,
     *,
+    opened: Callable[[Batch], Engine],
     batch: int = 32,
     threads: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Skipped]:
     """Compute the rows that a shelf lacks; equal pictures once.
 
     opened: makes the engine, given at most `SAMPLES` pictures; not called if nothing is missing.
     batch: pictures that the engine is given at once. threads: decoders, by default one a core.
-    on_progress: is told (pictures done, pictures to do), not counting those that were there.
 
     Returns every row whose picture cannot be decoded, in the order of the rows.
 
     Raises: StoreError: the rows cannot be written or will not fit. EngineError: no engine agrees with the network, or
         another one was opened than the shelf is for.
     """
-    first = {row.digest: row for row in reversed(rows)}
-    todo = [first[digest] for digest in shelf.missing(row.digest for row in rows)]
+    todo = missing(shelf, rows)
     if not todo:
         return []
     reasons: dict[str, str] = {}
     done = 0
-    writer = _Writer(shelf, len(todo))
+    writer = BlockWriter(shelf, len(todo))
     engine: Engine | None = None
     with ThreadPoolExecutor(threads or processors(), thread_name_prefix="decode") as pool:
         batches = _decoded(pool, todo, view, batch)
@@ -81,6 +81,12 @@ def fill(
             pool.shutdown(wait=False, cancel_futures=True)
             writer.flush()
     return [Skipped(row.name, reasons[row.digest]) for row in rows if row.digest in reasons]
+
+
+def missing(shelf: Shelf, rows: Sequence[Row]) -> list[Row]:
+    """The rows that a shelf lacks; equal pictures once."""
+    first = {row.digest: row for row in reversed(rows)}
+    return [first[digest] for digest in shelf.missing(row.digest for row in rows)]
 
 
 def _decoded(
@@ -115,8 +121,8 @@ def _matching(engine: Engine, shelf: Shelf) -> Engine:
     return engine
 
 
-class _Writer:
-    """Gathers rows into blocks."""
+class BlockWriter:
+    """Gathers rows into blocks. total: rows that will come, for which there must be room."""
 
     def __init__(self, shelf: Shelf, total: int) -> None:
         self._shelf = shelf
@@ -128,6 +134,7 @@ class _Writer:
         self._fits = False
 
     def add(self, digests: list[str], rows: NDArray[np.generic]) -> None:
+        """Rows (n, ...), one a digest."""
         if not self._fits:
             self._shelf.make_room(self._left, rows[0])
             self._fits = True
@@ -138,6 +145,7 @@ class _Writer:
             self.flush()
 
     def flush(self) -> None:
+        """Write what has been gathered."""
         digests, rows = self._digests, self._rows
         self._digests, self._rows, self._bytes, self._since = [], [], 0, time.monotonic()
         if digests:

@@ -3,7 +3,7 @@
 `conduct` carries out what is resolved here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
 from frostline.errors import HeadError, PlanError, StageError, one_line
 from frostline.events import Listener, Note, Warn, Work
-from frostline.features.activations import BOTTOM, Activations
+from frostline.features.activations import BOTTOM, Activations, Elsewhere
 from frostline.features.store import Store
 from frostline.judge.audit.run_checks import warnings_for
 from frostline.judge.pages.translations import checked
@@ -40,10 +40,14 @@ _HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features the
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(FitOptions):
-    """What a run needs beside its pictures: the options, and where computed things are kept."""
+    """What a run needs beside its pictures: the options, and where computed things are kept.
+
+    elsewhere: given what `zoo.build` was given, makes what computes features on other machines.
+    """
 
     store: Store
     cache: Path
+    elsewhere: Callable[[Mapping[str, Any]], Elsewhere] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,15 +80,16 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         tell(Note(f"all {len(manifest)} pictures are split again as {settings.split}"))
         manifest = assign_splits(manifest, shares_of(settings.split), seed=settings.seed)
     reading = _reading(manifest, settings, tell)
-    backbone = zoo.build(
-        settings.model,
-        classes=manifest.classes,
-        weights=settings.weights,
-        seed=settings.seed,
-        image_size=settings.image_size,
-        drop_path=settings.drop_path,
-        reading=reading,
-    )
+    built: dict[str, Any] = {
+        "name": settings.model,
+        "classes": manifest.classes,
+        "weights": settings.weights,
+        "seed": settings.seed,
+        "image_size": settings.image_size,
+        "drop_path": settings.drop_path,
+        "reading": reading,
+    }
+    backbone = zoo.build(**built)
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
     pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
@@ -92,7 +97,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         pictures = min(pictures, settings.few * len(manifest.classes))
     weights = "none" if settings.weights is None else str(settings.weights)
     plan = make_plan(settings.strategy, order, settings.training, pictures=pictures, weights=weights)
-    if any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases):
+    all_stages = any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases)
+    if all_stages:
         backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
     _check_network(backbone, plan)
     own = "val" in manifest.splits or settings.val != FitOptions.val
@@ -108,6 +114,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         settings.engine,
         settings.precision,
         tell,
+        elsewhere=settings.elsewhere(built) if settings.elsewhere and not all_stages else None,
     )
     manifest = _readable(manifest, activations, plan.phases[0])
     _say_what_is_left_out(manifest, tell)
