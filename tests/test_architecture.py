@@ -14,7 +14,7 @@ from docs import make_modules
 
 ROOT = Path(frostline.__file__).parent
 ROOMS = (
-    *("errors", "registry", "processors", "blas", "events", "atomic", "options"),
+    *("errors", "registry", "processors", "blas", "events", "atomic", "quantities", "options"),
     *("data", "net", "inference", "features", "train", "judge", "ship", "run", "workflows"),
     *("scale", "studio", "classifier", "testing", "cli"),
 )

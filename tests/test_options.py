@@ -11,7 +11,8 @@ from sklearn.base import clone
 
 from frostline import ImageClassifier, Recipe
 from frostline.cli import fit as command
-from frostline.options import OPTIONS, FitOptions, seconds, size
+from frostline.options import OPTIONS, FitOptions
+from frostline.quantities import seconds, size
 from frostline.run.provenance import command_of
 from frostline.train.strategies import make_recipe
 

@@ -31,7 +31,8 @@ from frostline.features.activations import Elsewhere
 from frostline.features.store import Store
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
-from frostline.options import OPTIONS, FitOptions, size
+from frostline.options import OPTIONS, FitOptions
+from frostline.quantities import size
 from frostline.registry import did_you_mean
 from frostline.run.check_options import check_options
 from frostline.run.resolve import Settings

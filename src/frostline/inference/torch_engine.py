@@ -1,8 +1,7 @@
-"""Run a network on torch: plain, which every other engine is measured by, and tuned for the machine."""
+"""Run a network on torch: plain, which every other engine is measured by, and in bfloat16; on a GPU see `torch_gpu`."""
 
 import copy
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,11 @@ import torch
 from torch import Tensor
 
 from frostline.errors import EngineError, one_line
-from frostline.inference.engine import Batch, Function, Outputs
+from frostline.inference.engine import Batch, Engine, Function, Outputs
 from frostline.inference.network import Network
+from frostline.inference.torch_gpu import OnGpu, equal_batches, gpu
 
-_CPU_BATCH = 8  # more is slower: activations leave the cache (efficientnet_lite0, 2 cores: 8 -> 90/s, 32 -> 35/s)
-_CUDA_BATCH = 64
+_BATCH = 8  # more is slower: activations leave the cache (efficientnet_lite0, 2 cores: 8 -> 90/s, 32 -> 35/s)
 _LARGE = 512 * 512  # pixels, of which a whole batch is computed at once; of larger pictures fewer, to save memory
 
 
@@ -24,68 +23,58 @@ if hasattr(os, "register_at_fork"):
 
 
 class Plain:
-    """torch in float32, the network as it is, on the device where it is."""
+    """torch in float32, the network as it is, where it is."""
 
     name = "torch"
     precision = "fp32"
 
     def __init__(self, network: Network) -> None:
         self._network = network.eval()
-        self._device = network.device
-        self._batch = _CUDA_BATCH if self._device.type == "cuda" else _CPU_BATCH
 
     def run(self, pictures: Batch) -> Outputs:
         """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8."""
+        found = []
         with torch.inference_mode():
-            return _in_equal_batches(self._compute, pictures, self._at_once(pictures))
-
-    def _at_once(self, pictures: Batch) -> int:
-        height, width = map(int, pictures.shape[1:3])
-        return max(1, min(self._batch, self._batch * _LARGE // (height * width)))
+            for part, count in equal_batches(pictures, _at_once(pictures)):
+                outputs = self._compute(torch.from_numpy(part))
+                found.append([rows[:count].float().contiguous().cpu().numpy() for rows in outputs])
+        return tuple(np.concatenate(rows) for rows in zip(*found, strict=True))
 
     def _compute(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = self._network(pictures.to(self._device))
+        found: tuple[Tensor, ...] = self._network(pictures.to(self._network.device))
         return found
 
 
-class Tuned(Plain):
-    """A copy of the network, channels last, on a GPU if there is one, in bfloat16 where that is safe (autocast)."""
+def _at_once(pictures: Batch) -> int:
+    height, width = map(int, pictures.shape[1:3])
+    return max(1, min(_BATCH, _BATCH * _LARGE // (height * width)))
+
+
+class InBfloat16(Plain):
+    """A copy of the network, channels last, in bfloat16 where that is safe (autocast)."""
 
     precision = "bf16"
 
     def __init__(self, network: Network) -> None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        super().__init__(copy.deepcopy(network).to(device).to(memory_format=torch.channels_last))
-        self._device = device
-        self._batch = _CUDA_BATCH if device.type == "cuda" else _CPU_BATCH
+        super().__init__(copy.deepcopy(network).to(memory_format=torch.channels_last))
 
     def _compute(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16):
             return super()._compute(pictures)
 
 
-def make(function: Function, precision: str, streams: int, cache: Path) -> Plain:
-    """The engine "torch" of a precision; see ``engine.Maker``.
+def make(function: Function, precision: str, streams: int, cache: Path) -> Engine:
+    """The engine "torch" of a precision, on a GPU if there is one; see ``engine.Maker``.
 
     Raises: EngineError: the network cannot be copied, or does not run in that precision.
     """
     network: Network = function.torch()
-    if precision == "fp32":
+    device = gpu()
+    if precision == "fp32" and device is None:
         return Plain(network)
     try:
-        engine = Tuned(network)
+        engine: Engine = InBfloat16(network) if device is None else OnGpu(network, device, precision)
         engine.run(np.zeros((1, *function.size, function.channels), np.uint8))
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise EngineError(f"torch does not run it: {one_line(str(error))[:200]}", hint="--precision fp32") from None
     return engine
-
-
-def _in_equal_batches(compute: Callable[[Tensor], tuple[Tensor, ...]], pictures: Batch, size: int) -> Outputs:
-    # The last batch is filled up: torch picks its algorithms by shape, and a row must not depend on its company.
-    found = []
-    for start in range(0, len(pictures), size):
-        part = pictures[start : start + size]
-        full = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)]) if len(part) < size else part
-        outputs = compute(torch.from_numpy(np.ascontiguousarray(full)))
-        found.append([rows[: len(part)].float().contiguous().cpu().numpy() for rows in outputs])
-    return tuple(np.concatenate(rows) for rows in zip(*found, strict=True))

@@ -12,7 +12,7 @@ from functools import partial
 from frostline.errors import Diverged
 from frostline.events import Warn
 from frostline.judge.result import PhaseRow
-from frostline.options import seconds
+from frostline.quantities import seconds
 from frostline.run import cross_validation
 from frostline.run.best_so_far import BestSoFar, held_out
 from frostline.run.cross_validation import CrossValidated

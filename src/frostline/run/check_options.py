@@ -9,7 +9,8 @@ from frostline.errors import PlanError, WeightsError
 from frostline.inference.engine import checked_precision
 from frostline.judge.pages.translations import checked
 from frostline.net import zoo
-from frostline.options import FitOptions, seconds, size
+from frostline.options import FitOptions
+from frostline.quantities import seconds, size
 from frostline.run.run_folder import check_place
 from frostline.train.device import check_device
 from frostline.train.strategies import make_recipe, strategies

@@ -46,6 +46,8 @@ def set_up(context: PhaseContext, phase: Train, device: Device) -> tuple[Task, R
         parameter.requires_grad_(name in learning)
     own = _renamed(chosen, context.net, suffix)
     suffix.to(device.device)
+    if device.device.type == "cuda":
+        suffix.to(memory_format=torch.channels_last)  # what its convolutions are fastest in
     rows = _rows(context, phase, device, line)
     read_val = _val(context, device, line)
     objective = _objective(context, phase, suffix, device)
@@ -183,6 +185,6 @@ def tear_down(context: PhaseContext, phase: Train) -> None:
     """Make the network whole again, whatever the phase has done to it."""
     if isinstance(phase.learns, Lora):
         adapters.merge(context.net)
-    context.net.to("cpu")
+    context.net.to("cpu").to(memory_format=torch.contiguous_format)
     unfreeze(context.net)
     context.net.eval()

@@ -64,6 +64,12 @@ class Device:
         """Whether training is in low precision on a CPU, where torch has slow kernels."""
         return self.precision != "fp32" and self.device.type == "cpu"
 
+    def sent(self, batch: Tensor) -> Tensor:
+        """A batch on the device; on CUDA the host does not wait for the copy."""
+        if self.device.type != "cuda":
+            return batch.to(self.device)
+        return batch.pin_memory().to(self.device, non_blocking=True)
+
     def autocast(self, fusions: Sequence[Fusion] | None = None) -> AbstractContextManager[None]:
         """Mixed precision for forward and loss. fusions: of the network that learns, if a backward pass follows."""
         # accelerate's own would replace the forward method of the network, which is used elsewhere as well.

@@ -117,7 +117,7 @@ def predict(
     found = []
     with torch.no_grad(), device.autocast():
         for start in range(0, len(mine), batch_size):
-            x = torch.from_numpy(read(mine[start : start + batch_size])).to(device.device)
+            x = device.sent(torch.from_numpy(read(mine[start : start + batch_size])))
             found.append(suffix(prepare(x)).float().cpu().numpy())
     suffix.train(was_training)
     return device.gathered(found)

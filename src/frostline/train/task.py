@@ -34,4 +34,4 @@ class Task:
         """The mean loss () of a batch x (N, ...) with targets y, by a network that shares the suffix's weights."""
         device = self.device
         with device.autocast(self.fusions):
-            return self.objective(network, self.prepare(x.to(device.device)), y.to(device.device))
+            return self.objective(network, self.prepare(device.sent(x)), device.sent(y))
