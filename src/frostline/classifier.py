@@ -5,10 +5,8 @@ The command line repeats this signature and calls these methods; nothing is deci
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self
@@ -27,7 +25,6 @@ from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
 from frostline.events import Listener
-from frostline.features.activations import Elsewhere
 from frostline.features.store import Store
 from frostline.judge.metrics import Report
 from frostline.judge.result import RunResult
@@ -36,6 +33,7 @@ from frostline.quantities import size
 from frostline.registry import did_you_mean
 from frostline.run.check_options import check_options
 from frostline.run.resolve import Settings
+from frostline.scale.elsewhere import elsewhere
 from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_predictor import of_network
@@ -264,7 +262,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         options = {name: getattr(self, name) for name in OPTIONS}
         cache = default_cache()
         store = Store(cache / "store", limit=size(self.store_limit))
-        return Settings(**options, store=store, cache=cache, elsewhere=_elsewhere(self.on, self.address))
+        return Settings(**options, store=store, cache=cache, elsewhere=elsewhere(self.on, self.address))
 
     def _take(self, net: Any, about: ModelInfo) -> None:
         """A network whose outputs are in the order of names; scikit-learn has classes in the order of their values."""
@@ -337,18 +335,6 @@ def labelled(
     several |= labels.several
     found = Manifest.of(pairs(_pictures(X), labels.names, groups), classes=classes or labels.columns, several=several)
     return replace(found, label_type=labels.dtype)
-
-
-def _elsewhere(on: str | None, address: str | None) -> Callable[[Mapping[str, Any]], Elsewhere] | None:
-    """What makes the other machines that compute features; None where this one does.
-
-    Raises: PlanError: there is no such engine.
-    """
-    if on is None:
-        return None
-    if on != "ray":
-        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray, or leave it out")
-    return partial(import_module("frostline.scale.fill_on_ray").filling, address=address)
 
 
 def _rows(X: Pictures) -> Iterator[Row]:
