@@ -7,7 +7,13 @@ from scipy.optimize import minimize_scalar
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from frostline.errors import JudgementError
-from frostline.judge.calibrate import calibrate, calibrate_multilabel, expected_calibration_error, reliability
+from frostline.judge.calibrate import (
+    calibrate,
+    calibrate_multilabel,
+    error_if_perfect,
+    expected_calibration_error,
+    reliability,
+)
 
 
 def drawn(n, k, temperature, seed=0):
@@ -88,6 +94,32 @@ def test_bins_hold_their_upper_edge():
     assert bins[0].accuracy == 0.5
     assert bins[0].confidence == 0.25
     assert bins[1].high == 1.0
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_perfect_model_shows_an_error_of_few_pictures_and_more_of_groups(size):
+    """Simulated: answers right exactly as often as they claim, in groups of a size that are right or wrong together."""
+    rng = np.random.default_rng(size)
+    n = 60
+    units = np.repeat(np.arange(n // size), size)
+    sure = np.repeat(rng.uniform(0.6, 1, n // size), size)
+    shown = []
+    for _ in range(300):
+        right = np.repeat(rng.random(n // size), size) < sure
+        shown.append(expected_calibration_error(reliability(sure, right)))
+    mean, high = error_if_perfect(sure, units=None if size == 1 else units)
+    assert mean == pytest.approx(np.mean(shown), rel=0.08)
+    assert np.mean(np.array(shown) <= high) == pytest.approx(0.95, abs=0.04)
+    assert mean > (0.05 if size == 1 else 0.12)
+
+
+def test_duplicates_are_not_parted_where_a_temperature_is_tried():
+    z, y = drawn(40, 3, 1.0)
+    once = calibrate(z, y)
+    thrice = calibrate(np.repeat(z, 3, 0), np.repeat(y, 3), units=np.repeat(np.arange(40), 3))
+    assert thrice.helped == once.helped
+    assert thrice.loss_before == pytest.approx(once.loss_before)
+    assert thrice.ece_perfect == pytest.approx(once.ece_perfect, rel=1e-9)
 
 
 def test_no_answers_no_error():

@@ -179,6 +179,70 @@ def test_each_class_of_enough_pictures_keeps_the_promise_by_itself():
     assert np.mean(held, axis=0).min() > 0.9 - 0.01
 
 
+def errs(rng, n, shares, apart=1.2):
+    """Probabilities of a model that errs now and then, and classes of given shares."""
+    prior = np.array(shares) / sum(shares)
+    y = rng.choice(len(prior), n, p=prior)
+    z = 2 * (rng.normal(size=(n, len(prior))) + apart * np.eye(len(prior))[y]) + np.log(prior)
+    p = np.exp(z - z.max(1, keepdims=True))
+    return p / p.sum(1, keepdims=True), y
+
+
+def test_of_skewed_classes_every_one_is_covered_and_sets_are_no_larger_than_that_takes():
+    """The rarest of five had 78 % by one threshold; where both thresholds let in, 80:20 was covered to 98 %."""
+    rng = np.random.default_rng(8)
+    per_class, every = [], []
+    test_p, test_y = errs(rng, 8000, (60, 20, 10, 6, 4))
+    for _ in range(40):
+        members = calibrated(*errs(rng, 300, (60, 20, 10, 6, 4))).members(test_p, 0.95)
+        hit = members[np.arange(8000), test_y]
+        per_class.append([hit[test_y == k].mean() for k in range(5)])
+        two = errs(rng, 4000, (80, 20))
+        every.append(calibrated(*errs(rng, 150, (80, 20))).members(two[0], 0.95)[np.arange(4000), two[1]].mean())
+    assert np.mean(per_class, axis=0).min() > 0.9
+    assert 0.945 < np.mean(every) < 0.975
+
+
+def test_many_classes_of_few_pictures_are_clustered_by_their_scores():
+    """Every third of 100 classes is hard: one threshold for all covers those to 70 %, and their own take huge sets."""
+    rng = np.random.default_rng(9)
+    hard = np.where(np.arange(100) % 3 == 0, 1.5, 3.5)
+
+    def pictures(each):
+        y = np.repeat(np.arange(100), each)
+        z = rng.normal(size=(len(y), 100))
+        z[np.arange(len(y)), y] += hard[y]
+        p = np.exp(2.5 * z)
+        return p / p.sum(1, keepdims=True), y
+
+    made = pictures(18)
+    test_p, test_y = pictures(30)
+    found, one = calibrated(*made), calibrated(*made, by_class=False)
+    assert 2 <= len(found.own) <= 10
+    gaps, sizes = [], []
+    for sets in (found, one):
+        members = sets.members(test_p, 0.9)
+        hit = members[np.arange(len(test_y)), test_y]
+        gaps.append(np.mean([abs(hit[test_y == k].mean() - 0.9) for k in range(100)]))
+        sizes.append(members.sum(1).mean())
+        assert 0.88 < hit.mean() < 0.93
+    assert gaps[0] < 0.6 * gaps[1]
+    assert sizes[0] < 1.3 * sizes[1]
+
+
+def test_what_a_rare_class_cannot_be_promised_is_said():
+    rng = np.random.default_rng(3)
+    p, y = rare(rng, 200)
+    sets = calibrated(p, y, by_class=True)
+    few = int((y == 1).sum())
+    assert few < 19
+    assert sets.promises(0.95) == {1: (few / (few + 1), few)}
+    assert sets.promises(0.8) == {}
+    rows = {row.coverage: row for row in promised(sets, p, classes=("common", "rare"))}
+    assert rows[0.95].by_class == {"rare": (few / (few + 1), few)}
+    assert rows[0.8].by_class == {}
+
+
 def test_classes_that_are_covered_alike_share_one_threshold():
     often = [bool(calibrated(*drawn(300, 3, seed=seed)).groups) for seed in range(40)]
     assert np.mean(often) < 0.15
@@ -192,6 +256,9 @@ def test_a_group_counts_as_one_picture():
     assert repeated == alone
     assert repeated.n == 20
     assert repeated.threshold(0.99) == float("inf")
+    p, y = rare(np.random.default_rng(1), 150)
+    own = calibrated(np.repeat(p, 5, 0), np.repeat(y, 5), units=np.repeat(np.arange(150), 5), by_class=True)
+    assert own == calibrated(p, y, by_class=True)  # 5 copies of 8 rare pictures are not 40
 
 
 def test_sets_of_out_of_fold_probabilities_cover_what_is_new():

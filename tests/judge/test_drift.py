@@ -92,3 +92,25 @@ def test_groups_seldom_cry_wolf(novelty):
         alone += bool(Drift(distance(novelty, far), None).signs)
     assert cried <= 8
     assert alone > 12
+
+
+def test_groups_in_training_seldom_cry_wolf_either():
+    """Held-out pictures and training counts of 20 videos each: counted by frame they seem surer than they are."""
+    rng = np.random.default_rng(0)
+    videos = np.repeat(np.arange(40), 10)
+    known = features(300)
+    by_group = by_frame = 0
+    for seed in range(60):
+        frames = np.repeat(features(40, seed=900 + seed), 10, 0)
+        fitted = from_held_out(known, frames, head="fc", units=videos)
+        far = np.repeat(fitted.distances(features(40, seed=2000 + seed)), 10)
+        before, now = rng.binomial(20, 0.5), rng.binomial(20, 0.5)
+        draws = ([now, 20 - now], [before, 20 - before])
+        frame_counts = tuple([10 * count for count in side] for side in draws)
+        by_group += bool(Drift(distance(fitted, far, videos), mix(*frame_counts, "ab", draws=draws)).signs)
+        loose = from_held_out(known, frames, head="fc")
+        by_frame += bool(Drift(distance(loose, far, videos), mix(*frame_counts, "ab")).signs)
+        assert fitted.n == 40
+        assert loose.n == 400
+    assert by_group <= 8  # 5 % of 60 are 3; more than 8 come in one of 300
+    assert by_frame > 15

@@ -128,6 +128,9 @@ def _sets(coverage: "Sequence[CoverageResult]", console: "Console") -> None:
     for row in coverage:
         if row.coverage == 0.95:
             line(console, _said_of_sets(row))
+            if row.share is None and row.by_class:
+                name, (share, n) = min(row.by_class.items(), key=lambda item: item[1][0])
+                line(console, f"for {one_line(name)} no more than {share:.0%} can be promised: {n} held-out pictures")
 
 
 def _said_of_sets(row: "CoverageResult") -> str:

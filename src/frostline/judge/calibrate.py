@@ -23,6 +23,9 @@ _UNKNOWN = 1e9
 
 _Matrix = NDArray[np.float64]
 
+Units = NDArray[np.integer]
+"""Which unit each picture belongs to: those of one (duplicates, a group) are one draw."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:
@@ -81,12 +84,15 @@ class Calibration:
         return cls(**{**values, **bins})
 
 
-def calibrate(logits: NDArray[np.floating], y: NDArray[np.integer], *, seed: int = 0) -> Calibration:
+def calibrate(
+    logits: NDArray[np.floating], y: NDArray[np.integer], *, units: Units | None = None, seed: int = 0
+) -> Calibration:
     """The temperature that the logits (N, K) of N pictures of the classes y (N,) should be divided by.
 
     The log loss is convex in 1 / temperature, so there is one minimum; it is sought within [0.05, 20]. Targets are
     softened by 1 / (N + 2) (Platt 1999), so that few pictures, all right, do not make certainty.
-    seed: of the folds that decide whether it helps.
+    units: (N,) which unit each picture belongs to (duplicates, a group): none is parted by folds, and what a perfect
+        model would show is that of so many draws. seed: of the folds that decide whether it helps.
 
     Raises: JudgementError: no pictures, shapes that do not agree, a class outside [0, K), or a NaN.
     """
@@ -99,10 +105,12 @@ def calibrate(logits: NDArray[np.floating], y: NDArray[np.integer], *, seed: int
     if not np.issubdtype(np.asarray(y).dtype, np.integer) or np.min(y) < 0 or np.max(y) >= z.shape[1]:
         raise JudgementError(f"classes must be whole numbers from 0 to {z.shape[1] - 1}", hint="see Manifest.targets")
     truth = np.asarray(y)[:, None] == np.arange(z.shape[1])
-    return _calibrated(z, truth, softmax, top=True, seed=seed)
+    return _calibrated(z, truth, softmax, top=True, units=units, seed=seed)
 
 
-def calibrate_multilabel(logits: NDArray[np.floating], y: NDArray[np.generic], *, seed: int = 0) -> Calibration:
+def calibrate_multilabel(
+    logits: NDArray[np.floating], y: NDArray[np.generic], *, units: Units | None = None, seed: int = 0
+) -> Calibration:
     """The same where each picture has any number of classes: y (N, K) of 0 and 1, and one temperature for all sigmoids.
 
     Confidence is then that of each single decision, max(p, 1 - p), N * K of them.
@@ -115,7 +123,7 @@ def calibrate_multilabel(logits: NDArray[np.floating], y: NDArray[np.generic], *
             f"logits {z.shape} must be finite (N, K), labels {np.shape(y)} (N, K) of 0 and 1, N and K above 0",
             hint="for one class a picture there is calibrate()",
         )
-    return _calibrated(z, np.asarray(y, dtype=bool), sigmoid, top=False, seed=seed)
+    return _calibrated(z, np.asarray(y, dtype=bool), sigmoid, top=False, units=units, seed=seed)
 
 
 def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
@@ -144,11 +152,17 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
 
 
 def error_if_perfect(
-    confidence: NDArray[np.floating], bins: int = BINS, *, draws: int = 400, seed: int = 0
+    confidence: NDArray[np.floating],
+    bins: int = BINS,
+    *,
+    units: Units | None = None,
+    draws: int = 400,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """The expected calibration error that answers as sure as these (N,) would show if they were right just as often.
 
     It is not 0, for N answers are never right exactly as often as they should be: of few pictures it is several points.
+    units: (N,) which of them come together: those of a unit are right or wrong by one draw.
     Returns its mean and its 95 % quantile over draws; an error below that says nothing against the model.
 
     Raises: JudgementError: no answers.
@@ -160,12 +174,20 @@ def error_if_perfect(
     member = (place[:, None] == np.arange(bins)).astype(np.float64)
     rng = np.random.default_rng(seed)
     count = max(50, min(draws, 40_000_000 // len(sure)))
-    found = [float(np.abs(((rng.random(len(sure)) < sure) - sure) @ member).sum() / len(sure)) for _ in range(count)]
+    own = np.arange(len(sure)) if units is None else np.unique(units, return_inverse=True)[1]
+    n = int(own.max()) + 1
+    found = [float(np.abs(((rng.random(n)[own] < sure) - sure) @ member).sum() / len(sure)) for _ in range(count)]
     return float(np.mean(found)), float(np.quantile(found, 0.95))
 
 
 def _calibrated(
-    z: _Matrix, truth: NDArray[np.bool_], link: Callable[[_Matrix], _Matrix], *, top: bool, seed: int
+    z: _Matrix,
+    truth: NDArray[np.bool_],
+    link: Callable[[_Matrix], _Matrix],
+    *,
+    top: bool,
+    units: Units | None,
+    seed: int,
 ) -> Calibration:
     """top: judge the class of the highest probability; else every single decision."""
 
@@ -182,8 +204,9 @@ def _calibrated(
     before, sure, bins_before = judged(link(z))
     crossed = np.ones(len(z))
     if len(z) >= _FEWEST:
-        fold = np.random.default_rng(seed).permutation(len(z)) % _FOLDS
-        for held_out in range(_FOLDS):
+        own = np.arange(len(z)) if units is None else np.unique(units, return_inverse=True)[1]
+        fold = (np.random.default_rng(seed).permutation(own.max() + 1) % _FOLDS)[own]
+        for held_out in np.unique(fold) if fold.max() else ():
             crossed[fold == held_out] = _temperature(z[fold != held_out], truth[fold != held_out], link)
     after, sure_after, bins_after = judged(link(z / crossed[:, None]))
     guessing = _loss_of_guessing(truth, top=top)
@@ -201,7 +224,8 @@ def _calibrated(
         )
     else:
         why = f"it did not help (log loss on held-out pictures {before:.4f}, with it {after:.4f}): it stays 1"
-    perfect, perfect_high = error_if_perfect(sure_after if helped else sure)
+    each = units if top or units is None else (units[:, None] * z.shape[1] + np.arange(z.shape[1])).ravel()
+    perfect, perfect_high = error_if_perfect(sure_after if helped else sure, units=each)
     return Calibration(
         temperature=temperature if helped else 1.0,
         helped=helped,

@@ -8,8 +8,10 @@ class in its set with at least that probability (Vovk et al. 2005), whatever the
 between epochs or phases are seen a little too well; `metrics.json` has what the sets covered on a test split.
 
 That promise is one over all classes: a rare one may be covered far less. Where coverage would differ by class, each
-class has a threshold of its own as well (Mondrian: Vovk 2012), those with few pictures one together (Ding et al. 2023,
-arXiv:2306.09335), and a set holds what either threshold lets in: so it is never smaller, and neither promise is lost.
+class has a threshold of its own (Mondrian: Vovk 2012). Classes with few pictures, where there are many of them, share
+one by clusters of alike scores (Ding et al. 2023, arXiv:2306.09335); what is rarer than that, one together. A class of
+m pictures can promise m / (m + 1) by itself: where that is less than what is asked for, its threshold is the highest
+that its pictures know, and at least that of all, so that the promise over all classes stays.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +33,9 @@ PENALTY = 0.01
 
 FEWEST_OF_A_CLASS = 19
 """Below so many pictures no class can be promised 95 % by itself: such ones share a threshold."""
+
+FEWEST_TO_CLUSTER, ENOUGH_ALONE = 9, 50
+"""Classes of so many pictures are clustered: fewer tell nothing of their scores, more have thresholds that are sure."""
 
 _MOST_SCORES = 2000
 _ALIKE = 0.05  # the level at which coverage is said to differ by class
@@ -87,16 +92,23 @@ class PredictionSets:
         return self.scores[ceil(rank * len(self.scores) / self.n) - 1]
 
     def thresholds(self, coverage: float) -> NDArray[np.float64] | float:
-        """The same of each class (K,), or one for all. A class of m pictures promises m / (m + 1) at the most.
+        """The same of each class (K,), or one for all.
 
         Raises: JudgementError: as ``threshold``.
         """
         shared = self.threshold(coverage)
         if not self.groups:
             return shared
-        ranks = (min(len(found), ceil(round((len(found) + 1) * coverage, 9))) for found in self.own)
-        limits = [max(shared, found[rank - 1]) for found, rank in zip(self.own, ranks, strict=True)]
+        limits = []
+        for found in self.own:
+            rank = ceil(round((len(found) + 1) * coverage, 9))
+            limits.append(found[rank - 1] if rank <= len(found) else max(shared, found[-1]))
         return np.array([limits[group] for group in self.groups])
+
+    def promises(self, coverage: float) -> dict[int, tuple[float, int]]:
+        """Of each class that can be promised less than that by itself: what can be, and by how many pictures."""
+        sizes = [len(self.own[group]) for group in self.groups]
+        return {k: (m / (m + 1), m) for k, m in enumerate(sizes) if m / (m + 1) < coverage - 1e-9}
 
     def members(self, probabilities: NDArray[np.floating], coverage: float) -> NDArray[np.bool_]:
         """Which classes (N, K) are in the set of each picture, of calibrated probabilities (N, K).
@@ -138,7 +150,8 @@ class CoverageResult:
     low, high: on "test" the 95 % interval of the share; else (how: "promised") where the true coverage lies in 95 % of
         draws of n pictures to make sets of (a Beta distribution: Vovk 2012).
     size: classes in a set, mean. single: share of sets of one class. n: pictures, of the test split or that made them.
-    by_class: the share of each class with its count, on "test".
+    by_class: on "test" the share of each class with its count; else what can be promised of classes that have too few
+        pictures for more, with how many they have.
     """
 
     coverage: float
@@ -193,17 +206,13 @@ def calibrated(
     ranked = _of_units(own, units)
     found = PredictionSets(_kept(ranked), len(ranked), source)
     kind = np.asarray(y)
-    if by_class is False or (by_class is None and not _differs(found, own, kind)):
+    one = slice(None) if units is None else np.unique(units, return_index=True)[1]
+    if by_class is False or (by_class is None and not _differs(found, own[one], kind[one])):
         return found
-    counts = np.bincount(kind, minlength=probabilities.shape[1])
-    enough = np.flatnonzero(counts >= FEWEST_OF_A_CLASS)
-    rare = np.isin(kind, enough, invert=True)
-    lists = [_kept(np.sort(own[kind == k])) for k in enough]
-    groups = np.full(len(counts), len(lists))
-    groups[enough] = np.arange(len(lists))
-    if len(enough) < len(counts):
-        lists.append(_kept(np.sort(own[rare])) if rare.any() else found.scores)
-    return PredictionSets(found.scores, found.n, source, tuple(groups.tolist()), tuple(lists))
+    groups, members = _grouped(own, kind, probabilities.shape[1], units)
+    lists = [_of_units(own[rows], None if units is None else units[rows]) for rows in members]
+    kept = tuple(_kept(ranks) if len(ranks) else found.scores for ranks in lists)
+    return PredictionSets(found.scores, found.n, source, tuple(groups.tolist()), kept)
 
 
 def from_folds(
@@ -264,12 +273,16 @@ def measured_on_test(
 
 
 def promised(
-    sets: PredictionSets, probabilities: NDArray[np.floating], *, levels: Iterable[float] = LEVELS
+    sets: PredictionSets,
+    probabilities: NDArray[np.floating],
+    *,
+    classes: Sequence[str] = (),
+    levels: Iterable[float] = LEVELS,
 ) -> tuple[CoverageResult, ...]:
     """What can be said of sets where only the pictures (N, K) are there that made them: their sizes, and how far the
     true coverage may lie from the promise, which is Beta(k, n + 1 - k) over draws of n pictures.
 
-    Levels that n pictures cannot promise are left out.
+    classes: K names. Levels that n pictures cannot promise are left out.
     """
     from scipy.stats import beta
 
@@ -281,7 +294,8 @@ def promised(
         sizes = sets.members(probabilities, level).sum(axis=1)
         low, high = (float(beta.ppf(q, rank, sets.n + 1 - rank)) for q in (0.025, 0.975))
         size, single = float(sizes.mean()), float((sizes == 1).mean())
-        found.append(CoverageResult(level, None, low, high, size, single, sets.n, how="promised"))
+        few = {classes[k]: held for k, held in sets.promises(level).items()} if classes else {}
+        found.append(CoverageResult(level, None, low, high, size, single, sets.n, how="promised", by_class=few))
     return tuple(found)
 
 
@@ -304,18 +318,69 @@ def _of_units(own: NDArray[np.float64], units: NDArray[np.integer] | None) -> ND
     return np.asarray(own[order][np.minimum(found, len(own) - 1)])
 
 
+def _grouped(
+    own: NDArray[np.float64], kind: NDArray[np.integer], classes: int, units: NDArray[np.integer] | None
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """For each class the list that is its, and for each list the pictures whose scores are in it."""
+    place = np.arange(len(own)) if units is None else np.unique(units, return_inverse=True)[1]
+    counts = np.bincount(np.unique(np.stack([kind, place]), axis=1)[0], minlength=classes)
+    cluster, clustered_by = _clusters(own, kind, counts, place)
+    alone = np.flatnonzero((counts >= FEWEST_OF_A_CLASS) & (cluster < 0))
+    groups = np.full(classes, -1)
+    members: list[NDArray[np.int64]] = []
+    for k in alone:
+        groups[k] = len(members)
+        members.append(np.flatnonzero(kind == k))
+    for number in range(cluster.max() + 1):
+        groups[cluster == number] = len(members)
+        members.append(np.flatnonzero((cluster[kind] == number) & ~clustered_by))
+    if (groups < 0).any():
+        members.append(np.flatnonzero(groups[kind] < 0))
+        groups[groups < 0] = len(members) - 1
+    return groups, members
+
+
+def _clusters(
+    own: NDArray[np.float64], kind: NDArray[np.integer], counts: NDArray[np.integer], place: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The cluster of each class, -1 without one, and which pictures (N,) told them: those make no threshold.
+
+    As Ding et al. (2023) have it: k-means of quantiles of scores, weighed by the root of counts; the share of pictures
+    for it, and how many clusters, by how many classes there are and how few pictures the rarest of them has.
+    """
+    cluster, told = np.full(len(counts), -1), np.zeros(len(own), np.bool_)
+    few = np.flatnonzero((counts >= FEWEST_TO_CLUSTER) & (counts < ENOUGH_ALONE))
+    share = len(few) / (75 + len(few))
+    number = int(share * counts[few].min() / 2) if len(few) else 0
+    if number < 2:
+        return cluster, told
+    from sklearn.cluster import KMeans
+
+    told = (np.random.default_rng(0).random(place.max() + 1) < share)[place] & np.isin(kind, few)
+    known = np.array([k for k in few if (told & (kind == k)).sum() > 2])
+    points = [np.quantile(own[told & (kind == k)], (0.5, 0.6, 0.7, 0.8, 0.9)) for k in known]
+    if len(known) > number:
+        fitted = KMeans(number, n_init=10, random_state=0).fit(np.array(points), sample_weight=np.sqrt(counts[known]))
+        cluster[known] = np.unique(fitted.labels_, return_inverse=True)[1]
+    return cluster, told & (cluster[kind] >= 0)
+
+
 def _differs(sets: PredictionSets, own: NDArray[np.float64], kind: NDArray[np.integer]) -> bool:
-    """Whether some class is left out of its sets more often than others are, by more than luck (hypergeometric)."""
+    """Whether some class is left out of its sets more often than others are, by more than luck (hypergeometric), or
+    the more often the rarer it is (the sum of missed ones' rarity, among all ways to miss so many)."""
     from scipy.stats import hypergeom
 
     names, counts = np.unique(kind, return_counts=True)
+    rarity, rng = -np.log(counts), np.random.default_rng(0)
     levels = [level for level in (0.9, 0.95) if sets.threshold(level) < float("inf")]
-    ps = [1.0]
+    ps, trends = [1.0], [1.0]
     for level in levels:
         missed = own > sets.threshold(level) + 1e-9
         of_class = np.array([missed[kind == name].sum() for name in names])
         ps += hypergeom.sf(of_class - 1, len(own), missed.sum(), counts).tolist()
-    return min(ps) * len(names) * max(1, len(levels)) < _ALIKE
+        drawn = rng.multivariate_hypergeometric(counts, missed.sum(), size=999, method="marginals") @ rarity
+        trends.append(float((1 + (drawn >= of_class @ rarity - 1e-9).sum()) / 1000))
+    return min(min(ps) * len(names), min(trends)) * max(1, len(levels)) < _ALIKE
 
 
 def _own(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> NDArray[np.float64]:

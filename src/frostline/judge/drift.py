@@ -122,15 +122,26 @@ def distance(
     return Distance(len(far), strange, novelty.false_alarms, farther, p, float(ranks.pvalue))
 
 
-def mix(now: Sequence[int], training: Sequence[int], classes: Sequence[str], *, seed: int = 0) -> Mix | None:
-    """Counts (K,) of classes now and in training; None where either has no pictures."""
+def mix(
+    now: Sequence[int],
+    training: Sequence[int],
+    classes: Sequence[str],
+    *,
+    draws: tuple[Sequence[int], Sequence[int]] | None = None,
+    seed: int = 0,
+) -> Mix | None:
+    """Counts (K,) of classes now and in training; None where either has no pictures.
+
+    draws: the same counted by units (duplicates, the pictures of a group), where those are fewer: the test is of these.
+    """
     table = np.array([now, training], dtype=np.int64)
     sums = table.sum(1)
     if not sums.all():
         return None
     shares = table / sums[:, None]
     named = [dict(zip(classes, map(float, row), strict=True)) for row in shares]
-    return Mix(named[0], named[1], _g_test(table[:, table.sum(0) > 0], seed))
+    tested = table if draws is None else np.array(draws, dtype=np.int64)
+    return Mix(named[0], named[1], _g_test(tested[:, tested.sum(0) > 0], seed))
 
 
 def _g_test(table: NDArray[np.int64], seed: int) -> float:

@@ -21,6 +21,9 @@ from frostline.judge.neighbours import nearest, unit
 RATE = 0.01
 """False alarms that are aimed at: the share of pictures like the training data that are taken for strange ones."""
 
+Units = NDArray[np.integer]
+"""Which unit each picture belongs to: those of one (duplicates, a group) are one draw."""
+
 NEIGHBOURS = 5
 MOST = 1000
 """Training pictures that are remembered, and held-out ones that are measured."""
@@ -137,19 +140,32 @@ def distances(known: NDArray[np.floating], features: NDArray[np.floating]) -> ND
 
 
 def from_held_out(
-    features: NDArray[np.floating], held_out: NDArray[np.floating], *, head: str, rate: float = RATE
+    features: NDArray[np.floating],
+    held_out: NDArray[np.floating],
+    *,
+    head: str,
+    rate: float = RATE,
+    units: Units | None = None,
 ) -> Novelty | None:
-    """The threshold of training pictures (M, D) and held-out ones (n, D), or None if those are fewer than 19."""
+    """The threshold of training pictures (M, D) and held-out ones (n, D), or None if those are fewer than 19.
+
+    units: (n,) which unit each held-out picture belongs to (duplicates, a group): of each the first one counts.
+    """
     vectors = unit(features).astype(np.float16)
-    return _thresholded(vectors, _nearest(vectors, held_out, NEIGHBOURS), head, rate)
+    return _thresholded(vectors, _nearest(vectors, held_out, NEIGHBOURS), head, rate, units)
 
 
 def from_folds(
-    features: NDArray[np.floating], fold: NDArray[np.integer], *, head: str, rate: float = RATE
+    features: NDArray[np.floating],
+    fold: NDArray[np.integer],
+    *,
+    head: str,
+    rate: float = RATE,
+    units: Units | None = None,
 ) -> Novelty | None:
     """The same where training pictures (M, D) are all there is: the distance of each to those of other folds.
 
-    fold: (M,). Only for features that have not learnt from these pictures: a frozen trunk's.
+    fold, units: (M,). Only for features that have not learnt from these pictures: a frozen trunk's.
     """
     vectors = unit(features).astype(np.float16)
     far = np.empty(len(vectors), np.float32)
@@ -158,17 +174,26 @@ def from_folds(
         if inside.all():
             return None
         far[inside] = _nearest(vectors[~inside], features[inside], NEIGHBOURS)
-    return _thresholded(vectors, far, head, rate)
+    return _thresholded(vectors, far, head, rate, units)
 
 
 def from_distances(
-    features: NDArray[np.floating], far: NDArray[np.floating], *, head: str, rate: float = RATE
+    features: NDArray[np.floating],
+    far: NDArray[np.floating],
+    *,
+    head: str,
+    rate: float = RATE,
+    units: Units | None = None,
 ) -> Novelty | None:
     """The same where the distances (n,) of held-out pictures have been measured elsewhere, in each fold by itself."""
-    return _thresholded(unit(features).astype(np.float16), far.astype(np.float32), head, rate)
+    return _thresholded(unit(features).astype(np.float16), far.astype(np.float32), head, rate, units)
 
 
-def _thresholded(vectors: NDArray[np.float16], far: NDArray[np.float32], head: str, rate: float) -> Novelty | None:
+def _thresholded(
+    vectors: NDArray[np.float16], far: NDArray[np.float32], head: str, rate: float, units: Units | None
+) -> Novelty | None:
+    if units is not None:
+        far = far[np.unique(units, return_index=True)[1]]
     n = len(far)
     if n < FEWEST or not np.isfinite(far).all():
         return None

@@ -31,6 +31,8 @@ from frostline.ship.model_info import ModelInfo
 from frostline.train import checkpoint
 from frostline.train.plan import Train
 
+_FACTS = ("run", "strategy", "seed", "weights", "counts", "units", "given", "labels")
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -155,7 +157,7 @@ def _ship(job: Job, judged: _Judged, *, graph: bool) -> ModelInfo:
         arguments={"img_size": settings.image_size} if settings.image_size else {},
         metrics={split: report.to_dict() for split, report in judged.reports.items()},
         plan=job.plan.to_dict(),
-        facts={key: job.facts[key] for key in ("run", "strategy", "seed", "weights", "counts", "given", "labels")}
+        facts={key: job.facts[key] for key in _FACTS if key in job.facts}
         | ({"chosen_on": judged.chosen_on} if judged.chosen_on else {}),
     )
     if job.record.model is None or not job.record.writes:

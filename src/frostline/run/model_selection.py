@@ -93,8 +93,8 @@ def calibration_of(logits: Logits, part: Manifest) -> Calibration:
     """What logits are to be divided by so that probabilities mean what they say, and whether it helps."""
     targets = part.targets()
     if targets.ndim == 2:
-        return calibrate_multilabel(logits, targets)
-    return calibrate(logits, targets.astype(np.int64))
+        return calibrate_multilabel(logits, targets, units=units(part))
+    return calibrate(logits, targets.astype(np.int64), units=units(part))
 
 
 def probabilities_of(logits: Logits, part: Manifest, temperature: float) -> NDArray[np.float64]:

@@ -6,12 +6,14 @@ import os
 import platform
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Manifest
+from frostline.data.split import units
 from frostline.net.zoo import Backbone
 from frostline.options import OPTIONS, FitOptions
 from frostline.train.plan import Plan
@@ -39,12 +41,16 @@ def facts_of(
     }
     if options.folds is not None:
         resolved["folds"] = options.folds
+    parts = {split: manifest.part(split) for split in manifest.splits} or {"train": manifest}
+    counts = {split: part.counts() for split, part in parts.items()}
+    drawn = {split: _units_of(part) for split, part in parts.items()}
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,
         "seed": options.seed,
         "weights": {"source": loaded.source, "digest": loaded.digest, "loaded": str(loaded)} if loaded else "random",
-        "counts": {split: manifest.part(split).counts() for split in manifest.splits} or {"train": manifest.counts()},
+        "counts": counts,
+        **({} if drawn == counts else {"units": drawn}),
         "labels": manifest.label_type,
         "stages": list(stages),
         "given": {option.name: _plain(value) for option, value in options.given()},
@@ -60,6 +66,15 @@ def command_of(source: str, options: FitOptions) -> str:
     for option, value in {**always, **{option.name: (option, value) for option, value in options.given()}}.values():
         words += [option.flag] if value is True else [option.flag, "none" if value is None else str(value)]
     return shlex.join(words)
+
+
+def _units_of(part: Manifest) -> dict[str, int]:
+    """How many units (duplicates, the pictures of a group, else single pictures) have each class."""
+    together = units(part)
+    own = range(len(part)) if together is None else together.tolist()
+    pairs = {(label, unit) for row, unit in zip(part.rows, own, strict=True) for label in row.labels}
+    counts = Counter(label for label, _ in pairs)
+    return {name: counts[name] for name in part.classes}
 
 
 def _plain(value: Any) -> Any:

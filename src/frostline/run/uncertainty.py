@@ -38,7 +38,7 @@ def covered(sets: PredictionSets | None, held_out: Judged | None, test: Judged |
     y = part.targets().astype(np.int64)
     if test is not None:
         return conformal.measured_on_test(sets, probabilities, y, classes=part.classes, units=units(part))
-    return conformal.promised(sets, probabilities)
+    return conformal.promised(sets, probabilities, classes=part.classes)
 
 
 def novelty_of(
@@ -51,16 +51,20 @@ def novelty_of(
     Returns None, having said why, where the head does not read one vector a picture, or too few were held out.
     """
     kept = ood.remembered(context.train.targets(), seed=context.seed)
+    together = units(context.train if held_out is None or distances is not None else held_out)
     try:
         known = features_of(context, context.train, kept)
         if distances is not None:
-            found = ood.from_distances(known, distances, head=context.head.path)
+            found = ood.from_distances(known, distances, head=context.head.path, units=together)
         elif held_out is None:
             fold = fold_numbers(context.train, min(_FOLDS, len(context.train)), seed=context.seed)
-            found = ood.from_folds(known, fold[kept], head=context.head.path)
+            own = None if together is None else together[kept]
+            found = ood.from_folds(known, fold[kept], head=context.head.path, units=own)
         else:
             chosen = ood.remembered(held_out.targets(), seed=context.seed)
-            found = ood.from_held_out(known, features_of(context, held_out, chosen), head=context.head.path)
+            own = None if together is None else together[chosen]
+            new = features_of(context, held_out, chosen)
+            found = ood.from_held_out(known, new, head=context.head.path, units=own)
     except (DataError, EngineError, StageError, StoreError) as error:
         context.listen(Note(f"out-of-distribution detection is not available: {error.what}"))
         return None

@@ -118,9 +118,7 @@ def evaluate(
     coverage: tuple[CoverageResult, ...] = ()
     together = units(manifest.without(skipped))
     of_far = together if len(far) == len(truths) else None
-    one = slice(None) if together is None else np.unique(together, return_index=True)[1]
-    kinds = [truths[place] for place in np.arange(len(truths))[one]]
-    drift = Drift(distance(about.novelty, np.array(far), of_far), _mix(about, kinds))
+    drift = Drift(distance(about.novelty, np.array(far), of_far), _mix(about, truths, together))
     if about.multilabel:
         y = np.zeros((len(truths), len(place)), np.int64)
         for line, labels in zip(y, truths, strict=True):
@@ -161,14 +159,26 @@ def chosen_by(model: Path, about: ModelInfo) -> frozenset[str]:
     return frozenset()
 
 
-def _mix(about: ModelInfo, truths: Sequence[Sequence[int]]) -> Mix | None:
+def _mix(about: ModelInfo, truths: Sequence[Sequence[int]], together: NDArray[np.int64] | None) -> Mix | None:
     """Where the folder says how often each class was learnt from, and a picture has one."""
-    counts = about.facts.get("counts")
-    learnt = counts.get("train") if isinstance(counts, dict) else None
-    if about.multilabel or not isinstance(learnt, dict):
+    learnt = _learnt(about, "counts")
+    if about.multilabel or learnt is None:
         return None
-    before = [learnt.get(name) for name in about.classes]
-    if not all(isinstance(count, int) and 0 <= count < 1 << 40 for count in before):
+    kind = np.array([labels[0] for labels in truths])
+    now = np.bincount(kind, minlength=len(about.classes)).tolist()
+    drawn = _learnt(about, "units") or learnt
+    if together is None and drawn == learnt:
+        return mix(now, learnt, about.classes)
+    one = slice(None) if together is None else np.unique(together, return_index=True)[1]
+    return mix(now, learnt, about.classes, draws=(np.bincount(kind[one], minlength=len(now)).tolist(), drawn))
+
+
+def _learnt(about: ModelInfo, what: str) -> list[int] | None:
+    """How many pictures, or units of such, of each class a model has learnt from, if its folder says so."""
+    counts = about.facts.get(what)
+    found = counts.get("train") if isinstance(counts, dict) else None
+    if not isinstance(found, dict):
         return None
-    now = np.bincount([labels[0] for labels in truths], minlength=len(about.classes))
-    return mix(now.tolist(), [int(count or 0) for count in before], about.classes)
+    of_class = [found.get(name) for name in about.classes]
+    whole = [count for count in of_class if isinstance(count, int) and 0 <= count < 1 << 40]
+    return whole if len(whole) == len(of_class) else None

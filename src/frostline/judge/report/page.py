@@ -15,6 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Skipped
+from frostline.data.split import joined
 from frostline.errors import one_line
 from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
 from frostline.judge.conformal import CoverageResult
@@ -143,7 +144,8 @@ class Page:
     @cached_property
     def error_if_perfect(self) -> tuple[float, float]:
         """What a perfectly calibrated model would show here: on average, and at most in 95 % of draws."""
-        return error_if_perfect(np.array([row.probability for row in self.outcomes]))
+        together = joined((row.group or None, row.digest) for row in self.outcomes)
+        return error_if_perfect(np.array([row.probability for row in self.outcomes]), units=together)
 
     @cached_property
     def of_new(self) -> tuple[int, int]:
