@@ -202,13 +202,9 @@ def _calibrated(
         return float(loss.mean()), sure, reliability(sure, right)
 
     before, sure, bins_before = judged(link(z))
-    crossed = np.ones(len(z))
-    if len(z) >= _FEWEST:
-        own = np.arange(len(z)) if units is None else np.unique(units, return_inverse=True)[1]
-        fold = (np.random.default_rng(seed).permutation(own.max() + 1) % _FOLDS)[own]
-        for held_out in np.unique(fold) if fold.max() else ():
-            crossed[fold == held_out] = _temperature(z[fold != held_out], truth[fold != held_out], link)
-    after, sure_after, bins_after = judged(link(z / crossed[:, None]))
+    own = np.arange(len(z)) if units is None else np.unique(units, return_inverse=True)[1]
+    fold = (np.random.default_rng(seed).permutation(own.max() + 1) % _FOLDS)[own]
+    after, sure_after, bins_after = judged(link(z / _crossed(z, truth, link, fold)[:, None]))
     guessing = _loss_of_guessing(truth, top=top)
     temperature = _temperature(z, truth, link)
     helped = after < before and after < guessing and temperature < _HIGHEST
@@ -241,6 +237,17 @@ def _calibrated(
         ece_perfect_high=perfect_high,
         loss_of_guessing=guessing,
     )
+
+
+def _crossed(
+    z: _Matrix, truth: NDArray[np.bool_], link: Callable[[_Matrix], _Matrix], fold: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """The temperature (N,) of each picture by those of other folds; 1 where there are too few."""
+    crossed = np.ones(len(z))
+    if len(z) >= _FEWEST and fold.max():
+        for number in np.unique(fold):
+            crossed[fold == number] = _temperature(z[fold != number], truth[fold != number], link)
+    return crossed
 
 
 def _loss_of_guessing(truth: NDArray[np.bool_], *, top: bool) -> float:
