@@ -1,7 +1,8 @@
-"""Annotations of COCO as labels: the one category that is annotated in each picture; boxes are not used."""
+"""Annotations of COCO as labels: of each box, or, where there are none, the one category of each picture."""
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,36 @@ from frostline.data.tables import rows_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
+_HEAD = 1 << 16  # bytes by which a file is known to be COCO's
+
 
 def claims(place: Path) -> bool:
     """Whether it is called as a file of JSON is."""
-    return place.suffix.lower() == ".json"
+    return place.suffix.lower() == ".json" and not place.is_dir()
+
+
+def looks_like_coco(place: Path) -> bool:
+    """Whether a file begins as COCO's annotations do: with one of their lists."""
+    try:
+        with place.open("rb") as source:
+            head = source.read(_HEAD)
+    except OSError:
+        return False
+    return any(f'"{name}"'.encode() in head for name in ("images", "annotations", "categories"))
 
 
 def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
-    """One row a picture with annotations, labelled by the name of its category.
+    """One row a box, labelled by its category; one a picture, where there are no boxes or they are not to be used.
 
-    Raises: DataError: not COCO's JSON; a picture with annotations of several categories; as ``rows_of``.
+    Raises: DataError: not COCO's JSON; a whole picture with annotations of several categories; as ``rows_of``.
     """
     try:
         refuse_sparse(place, place.stat())
         found = json.loads(place.read_text(encoding="utf-8-sig"))
         names = {one["id"]: str(one["name"]) for one in found["categories"]}
         files = {one["id"]: str(one["file_name"]) for one in found["images"]}
-        pairs = [(one["image_id"], names[one["category_id"]]) for one in found["annotations"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        marked = [(one["image_id"], names[one["category_id"]], one.get("bbox")) for one in found["annotations"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(
             "not annotations of COCO",
             where=place,
@@ -37,11 +50,18 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         ) from None
     except OSError as error:
         raise DataError(f"the file cannot be read: {error.strerror}", where=place, hint="check permissions") from None
-    labels = _labels(pairs, files, place)
+    there = {key for key, _, _ in marked}
+    yield from (Skipped(name, "without an annotation") for key, name in files.items() if key not in there)
+    boxes = any(box for _, _, box in marked)
+    if boxes and how.box_format != "none":
+        how = replace(how, box_format=how.box_format or "size")
+        cells = ([files[key], name, box or None] for key, name, box in marked if key in files)
+        yield from rows_of(["file_name", "category", "bbox"], enumerate(cells, start=1), place, how=how)
+        return
+    labels = _labels([(key, name) for key, name, _ in marked], files, place)
     records = ((n, [name, labels[key]]) for n, (key, name) in enumerate(files.items(), start=1) if key in labels)
-    yield from (Skipped(name, "without an annotation") for key, name in files.items() if key not in labels)
-    yield from rows_of(["file_name", "category"], records, place, how=how)
-    if any("bbox" in one for one in found["annotations"]):
+    yield from rows_of(["file_name", "category"], records, place, how=replace(how, box_format=None))
+    if boxes:
         yield Understood(unused=("boxes: the whole picture is read",))
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from frostline.data.coco import coco, looks_like_coco
 from frostline.data.columns import known
 from frostline.data.folders import by_folders, in_split
 from frostline.data.locate import NotThere
 from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import split_of, splits_of
 from frostline.data.tables import csv_table, rows_of
@@ -30,7 +32,7 @@ def table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
 
     Raises: DataError: several tables name the pictures; the table and the folders say different labels.
     """
-    found = [table for table in _tables(top) if _names_pictures(table, how)]
+    found = [table for table in _tables(top) if _names_pictures(top, table, how)]
     if not found:
         return None
     if of_folders := _labels_of_folders(top):
@@ -43,10 +45,10 @@ def table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
             hint=f"name the table to read it, or leave it out: --ignore {one_line(other.name)!r}",
         )
     one = found[0] if len(found) == 1 else None
-    names = {table: table.parent.name if table.name in _METADATA else table.stem for table in found}
+    names = {table: table.parent.name if _own_table(table, top) else table.stem for table in found}
     said = splits_of(names.values())
     splits = {table: said[name] for table, name in names.items() if name in said}
-    if one is not None and one.name not in _METADATA:
+    if one is not None and not _own_table(one, top):
         return _read(top, {one: None}, how)
     if len(splits) == len(found) and len(set(splits.values())) == len(found):
         return _read(top, splits, how)
@@ -85,8 +87,14 @@ def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[F
     yield from rows_of(names, ((n, [record.get(name) for name in names]) for n, record in records), place, how=how)
 
 
+def _own_table(table: Path, top: Folder) -> bool:
+    """Whether a table belongs to the folder that it lies in: that says what it is, not the table's name."""
+    return table.name in _METADATA or (table.parent != top.path and split_of(table.parent.name) is not None)
+
+
 def _rows(table: Path, how: PlaceOptions) -> Iterator[Found]:
-    return json_lines(table, how=how) if table.suffix.lower() == ".jsonl" else csv_table(table, how=how)
+    kind = {".jsonl": json_lines, ".json": coco}.get(table.suffix.lower(), csv_table)
+    return kind(table, how=how)
 
 
 def _tables(top: Folder) -> list[Path]:
@@ -95,15 +103,36 @@ def _tables(top: Folder) -> list[Path]:
         folder.path / name
         for folder in folders
         for name in folder.others
-        if name.lower().endswith(_ENDINGS) and not _SUBMISSION.search(name) and (folder is top or name in _METADATA)
+        if name.lower().endswith(_ENDINGS)
+        and not _SUBMISSION.search(name)
+        and (folder is top or name in _METADATA or split_of(folder.base) is not None)
+    ] + [
+        folder.path / name
+        for folder in folders
+        for name in folder.others
+        if name.lower().endswith(".json") and looks_like_coco(folder.path / name)
     ]
 
 
-def _names_pictures(table: Path, how: PlaceOptions) -> bool:
+def _for_table(top: Folder, table: Path, how: PlaceOptions) -> PlaceOptions:
+    """The options for a table: those of folders say nothing of it, and its pictures may lie beside its own folder."""
+    options = replace(how, ignore=(), label_pattern=None)
+    if how.images is not None:
+        return options
+    if table.parent == top.path or not next(f for f in top.walk() if f.path == table.parent).count:
+        home = _home(top, table)
+        away = top.path if table.parent != top.path else None
+        images = home.path if home is not None else away
+        return options if images is None else replace(options, images=images)
+    return options
+
+
+def _names_pictures(top: Folder, table: Path, how: PlaceOptions) -> bool:
     """Whether its header has a column of pictures and one of labels, and its first pictures are there."""
     try:
-        rows = (item for item in _rows(table, replace(how, ignore=(), label_pattern=None)) if isinstance(item, Row))
-        return any(isinstance(row.picture, Path) and row.picture.is_file() for row in islice(rows, _LOOKED_AT))
+        rows = (item for item in _rows(table, _for_table(top, table, how)) if isinstance(item, Row))
+        files = (row.picture.of if isinstance(row.picture, Crop) else row.picture for row in islice(rows, _LOOKED_AT))
+        return any(isinstance(file, Path) and file.is_file() for file in files)
     except NotThere:
         return False
     except DataError as error:
@@ -144,13 +173,11 @@ def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> 
     yield from top.left_out()
     used: set[Path] = set()
     for table, split in tables.items():
-        options = replace(how, ignore=(), label_pattern=None)
-        if how.images is None and table.parent == top.path and (home := _home(top, table)) is not None:
-            options = replace(options, images=home.path)
-        rows = _rows(table, options)
+        rows = _rows(table, _for_table(top, table, how))
         for item in rows if split is None else in_split(split, rows):
-            if isinstance(item, Row) and isinstance(item.picture, Path):
-                used.add(item.picture)
+            if isinstance(item, Row):
+                picture = item.picture.of if isinstance(item.picture, Crop) else item.picture
+                used |= {picture} if isinstance(picture, Path) else set()
             yield item
     if any(tables.values()):
         yield Understood(split=", ".join(str(table.relative_to(top.path)) for table in tables))
@@ -159,7 +186,8 @@ def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> 
 
 def _home(top: Folder, table: Path) -> Folder | None:
     """train_images/ of train.csv, where test_images/ beside it may hold pictures of the same names."""
-    split = split_of(table.stem)
+    said = [split for word in re.split(r"[\W_]+", table.stem) if (split := split_of(word))]
+    split = said[0] if len(said) == 1 else split_of(table.stem)
     homes = [folder for folder in top.filled() if split is not None and split_of(folder.base) == split]
     return homes[0] if len(homes) == 1 and len(top.filled()) > 1 else None
 

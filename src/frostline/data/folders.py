@@ -2,41 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from frostline.data.manifest import Found, Row, Skipped, natural
+from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_same_within, label_of, splits_within
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of
 from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
 LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
-_PICTURES = frozenset(
-    (
-        *("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "jpeg", "jpegimages", "png", "rgb"),
-        *("data", "raw", "input", "inputs", "original", "originals"),
-    )
-)
-_BESIDE = frozenset(
-    (
-        *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentation", "segmentations", "seg"),
-        *(
-            "ground_truth",
-            "groundtruth",
-            "gt",
-            "trimaps",
-            "depth",
-            "xmls",
-            "bboxes",
-            "thumbnails",
-            "thumbs",
-            "heatmaps",
-        ),
-        *("figures", "docs", "extra", "explained", "crops", "overlays"),
-    )
-)
-_PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE)
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _MASK = re.compile(r"(?P<stem>.+?)[ _-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
 
@@ -64,7 +41,9 @@ def by_folders(top: Folder) -> Iterator[Found]:
         yield from _by_split(here, splits)
     elif parts := _parts(here):
         yield from _by_part(here, parts)
-    elif here.filled():
+    elif within := splits_within(here):
+        yield from _by_class(here, within)
+    elif here.filled() and not _is_loose(here):
         _check_classes(here)
         yield Understood("" if here is top else f"{here.name}/", "folders", _folders_said(here))
         yield from _classes(here, None)
@@ -115,7 +94,10 @@ def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
             hint=f"a pattern with a / is matched against the path, any other against the name; {_example(top)}",
         )
     of = "paths" if whole_path else "file names"
-    yield Understood("", "folders", f"{of} by {pattern}", _named(sorted(splits)))
+    named = {group: "the same pattern" for group in ("split", "group") if group in expression.groupindex}
+    yield Understood(
+        "", "folders", f"{of} by {pattern}", named.get("split", _named(sorted(splits))), named.get("group", "")
+    )
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -145,13 +127,18 @@ def no_classes(here: Folder) -> DataError:
     """What to say of loose pictures; if their names look like labels, with the pattern that would read them."""
     names = [name for folder in here.walk() for name in folder.pictures]
     labels = Counter(match["label"] for name in names if (match := _NUMBERED.fullmatch(name)))
-    several = 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.5 * len(names)
+    several = 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.3 * len(names)
     hint = f"expected: {LAYOUTS}"
     if several:
         shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
         hint = f"file names look like labels, {one_line(shown)}: --label-pattern '^(.+?)[ ._-]*\\(?\\d+'; or {hint}"
     if tables := [name for name in here.others if name.lower().endswith((".csv", ".tsv"))]:
         hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
+    archives = [name for folder in here.walk() for name in folder.others if name.lower().endswith(_ARCHIVES)]
+    if archives and not names:
+        hint = (
+            f"{len(archives):,} archives lie there, such as {one_line(archives[0])}: unpack them, or name one; {hint}"
+        )
     return DataError(f"there are no class folders, but {len(names):,} loose files", where=here.path, hint=hint)
 
 
@@ -162,8 +149,8 @@ def _main(top: Folder) -> Folder | None:
     """The one folder that holds what is meant: the only one with pictures, or images/ beside masks/ and the like."""
     filled = top.filled()
     if len(filled) > 1:
-        main = [folder for folder in filled if folder.base.lower() in _PICTURES]
-        beside = [folder for folder in filled if folder.base.lower() in _BESIDE]
+        main = [folder for folder in filled if folder.base.lower() in PICTURES]
+        beside = [folder for folder in filled if folder.base.lower() in BESIDE]
         if len(main) == 1 and len(main) + len(beside) == len(filled):
             return main[0]
     return filled[0] if len(filled) == 1 else None
@@ -194,7 +181,7 @@ def _splits(here: Folder) -> dict[Folder, str]:
     named = _named_splits(here)
     splits = {folder: named[folder.name] for folder in here.folders if folder.name in named}
     splits = {folder: split for folder, split in splits.items() if folder.count}
-    others = [folder for folder in here.filled() if folder not in splits and folder.base.lower() not in _BESIDE]
+    others = [folder for folder in here.filled() if folder not in splits and folder.base.lower() not in BESIDE]
     if not splits:
         return {}
     nested = [folder for folder in splits if _root(folder).filled()]
@@ -235,12 +222,23 @@ def _doubtful(here: Folder, folder: Folder, others: Sequence[Folder]) -> DataErr
     )
 
 
+def _doubtful_beside(here: Folder, folder: Folder) -> DataError:
+    name = one_line(folder.base)
+    return DataError(
+        f"{name!r} holds the same classes as the splits beside it, and its name says nothing of which split it is",
+        where=here.path,
+        hint=f"rename it train, val or test, or leave it out: --ignore {name!r}",
+    )
+
+
 def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
-    labels = {folder: {inner.base for inner in _root(folder).filled()} for folder in splits}
+    labels = {folder: {label_of(inner) for inner in _root(folder).filled()} for folder in splits}
     learnt = {label for folder, split in splits.items() if split == "train" for label in labels[folder]}
     used = []
     for folder in here.folders:
         if folder not in splits:
+            if len({label_of(inner) for inner in folder.filled()} & learnt) > 1 and folder.base.lower() not in BESIDE:
+                raise _doubtful_beside(here, folder)
             beside = "beside the split folders, but none itself" if folder.count else "no pictures in it"
             yield folder.skipped(beside)
         elif _unlabelled(labels[folder], learnt, splits[folder]):
@@ -264,7 +262,7 @@ def _unlabelled(labels: set[str], learnt: set[str], split: str) -> bool:
 def _root(folder: Folder) -> Folder:
     """The folder of a split in which its classes lie: seg_train/seg_train/<class>, train/images/<class>."""
     while not folder.pictures and (inner := _main(folder)) is not None:
-        again = inner.base == folder.base or split_of(inner.base) or inner.base.lower() in _PICTURES
+        again = inner.base == folder.base or split_of(inner.base) or inner.base.lower() in PICTURES
         if not again:
             break
         folder = inner
@@ -282,7 +280,7 @@ def _between(folder: Folder, root: Folder) -> Iterator[Folder]:
 def _parts(here: Folder) -> tuple[Folder, ...]:
     """Folders called fold1, fold2, ... that hold the same classes each; they are no classes themselves."""
     filled = here.filled()
-    if len(filled) < 2 or not all(_PART.fullmatch(folder.base) for folder in filled):
+    if not are_parts(filled):
         return ()
     if not all(folder.filled() for folder in filled):
         raise DataError(
@@ -291,6 +289,26 @@ def _parts(here: Folder) -> tuple[Folder, ...]:
             hint="if they are classes: --label-pattern '^([^/]+)/'; if labels are in a table, name that",
         )
     return filled
+
+
+def _is_loose(here: Folder) -> bool:
+    """Whether the only folder is called as no class is, and holds pictures of all classes."""
+    filled = here.filled()
+    return len(filled) == 1 and filled[0].base.lower() in PICTURES and not filled[0].filled()
+
+
+def _by_class(here: Folder, within: Mapping[Folder, Mapping[Folder, str]]) -> Iterator[Found]:
+    """ants/train, ants/test, bees/train, ...: classes first, and their splits in them."""
+    yield from (folder.skipped("no pictures in it") for folder in here.folders if folder not in within)
+    for folder, splits in within.items():
+        for inner in folder.folders:
+            if inner in splits:
+                yield from _others(inner)
+                yield from _pictures(inner, label_of(folder), splits[inner])
+            else:
+                yield inner.skipped("no pictures in it")
+    named = _named({inner.base for splits in within.values() for inner in splits})
+    yield Understood(f"{here.name}/" if here.name else "", "folders", "folder names", f"{named} within each class")
 
 
 def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
@@ -307,8 +325,9 @@ def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
 
 def _check_classes(here: Folder) -> None:
     """Refuse folders that are called as no class is: images/ beside masks/, train_images/ without a table."""
+    check_same_within(here.filled(), here)
     names = [folder.base for folder in here.filled()]
-    if len(names) > 1 and all(name.lower() in _PICTURES | _BESIDE for name in names):
+    if len(names) > 1 and all(name.lower() in PICTURES | BESIDE for name in names):
         raise DataError(
             f"the folders {one_line(', '.join(names))} name no classes",
             where=here.path,
@@ -329,9 +348,12 @@ def _classes(top: Folder, split: str | None) -> Iterator[Row | Skipped]:
             yield folder.skipped(
                 "no pictures in it" if any(inner.others for inner in folder.walk()) else "an empty folder"
             )
-        for inner in folder.walk():
-            yield from (Skipped(inner.named(name), "not a picture") for name in inner.others)
-        yield from _pictures(folder, readable(folder.base), split)
+        yield from _others(folder)
+        yield from _pictures(folder, label_of(folder), split)
+
+
+def _others(folder: Folder) -> Iterator[Skipped]:
+    return (Skipped(inner.named(name), "not a picture") for inner in folder.walk() for name in inner.others)
 
 
 def _pictures(folder: Folder, label: str, split: str | None) -> Iterator[Row | Skipped]:
@@ -343,9 +365,9 @@ def _pictures(folder: Folder, label: str, split: str | None) -> Iterator[Row | S
             yield Skipped(folder.named(name), "a mask of the picture beside it")
         else:
             yield Row(folder.path / name, (label,), split, name=folder.named(name))
-    main = bool(folder.pictures) or any(inner.base.lower() in _PICTURES for inner in folder.filled())
+    main = bool(folder.pictures) or any(inner.base.lower() in PICTURES for inner in folder.filled())
     for inner in folder.folders:
-        if main and inner.count and inner.base.lower() in _BESIDE:
+        if main and inner.count and inner.base.lower() in BESIDE:
             yield inner.skipped("beside the pictures")
         else:
             yield from _pictures(inner, label, split)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from frostline.data.folder_tables import table_in
 from frostline.data.folders import by_folders, by_pattern
+from frostline.data.joined_tables import joined
 from frostline.data.lists import lists_in
 from frostline.data.manifest import Found
 from frostline.data.place_options import PlaceOptions, option
@@ -23,7 +24,7 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
         if idle:
             raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")
         yield from by_pattern(top, how.label_pattern)
-    elif (not idle and (rows := lists_in(top)) is not None) or (rows := table_in(top, how)) is not None:
+    elif (not idle and (rows := lists_in(top)) is not None) or (rows := table_in(top, how) or joined(top, how)):
         yield from rows
     elif idle:
         columns = f"there are no columns to group by, so none called {one_line(str(how.group))!r}"

@@ -42,7 +42,8 @@ from frostline.registry import Registry
 Rows = Callable[..., Iterator[Found]]
 
 _COLUMNS = ("image_column", "label_column", "label_separator", "split_column", "group")
-_TABLE = (*_COLUMNS, "images", "suffix", "box_format", "box_margin")
+_BOXES = ("box_format", "box_margin")
+_TABLE = (*_COLUMNS, "images", "suffix", *_BOXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,17 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
     yield Understood(split=", ".join(parts))
 
 
+def _is_file(place: Path, *endings: str) -> bool:
+    """Whether a place is called so; a folder may be called anything."""
+    return place.suffix.lower() in endings and not place.is_dir()
+
+
 sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore", *_TABLE)))
-sources.register("table", Source(lambda place: place.suffix.lower() in (".csv", ".tsv"), csv_table, options=_TABLE))
-sources.register("json-lines", Source(lambda place: place.suffix.lower() == ".jsonl", json_lines, options=_TABLE))
-sources.register(
-    "text-list", Source(lambda place: place.suffix.lower() == ".txt", text_list, options=("images", "suffix"))
-)
-sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix")))
-sources.register("parquet", Source(lambda place: place.suffix.lower() == ".parquet", parquet_table, options=_TABLE))
+sources.register("table", Source(lambda place: _is_file(place, ".csv", ".tsv"), csv_table, options=_TABLE))
+sources.register("json-lines", Source(lambda place: _is_file(place, ".jsonl"), json_lines, options=_TABLE))
+sources.register("text-list", Source(lambda place: _is_file(place, ".txt"), text_list, options=("images", "suffix")))
+sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix", *_BOXES)))
+sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
 sources.register("torch-dataset", Source(torch_datasets.claims, torch_datasets.torch_dataset, object))

@@ -5,9 +5,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
+from unicodedata import normalize
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from frostline.data.columns import Columns, Record, chosen, known
 from frostline.data.decode import Item, Picture
 from frostline.data.locate import Finder, NotThere, finder
 from frostline.data.manifest import Found, Row
-from frostline.data.picture import refuse_sparse
+from frostline.data.picture import Crop, refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
 from frostline.data.to_picture import picture_of
@@ -58,17 +58,25 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
 
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
+    header, records = csv_records(place)
+    if (named := _headless(header, place, how)) is not None:
+        yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
+        records, (header, how) = [(1, header), *records], named
+    yield from rows_of(header, records, place, how=how)
+
+
+def csv_records(place: Path) -> tuple[list[str], list[Record]]:
+    """The header of a table, and its rows with their numbers in the file; empty ones left out.
+
+    Raises: DataError: not UTF-8, or not a table.
+    """
     try:
         with place.open(newline="", encoding=_encoding(place)) as source:
             refuse_sparse(place, place.stat())
             delimiter, above = _delimiter(source)
             reader = csv.reader(_lines(source, place), delimiter=delimiter)
             header = [name.strip() for name in next(reader, [])]
-            filled: Iterator[Record] = ((reader.line_num + above, values) for values in reader if any(values))
-            if (named := _headless(header, place, how)) is not None:
-                yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
-                filled, (header, how) = chain([(above + 1, header)], filled), named
-            yield from rows_of(header, filled, place, how=how)
+            return header, [(reader.line_num + above, values) for values in reader if any(values)]
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
     except OSError as error:
@@ -141,9 +149,10 @@ def rows_of(
             if not row.labels:
                 said = values[where["label"]] if labelled else ""
                 bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
-            if boxed is None:
-                read.check_once(row, line)
-            yield row if boxed is None else boxed.crop(row, values, line)
+            found = row if boxed is None else boxed.crop(row, values, line)
+            if isinstance(found, Row):
+                read.check_once(found, line)
+            yield found
         except IndexError:
             faults.append(f"row {line} has {len(values)} of {len(written)} columns")
         except DecodeError as error:
@@ -274,7 +283,7 @@ class _Reader:
         whole: bool,
     ) -> None:
         self._where, self._part, self._splits, self._find, self._whole = where, part, splits, find, whole
-        self._seen: dict[Path, tuple[int, tuple[str, ...]]] = {}
+        self._seen: dict[Path | Crop, tuple[int, tuple[str, ...]]] = {}
 
     def row(self, values: Sequence[Any], line: int, place: Path | str) -> Row:
         """Raises: ValueError, IndexError: a cell means nothing, or is not there."""
@@ -305,7 +314,8 @@ class _Reader:
 
         Raises: ValueError: it does.
         """
-        if isinstance(row.picture, Path) and row.labels:
+        whole = row.picture.of if isinstance(row.picture, Crop) else row.picture
+        if isinstance(whole, Path) and isinstance(row.picture, Path | Crop) and row.labels:
             first, labels = self._seen.setdefault(row.picture, (line, row.labels))
             if labels != row.labels:
                 both = f"{', '.join(labels)} in row {first}, {', '.join(row.labels)} here"
@@ -334,4 +344,5 @@ def labels_of(value: Any) -> tuple[str, ...]:
     """Labels as text, in their order, each once: of a list, of ``a|b``, or the one there is."""
     listed = isinstance(value, list | tuple | np.ndarray)
     several = value if listed else str("" if value is None else value).split("|")
-    return tuple(dict.fromkeys(text for label in several if (text := str(label).strip())))
+    texts = (str(label).strip() for label in several)
+    return tuple(dict.fromkeys(text if text.isascii() else normalize("NFC", text) for text in texts if text))

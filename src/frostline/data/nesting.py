@@ -1,0 +1,109 @@
+"""Folders within folders: which of two levels are the classes, and which only keep pictures in order."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from frostline.data.split_names import splits_of
+from frostline.data.tree import Folder, readable
+from frostline.errors import DataError, one_line
+
+PICTURES = frozenset(
+    (
+        *("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "jpeg", "jpegimages", "png", "rgb"),
+        *("data", "raw", "input", "inputs", "original", "originals"),
+    )
+)
+"""What a folder is called that holds the pictures themselves."""
+
+BESIDE = frozenset(
+    (
+        *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentation", "segmentations", "seg"),
+        *("ground_truth", "groundtruth", "gt", "trimaps", "depth", "xmls", "bboxes", "thumbnails", "thumbs"),
+        *("heatmaps", "figures", "docs", "extra", "explained", "crops", "overlays"),
+    )
+)
+"""What a folder is called that lies beside pictures and holds none of them."""
+
+_PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE)
+_IN_PARTS = frozenset(
+    ("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "part", "parts", "data", "batch")
+)
+_ORDER = re.compile(
+    r"[\d\W_]+|(?:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?:day)?"
+    r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?|left|right|front|back|top|side|rear|day|night|morning|evening|indoors?|outdoors?"
+    r"|[a-z]{1,9}[ _-]?\d+",
+    re.IGNORECASE,
+)
+
+
+def label_of(folder: Folder) -> str:
+    """The class that a folder's name says: one text, however its accents are kept and whatever blanks stand around."""
+    return unicodedata.normalize("NFC", readable(folder.base)).strip()
+
+
+def are_parts(folders: Sequence[Folder]) -> bool:
+    """Whether folders are parts of one set of pictures, by their names: fold1 and fold2, images_001 and images_002."""
+    names = [folder.base for folder in folders]
+    if len(names) < 2:
+        return False
+    if all(map(_PART.fullmatch, names)):
+        return True
+    alike = {re.sub(r"\d+", "#", name.lower()) for name in names}
+    words = set(re.findall("[a-z]+", next(iter(alike))))
+    return len(alike) == 1 and "#" in next(iter(alike)) and bool(words & _IN_PARTS)
+
+
+def splits_within(here: Folder) -> dict[Folder, dict[Folder, str]]:
+    """ants/train, ants/test, bees/train, ...: the splits within each class; {} if it is not so.
+
+    Raises: DataError: some folders hold splits, and others do not.
+    """
+    found: dict[Folder, dict[Folder, str]] = {}
+    for folder in here.filled():
+        inner = folder.filled()
+        said = splits_of(one.base for one in inner)
+        splits = {one: said[one.base] for one in inner if one.base in said}
+        if len(set(splits.values())) > 1 and len(splits) == len(inner) and not folder.pictures:
+            found[folder] = splits
+    if not found or len(found) == len(here.filled()):
+        return found
+    own = next(iter(found))
+    other = next(folder for folder in here.filled() if folder not in found)
+    raise DataError(
+        f"{one_line(own.base)!r} holds splits ({_listed(found[own])}), and {one_line(other.base)!r} does not",
+        where=here.path,
+        hint=f"give each class the same splits, or leave one out: --ignore {one_line(other.base)!r}",
+    )
+
+
+def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
+    """Notice folders that hold the same folders each: the inner ones are the classes, or the outer ones are.
+
+    Days, numbers and sides within a class keep its pictures in order, and are no classes.
+
+    Raises: DataError: it cannot be told.
+    """
+    inner = [{label_of(one) for one in folder.filled()} for folder in folders]
+    if len(folders) < 2 or any(folder.pictures for folder in folders) or not all(inner):
+        return
+    common = set.intersection(*inner)
+    if len(common) < 2 or len(common) < max(map(len, inner)) / 2 or all(_only_order(name) for name in common):
+        return
+    raise DataError(
+        f"{_listed(folders)} hold the same folders ({', '.join(map(one_line, sorted(common)[:5]))}): "
+        "which are the classes?",
+        where=here.path,
+        hint="the inner ones: --label-pattern '([^/]+)/[^/]+$'; the outer ones: --label-pattern '^([^/]+)/'; "
+        f"or leave all but one out: --ignore {one_line(folders[-1].base)!r}",
+    )
+
+
+def _only_order(name: str) -> bool:
+    return name.lower() in PICTURES | BESIDE or _ORDER.fullmatch(name) is not None
+
+
+def _listed(folders: Iterable[Folder]) -> str:
+    names = [one_line(folder.base) for folder in folders]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

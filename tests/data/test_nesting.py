@@ -1,0 +1,149 @@
+"""Two levels of folders, tables in folders of splits, COCO beside its pictures, tables that are joined."""
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frostline.data.decode import decode
+from frostline.data.place_options import PlaceOptions
+from frostline.data.sources import read
+from frostline.errors import DataError
+from tests.data.pictures import scene, tree
+
+
+def made(top, *places, count=2):
+    return tree(top, *(f"{place}/{n}.jpg" for place in places for n in range(count)))
+
+
+def seen(top, **said):
+    return read(top, how=PlaceOptions.of(said), cache=top.parent / "cache")
+
+
+def test_splits_within_each_class(tmp_path):
+    found = seen(made(tmp_path / "d", "ants/train", "ants/test", "bees/train", "bees/test"))
+    assert found.counts() == {"ants": 4, "bees": 4}
+    assert sorted({(row.name.split("/")[1], row.split) for row in found.rows}) == [("test", "test"), ("train", "train")]
+    assert "within each class" in found.summary()
+    with pytest.raises(DataError, match=r"'ants' holds splits .* and 'wasps' does not"):
+        seen(made(tmp_path / "d", "wasps"))
+
+
+@pytest.mark.parametrize("outer", [("siteA", "siteB"), ("color", "grayscale"), ("2019", "2020"), ("tr", "te")])
+def test_folders_that_hold_the_same_folders_are_asked_about(tmp_path, outer):
+    top = made(tmp_path / "d", *(f"{one}/{label}" for one in outer for label in ("ants", "bees")))
+    with pytest.raises(DataError, match=r"hold the same folders \(ants, bees\): which are the classes") as caught:
+        seen(top)
+    inner, outside = "([^/]+)/[^/]+$", "^([^/]+)/"
+    assert inner in str(caught.value)
+    assert seen(top, label_pattern=inner).classes == ("ants", "bees")
+    assert set(seen(top, label_pattern=outside).classes) == set(outer)
+
+
+@pytest.mark.parametrize(
+    "order", [("monday", "tuesday"), ("1", "2"), ("day 1", "day 2"), ("left", "right"), ("images", "raw")]
+)
+def test_days_numbers_and_sides_within_a_class_are_no_classes(tmp_path, order):
+    found = seen(made(tmp_path / "d", *(f"{label}/{one}" for one in order for label in ("bus", "plane", "train"))))
+    assert found.counts() == {"bus": 4, "plane": 4, "train": 4}
+
+
+def test_a_folder_of_the_same_classes_beside_splits_is_asked_about(tmp_path):
+    top = made(tmp_path / "d", *(f"{s}/{c}" for s in ("train", "test", "eval", "extra") for c in ("ants", "bees")))
+    with pytest.raises(DataError, match="'eval' holds the same classes") as caught:
+        seen(top)
+    assert "--ignore 'eval'" in str(caught.value)
+    assert seen(top, ignore="eval").splits == ("train", "test")
+
+
+def test_one_name_however_it_is_encoded_or_spaced(tmp_path):
+    composed, parted = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
+    assert composed != parted
+    found = seen(made(tmp_path / "d", f"train/{composed}", "train/bees", f"val/{parted}", "val/bees "))
+    assert found.classes == ("bees", composed)
+
+
+@pytest.mark.parametrize("names", [("trainset", "valset"), ("TrainData", "TestData"), ("训练集", "测试集")])
+def test_splits_in_one_word(tmp_path, names):
+    top = made(tmp_path / "d", *(f"{one}/{c}" for one in names for c in ("ants", "bees")))
+    assert seen(top).splits[0] == "train"
+    assert len(seen(top).splits) == 2
+
+
+def test_numbered_folders_of_a_table_are_no_classes(tmp_path):
+    top = made(tmp_path / "d", "images_001", "images_002")
+    with pytest.raises(DataError, match="parts of the data, not classes"):
+        seen(top)
+    for part in (1, 2):
+        for n in range(2):
+            (top / f"images_00{part}" / f"{n}.jpg").rename(top / f"images_00{part}" / f"p{part}{n}.jpg")
+    (top / "meta.csv").write_text("image_id,dx\np10,mel\np11,nv\np20,mel\np21,nv\n")
+    assert seen(top).counts() == {"mel": 2, "nv": 2}
+
+
+def test_archives_in_a_folder_are_named(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "ants.zip").write_bytes(b"PK")
+    with pytest.raises(DataError) as caught:
+        seen(tmp_path / "d")
+    assert "ants.zip: unpack them" in str(caught.value)
+
+
+def test_a_folder_may_be_called_as_a_table_is(tmp_path):
+    assert seen(made(tmp_path / "d.csv", "ants", "bees")).classes == ("ants", "bees")
+
+
+def test_a_table_in_each_folder_of_a_split(tmp_path):
+    top = made(tmp_path / "d", "train", "valid")
+    for split in ("train", "valid"):
+        (top / split / "_classes.csv").write_text("filename, ants, bees\n0.jpg, 1, 0\n1.jpg, 0, 1\n")
+    found = seen(top)
+    assert [(row.split, row.labels) for row in found.rows] == [
+        (split, (label,)) for split in ("train", "val") for label in ("ants", "bees")
+    ]
+
+
+def annotations(boxes, categories=("ants", "bees")):
+    images = [{"id": n, "file_name": f"{n}.png"} for n in range(2)]
+    kinds = [{"id": n, "name": name} for n, name in enumerate(categories)]
+    marks = [{"image_id": n % 2, "category_id": n // 2, "bbox": box} for n, box in enumerate(boxes)]
+    return json.dumps({"images": images, "categories": kinds, "annotations": marks})
+
+
+def test_boxes_of_coco_beside_its_pictures_are_crops(tmp_path):
+    boxes = [[2, 3, 10, 8], [4, 5, 6, 7], [0, 0, 5, 5], [20, 10, 9, 0]]  # left, top, width, height
+    top = tmp_path / "d"
+    for split in ("train", "val"):
+        (top / split).mkdir(parents=True)
+        for n in range(2):
+            Image.fromarray(scene(40, 32, seed=n + 2 * (split == "val"))).save(top / split / f"{n}.png")
+        (top / "annotations").mkdir(exist_ok=True)
+        (top / "annotations" / f"instances_{split}.json").write_text(annotations(boxes))
+    found = seen(top)
+    assert [(row.split, row.labels[0]) for row in found.rows] == [
+        (split, label) for split in ("train", "val") for label in ("ants", "ants", "bees")
+    ]
+    assert np.array_equal(decode(found.rows[4].picture).rgb, scene(40, 32, seed=3)[5:12, 4:10])
+    assert [item.reason for item in found.skipped] == ["its box is empty"] * 2
+    with pytest.raises(DataError, match="2 pictures have annotations of several categories"):
+        seen(top, box_format="none")
+
+
+def test_labels_in_a_second_table(tmp_path):
+    top = made(tmp_path / "d", "pictures", count=4)
+    (top / "images.csv").write_text(
+        "image_id,file_name,split\n" + "".join(f"{n + 10},{n}.jpg,train\n" for n in range(4))
+    )
+    (top / "labels.csv").write_text("image_id,label\n" + "".join(f"{n + 10},{'ab'[n % 2]}\n" for n in (3, 2, 1)))
+    found = seen(top)
+    assert [(row.picture.name, row.labels[0]) for row in found.rows] == [("3.jpg", "b"), ("2.jpg", "a"), ("1.jpg", "b")]
+    assert "labels.csv and images.csv, joined by `image_id`" in found.summary()
+    assert found.splits == ("train",)
+    (top / "labels.csv").write_text("image_id,label\n10,a\n99,b\n")
+    with pytest.raises(DataError, match=r"1 rows name no picture of images\.csv, first: row 3"):
+        seen(top)
+    (top / "images.csv").write_text("image_id,file_name\n10,0.jpg\n10,1.jpg\n")
+    with pytest.raises(DataError, match="'10' stands twice in 'image_id'"):
+        seen(top)
