@@ -38,7 +38,7 @@ def test_file_urls_images_and_suffix(tmp_path):
     with pytest.raises(DataError, match="no such folder of pictures"):
         seen(tmp_path, "image,label", said={"images": tmp_path / "nowhere"})
     with pytest.raises(DataError, match="not on this machine"):
-        seen(tmp_path, "image,label", lambda n: f"s3://bucket/{n}.png")
+        seen(tmp_path, "image,label", lambda n: f"github://owner/{n}.png")
 
 
 def test_a_table_and_its_pictures_may_be_named_from_where_one_is(tmp_path, monkeypatch):

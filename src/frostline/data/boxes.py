@@ -88,7 +88,7 @@ def boxes(
     if how.box_format == "none":
         return None
     found = _columns(header, where)
-    margin = how.box_margin or 0.0
+    margin = how.usual_margin if how.box_margin is None else how.box_margin
     if found is None:
         if how.box_format is not None or how.box_margin is not None:
             said = "--box-format" if how.box_format is not None else "--box-margin"

@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from frostline.data import remote
+from frostline.data.cache_folder import default_cache
+from frostline.data.picture import Item
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tree import SUFFIXES, is_junk, maybe_picture
 from frostline.errors import DataError, one_line
 
-Finder = Callable[[str], Path]
+Finder = Callable[[str], Path | Item]
+_Paths = Callable[[str], Path]
 _LOOKED_AT = 40  # names of a table by which it is known how it names its pictures
 _MOST_FILES = 500_000
 
@@ -25,14 +29,14 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
 
     Raises: DataError: names that are URLs; names of several files; a folder that is not there.
     """
+    every = list(names)
+    sample = every[:: max(1, len(every) // _LOOKED_AT)]
+    if (far := _elsewhere(sample, place, how)) is not None:
+        return far
     base = Path(how.images).expanduser() if how.images is not None else place.parent
     if not base.is_dir():
         raise DataError("there is no such folder of pictures", where=base, hint="--images DIR names it")
     suffix = how.suffix or ""
-    every = list(names)
-    sample = every[:: max(1, len(every) // _LOOKED_AT)]
-    if far := next((name for name in sample if "://" in name and not name.startswith("file://")), None):
-        raise DataError(f"{one_line(far)} is not on this machine", where=place, hint="fetch the pictures first")
 
     def plain(name: str) -> Path:
         return base / (name + suffix)
@@ -60,7 +64,35 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
     return mended, said, absent
 
 
-def _by_name(sample: Sequence[str], mended: Finder, base: Path, place: Path) -> tuple[Finder, str] | None:
+def _elsewhere(sample: Sequence[str], place: Path, how: PlaceOptions) -> tuple[Finder, str, None] | None:
+    """Where names are URLs, or start at one; None if they do not.
+
+    Raises: DataError: URLs of a kind that is not fetched; URLs beside names of files.
+    """
+    far = [name for name in sample if "://" in name and not name.startswith("file://")]
+    if not far and (how.images is None or remote.url_of(how.images) is None):
+        return None
+    if strange := next((name for name in far if remote.url_of(name) is None), None):
+        raise DataError(
+            f"{one_line(strange)} is not on this machine, and not fetched",
+            where=place,
+            hint=f"fetched are {', '.join(remote.SCHEMES)}",
+        )
+    base = remote.url_of(how.images) if how.images is not None else None
+    if base is None and len(far) < len(sample):
+        raise DataError(
+            f"some pictures are URLs and some are names of files, such as {one_line(far[0])}",
+            where=place,
+            hint="--images URL says where the names start",
+        )
+    remote.check(base or far[0])
+    held = remote.Remote(how.cache or default_cache())
+    suffix = how.suffix or ""
+    of = remote.host_of(base or far[0])
+    return (lambda name: held.picture(remote.joined(base or "", name + suffix))), f" at {one_line(of)}", None
+
+
+def _by_name(sample: Sequence[str], mended: _Paths, base: Path, place: Path) -> tuple[Finder, str] | None:
     """By the last part of the names, with or without an ending, in any folder below; last of all by another ending."""
     found = _files_below(base)
 

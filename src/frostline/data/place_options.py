@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+_INNER = ("several", "cache", "usual_margin")  # what is known without being said
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOptions:
@@ -18,6 +20,7 @@ class PlaceOptions:
     label_pattern: a regular expression whose first group, or the one called ``label``, is the label in a file's name.
     ignore: patterns of files and folders that are left out.
     several: whether a picture may have several labels, or none, whatever the data looks like (a model's labels are so).
+    cache: where what is fetched is kept. usual_margin: ``box_margin`` where none is given (a model's).
     """
 
     image_column: str | None = None
@@ -32,6 +35,8 @@ class PlaceOptions:
     label_pattern: str | None = None
     ignore: tuple[str, ...] = ()
     several: bool = False
+    cache: Path | None = None
+    usual_margin: float = 0.0
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -43,7 +48,7 @@ class PlaceOptions:
 
     def given(self) -> dict[str, Any]:
         """What was said, by name."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self) if field.name != "several")
+        values = ((field.name, getattr(self, field.name)) for field in fields(self) if field.name not in _INNER)
         return {name: value for name, value in values if value not in (None, ())}
 
 

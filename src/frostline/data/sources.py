@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data import coco, dataframe, huggingface, torch_datasets, webdataset
+from frostline.data import coco, dataframe, huggingface, remote, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
+from frostline.data.cache_folder import default_cache as default_cache
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folder_tables import json_lines
@@ -104,11 +105,6 @@ sources.register("huggingface-dataset", Source(huggingface.is_dataset, huggingfa
 sources.register("dataframe", Source(dataframe.claims, dataframe.dataframe, object, options=_COLUMNS))
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/frostline``, by default ``~/.cache/frostline``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "frostline"
-
-
 def read(
     place: object,
     *,
@@ -183,8 +179,11 @@ def as_found(
 def _opened(
     place: object, cache: Path | None, digest: Callable[[Picture], str] | None, how: PlaceOptions
 ) -> Iterator[tuple[Iterator[Found], str, Callable[[Picture], str]]]:
-    asked = Path(place).expanduser() if isinstance(place, str | Path) else place
     cache = cache or default_cache()
+    asked = Path(place).expanduser() if isinstance(place, str | Path) else place
+    how = replace(how, cache=cache)
+    if (url := remote.url_of(place)) is not None:
+        asked, how = _fetched(url, how, cache)
     with ExitStack() as stack:
         if digest is None:
             digest = stack.enter_context(DigestCache(cache / "digests.sqlite"))
@@ -196,6 +195,17 @@ def _opened(
             raise _unread(here)
         name = readable(str(asked)) if isinstance(asked, Path) else ""
         yield found.rows(here, **_asked(found, here, how)), name, digest
+
+
+def _fetched(url: str, how: PlaceOptions, cache: Path) -> tuple[Path, PlaceOptions]:
+    """A place elsewhere as one on this machine; the pictures of a table are fetched when they are needed.
+
+    Raises: DataError: as ``remote.mirrored``.
+    """
+    here = remote.mirrored(url, cache)
+    if how.images is None and here.is_file() and not is_archive(here) and here.suffix.lower() != ".tar":
+        how = replace(how, images=url.rpartition("/")[0])
+    return here, how
 
 
 def claimed(place: object) -> bool:
@@ -216,7 +226,7 @@ def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Itera
         if os.path.isdir(place):  # noqa: PTH112
             if next(_below(place), None) is None:
                 raise DataError("there is no picture in the folder", where=place, hint="name another, or the files")
-        elif glob.has_magic(place) and next(_matching(place), None) is None:
+        elif remote.url_of(place) is None and glob.has_magic(place) and next(_matching(place), None) is None:
             raise DataError("no file matches the pattern", where=place, hint="quote it, and try it with ls")
     return _pictures(places, sys.stdin if stdin is None else stdin)
 
@@ -317,7 +327,7 @@ def _pictures(places: Sequence[str], stdin: Iterable[str]) -> Iterator[Row]:
             for line in stdin:
                 if name := line.rstrip("\r\n"):
                     yield from _at(name)
-        elif glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
+        elif remote.url_of(place) is None and glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
             for found in sorted(_matching(place)):
                 yield from _at(found)
         else:
@@ -331,6 +341,8 @@ def _matching(pattern: str) -> Iterator[str]:
 def _at(place: str) -> Iterator[Row]:
     if os.path.isdir(place):  # noqa: PTH112
         yield from _below(place)
+    elif (url := remote.url_of(place)) is not None:
+        yield Row(remote.Remote(default_cache()).picture(url), name=url)
     else:
         yield Row(Path(place), name=readable(place))
 

@@ -185,7 +185,8 @@ def _less_labels(how: PlaceOptions, binary: Sequence[int]) -> PlaceOptions:
 
 def _files(records: Sequence[Record], index: int, find: Finder) -> Iterator[Path]:
     cells = (values[index] if len(values) > index else "" for _, values in records)
-    return (find(cell.strip()) if isinstance(cell, str) and "\0" not in cell else Path() for cell in cells)
+    found = (find(cell.strip()) if isinstance(cell, str) and "\0" not in cell else Path() for cell in cells)
+    return (file if isinstance(file, Path) else Path() for file in found)
 
 
 def _finder(

@@ -16,6 +16,7 @@ _WHAT = {
     "compiled": "compiled networks",
     "engines": "which engine agreed with torch",
     "digests.sqlite": "digests of files",
+    "remote": "what was fetched from elsewhere",
     "demo": "pictures of `frostline demo`",
     "graphs": "compiled networks of an older version",
     "openvino": "compiled networks of an older version",

@@ -55,10 +55,14 @@ class Evaluation:
 
 
 def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
-    """Labelled pictures for a model: of its classes, one or several a picture as it gives them.
+    """Labelled pictures for a model: of its classes, one or several a picture, with the margin of boxes that it had.
 
     Raises: DataError: as ``sources.read``.
     """
+    given = about.facts.get("given")
+    margin = given.get("box_margin") if isinstance(given, dict) else None
+    if isinstance(margin, int | float):
+        how = replace(how, usual_margin=float(margin))
     return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
 

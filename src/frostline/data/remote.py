@@ -1,0 +1,235 @@
+"""Data that lies elsewhere, by fsspec: s3://, gs://, https://, and whatever else is installed; kept in the cache.
+
+A file is fetched once. Its content lies under its digest, and a small file says which URL had it, so two URLs of one
+picture take the room of one. Sizes are limited, and what fails for a moment is tried again.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from frostline import atomic
+from frostline.data.picture import Item
+from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
+
+T = TypeVar("T")
+
+SCHEMES = ("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+_URL = re.compile(rf"({'|'.join(SCHEMES)}):/+(.+)", re.IGNORECASE | re.DOTALL)
+_LARGEST_PICTURE = 512 << 20
+_LARGEST_PLACE = 200 << 30
+_MOST_FILES = 1_000_000
+_TRIES = 3
+_WAIT = 0.5  # seconds before the second try; twice that before the third
+_PATIENCE = 60.0  # seconds for a whole answer over HTTP
+_BLOCK = 1 << 20
+_GONE = re.compile(r"\b(?:401|403|404|410)\b|no such|not found|forbidden|access denied", re.IGNORECASE)
+
+
+def url_of(place: object) -> str | None:
+    """The URL that a text or a Path of one is, or None; a Path has lost one of its slashes."""
+    found = _URL.fullmatch(str(place)) if isinstance(place, str | Path) else None
+    return None if found is None else f"{found[1].lower()}://{found[2]}"
+
+
+def name_of(url: str) -> str:
+    """The last part of a URL's path, as a file's name."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name
+
+
+def host_of(url: str) -> str:
+    """Scheme and host, or bucket, of a URL; without names and passwords."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def joined(base: str, name: str) -> str:
+    """The URL of a name that starts at another URL; or the name, if it is one itself."""
+    return url_of(name) or f"{base.rstrip('/')}/{name.replace(chr(92), '/').lstrip('/')}"
+
+
+class Remote:
+    """Files elsewhere by number, as ``Item`` wants them: each is fetched when it is first asked for.
+
+    Raises (``[]``): DecodeError: not there, too large, or not to be had after some tries.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._urls: list[str] = []
+
+    def picture(self, url: str) -> Item:
+        """What stands for the picture of a URL."""
+        self._urls.append(url)
+        return Item(self, len(self._urls) - 1)
+
+    def __getitem__(self, index: int, /) -> Path:
+        try:
+            return fetch(self._urls[index], self._cache, largest=_LARGEST_PICTURE)
+        except DataError as error:
+            raise DecodeError(error.what, where=error.where, hint=error.hint) from None
+
+
+def fetch(url: str, cache: Path, *, largest: int = _LARGEST_PLACE) -> Path:
+    """The local copy of a file elsewhere, fetched if it is not there yet.
+
+    Raises: DataError: it is not there, has more than ``largest`` bytes, or is not to be had after some tries.
+        MissingExtra: the package for its scheme is not installed.
+    """
+    named = cache / "remote" / "urls" / hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
+    try:
+        held = cache / "remote" / "files" / named.read_text(encoding="utf-8")
+        if held.is_file():
+            return held
+    except OSError:
+        pass
+    incoming = cache / "remote" / "incoming" / named.name
+    for folder in (incoming.parent, named.parent, held_in := cache / "remote" / "files"):
+        folder.mkdir(parents=True, exist_ok=True)
+    digest = _again(url, lambda: _downloaded(url, incoming, largest))
+    held = held_in / f"{digest}{PurePosixPath(name_of(url)).suffix[:8]}"
+    incoming.replace(held)
+    atomic.write(named, held.name)
+    return held
+
+
+def check(url: str) -> None:
+    """Raises: MissingExtra: the package for its scheme is not installed."""
+    _again(url, lambda: _system(url))
+
+
+def mirrored(url: str, cache: Path, *, progress: Callable[[int], None] = lambda done: None) -> Path:
+    """A folder or a file elsewhere, as one on this machine: all of it, under its own names.
+
+    Raises: DataError: it is not there, or larger than 200 GB or a million files. MissingExtra: as ``fetch``.
+    """
+    own = cache / "remote" / "places" / hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
+    system, top = _again(url, lambda: _system(url))
+    if not _again(url, lambda: system.isdir(top)) or PurePosixPath(name_of(url)).suffix:
+        here = own / (name_of(url) or "data")
+        here.parent.mkdir(parents=True, exist_ok=True)
+        _link(fetch(url, cache), here)
+        return here
+    found: dict[str, Any] = _again(url, lambda: system.find(top, detail=True))
+    size = sum(int(facts.get("size") or 0) for facts in found.values())
+    if len(found) > _MOST_FILES or size > _LARGEST_PLACE:
+        raise DataError(
+            f"{len(found):,} files of {size / 1e9:,.1f} GB are too many to be fetched",
+            where=url,
+            hint="name a part of it, a table of some of its pictures, or shards",
+        )
+    root = system._strip_protocol(top).rstrip("/")
+    here = own / (PurePosixPath(root).name or "data")
+    names = [(path, _within(path, root, url)) for path in found]
+
+    def one(path: str, name: str) -> None:
+        place = here / name
+        if not place.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _link(fetch(system.unstrip_protocol(path), cache), place)
+
+    with ThreadPoolExecutor(8, thread_name_prefix="fetch") as pool:
+        for done, _ in enumerate(pool.map(one, *zip(*names, strict=True)) if names else (), start=1):
+            progress(done)
+    here.mkdir(parents=True, exist_ok=True)
+    return here
+
+
+def _within(path: str, root: str, url: str) -> str:
+    """The path below the root; one that leaves it is refused."""
+    name = path.removeprefix(root).lstrip("/")
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or "\0" in name or PurePosixPath(name).is_absolute():
+        raise DataError(f"{one_line(path)!r} is no path within the folder", where=url, hint="rename it there")
+    return name
+
+
+def _system(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError:
+        raise MissingExtra(
+            "reading data elsewhere needs fsspec", where=url, hint="pip install 'frostline[remote]'"
+        ) from None
+    options: dict[str, Any] = {}
+    try:
+        if url.startswith("http"):
+            import aiohttp
+
+            options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=_PATIENCE)}}
+        system, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        raise MissingExtra(
+            f"reading {url.partition(':')[0]}:// needs a package: {one_line(str(error))}",
+            where=url,
+            hint="pip install 'frostline[remote]'",
+        ) from None
+    return system, str(path)
+
+
+def _downloaded(url: str, place: Path, largest: int) -> str:
+    """Write a file's content to a place; returns its digest."""
+    system, path = _system(url)
+    digest, size = hashlib.blake2b(digest_size=16), 0
+    streamed = {"block_size": 0} if url.startswith("http") else {}
+    with atomic.beside(place) as fresh, fresh.open("wb") as out, system.open(path, "rb", **streamed) as source:
+        while block := source.read(_BLOCK):
+            size += len(block)
+            if size > largest:
+                raise DataError(
+                    f"more than the limit of {largest:,} bytes", where=url, hint="fetch it yourself, if it is right"
+                )
+            digest.update(block)
+            out.write(block)
+    return digest.hexdigest()
+
+
+def _again(url: str, act: Callable[[], T]) -> T:
+    """What ``act`` gives; tried again where what failed may pass.
+
+    Raises: DataError: it does not pass, or cannot.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return act()
+        except FrostlineError:
+            raise
+        except Exception as error:  # of aiohttp, botocore, gcsfs: each has its own
+            said = one_line(str(error).strip().partition("\n")[0][:200]) or type(error).__name__
+            final = _is_final(error, said)
+            if final or attempt == _TRIES - 1:
+                tried = "" if final else f" after {_TRIES} tries"
+                raise DataError(
+                    f"cannot be fetched{tried}: {said}",
+                    where=url,
+                    hint="check the address, the network and your rights",
+                ) from None
+        time.sleep(_WAIT * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _is_final(error: Exception, said: str) -> bool:
+    """Whether trying again is no use; fsspec calls "not found" whatever a server answered, and keeps the cause."""
+    cause = error.__cause__ or error.__context__
+    status = getattr(cause, "status", None)
+    if isinstance(status, int):
+        return 400 <= status < 500 and status not in (408, 425, 429)
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return cause is None or isinstance(cause, LookupError | FileNotFoundError)
+    return _GONE.search(said) is not None
+
+
+def _link(held: Path, place: Path) -> None:
+    """One file under a second name: linked if that can be, else copied."""
+    with atomic.beside(place) as fresh:
+        try:
+            os.link(held, fresh)
+        except OSError:
+            shutil.copyfile(held, fresh)

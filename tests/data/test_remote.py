@@ -1,0 +1,198 @@
+"""Data elsewhere: fsspec's memory, and a server on this machine that fails as servers do."""
+
+import http.server
+import sys
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from frostline.data import remote
+from frostline.data.decode import decode
+from frostline.data.place_options import PlaceOptions
+from frostline.data.sources import pictures, read
+from frostline.errors import DataError, MissingExtra
+from tests.data.pictures import encoded, scene
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def memory():
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+    yield system
+    system.store.clear()
+
+
+def put(system, *paths):
+    for seed, path in enumerate(paths):
+        system.pipe(path, encoded(scene(24, 16, seed)))
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.asked, self.failing = {}, Counter(), {}
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        self.server.asked[path] += 1
+        if self.server.failing.get(path, 0) > 0:
+            self.server.failing[path] -= 1
+            return self.send_error(503)
+        content = self.server.files.get(path)
+        if content is None:
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        return self.wfile.write(content)
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(remote, "_WAIT", 0.01)
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("s3://bucket/a", "s3://bucket/a"),
+        ("s3:/bucket/a", "s3://bucket/a"),
+        ("HTTPS://host/a.zip", "https://host/a.zip"),
+        ("C:/data", None),
+        ("file:///etc/passwd", None),
+        ("github://a/b", None),
+        ("memory://a::s3://b", "memory://a::s3://b"),
+        ("photos", None),
+    ],
+)
+def test_which_texts_are_urls(text, url):
+    assert remote.url_of(text) == url
+
+
+def test_a_folder_elsewhere_is_read_as_one_here(memory, tmp_path):
+    put(memory, "/d/train/ants/0.png", "/d/train/bees/1.png", "/d/val/ants/2.png", "/d/val/bees/3.png")
+    found = read("memory://d", cache=tmp_path)
+    assert [(row.split, row.labels[0]) for row in found.rows] == [
+        ("train", "ants"), ("train", "bees"), ("val", "ants"), ("val", "bees"),
+    ]  # fmt: skip
+    assert np.array_equal(decode(found.rows[2].picture).rgb, scene(24, 16, 2))
+    memory.store.clear()
+    assert len(list((tmp_path / "remote" / "files").iterdir())) == 4
+
+
+def test_a_table_elsewhere_fetches_the_pictures_that_it_names(memory, tmp_path):
+    put(memory, "/d/img/0.png", "/d/img/1.png")
+    memory.pipe("/d/t.csv", b"path,label\nimg/0.png,a\nimg/1.png,b\nimg/gone.png,b\n")
+    found = read("memory://d/t.csv", cache=tmp_path)
+    assert [row.labels for row in found.rows] == [("a",), ("b",)]
+    assert [np.array_equal(decode(row.picture).rgb, scene(24, 16, n)) for n, row in enumerate(found.rows)] == [True] * 2
+    assert "at memory://" in found.summary()
+    (lost,) = found.skipped
+    assert "cannot be fetched" in lost.reason
+
+
+def test_a_table_of_urls_is_fetched_once_and_kept_by_content(server, tmp_path):
+    server.files = {f"/{n}.png": encoded(scene(24, 16, n % 2)) for n in range(4)}  # two contents, four addresses
+    rows = "".join(f"{server.url}/{n}.png?size=full,{'ab'[n % 2]}\n" for n in range(4))
+    (tmp_path / "t.csv").write_text("image_url,label\n" + rows)
+    found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert found.counts() == {"a": 2, "b": 2}
+    assert np.array_equal(decode(found.rows[3].picture).rgb, scene(24, 16, 1))
+    assert len(list((tmp_path / "cache" / "remote" / "files").iterdir())) == 2
+    asked = sum(server.asked.values())
+    server.files.clear()
+    assert len(read(tmp_path / "t.csv", cache=tmp_path / "cache")) == 4
+    assert sum(server.asked.values()) == asked
+
+
+def test_what_fails_for_a_moment_is_tried_again_and_what_is_gone_is_not(server, tmp_path):
+    server.files = {"/0.png": encoded(scene(24, 16))}
+    server.failing = {"/0.png": 4}  # each try asks twice: for the size, and for the file
+    assert remote.fetch(f"{server.url}/0.png", tmp_path).read_bytes() == server.files["/0.png"]
+    assert server.asked["/0.png"] == 6
+    with pytest.raises(DataError, match="cannot be fetched: "):
+        remote.fetch(f"{server.url}/gone.png", tmp_path)
+    assert server.asked["/gone.png"] == 2
+    server.files["/1.png"], server.failing["/1.png"] = b"x", 9
+    with pytest.raises(DataError, match="cannot be fetched after 3 tries"):
+        remote.fetch(f"{server.url}/1.png", tmp_path)
+
+
+def test_what_is_too_large_is_refused_and_leaves_nothing(memory, tmp_path):
+    memory.pipe("/big.png", b"x" * 3_000_000)
+    with pytest.raises(DataError, match="more than the limit of 2,000,000 bytes"):
+        remote.fetch("memory://big.png", tmp_path, largest=2_000_000)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_archive_elsewhere(server, tmp_path):
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for seed, name in enumerate(("ants/0.png", "ants/1.png", "bees/0.png", "bees/1.png")):
+            archive.writestr(name, encoded(scene(24, 16, seed)))
+    server.files = {"/d.zip": packed.getvalue()}
+    assert read(f"{server.url}/d.zip", cache=tmp_path).counts() == {"ants": 2, "bees": 2}
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    (tmp_path / "t.csv").write_text("image,label\ns3://bucket/0.png,a\ns3://bucket/1.png,b\n")
+    with pytest.raises(MissingExtra, match="s3fs") as caught:
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert "frostline[remote]" in str(caught.value)
+
+
+def test_urls_of_other_kinds_and_mixtures_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("image,label\ngithub://a/0.png,a\nhttp://host/1.png,b\n")
+    with pytest.raises(DataError, match="not fetched"):
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    (tmp_path / "t.csv").write_text("image,label\n0.png,a\nhttp://host/1.png,b\n")
+    with pytest.raises(DataError, match="some pictures are URLs"):
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")
+
+
+def test_images_may_be_elsewhere(memory, tmp_path):
+    put(memory, "/img/0.png", "/img/1.png")
+    (tmp_path / "t.csv").write_text("id,label\n0,a\n1,b\n")
+    how = PlaceOptions(images="memory://img", suffix=".png")
+    assert read(tmp_path / "t.csv", how=how, cache=tmp_path / "cache").counts() == {"a": 1, "b": 1}
+
+
+def test_a_path_that_leaves_its_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no path within the folder"):
+        remote._within("/d/../../etc/passwd", "/d", "memory://d")
+
+
+def test_pictures_to_predict_may_be_elsewhere(memory, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    put(memory, "/0.png")
+    (row,) = pictures(["memory://0.png"])
+    assert row.name == "memory://0.png"
+    assert np.array_equal(decode(row.picture).rgb, scene(24, 16, 0))
