@@ -81,10 +81,10 @@ def main() -> None:
         device = torch.device(given.device)
         setting = Setting(device, best_precision(given.device), given.model, given.pictures, given.batch_size, data)
         found = measured(setting, Path(place))
-    said = text(setting, found)
-    print(said)
+    page = text(setting, found)
+    print(page)
     if not given.dry:
-        TEXT.write_text(said)
+        TEXT.write_text(page)
         TEXT.with_suffix(".json").write_text(json.dumps([asdict(row) for row in found], indent=1) + "\n")
 
 
@@ -221,8 +221,7 @@ def _epoch_of_lightning(setting: Setting) -> Measured:
         precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False, callbacks=[Clock()],
     ).fit(Module(), loader)  # fmt: skip
     seconds = median(later - earlier for earlier, later in pairwise(ends))
-    said = f"lightning {version('lightning')}"
-    return Measured("a full epoch", setting.pictures / seconds, "pictures/s", said)
+    return Measured("a full epoch", setting.pictures / seconds, "pictures/s", f"lightning {version('lightning')}")
 
 
 def _predict(setting: Setting, place: Path) -> Measured:
@@ -247,9 +246,14 @@ def text(setting: Setting, found: list[Measured]) -> str:
         "",
         "| | | | |",
         "| --- | ---: | --- | --- |",
-        *(f"| {row.what} | {row.value:,.1f} | {row.unit} | {row.beside} |" for row in found),
+        *(f"| {row.what} | {said(row.value)} | {row.unit} | {row.beside} |" for row in found),
     ]
     return "\n".join(lines) + "\n"
+
+
+def said(value: float) -> str:
+    """A figure as the page says it."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_it_runs_from_end_to_end_and_its_figures_are_speeds(tmp_path: Path, monk
     assert next(row.beside for row in found if row.what == "a full epoch").startswith("frostline")
     page = gpu.text(setting, found)
     assert "no GPU" in page
-    assert all(f"| {row.what} | {row.value:,.1f} |" in page for row in found)
+    assert all(f"| {row.what} | {gpu.said(row.value)} |" in page for row in found)
 
 
 def test_a_clock_leaves_the_first_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
