@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from frostline.errors import DataError, PlanError
+from frostline.train import logistic, standardise, strength
 from frostline.train import solve as solving
-from frostline.train import standardise, strength
 from frostline.train.solve import solve
 
 
@@ -176,3 +176,11 @@ def test_where_pictures_are_separable_the_weakest_strength_is_not_taken() -> Non
     assert found.strength > 1e-3
     assert not found.at_end
     assert (found.out_of_fold().argmax(1) == y).all()
+
+
+def test_a_fit_that_ran_out_of_steps_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 30)).astype(np.float32), rng.integers(0, 3, 200)
+    assert solve(x, y, classes=3).converged
+    monkeypatch.setattr(logistic, "MOST_STEPS", 1)
+    assert not solve(x, y, classes=3).converged

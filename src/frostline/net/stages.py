@@ -187,22 +187,6 @@ def lines(net: nn.Module, *, shape: Shape | None = None) -> tuple[str, ...]:
     return tuple(_legal(net, _stages(net, one), one.shape))
 
 
-def at_or_below(net: nn.Module, line: Line, *, shape: Shape | None = None) -> str:
-    """The highest stage, not above a line, at which the network can be cut; the stem is the last resort.
-
-    For whoever would rather let frozen stages run again than not cut: what lies between it and the line may be frozen
-    in the suffix.
-
-    Raises: StageError: there is no such stage.
-    """
-    one = trace(net, shape)
-    found = _stages(net, one)
-    for name in reversed(found.names[: found.names.index(found.named(line)) + 1]):
-        if list(_legal(net, found, one.shape, [name])):
-            return name
-    return STEM
-
-
 def _legal(net: nn.Module, found: Stages, shape: Shape, only: Sequence[str] | None = None) -> Iterator[str]:
     candidates = [stage for stage in found if only is None or stage.name in only]
     keep = frozenset(stage.modules[0] for stage in candidates)

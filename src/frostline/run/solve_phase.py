@@ -8,10 +8,11 @@ from torch import nn
 from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, PlanError
-from frostline.events import Note, PhaseStart
+from frostline.events import Note, PhaseStart, Warn
 from frostline.net.all_stages import AllStages
 from frostline.net.head import Head, find_head
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
+from frostline.train.logistic import MOST_STEPS
 from frostline.train.plan import Solve
 from frostline.train.solve import Solved, solve
 
@@ -41,6 +42,10 @@ def solve_head(context: PhaseContext, phase: Solve) -> PhaseResult:
     if isinstance(context.net, AllStages):
         _solve_plain_head(context, context.net, phase, x)
     context.listen(Note(_said(solved)))
+    if not solved.converged:
+        context.listen(
+            Warn(f"the fit of the head did not converge in {MOST_STEPS} steps: its weights are not yet the best ones")
+        )
     val = None
     if context.val is not None:
         read, _ = context.activations.at("head", context.val.rows, view, what="val pictures")

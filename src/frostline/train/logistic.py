@@ -18,7 +18,8 @@ from scipy.optimize import minimize
 from frostline.train.likelihood import Floats, Likelihood
 from frostline.train.standardise import Design, Head
 
-_MOST_STEPS = 300
+MOST_STEPS = 300
+_OUT_OF_STEPS = 1  # what SciPy calls it; where a line search ends, rounding is as large as what is left
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Problem:
             "ftol": tolerance,
             "gtol": 1e-6,
             "maxcor": 5,  # past it the steps get no better by as much as they get dearer
-            "maxiter": _MOST_STEPS,
-            "maxfun": 2 * _MOST_STEPS,
+            "maxiter": MOST_STEPS,
+            "maxfun": 2 * MOST_STEPS,
         }
         begin = np.concatenate([(start.weight / unit).ravel(), start.bias])
         scale = 1.0
         scale = objective(begin)[0] or 1.0  # the tolerances are shares of it, however small it is; 0: of one class
-        found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options).x
-        weight, bias = found[:cut].reshape(shape) * unit, found[cut:].copy()
+        found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
+        weight, bias = found.x[:cut].reshape(shape) * unit, found.x[cut:].copy()
         if not learnable.all():
             weight[~learnable], bias = 0.0, self.likelihood.unlearned(bias, learnable, self.importance)
-        return Head(weight, bias)
+        return Head(weight, bias, converged=found.status != _OUT_OF_STEPS)

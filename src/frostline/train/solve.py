@@ -30,7 +30,7 @@ class Solved:
     """A linear head over features as they are (standardisation is folded in).
 
     weight: (K, D) float32. bias: (K,) float32. strength, floor: those chosen. at_end: the strength is the weakest that
-        may be chosen.
+        may be chosen. converged: whether the steps of the last fit reached its minimum.
     judged: (N,), whether a picture can be held out: not where all pictures of its class are in one fold, as the only
         one is. Those are learned from by all.
     first: (N,), those that were held out while the strength was chosen: all judged ones, or a fold of them if the
@@ -45,6 +45,7 @@ class Solved:
     strength: float
     floor: float
     at_end: bool
+    converged: bool
     judged: NDArray[np.bool_]
     first: NDArray[np.bool_]
     out_of_fold: Callable[[], NDArray[np.float32]]
@@ -191,7 +192,15 @@ def _solved(pictures: _Pictures) -> Solved:
     at_end = number == len(strength.STRENGTHS) - 1
     judged = pictures.fold != _EVERYONE
     return Solved(
-        *known, strength.STRENGTHS[number], floor, at_end, judged, held & judged, out_of_fold, out_of_first_fold
+        *known,
+        strength.STRENGTHS[number],
+        floor,
+        at_end,
+        head.converged,
+        judged,
+        held & judged,
+        out_of_fold,
+        out_of_first_fold,
     )
 
 

@@ -80,10 +80,11 @@ def together(parts: Iterable[Moments]) -> Moments:
 
 @dataclass(frozen=True)
 class Head:
-    """weight: (K, M) and bias: (K,), along a design's axes."""
+    """weight: (K, M) and bias: (K,), along a design's axes. converged: False if the steps ended before the minimum."""
 
     weight: Floats
     bias: Floats
+    converged: bool = True
 
 
 @dataclass(frozen=True)
