@@ -1,13 +1,18 @@
 """``frostline evaluate``: the figures of a model on labelled pictures."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from frostline.cli.fit import with_options
 from frostline.cli.trust import Trust, show
 from frostline.options import READING
+
+if TYPE_CHECKING:
+    from frostline.data.manifest import Manifest
+    from frostline.ship.model_info import ModelInfo
+    from frostline.workflows.evaluate import Evaluation
 
 
 def evaluate(
@@ -21,6 +26,9 @@ def evaluate(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
+    tta: Annotated[
+        str | None, Option(help="flip: answer from each picture and its mirror image, at twice the time.")
+    ] = None,
     trust: Trust = None,
     **reading: Any,
 ) -> None:
@@ -29,6 +37,7 @@ def evaluate(
     from frostline.cli.screen import Screen
     from frostline.data.place_options import PlaceOptions
     from frostline.events import Work
+    from frostline.inference import both_views
     from frostline.ship.model_info import located
     from frostline.ship.open_predictor import open_predictor
     from frostline.workflows.evaluate import chosen_by, labelled_for, learnt_by
@@ -36,7 +45,9 @@ def evaluate(
 
     show(trust)
     with Screen(quiet=quiet) as screen:
-        answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
+        answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust, tta=tta)
+        if tta:
+            screen.say(both_views.SAID)
         manifest = labelled_for(answering.about, data, PlaceOptions.of(reading))
         screen.say(manifest.summary())
         if split:
@@ -49,27 +60,40 @@ def evaluate(
             progress=lambda done, total: screen(Work("pictures", done, total)),
         )
         if report:
-            from frostline.judge.pages.translations import checked
-            from frostline.judge.report.page import render
-            from frostline.judge.write_html import write_html
-            from frostline.workflows import report_data
-
-            checked(lang)
-            page = report_data.of_evaluation(
-                found,
-                answering.about,
-                manifest,
-                title=data.name,
-                split=split or "",
-                net=report_data.opened(located(model), trust=trust),
+            _write_page(
+                report, found, answering.about, manifest, model=model, of=(data.name, split), lang=lang, trust=trust
             )
-            write_html(render(page, lang=lang), report)
     if json:
-        console.json(found.to_dict())
+        console.json(found.to_dict() | ({"tta": tta} if tta else {}))
     else:
         console.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
         console.left_out(found)
         console.drift(found)
+
+
+def _write_page(
+    place: Path,
+    found: "Evaluation",
+    about: "ModelInfo",
+    manifest: "Manifest",
+    *,
+    model: Path,
+    of: tuple[str, str | None],
+    lang: str,
+    trust: str | None,
+) -> None:
+    """A page with figures and pictures. of: the data's name, and which split of it."""
+    from frostline.judge.pages.translations import checked
+    from frostline.judge.report.page import render
+    from frostline.judge.write_html import write_html
+    from frostline.ship.model_info import located
+    from frostline.workflows import report_data
+
+    checked(lang)
+    title, split = of
+    net = report_data.opened(located(model), trust=trust)
+    page = report_data.of_evaluation(found, about, manifest, title=title, split=split or "", net=net)
+    write_html(render(page, lang=lang), place)
 
 
 evaluate.__signature__ = with_options(evaluate, READING)  # type: ignore[attr-defined]

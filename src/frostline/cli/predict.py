@@ -29,6 +29,9 @@ def predict(
     ] = False,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
+    tta: Annotated[
+        str | None, Option(help="flip: answer from each picture and its mirror image, at twice the time.")
+    ] = None,
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
     ] = None,
@@ -50,6 +53,7 @@ def predict(
         from frostline.data.formats import kinds
         from frostline.data.sources import pictures
         from frostline.errors import PlanError
+        from frostline.inference import both_views
         from frostline.ship import batch_predict
         from frostline.ship.model_info import located
         from frostline.ship.open_predictor import open_predictor
@@ -63,10 +67,14 @@ def predict(
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
     if on is not None:
+        if tta:
+            raise PlanError("a cluster answers from one view", where="--tta", hint="leave --tta out, or leave --on out")
         _on_cluster(on, model, images, out, coverage=coverage, engine=engine, precision=precision, address=address)
         return
     show(trust)
-    answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust)
+    answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust, tta=tta)
+    if tta:
+        console.aside(both_views.SAID)
     about = answering.about
     if coverage is not None:
         _promise(about, coverage, model)

@@ -18,6 +18,9 @@ def serve(
     workers: Annotated[int, Option(help="Processes, each with the model.", min=1)] = 1,
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
+    tta: Annotated[
+        str | None, Option(help="flip: answer from each picture and its mirror image, at twice the time.")
+    ] = None,
     token_file: Annotated[
         Path | None,
         Option(help="File with a token that clients must send; else $FROSTLINE_TOKEN.", rich_help_panel=_WHO),
@@ -71,5 +74,6 @@ def serve(
         hosts=tuple(allow_host or ()),
         limits=limits,
         trust=trust,
+        tta=tta,
         tell=console.aside,
     )

@@ -249,7 +249,7 @@ def _job(predictor: Predictor, shard: Shard, places: Sequence[str], columns: Col
     about = predictor.about
     files = {name: stated.get("sha256") for name, stated in about.files.items()}
     model = hashlib.sha256(json.dumps([files, about.temperature, list(about.classes)]).encode()).hexdigest()
-    asked = {"top": columns.top, "coverage": columns.coverage}
+    asked = {"top": columns.top, "coverage": columns.coverage, "tta": getattr(predictor.engine, "tta", None)}
     return {"format": 2, "model": model, "of": shard.of, **asked, "pictures": [one_line(place) for place in places]}
 
 
@@ -269,7 +269,7 @@ def _join_job(folder: Path, job: Mapping[str, Any]) -> None:
     there = _read_job(folder)
     differing = sorted(key for key in job if there.get(key) != job[key])
     if differing:
-        words = {"of": "number of shards", "pictures": "list of pictures"}
+        words = {"of": "number of shards", "pictures": "list of pictures", "tta": "--tta"}
         named = ", ".join(words.get(key, key) for key in differing)
         raise PlanError(
             f"the folder holds the results of another job: its {named} differs",

@@ -13,6 +13,7 @@ import numpy as np
 
 from frostline.data.sources import default_cache
 from frostline.errors import CheckpointError, EngineError, one_line
+from frostline.inference.both_views import with_tta
 from frostline.inference.engine import Engine, Function, checked_precision, engines, in_order
 from frostline.processors import processors
 from frostline.ship import model_info
@@ -36,6 +37,7 @@ def open_predictor(
     trust: str | None = None,
     streams: int | None = None,
     cache: Path | None = None,
+    tta: str | None = None,
 ) -> Predictor:
     """A model folder that answers.
 
@@ -46,9 +48,10 @@ def open_predictor(
     streams: pictures computed at once, each by its share of the processor: several make the most pictures a second
         (None: as many as there are cores), 1 the fastest answer for a lone picture.
     cache: where compiled networks are kept; one that cannot be written costs speed only.
+    tta: "flip" answers with the mean over a picture and its mirror image, at twice the time.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine that was asked for cannot run
-        it. PlanError: there is no such precision. UnknownName: there is no such engine.
+        it. PlanError: there is no such precision or augmentation. UnknownName: there is no such engine.
     """
     place = model_info.located(Path(folder))
     about = model_info.recalled(place, model_info.read(place))
@@ -65,7 +68,7 @@ def open_predictor(
                 )
             opened = make(function, precision, streams, default_cache() if cache is None else cache)
             _check_answer(opened, about, place)
-            return Predictor(about, opened)
+            return Predictor(about, with_tta(opened, tta))
         except EngineError:
             if name == names[-1]:
                 raise

@@ -56,18 +56,21 @@ def opened(
     precision: str = "fp32",
     cores: int | None = None,
     trust: str | None = None,
+    tta: str | None = None,
 ) -> tuple[Predictor, Sequence[Predictor]]:
     """A predictor for low latency, which uses all cores, and those for throughput, which share them.
 
-    engine, precision, trust: as ``open_predictor``. cores: to be shared; None is all there are.
+    engine, precision, trust, tta: as ``open_predictor``. cores: to be shared; None is all there are.
 
     Raises: CheckpointError, WeightsError: the folder is damaged. EngineError: the engine cannot run it. PlanError: the
         engine has no such precision. UnknownName: there is no such engine.
     """
     streams = min(processors() if cores is None else cores, _MOST_STREAMS)
-    alone = open_predictor(folder, engine=engine, precision=precision, trust=trust, streams=1)
+    alone = open_predictor(folder, engine=engine, precision=precision, trust=trust, streams=1, tta=tta)
     if not alone.divisible:
         return alone, [alone]
     name = alone.engine.name
-    shared = alone if streams == 1 else open_predictor(folder, engine=name, precision=precision, streams=streams)
+    if streams == 1:
+        return alone, [alone.beside()]
+    shared = open_predictor(folder, engine=name, precision=precision, streams=streams, tta=tta)
     return alone, [shared.beside() for _ in range(streams)]

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from frostline.errors import MissingExtra, PlanError
+from frostline.inference import both_views
 from frostline.ship import model_info as _about
 from frostline.ship.serve.quota import Limits
 
@@ -25,6 +26,7 @@ def launch(
     hosts: tuple[str, ...],
     limits: Limits,
     trust: str | None,
+    tta: str | None,
     tell: Callable[[str], None],
 ) -> None:
     """Serve a model until the process is told to stop; see ``process.serve``.
@@ -43,6 +45,8 @@ def launch(
 
     def greet(address: str) -> None:
         tell(f"{about.name}, {len(about.classes)} classes")
+        if tta:
+            tell(both_views.SAID)
         tell(f"page     {address}")
         header = " -H 'Authorization: Bearer '$FROSTLINE_TOKEN" if token else ""
         tell(f"predict  curl{header} -F file=@PICTURE {address}predict")
@@ -63,6 +67,7 @@ def launch(
             hosts=hosts,
             limits=limits,
             trust=trust,
+            tta=tta,
         ),
         started=greet,
     )

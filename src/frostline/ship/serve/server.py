@@ -37,7 +37,8 @@ class Serving:
     """What is served, where, and to whom.
 
     folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
-    trust: as ``folder.open_folder``. digest: of the model that every process must have; ``serve`` fills it in.
+    trust: as ``folder.open_folder``. tta: as ``open_predictor``.
+    digest: of the model that every process must have; ``serve`` fills it in.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Serving:
     engine: str = "auto"
     precision: str = "fp32"
     trust: str | None = None
+    tta: str | None = None
     digest: str = ""
     limits: Limits = field(default_factory=Limits)
 
@@ -105,6 +107,7 @@ def _serve(
         precision=serving.precision,
         cores=max(1, processors() // serving.workers),
         trust=serving.trust,
+        tta=serving.tta,
     )
     refuse_another(alone.about, serving.digest)
     refuse_broken(alone.see, alone.about)
