@@ -83,7 +83,8 @@ def test_what_is_not_known_is_refused(model):
 
 def test_workers_of_one_job_all_answer_from_both_views_or_none(model, halves, tmp_path):
     rows = [Row(path, name=path.name) for path in halves[0].glob("*.png")]
-    batch_predict.work(tmp_path / "out", Shard(0, 2), rows, open_predictor(model, tta="flip"), places=["x"])
+    both = open_predictor(model, tta="flip")
+    batch_predict.work(tmp_path / "out", Shard(0, 2), rows, both, places=["x"], tta="flip")
     with pytest.raises(PlanError, match="its --tta differs"):
         batch_predict.work(tmp_path / "out", Shard(1, 2), rows, open_predictor(model), places=["x"])
 

@@ -87,6 +87,7 @@ def predict(
             answering,
             places=images,
             columns=Columns(top, coverage),
+            tta=tta,
             tell=console.aside,
         )
         console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")

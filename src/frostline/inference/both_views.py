@@ -15,8 +15,6 @@ SAID = "each answer is the mean over a picture and its mirror image, at twice th
 class BothViews:
     """An engine whose every output is the mean of another's for pictures (N, H, W, C) and for them mirrored."""
 
-    tta = FLIP
-
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.name, self.precision = engine.name, engine.precision

@@ -103,18 +103,20 @@ def work(
     *,
     places: Sequence[str],
     columns: Columns = Columns(),
+    tta: str | None = None,
     part_rows: int = PART_ROWS,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Count:
     """Answer what is left of a shard, and close it.
 
     rows: all pictures; those of other shards are passed over, and a name that comes twice counts once.
-    places: what the pictures were named by; all workers must be given the same.
+    places: what the pictures were named by, and tta: what the predictor was opened with; all workers must be given
+        the same.
 
     Raises: PlanError: the folder holds another job. DataError: it cannot be written.
     """
     try:
-        _join_job(folder, _job(predictor, shard, places, columns))
+        _join_job(folder, _job(predictor, shard, places, columns, tta))
         if (done := _marker(folder, shard)) is not None:
             tell(f"{shard.name} is complete: {done['rows']:,} pictures")
             return Count(done["rows"], done["unreadable"])
@@ -245,11 +247,13 @@ def _marker(folder: Path, shard: Shard) -> dict[str, Any] | None:
     return found if {"rows", "unreadable", "sha256"} <= set(found) else None
 
 
-def _job(predictor: Predictor, shard: Shard, places: Sequence[str], columns: Columns) -> dict[str, Any]:
+def _job(
+    predictor: Predictor, shard: Shard, places: Sequence[str], columns: Columns, tta: str | None
+) -> dict[str, Any]:
     about = predictor.about
     files = {name: stated.get("sha256") for name, stated in about.files.items()}
     model = hashlib.sha256(json.dumps([files, about.temperature, list(about.classes)]).encode()).hexdigest()
-    asked = {"top": columns.top, "coverage": columns.coverage, "tta": getattr(predictor.engine, "tta", None)}
+    asked = {"top": columns.top, "coverage": columns.coverage, "tta": tta}
     return {"format": 2, "model": model, "of": shard.of, **asked, "pictures": [one_line(place) for place in places]}
 
 
