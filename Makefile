@@ -7,7 +7,8 @@
 # make trust  whether figures hold what they promise; writes the table in docs/how-to/trust.md
 # make bench  the benchmark, side by side; writes bench/RESULTS.md
 # make soak   a server among 64 honest and many hostile clients for 10 minutes (SOAK=seconds)
-# make audit  installed packages beside the published advisories; passes where there is no network
+# make kills  a hundred kills at random moments over every command that writes (KILLS=count)
+# make audit  installed packages beside the published advisories; says how many could be compared
 # make sbom   a CycloneDX bill of materials, for a release: dist/sbom.json
 # make lock   requirements.lock: every package of demo and tests with its hashes
 # make accuracy  accuracy from few pictures a class, side by side; writes bench/ACCURACY.md
@@ -18,7 +19,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage test-scale lint docs bench soak audit sbom lock accuracy clean
+.PHONY: demo test coverage test-scale lint docs bench soak kills audit sbom lock accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -61,11 +62,12 @@ SOAK ?= 600
 soak: $(VENV)/ready
 	$(BIN)/python -m tests.soak --seconds $(SOAK)
 
+KILLS ?= 100
+kills: $(VENV)/ready
+	nice $(BIN)/python -m tests.kills --kills $(KILLS) --place build/kills
+
 audit: $(VENV)/ready
-	$(BIN)/pip install --quiet "pip-audit>=2.7" || exit 0; \
-	$(BIN)/pip-audit --skip-editable --progress-spinner off > audit.txt 2>&1; found=$$?; cat audit.txt; \
-	if [ $$found -ne 0 ] && grep -q "known vulnerabilit" audit.txt; then exit 1; fi; \
-	[ $$found -eq 0 ] || echo "not compared: the advisories cannot be reached"
+	$(BIN)/python scripts/audit.py
 
 sbom: $(VENV)/ready
 	$(BIN)/pip install --quiet "cyclonedx-bom>=4"

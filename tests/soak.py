@@ -1,4 +1,4 @@
-"""A server of two workers among honest and hostile clients, while workers are killed at random.
+"""A server of two workers among honest and hostile clients, while workers are killed at random and the disk is full.
 
 Every honest answer is compared with `predict`; what a killed worker was asked is asked again, as any client would.
 Run it by `make soak`; only loopback is used.
@@ -11,30 +11,41 @@ import io
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image
 
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import rows, saved
-from tests.ship.serve.client import serving
+from tests.ship.serve.client import Served, serving
 from tests.ship.serve.test_hostile import children, cmdline, form, posted
 
 KILLS = 20
+Known: TypeAlias = list[tuple[bytes, str, float]]
+"""A picture, and the class and the probability that `predict` gives it."""
+Fill: TypeAlias = Callable[[Sequence[int]], AbstractContextManager[None]]
 
 
 class Honest(threading.Thread):
     """One client on one connection: it asks on until it is told to stop."""
 
-    def __init__(self, port: int, pictures: list[tuple[bytes, str, float]], stop: threading.Event, seed: int) -> None:
+    def __init__(self, port: int, pictures: Known, stop: threading.Event, seed: int) -> None:
         super().__init__(daemon=True)
         self.seconds: list[float] = []
         self.wrong: list[str] = []
@@ -73,33 +84,101 @@ class Honest(threading.Thread):
         line.close()
 
 
-def hostile(port: int, stop: threading.Event) -> None:
-    """Each known kind in turn: giants and a hang-up, junk, slow heads, idle connections, false lengths."""
+def giants() -> bytes:
+    """A request of eight pictures of 36 megapixels."""
     large = io.BytesIO()
     Image.new("RGB", (6000, 6000)).save(large, "PNG")
-    giants = form([large.getvalue()] * 8)
-    heads = (
-        b"GET / HTTP/1.1\r\nHost: 127",
-        b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: 999999999\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
-        b"POST /predict HTTP/1.1\r\nHost: evil\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://[\r\nContent-Length: 0\r\n\r\n",
-        b"\x16\x03\x01\x00\xff" * 50,
-    )
+    return form([large.getvalue()] * 8)
+
+
+POST = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+PICTURE = POST + b"Content-Type: image/png\r\n"
+PART = b"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n"
+KINDS = {
+    "giants and a hang-up": giants,
+    "junk": lambda: form([b"junk"] * 50),
+    "a form of lines": lambda: _sized(PART + b"\r\n-x" * 300_000 + b"\r\n--b--\r\n"),
+    "a form of headers": lambda: _sized(b"--b\r\n" + b"".join(b"%x:y\r\n" % n for n in range(100_000)) + b"\r\n"),
+    "thousands of parts": lambda: _sized((PART + b"x\r\n") * 5_000 + b"--b--\r\n"),
+    "half a head": lambda: b"GET / HTTP/1.1\r\nHost: 127",
+    "nothing": lambda: b"",
+    "a body that does not come": lambda: PICTURE + b"Content-Length: 99999\r\n\r\nx",
+    "a false length": lambda: PICTURE + b"Content-Length: 999999999\r\n\r\n",
+    "a long head": lambda: b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+    "two lengths": lambda: POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "endless pieces": lambda: (
+        POST + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 9
+    ),
+    "another host": lambda: b"GET /info HTTP/1.1\r\nHost: evil\r\n\r\n",
+    "no origin": lambda: POST + b"Origin: http://[\r\nContent-Length: 0\r\n\r\n",
+    "another page": lambda: POST + b"Origin: http://evil\r\nContent-Length: 0\r\n\r\n",
+    "another protocol": lambda: b"\x16\x03\x01\x00\xff" * 50,
+    "many at once": lambda: b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200,
+    "odd options": lambda: (
+        b"POST /predict?top=-1&coverage=nan HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
+    ),
+}
+"""What hostile clients send, each made once; what is not answered stays open until there are hundreds of such."""
+
+
+def _sized(body: bytes) -> bytes:
+    return POST + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def hostile(port: int, stop: threading.Event, sent: Counter[str], seed: int) -> None:
+    """Each known kind at random, and hundreds of connections that are left open."""
+    rng = random.Random(seed)
+    ready = {name: make() for name, make in KINDS.items()}
     held: list[socket.socket] = []
-    while not stop.is_set():
+    while not stop.wait(0.05):
+        name = rng.choice(list(ready))
         with contextlib.suppress(OSError):
-            sock = posted(port, giants if random.random() < 0.3 else form([b"junk"] * 50))
-            time.sleep(0.2)
-            sock.close()
-        for head in heads:
-            with contextlib.suppress(OSError):
+            if ready[name].startswith(b"--b"):
+                sock = posted(port, ready[name])
+            else:
                 sock = socket.create_connection(("127.0.0.1", port), timeout=5)
-                sock.sendall(head)
-                held.append(sock)
-        while len(held) > 200:
+                sock.sendall(ready[name])
+            sent[name] += 1
+            held.append(sock)
+            if name == "giants and a hang-up":
+                time.sleep(0.2)
+                held.pop().close()
+        while len(held) > 300:
             held.pop(0).close()
-        stop.wait(0.5)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A disk of 48 MB at a folder, where this process may mount one. Gives whether it may."""
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+@contextlib.contextmanager
+def filled(disk: Path, mounted: bool, pids: Sequence[int]) -> Iterator[None]:
+    """A disk without a byte left; where none can be mounted, processes that may write no byte to any file."""
+    if mounted:
+        rest = disk / "rest"
+        with contextlib.suppress(OSError), rest.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 16)):
+                pass
+        yield
+        rest.unlink()
+        return
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)) for pid in pids}
+    yield
+    for pid, limits in before.items():
+        with contextlib.suppress(OSError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
 def memory(pid: int) -> int:
@@ -117,7 +196,8 @@ def main() -> int:
     asked.add_argument("--seconds", type=float, default=600)
     asked.add_argument("--clients", type=int, default=64)
     given = asked.parse_args()
-    with tempfile.TemporaryDirectory() as spare:
+    with tempfile.TemporaryDirectory() as spare, small_disk(Path(spare) / "disk") as mounted:
+        os.environ["XDG_CACHE_HOME"] = os.environ["TMPDIR"] = str(Path(spare) / "disk")
         place, _ = saved(Path(spare) / "model")
         files = [Path(spare) / f"{i}.png" for i in range(16)]
         for i, file in enumerate(files):
@@ -125,39 +205,77 @@ def main() -> int:
         about = (answering := open_predictor(place)).about
         best = [(a.probabilities.argmax(), a.probabilities.max()) for a in answering.predict(rows(files))]
         known = [(f.read_bytes(), about.classes[i], float(p)) for f, (i, p) in zip(files, best, strict=True)]
-        with serving(place, "--workers", 2, "--hung", 30, "--queue", 512) as server:
-            return _judged(given, server, known)
+        with serving(place, "--workers", 2, "--hung", 30, "--queue", 512, "--connections", 256) as server:
+            # what a server says of its workers must not fill the pipe that nobody else reads
+            threading.Thread(target=lambda: list(server.process.stderr), daemon=True).start()
+            fill = partial(filled, Path(spare) / "disk", mounted)
+            seen = attacked(given.seconds, given.clients, server, known, fill)
+    seen.show("a full disk" if mounted else "no file that may grow")
+    return 1 if seen.wrong or seen.late > 1.25 * seen.early or seen.kills < KILLS else 0
 
 
-def _judged(given, server, known) -> int:
-    stop = threading.Event()
-    clients = [Honest(server.port, known, stop, seed) for seed in range(given.clients)]
-    attackers = [threading.Thread(target=hostile, args=(server.port, stop), daemon=True) for _ in range(3)]
-    for thread in (*clients, *attackers):
+@dataclass
+class Seen:
+    """What came of it. early, late: bytes of all processes in the second and in the last quarter."""
+
+    clients: Sequence[Honest]
+    sent: Counter[str]
+    seconds: float
+    kills: int
+    full: float
+    early: float
+    late: float
+
+    @property
+    def wrong(self) -> list[str]:
+        """Answers that are not those of `predict`, and requests that were never answered."""
+        return [text for client in self.clients for text in client.wrong]
+
+    def show(self, disk: str) -> None:
+        """Print it."""
+        took = sorted(value for client in self.clients for value in client.seconds)
+        again = sum(client.again for client in self.clients)
+        print(
+            f"honest requests {len(took):,} by {len(self.clients)} clients in {self.seconds:.0f} s, "
+            f"wrong or lost {len(self.wrong)}"
+        )
+        print(f"workers killed {self.kills}; asked again by their clients {again:,}; {disk} for {self.full:.0f} s")
+        print(f"hostile requests {sum(self.sent.values()):,} of {len(self.sent)} kinds")
+        print(f"median {took[len(took) // 2]:.3f} s, p99 {took[int(len(took) * 0.99)]:.3f} s")
+        early, late = (f"{size / 1e6:,.0f} MB" for size in (self.early, self.late))
+        print(f"memory of all processes {early} in the second quarter, {late} in the last")
+        for text in self.wrong[:10]:
+            print("  wrong:", text)
+
+
+def attacked(seconds: float, clients: int, server: Served, known: Known, fill: Fill) -> Seen:
+    """Ask and attack for so long, kill workers meanwhile, and fill the disk in the third quarter."""
+    stop, sent, pid = threading.Event(), Counter[str](), server.process.pid
+    honest = [Honest(server.port, known, stop, seed) for seed in range(clients)]
+    attackers = [threading.Thread(target=hostile, args=(server.port, stop, sent, s), daemon=True) for s in range(3)]
+    for thread in (*honest, *attackers):
         thread.start()
-    sizes, kills, began = [], 0, time.monotonic()
-    while (passed := time.monotonic() - began) < given.seconds:
-        time.sleep(min(2.0, given.seconds / 100))
-        sizes.append(memory(server.process.pid))
-        if kills < KILLS * passed / given.seconds:
-            workers = [pid for pid in children(server.process.pid) if b"spawn_main" in cmdline(pid)]
-            if workers:
-                os.kill(random.choice(workers), signal.SIGKILL)
-                kills += 1
+    sizes, kills, full, began = [], 0, 0.0, time.monotonic()
+    with contextlib.ExitStack() as disk:
+        while (passed := time.monotonic() - began) < seconds:
+            time.sleep(min(2.0, seconds / 100))
+            sizes.append(memory(pid))
+            if not full and passed > seconds / 2:
+                disk.enter_context(fill([pid, *children(pid)]))
+                full = passed
+            if passed > seconds * 0.75:
+                disk.close()
+            if kills < KILLS * passed / seconds:
+                workers = [child for child in children(pid) if b"spawn_main" in cmdline(child)]
+                if workers:
+                    os.kill(random.choice(workers), signal.SIGKILL)
+                    kills += 1
     stop.set()
-    for client in clients:
+    for client in honest:
         client.join(60)
-    seconds = sorted(value for client in clients for value in client.seconds)
-    wrong = [text for client in clients for text in client.wrong]
     quarter = max(1, len(sizes) // 4)
     early, late = statistics.median(sizes[quarter : 2 * quarter]), statistics.median(sizes[-quarter:])
-    print(f"honest requests {len(seconds):,} by {len(clients)} clients in {passed:.0f} s, wrong or lost {len(wrong)}")
-    print(f"asked again after a killed worker {sum(client.again for client in clients):,}; workers killed {kills}")
-    print(f"median {seconds[len(seconds) // 2]:.3f} s, p99 {seconds[int(len(seconds) * 0.99)]:.3f} s")
-    print(f"memory of all processes: {early / 1e6:,.0f} MB in the second quarter, {late / 1e6:,.0f} MB in the last")
-    for text in wrong[:10]:
-        print("  wrong:", text)
-    return 1 if wrong or late > 1.5 * early else 0
+    return Seen(honest, sent, passed, kills, seconds * 0.75 - full, early, late)
 
 
 if __name__ == "__main__":
