@@ -255,7 +255,7 @@ def attacked(seconds: float, clients: int, server: Served, known: Known, fill: F
     attackers = [threading.Thread(target=hostile, args=(server.port, stop, sent, s), daemon=True) for s in range(3)]
     for thread in (*honest, *attackers):
         thread.start()
-    sizes, kills, full, began = [], 0, 0.0, time.monotonic()
+    sizes, kills, since, full, began = [], 0, 0, 0.0, time.monotonic()
     with contextlib.ExitStack() as disk:
         while (passed := time.monotonic() - began) < seconds:
             time.sleep(min(2.0, seconds / 100))
@@ -265,7 +265,10 @@ def attacked(seconds: float, clients: int, server: Served, known: Known, fill: F
                 full = passed
             if passed > seconds * 0.75:
                 disk.close()
-            if kills < KILLS * passed / seconds:
+            # not sooner than all could have been answered once: a worker that is killed while it starts shows nothing
+            answers = sum(len(client.seconds) for client in honest)
+            if kills < KILLS * passed / seconds and answers >= since + clients:
+                since = answers
                 workers = [child for child in children(pid) if b"spawn_main" in cmdline(child)]
                 if workers:
                     os.kill(random.choice(workers), signal.SIGKILL)

@@ -192,3 +192,16 @@ def test_the_job_says_what_all_agree_on(model, photos, tmp_path):
     assert {key: job[key] for key in ("format", "of", "top", "pictures")} == {
         "format": 2, "of": 1, "top": 1, "pictures": ["p"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", [{"of": 10**15}, {"of": 0}, {"of": True}, {"top": 10**15}, {"top": -1}, {"top": 1.5}]
+)
+def test_a_job_of_numbers_that_none_has_is_refused_at_once(tmp_path, change):
+    good = {"format": 2, "model": "", "of": 1, "top": 1, "coverage": None, "pictures": []}
+    (tmp_path / JOB).write_text(json.dumps(good))
+    with pytest.raises(DataError, match="1 of 1 shards are not complete"):
+        merge(tmp_path, print)
+    (tmp_path / JOB).write_text(json.dumps(good | change))
+    with pytest.raises(DataError, match=r"no job\.json that this version reads"):
+        merge(tmp_path, print)

@@ -13,7 +13,7 @@ from PIL import Image
 from frostline import ImageClassifier
 from frostline.data.manifest import Row
 from frostline.data.sources import default_cache
-from frostline.errors import CheckpointError, PlanError, UnknownName
+from frostline.errors import CheckpointError, FrostlineError, PlanError, UnknownName
 from frostline.events import Event, Note
 from frostline.features.store import Store
 from frostline.judge.report.page import render
@@ -173,3 +173,34 @@ def test_evidence_that_is_damaged_or_of_other_pictures_is_left_out(run: Path, tm
     assert page.probabilities is None
     assert page.places is None
     assert 'id="picture-map"' not in render(page)
+
+
+ODD_FIGURES = {
+    "text for a bound": ("metrics.json", ("metrics", "val", "weighted_f1", "high"), "x"),
+    "a list for a share": ("metrics.json", ("coverage", 0, "share"), [10**400]),
+    "text among a class's figures": ("metrics.json", ("metrics", "val", "per_class", 0, "f1"), "=1+1"),
+    "a list for all figures": ("metrics.json", ("metrics",), [1]),
+    "a number for the classes": ("metrics.json", ("classes",), 10**400),
+    "a plan of words": ("plan.json", ("plan",), "x"),
+}
+
+
+@pytest.mark.parametrize(("file", "path", "new"), ODD_FIGURES.values(), ids=ODD_FIGURES)
+def test_a_run_of_odd_figures_is_refused_or_worded(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, path: tuple, new: object
+) -> None:
+    monkeypatch.setattr(report_data, "PATIENT_SECONDS", 0.0)
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    values = json.loads((copy / file).read_bytes())
+    place = values
+    for key in path[:-1]:
+        place = place[key] if isinstance(place, list) else place.get(key, place)
+    place[path[-1]] = new
+    (copy / file).write_text(json.dumps(values))
+    found, refused = "", ""
+    try:
+        found = report_data.html_of_folder(copy, lang="en")
+    except FrostlineError as error:
+        refused = str(error)
+    assert "<h1>" in found or ("the run's folder is damaged" in refused and "hint" in refused)

@@ -16,11 +16,10 @@ def report(
     """Write a run's report.html again, in another language or to another place."""
     from frostline.cli import console
     from frostline.judge.pages.translations import checked
-    from frostline.judge.report.page import render
     from frostline.judge.write_html import write_html
     from frostline.workflows import report_data
 
     checked(lang)
     place = out or run / report_data.REPORT
-    write_html(render(report_data.of_folder(run), lang=lang), place)
+    write_html(report_data.html_of_folder(run, lang=lang), place)
     console.aside(f"report written to {place}")

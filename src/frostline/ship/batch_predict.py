@@ -36,6 +36,7 @@ PART_SECONDS = 30.0
 """A part is written at whichever comes first: what a kill can cost."""
 
 JOB = "job.json"
+_MOST = 1_000_000  # shards of a job, and classes that it names
 
 
 @dataclass(frozen=True)
@@ -285,9 +286,10 @@ def _join_job(folder: Path, job: Mapping[str, Any]) -> None:
 def _read_job(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / JOB).read_bytes())
-        if found.get("format") != 2 or not isinstance(found["of"], int) or not isinstance(found["top"], int):
+        counts = (found["of"], found["top"])
+        if found.get("format") != 2 or not all(type(count) is int and 1 <= count <= _MOST for count in counts):
             raise ValueError
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
         raise DataError(
             f"there is no {JOB} that this version reads", where=folder, hint="name the --out of `frostline predict`"
         ) from None

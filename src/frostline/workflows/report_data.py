@@ -20,13 +20,13 @@ from safetensors.numpy import load_file
 from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.views import EvaluationView, Preprocessing
-from frostline.errors import CheckpointError, FrostlineError
+from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.judge.drift import Drift
 from frostline.judge.metrics import Report
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.judge.report import thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point
-from frostline.judge.report.page import Page
+from frostline.judge.report.page import Page, render
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import RunResult
 from frostline.run.run_folder import EVIDENCE
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 REPORT = "report.html"
+_ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, StopIteration, RecursionError)
+"""What values of another kind than a run writes come to, wherever they are used first."""
+
 HEAT_SECONDS = 0.8
 """For the heat maps of a fit: a small network makes all of them in that time, a large one its first mistake's."""
 
@@ -90,12 +93,27 @@ def of_run(
     metrics, plan = _json(folder / "metrics.json"), _json(folder / "plan.json")
     try:
         return _page(folder, metrics, plan, net, preprocessing, picture_of or _at_its_path, seconds)
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
-        if isinstance(error, FrostlineError):
-            raise
-        raise CheckpointError(
-            f"the run's folder is damaged: {type(error).__name__} {error}", where=folder, hint="fit again"
-        ) from None
+    except _ODD as error:
+        raise _damaged(folder, error) from None
+
+
+def html_of_folder(folder: Path, *, lang: str) -> str:
+    """The page of a run's folder, which may be somebody else's.
+
+    Raises: CheckpointError, JudgementError: as ``of_folder``, or its figures are not what they should be.
+    """
+    page = of_folder(folder)
+    try:
+        return render(page, lang=lang)
+    except _ODD as error:
+        raise _damaged(folder, error) from None
+
+
+def _damaged(folder: Path, error: Exception) -> FrostlineError:
+    if isinstance(error, FrostlineError):
+        return error
+    said = one_line(f"{type(error).__name__} {error}")[:200]
+    return CheckpointError(f"the run's folder is damaged: {said}", where=folder, hint="fit again")
 
 
 def of_evaluation(

@@ -90,6 +90,30 @@ def test_turns_are_taken_by_requests_and_not_by_pictures():
     assert [shares.take() for _ in range(7)] == ["a1", "b1", "c1", "a2", "c2", "a3", None]
 
 
+def test_shares_are_of_pixels_so_small_ones_do_not_wait_for_giants():
+    shares = Shares()
+    shares.give([f"giant {n}" for n in range(4)], [1000] * 4)
+    assert shares.take() == "giant 0"
+    for n in range(3):
+        shares.give([f"small {n}"], [10])
+    shares.give(["late giant", "and another"], [900, 900])
+    shares.close()
+    taken = [shares.take() for _ in range(9)]
+    assert taken[:3] == ["small 0", "small 1", "small 2"]
+    assert taken[3:] == ["late giant", "giant 1", "and another", "giant 2", "giant 3", None]
+
+
+def test_shares_over_a_long_time_are_equal_in_cost():
+    costs = {"large": 97, "middle": 13, "small": 1}
+    shares, spent = Shares(), dict.fromkeys(costs, 0)
+    for name, cost in costs.items():
+        shares.give([name] * (20_000 // cost), [cost] * (20_000 // cost))
+    while max(spent.values()) < 10_000:
+        name = shares.take()
+        spent[name] += costs[name]
+    assert max(spent.values()) - min(spent.values()) <= 97
+
+
 def test_a_taker_that_waits_is_woken():
     shares, found = Shares(), []
     taker = threading.Thread(target=lambda: found.append(shares.take()))

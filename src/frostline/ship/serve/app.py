@@ -193,17 +193,17 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
             task.cancel()
 
 
-async def _costs(sent: Sequence[Upload], limits: Limits) -> int:
-    """Pixels of all pictures of a request, by their headers.
+async def _costs(sent: Sequence[Upload], limits: Limits) -> list[int]:
+    """Pixels of each picture of a request, by their headers.
 
     Raises: Refused: there are more than one request may ask for.
     """
-    total = await asyncio.to_thread(lambda: sum(pixels(upload.data, limits.max_pixels) for upload in sent))
-    if total > limits.request_pixels:
+    each = await asyncio.to_thread(lambda: [pixels(upload.data, limits.max_pixels) for upload in sent])
+    if (total := sum(each)) > limits.request_pixels:
         raise Refused(
             413, f"{total:,} pixels, more than {limits.request_pixels:,}", hint="send them in several requests"
         )
-    return total
+    return each
 
 
 _routes = APIRouter()
@@ -233,9 +233,9 @@ async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -
     assert service.batcher is not None
     with service.memory.guest() as held:
         sent = await uploads(request, service.limits, held)
-        with service.pixels.guest() as costs:
-            costs.take(await _costs(sent, service.limits))
-            found = await _unless_gone(request, service.batcher.answer([upload.data for upload in sent]))
+        with service.pixels.guest() as taken:
+            taken.take(sum(costs := await _costs(sent, service.limits)))
+            found = await _unless_gone(request, service.batcher.answer([upload.data for upload in sent], costs))
     faults = [seen for seen in found if isinstance(seen, DecodeError)]
     service.figures.pictures(answered=len(found) - len(faults), unreadable=len(faults))
     if len(faults) == len(found):

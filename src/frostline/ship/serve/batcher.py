@@ -23,6 +23,9 @@ from frostline.ship.serve.engines import Engine, Found
 from frostline.ship.serve.quota import Quota
 from frostline.ship.serve.shares import Shares
 
+_EACH = 100_000
+"""What a picture costs beside its pixels, in pixels."""
+
 _Answer: TypeAlias = Found | DecodeError
 _Waiting: TypeAlias = tuple[NDArray[np.uint8], "asyncio.Future[_Answer]"]
 
@@ -62,9 +65,11 @@ class Batcher:
         """How long nothing has come of the pictures that wait; 0 where none do."""
         return time.monotonic() - self._moved if self._room.taken else 0.0
 
-    async def answer(self, pictures: Sequence[bytes]) -> list[_Answer]:
+    async def answer(self, pictures: Sequence[bytes], costs: Sequence[int] = ()) -> list[_Answer]:
         """What the engine makes of each picture, or why it cannot be decoded, in their order. Many requests' pictures
         are decoded in turns; a call that is cancelled (its client has gone) costs no more than what is being decoded.
+
+        costs: pixels of each picture, by which requests share the decoders.
 
         Raises: Refused: there is no room for so many (429).
         """
@@ -73,7 +78,7 @@ class Batcher:
                 self._moved = time.monotonic()
             place.take(len(pictures))
             futures: list[asyncio.Future[_Answer]] = [self._loop.create_future() for _ in pictures]
-            self._encoded.give(zip(pictures, futures, strict=True))
+            self._encoded.give(list(zip(pictures, futures, strict=True)), [_EACH + cost for cost in costs])
             return await asyncio.gather(*futures)
 
     def close(self) -> None:
