@@ -181,6 +181,7 @@ ODD_FIGURES = {
     "text among a class's figures": ("metrics.json", ("metrics", "val", "per_class", 0, "f1"), "=1+1"),
     "a list for all figures": ("metrics.json", ("metrics",), [1]),
     "a number for the classes": ("metrics.json", ("classes",), 10**400),
+    "a list for the versions": ("plan.json", ("versions",), [[]]),
     "a plan of words": ("plan.json", ("plan",), "x"),
 }
 

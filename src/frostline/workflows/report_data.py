@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -37,7 +38,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 REPORT = "report.html"
-_ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, StopIteration, RecursionError)
+_ODD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    StopIteration,
+    RecursionError,
+    TemplateError,
+)
 """What values of another kind than a run writes come to, wherever they are used first."""
 
 HEAT_SECONDS = 0.8
