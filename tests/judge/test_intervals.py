@@ -38,7 +38,7 @@ def test_intervals_hold_the_truth_where_nearly_all_is_right(prior, apart):
     assert all(count > 50 for count in held.values()), held
 
 
-@pytest.mark.parametrize("n", [60, 150, 400])
+@pytest.mark.parametrize("n", [30, 150, 400])
 def test_a_share_near_one_is_held_whatever_it_is(n):
     """Exactly, from the binomial distribution: Wilson's interval alone holds some shares in 84 % of draws."""
     right = np.arange(n + 1)
@@ -51,7 +51,7 @@ def test_a_share_near_one_is_held_whatever_it_is(n):
         held = (bounds[:, 0] <= shares[:, None]) & (shares[:, None] <= bounds[:, 1])
         return (held * chances).sum(1).min()
 
-    assert least(ours) > 0.915
+    assert least(ours) > 0.92
     assert least(plain) < 0.85
 
 
