@@ -1,11 +1,11 @@
 """95 % intervals that hold where pictures are few or nearly all right: formulas of the score kind.
 
-A share has Wilson's interval, which of one to three errors is let out as Brown, Cai & DasGupta (2001, Statistical
-Science 16, 101) do: by itself it holds some shares near 1 in 84 % of draws only, so in 92 % at least. A mean of shares
-over classes combines those of its classes (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693). An area under
-the ROC curve has Newcombe's (2006, Statistics in Medicine 25, 559). A mean loss is that of right and wrong answers
-apart, weighed by how often each may come. None has a width of zero, so `wider` of these and the bootstrap is what
-`metrics` reports: `make trust` shows what they cover.
+A share has Wilson's interval, which of one to four errors is let out as Brown, Cai & DasGupta (2001, Statistical
+Science 16, 101) do with up to three: by itself it holds some shares near 1 in 84 % of draws only, so in 92 % at least.
+A mean of shares over classes combines those of its classes (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693).
+An area under the ROC curve has Newcombe's (2006, Statistics in Medicine 25, 559). A mean loss is that of right and
+wrong answers apart, weighed by how often each may come. None has a width of zero, so `wider` of these and the bootstrap
+is what `metrics` reports: `make trust` shows what they cover.
 
 Pictures of one unit (duplicates, a group) are one draw and not several: the number of pictures is then divided by the
 design effect (Kish 1965; Korn & Graubard 1998 for the degrees of freedom), and where nothing tells it, by units.
@@ -68,7 +68,7 @@ def _of_few(count: float, n: float) -> float:
     """The least share of n draws that gives so few: one-sided, by Poisson's distribution; 1 of none, or of more."""
     from scipy.special import gammaincinv
 
-    return float(gammaincinv(count, 0.05) / n) if 0 < count <= 3 + 1e-9 else 1.0
+    return float(gammaincinv(count, 0.05) / n) if 0 < count <= 4 + 1e-9 else 1.0
 
 
 def share(hits: NDArray[np.generic], units: NDArray[np.integer] | None = None) -> Interval:
