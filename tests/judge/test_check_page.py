@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,21 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(tmp_path: Path, lang:
 def test_every_check_has_words_in_every_language() -> None:
     assert set(ABOUT) == set(checks.names())
     assert not {text for pair in ABOUT.values() for text in pair} - set(chinese())
+
+
+def test_badge_and_sentence_say_what_they_count(tmp_path: Path) -> None:
+    """Five files are one picture: the badge said "5 pictures" beside "1 picture is under two labels"."""
+    found = audit(tmp_path, 6)
+    listing = Inventory(tuple(replace(row, digest="d") for row in found.subject.listing.rows), ("",) * 6)
+    found = audited(Subject(listing, exact_copies(listing)))
+    conflict = next(finding for finding in found.findings if finding.check == "label-conflicts")
+    assert conflict.summary == "1 picture is under two labels (6 files)"
+    assert int(conflict.mask.sum()) == 6
+    text = page(found)
+    assert "6 pictures concerned" in text
+    assert "涉及 6 张图片" in page(found, lang="zh")
+    assert speaking("zh")(conflict.summary) == "1 张图片有两个标签（共 6 个文件）"
+    assert not re.search(r'class="number">\d+ pictures<', text)
 
 
 def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:

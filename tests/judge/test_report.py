@@ -5,6 +5,8 @@ import html
 import json
 import re
 import string
+from decimal import ROUND_HALF_UP, Decimal
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.predictions import Outcome
 from frostline.judge.report import charts, page, plots, thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point
-from frostline.judge.report.page import Page, render
+from frostline.judge.report.page import Page, confidence, render
 from frostline.judge.report.sections import SECTIONS
 from frostline.judge.result import PhaseRow
 
@@ -153,6 +155,22 @@ def test_the_reasons_of_a_run_are_chinese_too() -> None:
     assert say("something new") == "something new"
     with pytest.raises(PlanError, match="'fr'"):
         speaking("fr")
+
+
+def test_one_picture_is_as_sure_in_a_gallery_as_in_the_table() -> None:
+    """The script writes per mille by ECMAScript's toFixed: the nearest, of two the larger. 79.49 % was 79 and 80."""
+    script = Path(str(resources.files("frostline.judge.report") / "page.js")).read_text("utf-8")
+    assert "(mille / 10).toFixed(mille < 995 || mille === 1000 ? 0 : 1)" in script
+    for probability in (0.7949, 0.785, 0.795, 0.9949, 0.9951, 0.99949, 0.9996, *np.linspace(0, 1, 777)):
+        mille = round(1000 * probability)
+        digits = Decimal("1") if mille < 995 or mille == 1000 else Decimal("0.1")
+        assert confidence(probability).split("\u202f")[0] == str((Decimal(mille) / 10).quantize(digits, ROUND_HALF_UP))
+
+
+def test_only_what_is_below_nine_in_ten_is_unsure() -> None:
+    sure = (1.0, 0.9, 0.85, 0.6)
+    rows = tuple(Outcome(f"{i}", "", str(i), "val", "a", "a", p, True) for i, p in enumerate(sure))
+    assert thumbnails.choose(rows).unsure == (3, 2)
 
 
 def test_mistakes_come_first_by_how_sure_they_were_and_every_class_has_some() -> None:

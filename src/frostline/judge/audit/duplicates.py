@@ -67,7 +67,8 @@ def label_conflicts(subject: Subject) -> Finding | None:
         names = " and ".join(sorted({"|".join(listing.rows[row].labels) or "no label" for row in rows}))
         items.append(AuditItem(tuple(rows.tolist()), f"{kind_of(subject, rows)}, labelled {names}"))
     exact = sum(not nearly for nearly, _ in found)
-    says = [count(exact, "picture is", "pictures are") + " under two labels"] if exact else []
+    files = sum(len(rows) for nearly, rows in found if not nearly)
+    says = [f"{count(exact, 'picture is', 'pictures are')} under two labels ({files:,} files)"] if exact else []
     if exact < len(found):
         groups = count(len(found) - exact, "group of nearly equal pictures has", "groups of nearly equal pictures have")
         says.append(f"{groups} different labels")

@@ -217,6 +217,7 @@ def render(page: Page, *, lang: str = "en") -> str:
             "plain": one_line,
             "words": in_words,
             "lowest": lowest,
+            "confidence": confidence,
             "middle": middle,
         },
         page=page,
@@ -260,6 +261,12 @@ def _drawn(page: Page, say: Say) -> Drawn:
 def percent(share: float | None, digits: int = 1) -> str:
     """0.948 -> "94.8 %", with a space that does not break; nothing -> a dash."""
     return "–" if share is None else f"{100 * share:.{digits}f}\u202f%"
+
+
+def confidence(probability: float) -> str:
+    """Of one answer, as ``page.js`` writes it of per mille: halves up, and no 100 % for what is not."""
+    mille = round(1000 * probability)
+    return f"{mille / 10:.1f}\u202f%" if 995 <= mille < 1000 else f"{(mille + 5) // 10}\u202f%"
 
 
 def number(value: float | None) -> str:
