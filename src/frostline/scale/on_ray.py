@@ -5,6 +5,7 @@ costs the blocks in flight.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,8 +103,6 @@ def answered(
         batch_format="numpy",
         num_cpus=cpus,
         concurrency=(1, min(most, blocks)),
-        max_restarts=-1,
-        max_task_retries=-1,
     )
 
 
@@ -127,7 +126,9 @@ def _known(row: Row) -> dict[str, str]:
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
     try:
         import ray
         import ray.data
