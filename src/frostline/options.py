@@ -265,6 +265,12 @@ class FitOptions:
         "Use torch.compile.", same(False, "compiling takes longer than a short run gains"), parsed=bool
     )
 
+    flips: bool | None = _training(
+        "Let a fitted head learn from mirror images too, where the out-of-fold log loss is then lower.",
+        same(False, "twice the features for 0.2 points on average: bench/ACCURACY.md"),
+        parsed=bool,
+        panel=_VIEWS,
+    )
     views: int | None = _training(
         "Augmented views of a picture whose features are stored; 0: new ones every epoch, no store.",
         BySize(4, 2, 2, "each view costs one pass over the pictures; not tuned"),

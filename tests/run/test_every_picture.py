@@ -1,13 +1,16 @@
 """Without a val split a solved head learns from every picture, and is judged by cross-validation where it can be."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageOps
 
 from frostline import ImageClassifier
-from frostline.events import Warn
+from frostline.errors import PlanError
+from frostline.events import Note, Warn
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -80,3 +83,23 @@ def test_val_pictures_that_somebody_gave_are_never_learned_from(leaves: Path, tm
     held = ImageClassifier(**asked, epochs=1, lr=1e-12, val=0.3).fit(place)
     assert set(held.result_.metrics) == {"val"}
     assert "refit" not in [row.name for row in held.result_.phases]
+
+
+def test_mirror_images_are_learned_from_where_that_is_asked_for_and_pays(leaves: Path, tmp_path: Path) -> None:
+    place = some(leaves, tmp_path / "data", {"a": 12, "b": 12})
+    notes: list[str] = []
+    asked = ImageClassifier(**SMALL, flips=True)
+    asked.fit(place, listen=lambda event: notes.append(event.text) if isinstance(event, Note) else None)
+    (said,) = [text for text in notes if text.startswith("mirror images are ")]
+    figures = re.fullmatch(
+        r"mirror images are (not )?learned from: ([\d.]+) nats out of fold with them, ([\d.]+) .*", said
+    )
+    assert figures
+    assert (figures[1] is None) == (float(figures[2]) < float(figures[3]))
+    # Judged are the pictures as they are, once each.
+    assert asked.result_.metrics["cross-validation"].n == 24
+
+
+def test_a_head_that_is_trained_has_no_use_for_flips(leaves: Path) -> None:
+    with pytest.raises(PlanError, match="no use for flips"):
+        ImageClassifier(**{**SMALL, "strategy": "freeze"}, flips=True).fit(leaves)

@@ -1,5 +1,7 @@
 """Carry out a phase that solves: the head by logistic regression over features that do not change."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.train.logistic import MOST_STEPS
 from frostline.train.plan import Solve
 from frostline.train.solve import Solved, solve
+from frostline.train.two_views import solve_two_views
 
 _FOLDS = 5
 _COSTLY = 300_000  # weights from which fitting the folds takes longer than computing the features did
@@ -29,15 +32,7 @@ def solve_head(context: PhaseContext, phase: Solve) -> PhaseResult:
     view = EvaluationView(context.activations.preprocessing)
     read, _ = context.activations.at("head", context.train.rows, view, what="training pictures")
     x = _vectors(read(np.arange(len(context.train))), context.head)
-    solved = solve(
-        x,
-        context.train.targets(),
-        classes=len(context.train.classes),
-        balanced=phase.balanced,
-        seed=context.seed,
-        folds=_inner_folds(context),
-        ends=context.net.ends if isinstance(context.net, AllStages) else (),
-    )
+    solved = _with_mirror_images(context, phase, x) if phase.flips else _solved(context, phase, x)
     put_head(context.net, context.head, solved.weight, solved.bias)
     if isinstance(context.net, AllStages):
         _solve_plain_head(context, context.net, phase, x)
@@ -52,6 +47,32 @@ def solve_head(context: PhaseContext, phase: Solve) -> PhaseResult:
         val = _vectors(read(np.arange(len(context.val))), context.head) @ solved.weight.T + solved.bias
     crossed = _judged(context, solved) if val is None else None
     return PhaseResult(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
+
+
+def _how(context: PhaseContext, phase: Solve) -> dict[str, Any]:
+    """What a solver is told beside features and labels."""
+    return {
+        "classes": len(context.train.classes),
+        "balanced": phase.balanced,
+        "seed": context.seed,
+        "folds": _inner_folds(context),
+        "ends": context.net.ends if isinstance(context.net, AllStages) else (),
+    }
+
+
+def _solved(context: PhaseContext, phase: Solve, x: NDArray[np.float32]) -> Solved:
+    return solve(x, context.train.targets(), **_how(context, phase))
+
+
+def _with_mirror_images(context: PhaseContext, phase: Solve, x: NDArray[np.float32]) -> Solved:
+    """The head that learns from both views of each picture, or from one where that is better; it is said which."""
+    view = EvaluationView(context.activations.preprocessing, flip=True)
+    read, _ = context.activations.at("head", context.train.rows, view, what="mirrored training pictures")
+    mirrored = _vectors(read(np.arange(len(context.train))), context.head)
+    chosen = solve_two_views(x, mirrored, context.train.targets(), **_how(context, phase))
+    figures = f"{chosen.loss_mirrored:.3f} nats out of fold with them, {chosen.loss:.3f} without"
+    context.listen(Note(f"mirror images are {'' if chosen.mirrored else 'not '}learned from: {figures}"))
+    return chosen.solved
 
 
 def _said(solved: Solved) -> str:

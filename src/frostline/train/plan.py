@@ -146,11 +146,13 @@ class Solve:
 
     balanced: weigh the classes by their inverse frequency.
     all_stages: the head reads what every stage sees (`net.all_stages`), and the plain head is solved beside it.
+    flips: it learns from mirror images too, where the out-of-fold log loss is then lower.
     """
 
     name: str = "probe"
     balanced: bool = False
     all_stages: bool = False
+    flips: bool = False
 
     @property
     def line(self) -> str:

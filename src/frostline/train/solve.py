@@ -85,7 +85,7 @@ def solve(
             hint="leave --balance out",
         )
     importance = inverse_frequency(likelihood.kinds()) if balanced else np.ones(len(y))
-    fold = _stratified(likelihood.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
+    fold = stratified(likelihood.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
     fold = np.where(likelihood.alone(fold), _EVERYONE, fold)
     with _threads(x):
         return _solved(_Pictures.of(x, likelihood, importance, fold, ends))
@@ -236,7 +236,7 @@ def _logits(x: AnyFloats, weight: Floats, bias: Floats) -> NDArray[np.float32]:
     return np.concatenate([(part @ weight.T + bias).astype(np.float32) for part in chunks(x)])
 
 
-def _stratified(y: Indices, folds: int, seed: int) -> Indices:
+def stratified(y: Indices, folds: int, seed: int) -> Indices:
     """The fold (N,) of each picture; each class goes to the folds in turn, going on where the one before ended."""
     rng = np.random.default_rng(seed)
     fold = np.empty(len(y), np.int64)

@@ -25,7 +25,7 @@ strategy = strategies.decorator
 
 
 @strategy("auto")
-def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float) -> Plan:
+def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float, flips: bool) -> Plan:
     """Probe first, then unfreeze deeper while it measurably helps: never worse than the probe."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
@@ -35,19 +35,21 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
         _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe)
         for line in (half, names[0])
     )
-    return Plan("auto", (Solve(balanced=recipe.balance != "none"), *deeper), keep="if-better", budget=budget)
+    solved = Solve(balanced=recipe.balance != "none", flips=flips)
+    return Plan("auto", (solved, *deeper), keep="if-better", budget=budget)
 
 
 @strategy("probe")
-def probe(stages: Stages, *, recipe: Recipe) -> Plan:
+def probe(stages: Stages, *, recipe: Recipe, flips: bool) -> Plan:
     """Fit the head over frozen features: seconds, deterministic, hard to beat on little data."""
-    return Plan("probe", (Solve(balanced=recipe.balance != "none"),))
+    return Plan("probe", (Solve(balanced=recipe.balance != "none", flips=flips),))
 
 
 @strategy("head2toe")
-def head2toe(stages: Stages, *, recipe: Recipe) -> Plan:
+def head2toe(stages: Stages, *, recipe: Recipe, flips: bool) -> Plan:
     """Solve a head over the pooled features of all stages, for textures and small marks (Evci et al. 2022)."""
-    return Plan("head2toe", (Solve("head2toe", balanced=recipe.balance != "none", all_stages=True),))
+    solved = Solve("head2toe", balanced=recipe.balance != "none", all_stages=True, flips=flips)
+    return Plan("head2toe", (solved,))
 
 
 @strategy("freeze")
@@ -79,9 +81,9 @@ def gradual(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epoch
 
 
 @strategy("lp-ft")
-def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int) -> Plan:
+def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int, flips: bool) -> Plan:
     """Fit the head, then train everything at a small rate from there (Kumar et al. 2022, arXiv:2202.10054)."""
-    solved = Solve(balanced=recipe.balance != "none")
+    solved = Solve(balanced=recipe.balance != "none", flips=flips)
     return Plan("lp-ft", (solved, _train("all", stages, rates(stages, head=trunk_lr, trunk=trunk_lr), epochs, recipe)))
 
 

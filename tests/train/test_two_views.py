@@ -1,0 +1,79 @@
+"""A head that learns from both views: simulations whose truth is known say when it pays, and that nothing leaks."""
+
+import numpy as np
+
+from frostline.train.solve import solve
+from frostline.train.two_views import solve_two_views
+
+
+def pictures(rng, y, *, shared, apart, signal=0.35):
+    """Features of two views (N, 40) each: a class's mean, noise of the picture, and noise of the view."""
+    means = rng.permutation(np.eye(40))[: y.max() + 1] * 4 * signal
+    noise = rng.normal(0, shared, (len(y), 40))
+    return [means[y] + noise + rng.normal(0, apart, (len(y), 40)) for _ in range(2)]
+
+
+def test_views_that_differ_by_noise_alone_are_both_learned_from_and_fresh_pictures_are_the_better_for_it():
+    gains = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        y = np.tile(np.arange(3), 520)
+        plain, mirrored = pictures(rng, y, shared=0.2, apart=1.0)
+        few = slice(0, 60)
+        found = solve_two_views(plain[few], mirrored[few], y[few], classes=3, seed=seed)
+        alone = solve(plain[few], y[few], classes=3, seed=seed)
+        right = [
+            ((plain[60:] @ head.weight.T + head.bias).argmax(1) == y[60:]).mean() for head in (found.solved, alone)
+        ]
+        gains.append(right[0] - right[1])
+        assert found.mirrored == (found.loss_mirrored < found.loss)
+    assert np.mean(gains) > 0.01
+
+
+def test_where_a_mirror_changes_the_class_it_is_left_alone():
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(2), 30)
+    x = rng.normal(0, 0.5, (60, 20)) + np.where(y, 1, -1)[:, None] * np.eye(20)[0] * 1.5
+    mirror = np.concatenate([[-1.0], np.ones(19)])  # left becomes right
+    found = solve_two_views(x, x * mirror, y, classes=2)
+    assert not found.mirrored
+    assert found.loss_mirrored > found.loss + 0.3
+    assert np.array_equal(found.solved.weight, solve(x, y, classes=2).weight)
+
+
+def test_labels_that_nothing_tells_stay_chance_out_of_fold():
+    """Views of one picture are nearly equal: on two sides of a fold each would tell the other's label."""
+    right, losses = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        y = np.tile(np.arange(2), 20)
+        x = rng.normal(size=(40, 100))
+        found = solve_two_views(x, x + rng.normal(0, 0.05, x.shape), y, classes=2, seed=seed)
+        logits = found.solved.out_of_fold()
+        assert logits.shape == (40, 2)
+        assert found.solved.judged.shape == (40,)
+        right.append((logits.argmax(1) == y).mean())
+        losses.append(found.loss_mirrored)
+    assert np.mean(right) < 0.6
+    assert np.mean(losses) > 0.6
+
+
+def test_a_class_of_one_picture_is_learned_from_and_where_nothing_can_be_judged_one_view_is_taken():
+    rng = np.random.default_rng(1)
+    y = np.array([0] * 9 + [1] * 9 + [2])
+    plain, mirrored = pictures(rng, y, shared=0.1, apart=0.1)
+    found = solve_two_views(plain, mirrored, y, classes=3)
+    assert found.solved.judged.tolist() == [True] * 18 + [False]
+    assert (plain[-1] @ found.solved.weight.T + found.solved.bias).argmax() == 2
+    nothing = solve_two_views(plain[[0, 9]], mirrored[[0, 9]], np.array([0, 1]), classes=2)
+    assert not nothing.mirrored
+    assert np.isnan([nothing.loss, nothing.loss_mirrored]).all()
+
+
+def test_several_labels_a_picture():
+    rng = np.random.default_rng(2)
+    y = (rng.random((80, 3)) < 0.4).astype(np.float32)
+    x = rng.normal(0, 0.6, (80, 12)) + y @ rng.normal(size=(3, 12))
+    found = solve_two_views(x, x + rng.normal(0, 0.6, x.shape), y, classes=3)
+    assert found.solved.judged.shape == (80,)
+    assert ((found.solved.out_of_fold() > 0) == (y > 0.5)).mean() > 0.8
