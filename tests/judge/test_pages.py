@@ -67,6 +67,9 @@ def faults(tmp_path: Path) -> Audit:
     Image.new("RGB", (120, 90), (90, 90, 90)).save(top / "train/ants/blank.png")
     smooth = Image.open(one).filter(ImageFilter.GaussianBlur(9))
     smooth.save(top / "train/ants/blur.png")
+    drawn = Image.new("RGB", (120, 90), (240, 240, 240))
+    drawn.paste((10, 10, 10), (50, 40, 70, 60))
+    drawn.save(top / "train/ants/placeholder.png")
     Image.open(one).convert("CMYK").save(top / "train/ants/cmyk.jpg")
     Image.open(one).save(top / "train/ants/png.jpg", "PNG")
     frames = [Image.fromarray(rng.integers(0, 256, (90, 120), dtype=np.uint8)) for _ in range(2)]

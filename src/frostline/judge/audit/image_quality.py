@@ -1,4 +1,4 @@
-"""Pictures on which there is little to see: dark, washed out, blank, blurry."""
+"""Pictures on which there is little to see: dark, washed out, blank, blurry, or that are no photographs."""
 
 from typing import Any
 
@@ -10,8 +10,10 @@ from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, 
 _BLANK = 0.02  # standard deviation of grey values in [0, 1]
 _DARK = 0.25  # the grey value that 99 % of the pixels stay below
 _BRIGHT = 0.75  # the grey value that 99 % stay above
-_BLURRY = 0.04  # of `looks.sharpness`
-_APART = 3.5  # robust standard deviations (Iglewicz and Hoaglin 1993) from the other pictures
+_FLAT, _USUAL = 0.7, 0.3  # share of one shade: more than that, where nine in ten pictures have less than this
+# Of `image_stats.sharpness`, at most, and at most this share of what is usual in the data: either pair is enough.
+# Ants and bees: pictures blurred by 3 to 20 pixels have 0.7 to 1.2, all others 3.4 and more; solar cells: 0.9 and more.
+_BLURRY = ((0.95, 0.6), (1.6, 0.25))
 
 
 @checks.decorator("blank")
@@ -63,15 +65,27 @@ def blurry(subject: Subject) -> Finding | None:
     """
     if subject.looks is None:
         return None
-    sharp = np.log(np.maximum(subject.looks["sharpness"].astype(np.float64), 1e-6))
-    there = subject.listing.readable & (subject.looks["spread"] >= _BLANK)
+    sharp = subject.looks["sharpness"].astype(np.float64)
+    there = subject.listing.readable & (subject.looks["spread"] >= _BLANK) & (sharp > 0)
     if there.sum() < 10:
         return None
-    middle = np.median(sharp[there])
-    deviation = 1.4826 * np.median(np.abs(sharp[there] - middle))
-    mask = there & (sharp < np.log(_BLURRY)) & (sharp < middle - _APART * max(deviation, 0.1))
-    scores = np.exp(sharp - np.log(_BLURRY))
-    return _low(subject, "blurry", scores, mask, "{} blurry", "no fine detail")
+    usual = float(np.median(sharp[there]))
+    limit = max(min(most, share * usual) for most, share in _BLURRY)
+    return _low(subject, "blurry", sharp / max(limit, 1e-6), there & (sharp < limit), "{} blurry", "no fine detail")
+
+
+@checks.decorator("flat")
+def flat(subject: Subject) -> Finding | None:
+    """Mostly one and the same shade, where nearly all others are not: no photograph among photographs."""
+    if subject.looks is None:
+        return None
+    share = subject.looks["flat"].astype(np.float64)
+    there = subject.listing.readable & (subject.looks["spread"] >= _BLANK)
+    if there.sum() < 10 or np.quantile(share[there], 0.9) > _USUAL:
+        return None
+    mask = there & (share > _FLAT)
+    scores = (1 - share) / (1 - _FLAT)
+    return _low(subject, "flat", scores, mask, "{} mostly one flat shade", "{:.0%} of it has one shade", share)
 
 
 def _low(
@@ -92,4 +106,4 @@ def _low(
     rows = rows[np.argsort(kept[rows], kind="stable")]
     items = tuple(AuditItem((int(row),), text if values is None else text.format(float(values[row]))) for row in rows)
     says = summary.format(count(len(rows), "picture is", "pictures are"))
-    return Finding(check, "note", says, kept, mask, items)
+    return Finding(check, "warning" if check == "flat" else "note", says, kept, mask, items)

@@ -24,6 +24,9 @@ SIDE = 32
 _CLEAR = ("RGBA", "LA", "PA", "P", "RGBa", "La")
 _UNSEEN = 0.02
 AT_LEAST = 256
+_TILE = 32  # pixels, of `_sharpness`
+_LEVEL = 0.004  # one grey level of 256: slopes below it are noise
+_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 LOOK = np.dtype(
     [
         ("width", np.int32),  # of the upright picture, in pixels
@@ -36,6 +39,7 @@ LOOK = np.dtype(
         ("low", np.float32),  # percentiles 1 and 99 of the grey values, in [0, 1]
         ("high", np.float32),
         ("spread", np.float32),  # standard deviation of the grey values, in [0, 1]
+        ("flat", np.float32),  # share of the pixels that have the commonest of 256 grey values
         ("sharpness", np.float32),  # see `_sharpness`
         ("colour", np.float32, 3),  # mean of red, green, blue, in [0, 1]
         ("hash", np.bool_, 64),  # perceptual
@@ -66,6 +70,7 @@ def look(picture: Picture, opened: Decoded, reading: Reading = AS_IT_IS) -> np.v
     record["low"], record["high"], record["spread"] = low, high, values.std()
     if said.mode in _CLEAR and record["spread"][0] < _UNSEEN:
         record["unseen"] = lost_in_its_ground(picture, reading)
+    record["flat"] = np.bincount(np.asarray(grey).ravel()).max() / values.size
     record["sharpness"] = _sharpness(values)
     record["colour"] = np.asarray(rgb, np.float32).mean((0, 1)) / 255
     record["hash"] = imagehash.phash(grey).hash.ravel()
@@ -115,13 +120,36 @@ def _reduced(image: Image.Image) -> Image.Image:
 
 
 def _sharpness(values: NDArray[np.float32]) -> float:
-    """How much of the picture's contrast is fine detail: the Laplacian's deviation over that of the grey values.
+    """How fine the finest detail is, in the sharpest places: second differences over the slope of the smoothed picture.
 
-    Contrast is divided out, so that fog is not called blur. Some 0.1 to 1 for photographs at this size.
+    Both are root mean squares over tiles; the 95th percentile of the tiles counts, so that the soft ground behind a
+    sharp subject does not make a photograph blurry, and contrast is divided out, so that fog does not either. About 1
+    and less where nothing is finer than two pixels, whatever the picture shows; 3 to 25 for photographs at this size.
+    After the idea of Crete et al. 2007 (what smoothing takes away tells how sharp it was).
     """
-    spread = float(values.std())
-    if min(values.shape) < 3 or spread < 1e-3:
+    if min(values.shape) < 2 * len(_BINOMIAL):
         return 0.0
     inner = values[1:-1, 1:-1]
-    laplacian = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * inner
-    return float(laplacian.std()) / spread
+    second = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * inner
+    smooth = _smoothed(_smoothed(values).T).T
+    slope = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) ** 2 + (smooth[1:-1, 2:] - smooth[1:-1, :-2]) ** 2
+    ratio = _of_tiles(second) / (_of_tiles(np.sqrt(slope) / 2) + _LEVEL)
+    return float(np.percentile(ratio, 95))
+
+
+def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Along the first axis, by a Gaussian of two pixels: four times a binomial of one."""
+    reach = len(_BINOMIAL) // 2
+    for _ in range(4):
+        wide = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
+        values = np.sum([w * wide[at : at + len(values)] for at, w in enumerate(_BINOMIAL)], axis=0, dtype=np.float32)
+    return values
+
+
+def _of_tiles(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Root mean square of each whole tile."""
+    side = min(_TILE, *values.shape)
+    high, wide = values.shape[0] // side, values.shape[1] // side
+    tiles = values[: high * side, : wide * side].reshape(high, side, wide, side)
+    found: NDArray[np.floating] = np.sqrt((tiles**2).mean((1, 3)))
+    return found

@@ -53,5 +53,9 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     ),
     "dark": ("Very dark pictures", "See whether anything can be made out."),
     "bright": ("Washed-out pictures", "See whether anything can be made out."),
+    "flat": (
+        "Placeholders, drawings and cut-outs",
+        "Among photographs, one that is mostly a single shade: see whether it shows its class at all.",
+    ),
     "blurry": ("Blurry pictures", "See whether a person could tell the class."),
 }

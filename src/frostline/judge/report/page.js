@@ -94,7 +94,7 @@
       for (const [t, a, n] of given.cells) {
         pen.globalAlpha = t === a ? 0.15 + 0.75 * Math.sqrt(n / most) : 0.35 + 0.65 * Math.sqrt(n / most);
         pen.fillStyle = colours[t === a ? "right" : "wrong"];
-        const side = Math.max(size, t === a ? 1.2 : 4);  // of 1,000 classes a mistake is still to be seen
+        const side = Math.max(size, t === a ? 2.5 : 4);  // of 1,000 classes a mistake is still to be seen
         pen.fillRect(a * size + (size - side) / 2, t * size + (size - side) / 2, side, side);
       }
       pen.globalAlpha = 1;
