@@ -191,13 +191,13 @@ def _softmax(z: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def of_calibration_error(runs: int) -> Iterator[Line]:
-    """How often a perfectly calibrated model lies above what is said that one would show."""
+    """How often a perfectly calibrated model is above what is said that one would show."""
     rng, above = np.random.default_rng(9), 0
     for _ in range(runs):
         sure = rng.uniform(0.6, 1, 50)
         shown = expected_calibration_error(reliability(sure, rng.random(50) < sure))
         above += shown > error_if_perfect(sure, draws=200)[1]
-    yield "a perfectly calibrated model lies above the error that one would show, n = 50", "5%", f"{above / runs:.1%}"
+    yield "a perfectly calibrated model is above the error that one would show, n = 50", "5%", f"{above / runs:.1%}"
 
 
 def of_keeping(runs: int) -> Iterator[Line]:
