@@ -14,6 +14,7 @@ from frostline.errors import DataError, one_line
 
 Finder = Callable[[str], Path | Item]
 _Paths = Callable[[str], Path]
+_File = tuple[str, str]  # its folder and its name
 _LOOKED_AT = 40  # names of a table by which it is known how it names its pictures
 _MOST_FILES = 500_000
 
@@ -51,7 +52,7 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
     for ways in (plain, mended):
         if any(os.path.isfile(ways(name)) for name in sample):  # noqa: PTH113 (pathlib raises on some names)
             return ways, said, None
-    if (how.suffix is None or how.images is not None) and (by_name := _by_name(sample, mended, base, place)):
+    if (how.suffix is None or how.images is not None) and (by_name := _by_name(sample, suffix, mended, base, place)):
         return *by_name, None
     absent = None
     if every and not any(os.path.exists(mended(name)) for name in every):  # noqa: PTH110
@@ -92,49 +93,58 @@ def _elsewhere(sample: Sequence[str], place: Path, how: PlaceOptions) -> tuple[F
     return (lambda name: held.picture(remote.joined(base or "", name + suffix))), f" at {one_line(of)}", None
 
 
-def _by_name(sample: Sequence[str], mended: _Paths, base: Path, place: Path) -> tuple[Finder, str] | None:
+def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, place: Path) -> tuple[Finder, str] | None:
     """By the last part of the names, with or without an ending, in any folder below; last of all by another ending."""
     found = _files_below(base)
 
-    def candidates(name: str) -> list[Path]:
-        own = mended(name).name
+    def candidates(name: str) -> list[_File]:
+        own = _last(name) + suffix
+        if own in found:
+            return found[own]
         decoded = unquote(own).rpartition("/")[2]  # of a URL's path
-        return found.get(own) or found.get(decoded) or found.get(_folded(decoded), [])
+        return found.get(decoded) or found.get(_folded(decoded), [])
 
-    there = [paths for name in sample if (paths := candidates(name))]
+    there = [files for name in sample if (files := candidates(name))]
     if not there:
         return None
-    homes = set.intersection(*({path.parent for path in paths} for paths in there))
+    homes = set.intersection(*({folder for folder, _ in files} for files in there))
     home = next(iter(homes)) if len(homes) == 1 else None
-    if any(len([path for path in paths if home in (None, path.parent)]) > 1 for paths in there):
+    if any(len([file for file in files if home in (None, file[0])]) > 1 for files in there):
         raise DataError(
-            f"{one_line(sample[0])!r} names several files, such as {one_line(str(there[0][-1]))}",
+            f"{one_line(sample[0])!r} names several files, such as {one_line(os.path.join(*there[0][-1]))}",  # noqa: PTH118
             where=place,
             hint="--images DIR names the folder, --suffix .jpg what the names lack",
         )
 
     def finding(name: str) -> Path:
-        paths = candidates(name)
-        paths = [path for path in paths if path.parent == home] or paths
-        return paths[0] if len(paths) == 1 else mended(name)
+        files = candidates(name)
+        if len(files) > 1 and home is not None:
+            files = [file for file in files if file[0] == home] or files
+        return Path(*files[0]) if len(files) == 1 else mended(name)
 
     first = next(name for name in sample if candidates(name))
-    own, real = mended(first).name, there[0][0]
-    said = f" + `{real.suffix}`" if real.name == f"{own}{real.suffix}" else ""
-    if not said and real.name not in (own, unquote(own).rpartition("/")[2]):
-        said = f" (`{real.suffix}` in place of `{Path(own).suffix}`)"
-    return finding, said + (f" in {_within(home, base)}/" if home else " by their names")
+    own, real = _last(first) + suffix, there[0][0][1]
+    ending = os.path.splitext(real)[1]  # noqa: PTH122
+    said = f" + `{ending}`" if real == f"{own}{ending}" else ""
+    if not said and real not in (own, unquote(own).rpartition("/")[2]):
+        said = f" (`{ending}` in place of `{Path(own).suffix}`)"
+    return finding, said + (f" in {_within(Path(home), base)}/" if home else " by their names")
 
 
-def _files_below(base: Path) -> dict[str, list[Path]]:
+def _last(name: str) -> str:
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _files_below(base: Path) -> dict[str, list[_File]]:
     """What may be a picture, by its name, by its name without the ending, and by that in lower case."""
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[_File]] = {}
     seen = 0
     for folder, folders, files in os.walk(base):
         folders[:] = sorted(name for name in folders if not is_junk(name))
         for name in filter(maybe_picture, sorted(files)):
+            file = (folder, name)
             for key in {name, name.rpartition(".")[0], _folded(name)}:
-                found.setdefault(key, []).append(Path(folder, name))
+                found.setdefault(key, []).append(file)
         seen += len(files)
         if seen > _MOST_FILES:
             raise DataError("there are too many files to look for pictures", where=base, hint="--images DIR names it")

@@ -246,11 +246,15 @@ def digested(
         except DecodeError as error:
             return row, error.what
 
+    def some(items: Sequence[Found]) -> list[Skipped | Understood | tuple[Row, str | None]]:
+        return [one(item) for item in items]  # one at a time costs more than looking a digest up
+
     threads = min(8, (os.cpu_count() or 1) + 2)  # hashing lets go of the interpreter, and disks like a queue
     waiting = iter(rows)
     with ThreadPoolExecutor(threads, thread_name_prefix="digest") as pool:
         while block := list(islice(waiting, 256)):
-            yield from pool.map(one, block)
+            for found in pool.map(some, (block[start : start + 16] for start in range(0, len(block), 16))):
+                yield from found
 
 
 def _check_complete(rows: Sequence[Row], source: str, several: bool) -> None:

@@ -101,10 +101,10 @@ def one_hot(
                 hint="--label-column names the column of labels, or columns of 0 and 1 joined by commas",
             )
         _refuse_one_beside(header, records, binary, place)
-    yes = {n: _yes_of(records, n) for n in binary}
+    yes = {n: _cells_of_yes(records, n) for n in binary}
     made: list[Record] = []
     for line, values in records:
-        labels = [header[n] for n in binary if len(values) > n and _text(values[n]) == yes[n]]
+        labels = [header[n] for n in binary if len(values) > n and values[n] in yes[n]]
         full = len(values) >= len(header)
         made.append((line, [*values[: len(header)], labels, *values[len(header) :]] if full else values))
     return [*header, "label"], made, binary
@@ -129,9 +129,11 @@ def _refuse_one_beside(
     header: Sequence[str], records: Sequence[Record], binary: Sequence[int], place: Path | str
 ) -> None:
     """Where all but one of the columns are one-hot, the one (male, blurred) may be something else than a class."""
-    yes = {n: _yes_of(records, n) for n in binary}
-    rows = [tuple(_text(values[n]) == yes[n] for n in binary) for _, values in records if len(values) > max(binary)]
-    if len(binary) < 3 or all(sum(row) == 1 for row in rows):
+    if len(binary) < 3:
+        return
+    yes = {n: _cells_of_yes(records, n) for n in binary}
+    rows = [tuple(values[n] in yes[n] for n in binary) for _, values in records if len(values) > max(binary)]
+    if all(sum(row) == 1 for row in rows):
         return
     for place_of, n in enumerate(binary):
         if all(sum(row) - row[place_of] == 1 for row in rows):
@@ -147,11 +149,24 @@ def _refuse_one_beside(
 def _yes_of(records: Sequence[Record], index: int) -> str | None:
     """What stands for yes in a column of yes and no, or None: it is no such column."""
     for some in (records[:_SAMPLED], records):
-        texts = {_text(values[index]) for _, values in some if len(values) > index}
+        texts = {_text(cell) for cell in _distinct(some, index)}
         fitting = [yes for yes, no in _PAIRS if texts <= {yes, no} and (yes in texts or some is not records)]
         if not texts or not fitting:
             return None
     return fitting[0]
+
+
+def _cells_of_yes(records: Sequence[Record], index: int) -> set[Any]:
+    yes = _yes_of(records, index)
+    return {cell for cell in _distinct(records, index) if _text(cell) == yes}
+
+
+def _distinct(records: Sequence[Record], index: int) -> set[Any]:
+    """What stands in a column; lists and the like, which are no yes or no, as text."""
+    try:
+        return {values[index] for _, values in records if len(values) > index}
+    except TypeError:
+        return {str(values[index]) for _, values in records if len(values) > index}
 
 
 def _text(cell: Any) -> str:
