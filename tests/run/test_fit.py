@@ -235,3 +235,18 @@ def test_a_checkpoint_of_another_run_is_refused(leaves: Path, tmp_path: Path) ->
         ImageClassifier(**TRAINING, strategy="full", out=tmp_path).fit(leaves, listen=listen)
     with pytest.raises(CheckpointError, match=r"another run|other options"):
         ImageClassifier(**TRAINING, strategy="full", lr=0.5, out=tmp_path, resume=True).fit(leaves)
+
+
+def test_a_rate_that_wrecks_the_network_without_a_nan_is_said() -> None:
+    """The loss stays a finite number, some 1e14: no model, and no exception either."""
+    rng = np.random.default_rng(0)
+    pictures = [np.clip(rng.normal(60 + 90 * (n % 2), 30, (32, 32, 3)), 0, 255).astype(np.uint8) for n in range(24)]
+    for lr in (1e6, 1e-3):
+        said: list[str] = []
+        wild = ImageClassifier(
+            model="test_resnet", weights="none", strategy="full", epochs=1, optimizer="sgd", image_size=48, lr=lr
+        )
+        wild.fit(
+            pictures, ["ab"[n % 2] for n in range(24)], listen=lambda e, to=said: to.append(getattr(e, "text", ""))
+        )
+        assert any("far above guessing" in text for text in said) == (lr == 1e6)

@@ -91,6 +91,8 @@ def predict(
             tell=console.aside,
         )
         console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
+        if count.unreadable:
+            raise typer.Exit(1)
         return
     failed = []
     line = output.table()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from frostline.data.boxes import check_box_options
+from frostline.data.folders import compiled
 from frostline.data.reading import asked
 from frostline.data.split import shares_of
 from frostline.errors import PlanError, WeightsError
@@ -29,6 +30,8 @@ def check_options(options: FitOptions) -> None:
     check_device(options.device)
     check_box_options(options.box_format, options.box_margin)
     asked(intensity=options.intensity, bands=options.bands, background=options.background)
+    if options.label_pattern is not None:
+        compiled(options.label_pattern)
     if options.split is not None:
         shares_of(options.split)
     if not 0 < options.val < 1:

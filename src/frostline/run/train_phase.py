@@ -32,6 +32,7 @@ from frostline.train.plan import Train
 from frostline.train.schedule import Schedule
 from frostline.train.task import Task
 
+_ASTRAY = 20.0  # nats: guessing among a million classes costs 14
 CHECKPOINT_SECONDS = 30.0  # between checkpoints inside an epoch; each epoch ends with one anyway
 
 Save = Callable[[Mapping[str, Tensor], Mapping[str, Any]], None]
@@ -80,6 +81,10 @@ def train_stages(
         early = error.what if isinstance(error, Diverged) else "interrupted"
         if isinstance(error, Diverged):
             context.listen(Warn(f"{error}; the best epoch so far is kept"))
+    loss = max([training.loss, *training.state.losses[-1:]])
+    if loss > _ASTRAY:
+        rate = max(group.lr for group in task.groups)
+        context.listen(Warn(f"the loss ended at {loss:.3g}, far above guessing: try a tenth of --lr {rate:.2g}"))
     logits = _settled(training, initial)
     trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
     tear_down(context, phase)
@@ -88,7 +93,10 @@ def train_stages(
 
 @dataclass
 class _Training:
-    """A phase while it trains. best: weights of the epoch that will be kept, with its logits on val."""
+    """A phase while it trains. best: weights of the epoch that will be kept, with its logits on val.
+
+    loss: the mean over the last epoch, on the training pictures.
+    """
 
     name: str
     context: PhaseContext
@@ -100,6 +108,7 @@ class _Training:
     state: State
     best: dict[str, Tensor] = field(default_factory=dict)
     best_logits: Logits | None = None
+    loss: float = 0.0
 
     def track(self, step: int, **values: float) -> None:
         """Log figures to the experiment trackers, a chart for each phase's."""
@@ -190,6 +199,7 @@ def _judge_epoch(training: _Training, event: Epoch, losses: list[Tensor], speed:
     """Judge an epoch on val and keep its weights if they are wanted; returns why to stop here, or ""."""
     context, state, recipe = training.context, training.state, training.task.recipe
     logits = _val_logits(training, training.average)
+    mean = training.loss = float(torch.stack(losses).mean()) if losses else float("nan")
     if logits is None or context.val is None:
         training.best = _weights(training.task.suffix, training.average)
         return ""
@@ -200,7 +210,6 @@ def _judge_epoch(training: _Training, event: Epoch, losses: list[Tensor], speed:
     if better or recipe.keep == "last":
         training.best, training.best_logits = _weights(training.task.suffix, training.average), logits
     rate = max(group["lr"] for group in training.optimizer.param_groups)
-    mean = float(torch.stack(losses).mean()) if losses else float("nan")
     context.listen(Judged(event.epoch, training.epochs, right, loss, mean, rate, speed))
     training.track(step=state.step, epoch_loss=mean, val_loss=loss, val_accuracy=right, pictures_per_second=speed)
     return _patience_spent(state, recipe.patience)

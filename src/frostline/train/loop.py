@@ -130,6 +130,13 @@ def _in_window(batch: int, accumulate: int, sizes: Sequence[int]) -> int:
 
 
 def _diverged(what: str, state: State, rates: Sequence[float]) -> Diverged:
+    if not state.step:
+        return Diverged(
+            f"{what} before the first step",
+            where="epoch 1, batch 1",
+            hint="no rate has been used yet: is --image-size too small for the network, or a weight damaged? "
+            "--precision fp32 may help",
+        )
     few = ", ".join(f"{rate:.3g}" for rate in sorted(set(rates), reverse=True)[:3])
     return Diverged(
         f"{what} at rates {few}",
