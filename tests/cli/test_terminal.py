@@ -147,7 +147,10 @@ def test_the_command_that_the_demo_prints_can_be_typed(leaves: Path, tmp_path: P
 
 def test_the_command_line_is_chinese_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert language.chosen(["--lang", "zh", "fit", "x"], {}) == ("zh", ["fit", "x"])
-    assert language.chosen(["fit", "--lang", "zh"], {"LANG": "de_DE.UTF-8"}) == ("en", ["fit", "--lang", "zh"])
+    assert language.chosen(["fit", "--lang", "zh"], {"LANG": "de_DE.UTF-8"}) == ("zh", ["fit", "--lang", "zh"])
+    assert language.chosen(["predict", "m", "--lang=zh", "x"], {}) == ("zh", ["predict", "m", "x"])
+    assert language.chosen(["predict", "m", "--", "--lang", "zh"], {}) == ("en", ["predict", "m", "--", "--lang", "zh"])
+    assert language.chosen(["predict", "m", "--lang"], {}) == ("en", ["predict", "m", "--lang"])
     assert language.chosen(["fit"], {"LC_ALL": "zh_CN.UTF-8"})[0] == "zh"
     assert language.chosen(["fit"], {"FROSTLINE_LANG": "en", "LANG": "zh_CN.UTF-8"})[0] == "en"
     _, out, _ = in_process(["--lang", "zh", "fit", "--help"])

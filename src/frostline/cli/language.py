@@ -9,14 +9,25 @@ from frostline.errors import FrostlineError, shown
 current = "en"
 """Of this process; `cli.main` sets it."""
 
+WITH_PAGES = ("fit", "check", "evaluate", "report")
+"""Commands with a ``--lang`` of their own."""
+
 
 def chosen(words: list[str], environment: Mapping[str, str] | None = None) -> tuple[str, list[str]]:
-    """The language, and the words without a ``--lang`` that stands before the command."""
+    """The language, and the words without a ``--lang`` that the command does not take itself.
+
+    ``--lang`` may stand anywhere; behind a command that writes a page it is the language of the page as well.
+    """
     environment = os.environ if environment is None else environment
-    if len(words) > 1 and words[0] == "--lang":
-        return words[1], words[2:]
-    if words and words[0].startswith("--lang="):
-        return words[0].partition("=")[2], words[1:]
+    end = words.index("--") if "--" in words else len(words)
+    for place, word in enumerate(words[:end]):
+        flag, joined, value = word.partition("=")
+        if flag != "--lang" or not (joined or place + 1 < end):
+            continue
+        after = place + (1 if joined else 2)
+        said = value if joined else words[place + 1]
+        command = next((one for one in words[:place] if not one.startswith("-")), "")
+        return said, words if command in WITH_PAGES else words[:place] + words[after:]
     for name in ("FROSTLINE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         if environment.get(name):
             return ("zh" if environment[name].lower().startswith("zh") else "en"), words
