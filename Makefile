@@ -74,10 +74,14 @@ sbom: $(VENV)/ready
 	mkdir -p dist
 	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible -o dist/sbom.json
 
+# For every system and Python from 3.11.5 on; of what is installed here, the versions that the tests ran with.
 lock: $(VENV)/ready
-	$(BIN)/pip install --quiet "pip-tools>=7.4"
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --extra dev --no-emit-index-url --no-emit-trusted-host \
-		--output-file requirements.lock pyproject.toml
+	$(BIN)/pip install --quiet "uv>=0.5"
+	mkdir -p build
+	$(BIN)/pip freeze --exclude-editable > build/installed.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" \
+		--extra dev --constraint build/installed.txt --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .venv-demo runs site

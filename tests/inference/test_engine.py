@@ -82,3 +82,23 @@ def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
         opened(tmp_path, engine="torc")
     with pytest.raises(PlanError, match="fp16"):
         opened(tmp_path, precision="fp16")
+
+
+DAMAGED = (
+    b'{"engine": "torch", "precision": "fp33"}',
+    b'{"engine": "torch", "precision": "uint8"}',
+    b'{"engine": "tors", "precision": "fp32"}',
+    b'{"engine": ["torch"], "precision": {}}',
+    *(b"[]", b"7", b"", b"[" * 99_999),
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: repr(content[:40]))
+def test_a_kept_choice_that_is_damaged_is_made_again(tmp_path: Path, content: bytes) -> None:
+    opened(tmp_path, engine="torch", precision="fp32")
+    (kept,) = (tmp_path / "engines").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(content)
+    assert settled("d", tmp_path, engine="torch", precision="fp32") is None
+    assert opened(tmp_path, engine="torch", precision="fp32").precision == "fp32"
+    assert kept.read_bytes() == whole

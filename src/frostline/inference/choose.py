@@ -33,9 +33,10 @@ def settled(digest: str, cache: Path, *, engine: str = "auto", precision: str = 
     """(name, precision) that ``open_engine`` chose for this function on such a machine; None if it never did."""
     try:
         kept = json.loads(_choice(digest, cache, engine, precision).read_bytes())
-        return str(kept["engine"]), str(kept["precision"])
-    except (OSError, ValueError, KeyError, TypeError):
+        found = str(kept["engine"]), str(kept["precision"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    return found if found in _candidates(engine, precision) else None  # a damaged one is chosen again
 
 
 def open_engine(
