@@ -44,6 +44,7 @@ def one(data: Path, strategy: str, seed: int, more: Sequence[str]) -> dict[str, 
         "more": list(more),
         "accuracy": accuracy["value"],
         "n": accuracy["n"],
+        "chosen_on": found["chosen_on"],
         "seconds": time.perf_counter() - began,
         "cpu": after.children_user + after.children_system - used.children_user - used.children_system,
         "trainable": max(phase["trainable"] for phase in found["phases"]),
@@ -59,17 +60,33 @@ def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     for data in dict.fromkeys(line["data"] for line in lines):
         there = [(name, runs[data, name]) for name in STRATEGIES if (data, name) in runs]
         yield f"On `{data}`, val of {there[0][1][0]['n']} pictures:\n"
-        yield "| strategy | seeds | val accuracy, % | range over seeds | seconds | processor seconds | trained |"
-        yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+        columns = (
+            "strategy",
+            "seeds",
+            "val accuracy, %",
+            "range over seeds",
+            "val chose",
+            "seconds",
+            "processor seconds",
+        )
+        yield f"| {' | '.join(columns)} | trained |"
+        yield "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |"
         for name, found in there:
             shares = [100 * run["accuracy"] for run in found]
             seconds, cpu = (statistics.median(run[key] for run in found) for key in ("seconds", "cpu"))
             what = " ".join([name, *found[0]["more"]])
             yield (
                 f"| `{what}` | {len(found)} | {statistics.mean(shares):.1f} | {min(shares):.1f} to {max(shares):.1f} "
-                f"| {seconds:.0f} | {cpu:.0f} | {max(run['trainable'] for run in found):,} |"
+                f"| {_chose(found)} | {seconds:.0f} | {cpu:.0f} | {max(run['trainable'] for run in found):,} |"
             )
         yield ""
+
+
+def _chose(runs: Sequence[dict[str, Any]]) -> str:
+    """What the val pictures chose: lines of before `chosen_on` was noted are of the best epoch, of all that trains."""
+    if any("chosen_on" not in run for run in runs):
+        return {"probe": "nothing", "auto": "the epoch and phases"}.get(runs[0]["strategy"], "the epoch")
+    return "the epoch or phases" if any(run["chosen_on"] for run in runs) else "nothing"
 
 
 def main() -> None:

@@ -41,22 +41,27 @@ def facts_of(
     }
     if options.folds is not None:
         resolved["folds"] = options.folds
-    parts = {split: manifest.part(split) for split in manifest.splits} or {"train": manifest}
-    counts = {split: part.counts() for split, part in parts.items()}
-    drawn = {split: _units_of(part) for split, part in parts.items()}
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,
         "seed": options.seed,
         "weights": {"source": loaded.source, "digest": loaded.digest, "loaded": str(loaded)} if loaded else "random",
-        "counts": counts,
-        **({} if drawn == counts else {"units": drawn}),
+        **counted(manifest),
         "labels": manifest.label_type,
         "stages": list(stages),
         "given": {option.name: _plain(value) for option, value in options.given()},
         "resolved": resolved,
         "versions": {name: _version(name) for name in PACKAGES},
     }
+
+
+def counted(manifest: Manifest) -> dict[str, dict[str, dict[str, int]]]:
+    """ "counts": how many pictures each class has, by split; "units": the same of duplicates and groups counted once,
+    where that is fewer."""
+    parts = {split: manifest.part(split) for split in manifest.splits} or {"train": manifest}
+    counts = {split: part.counts() for split, part in parts.items()}
+    drawn = {split: _units_of(part) for split, part in parts.items()}
+    return {"counts": counts} if drawn == counts else {"counts": counts, "units": drawn}
 
 
 def command_of(source: str, options: FitOptions) -> str:

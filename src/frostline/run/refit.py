@@ -11,6 +11,7 @@ from frostline.events import Note
 from frostline.judge.result import PhaseRow
 from frostline.run.best_so_far import BestSoFar, held_out
 from frostline.run.model_selection import share_right
+from frostline.run.provenance import counted
 from frostline.run.resolve import Job
 from frostline.run.solve_phase import solve_head
 from frostline.train.plan import Solve
@@ -33,12 +34,12 @@ def refit(job: Job, best: BestSoFar) -> Job:
     manifest = replace(job.manifest, rows=rows)
     train = manifest.part("train")
     job.tell(Note(f"nothing deeper is kept: the head learns from the {len(context.val)} val pictures too"))
-    counts = {split: manifest.part(split).counts() for split in manifest.splits}
+    facts = {name: value for name, value in job.facts.items() if name != "units"}
     whole = replace(
         job,
         manifest=manifest,
         context=replace(context, train=train, val=None),
-        facts={**job.facts, "counts": counts},
+        facts=facts | counted(manifest),
     )
     for phase in kept:
         result = solve_head(whole.context, phase)  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ strategy = strategies.decorator
 
 @strategy("auto")
 def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float, flips: bool) -> Plan:
-    """Probe first, then unfreeze deeper while it measurably helps: never worse than the probe."""
+    """Probe first, then unfreeze deeper, and keep only what a paired test calls better."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
     names = stages.names
