@@ -101,7 +101,9 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
     label = _label_column(features, place)
     pictures = _Pictures(found.select_columns([image]).cast_column(image, datasets.Image(decode=False)), image)
     others = [name for name in features if name not in (image, label)]
-    others = [name for name in others if known(name) in ("split", "group") or name == group]
+    others = [
+        name for name in others if name == group or (known(name) not in ("path", "label") and _is_said(features[name]))
+    ]
     if group == label != "label":
         others.append(label)
     named = _names(features[label], place)
@@ -116,6 +118,13 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
 
     # The columns that were chosen here come first, under the names by which a table's are known.
     yield from rows_of(["image", "label", *others], records(), place, how=PlaceOptions(group=group))
+
+
+def _is_said(feature: Any) -> bool:
+    """Whether a cell is text, a truth or a number: what a split or a group may be."""
+    return getattr(feature, "dtype", "") in ("string", "large_string", "bool") or "int" in str(
+        getattr(feature, "dtype", "")
+    )
 
 
 def _image_column(features: Mapping[str, Any], place: str) -> str:

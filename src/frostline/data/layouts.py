@@ -8,6 +8,7 @@ from frostline.data.folders import by_folders, by_pattern
 from frostline.data.joined_tables import joined
 from frostline.data.lists import lists_in
 from frostline.data.manifest import Found
+from frostline.data.parquet_folders import shards_in
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.tree import survey
 from frostline.errors import DataError, one_line
@@ -24,7 +25,9 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
         if idle:
             raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")
         yield from by_pattern(top, how.label_pattern)
-    elif (not idle and (rows := lists_in(top)) is not None) or (rows := table_in(top, how) or joined(top, how)):
+    elif (not idle and (rows := lists_in(top)) is not None) or (
+        rows := table_in(top, how) or joined(top, how) or shards_in(top, how)
+    ):
         yield from rows
     elif idle:
         columns = f"there are no columns to group by, so none called {one_line(str(how.group))!r}"

@@ -6,6 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,35 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterato
         with pyarrow.parquet.ParquetFile(place) as file:
             schema = file.schema_arrow
             header = list(schema.names)
-            held = [name for name in header if known(name) == "path" and _is_picture(schema.field(name).type)]
-            wanted = [
-                name
-                for name in header
-                if (known(name) is not None or name in how.given().values()) and name not in held
-            ]
+            held = _columns_of_pictures(schema, how)
+            wanted = [name for name in header if name not in held and _is_said(schema.field(name).type)]
             pictures = {name: _Column(place, name) for name in held}
+            if how.image_column is None and len(held) == 1 and known(held[0]) != "path":
+                how = replace(how, image_column=held[0])
             records = _records(file, header, wanted, pictures, _class_names(schema.metadata))
             yield from rows_of(header, records, place, how=how)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
         raise DataError(
             f"not a Parquet file that can be read: {one_line(str(error))}", where=place, hint="write it again"
         ) from None
+
+
+def _columns_of_pictures(schema: Any, how: PlaceOptions) -> list[str]:
+    """Those that are called as such, or asked for; else the one that holds bytes."""
+    found = [name for name in schema.names if _is_picture(schema.field(name).type)]
+    called = [name for name in found if known(name) == "path" or name == how.image_column]
+    paths = any(known(name) == "path" for name in schema.names)
+    return called if called or paths or how.image_column is not None else found[:1] if len(found) == 1 else []
+
+
+def _is_said(kind: Any) -> bool:
+    """Whether cells are text, numbers or lists of a few: no bytes, no features."""
+    import pyarrow.types as types
+
+    inner = kind.value_type if types.is_list(kind) or types.is_dictionary(kind) else kind
+    if types.is_list(kind) and types.is_floating(inner):
+        return False
+    return not types.is_nested(inner) and not types.is_binary(inner) and not types.is_large_binary(inner)
 
 
 def _is_picture(kind: Any) -> bool:

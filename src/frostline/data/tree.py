@@ -21,6 +21,7 @@ _JUNK = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
     | {"icon\r", "lost+found", ".git", ".svn", ".hg", ".cache", ".venv", ".ds_store", ".idea", ".vscode"}
 )
+_NO_PICTURES = frozenset((".parquet", ".feather", ".geojson", ".safetensors", ".torrent"))  # longer than most endings
 _HIDDEN_AT_MOST = 10_000  # files of a hidden folder that are counted
 
 _Place = tuple[int, int]
@@ -46,6 +47,8 @@ def is_junk(name: str) -> bool:
 def maybe_picture(name: str) -> bool:
     """Whether a file's name does not rule out that it is a picture: what it is, decoding tells."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (half a million times)
+    if suffix in _NO_PICTURES:
+        return False
     known = suffix in SUFFIXES or suffix in kinds.SUFFIXES
     return known or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
 
