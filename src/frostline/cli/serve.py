@@ -21,6 +21,14 @@ def serve(
     tta: Annotated[
         str | None, Option(help="flip: answer from each picture and its mirror image, at twice the time.")
     ] = None,
+    samples: Annotated[
+        bool | None,
+        Option(
+            "--samples/--no-samples",
+            help="Held-out pictures of the run to click on; not said: where only this machine may ask.",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         Option(help="File with a token that clients must send; else $FROSTLINE_TOKEN.", rich_help_panel=_WHO),
@@ -75,5 +83,6 @@ def serve(
         limits=limits,
         trust=trust,
         tta=tta,
+        samples=samples,
         tell=console.aside,
     )

@@ -29,6 +29,7 @@ from frostline.ship.serve.engines import engine
 from frostline.ship.serve.heatmaps import Heatmaps, can_explain
 from frostline.ship.serve.metrics import KIND, Metrics
 from frostline.ship.serve.quota import Limits, Quota, Refused
+from frostline.ship.serve.samples import Sample
 from frostline.ship.serve.schemas import Answers, Fault, Json, answered
 from frostline.ship.serve.security import SecurityMiddleware
 from frostline.ship.serve.uploads import Upload, pixels, uploads
@@ -78,6 +79,7 @@ class Service:
     painter: ThreadPoolExecutor
     pixels: Quota
     digest: str
+    offered: Sequence[Sample]
     alive: Callable[[], None]
     batcher: Batcher | None = None
 
@@ -92,6 +94,7 @@ def create_app(
     token: str | None = None,
     stopping: Event | None = None,
     trust: str | None = None,
+    offered: Sequence[Sample] = (),
     alive: Callable[[], None] = lambda: None,
 ) -> SecurityMiddleware:
     """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
@@ -101,6 +104,7 @@ def create_app(
     hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
     trust: as ``folder.open_folder``, for heat maps.
+    offered: pictures to click on; whoever may ask sees them.
     alive: called twice a second, as long as pictures that wait are being answered.
     """
     limits, digest = limits or Limits(), identity(predictor.about)
@@ -119,6 +123,7 @@ def create_app(
         painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
         pixels=Quota(limits.queue_pixels, "pixels"),
         digest=digest,
+        offered=offered,
         alive=alive,
     )
     app = FastAPI(
@@ -311,10 +316,20 @@ async def info(request: Request) -> Response:
             "sets": about.sets is not None,
             "novelty": about.novelty is not None,
             "explain": service.heat is not None,
+            "samples": [sample.name for sample in service.offered],
             "limits": {name: getattr(limits, name) for name in _TOLD},
             "frostline": __version__,
         }
     )
+
+
+@_routes.get("/samples/{number}", responses={200: {"content": {"image/jpeg": {}}}}, response_class=Response)
+async def sample(request: Request, number: int) -> Response:
+    """Give a picture to try: one of those that `/info` names."""
+    service: Service = request.app.state.service
+    if not 0 <= number < len(service.offered):
+        raise Refused(404, "there is no such picture", hint="GET /info names them")
+    return Response(service.offered[number].jpeg, media_type="image/jpeg")
 
 
 @_routes.get("/metrics")

@@ -27,10 +27,12 @@ def launch(
     limits: Limits,
     trust: str | None,
     tta: str | None,
+    samples: bool | None,
     tell: Callable[[str], None],
 ) -> None:
     """Serve a model until the process is told to stop; see ``process.serve``.
 
+    samples: offer held-out pictures of the run on the page; None: where only this machine may ask.
     tell: is given lines for the person who started it.
 
     Raises: MissingExtra: FastAPI or another package of the extra is not installed. Else as ``process.serve``.
@@ -68,6 +70,7 @@ def launch(
             limits=limits,
             trust=trust,
             tta=tta,
+            samples=_is_loopback(host) if samples is None else samples,
         ),
         started=greet,
     )

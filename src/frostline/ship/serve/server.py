@@ -15,14 +15,16 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from frostline.data.reading import AS_IT_IS
 from frostline.errors import FrostlineError, PlanError
 from frostline.processors import processors
 from frostline.ship.model_info import AnotherModel, identity, located, read, refuse_another
-from frostline.ship.predictor import refuse_broken
+from frostline.ship.predictor import Predictor, refuse_broken
 from frostline.ship.serve.app import create_app
 from frostline.ship.serve.engines import opened
 from frostline.ship.serve.protocol import Protocol
 from frostline.ship.serve.quota import Limits
+from frostline.ship.serve.samples import samples
 from frostline.ship.serve.supervisor import ANOTHER_MODEL, die_with_parent, supervise
 
 _LINGER = 1.0  # seconds in which an idle connection may still send a request that was on its way
@@ -38,6 +40,7 @@ class Serving:
 
     folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
     trust: as ``folder.open_folder``. tta: as ``open_predictor``.
+    samples: whether held-out pictures of the run that the model is of are offered on the page.
     digest: of the model that every process must have; ``serve`` fills it in.
     """
 
@@ -51,6 +54,7 @@ class Serving:
     precision: str = "fp32"
     trust: str | None = None
     tta: str | None = None
+    samples: bool = False
     digest: str = ""
     limits: Limits = field(default_factory=Limits)
 
@@ -97,6 +101,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield made
 
 
+def _in_colour(answering: Predictor) -> bool:
+    """Whether a JPEG is what the model is used to."""
+    wants = answering.about.preprocessing
+    return bool(wants.channels == 3 and wants.reading == AS_IT_IS)
+
+
 def _serve(
     serving: Serving, listening: socket.socket, started: Callable[[], None], alive: Callable[[], None] = lambda: None
 ) -> None:
@@ -120,6 +130,7 @@ def _serve(
         token=serving.token,
         stopping=stopping,
         trust=serving.trust,
+        offered=samples(located(serving.folder)) if serving.samples and _in_colour(alone) else (),
         alive=alive,
     )
     limits = {"patience": serving.limits.patience, "most": _descriptors(serving.limits.connections)}

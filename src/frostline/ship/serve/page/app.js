@@ -24,6 +24,23 @@ function introduce() {
     ? word("measured", split, percent(figure.value), percent(figure.low), percent(figure.high), figure.n) : "";
 }
 
+// Pictures to click on. They come as any answer does, with the token; a click sends one like a picture of one's own.
+async function offer() {
+  const named = about.samples ?? [];
+  const blobs = await Promise.all(named.map((name, number) => ask.sample(number).catch(() => null)));
+  const buttons = blobs.map((blob, number) => {
+    if (!blob) return null;
+    const button = document.createElement("button"), image = document.createElement("img");
+    Object.assign(button, { type: "button", className: "sample", title: named[number] });
+    Object.assign(image, { src: URL.createObjectURL(blob), alt: named[number] });
+    button.append(image);
+    button.addEventListener("click", () => take([new File([blob], named[number], { type: "image/jpeg" })]));
+    return button;
+  }).filter(Boolean);
+  at("samples-row").replaceChildren(...buttons);
+  at("samples").hidden = !buttons.length;
+}
+
 function show() {
   const { items, chosen } = state;
   at("answers").hidden = !items.length;
@@ -152,6 +169,7 @@ async function begin() {
   at("pictures").hidden = false;
   state.sets = about.sets;
   introduce();
+  offer();
   return true;
 }
 
@@ -162,8 +180,8 @@ at("door").addEventListener("submit", async (event) => {
   if (await begin()) at("choose").focus();
   else at("wrong").textContent = word("wrong");
 });
-at("language").addEventListener("click", () => {
-  switchLanguage();
+at("language").addEventListener("click", async () => {
+  await switchLanguage();
   introduce();
   at("status").textContent = saying();
   if (state.items.length) show();

@@ -38,6 +38,8 @@ const form = (items) => {
   return data;
 };
 
+export const sample = async (number) => (await ask(`/samples/${number}`)).blob();
+
 export async function heat(item, label) {
   const answer = await ask(`/explain?label=${encodeURIComponent(label)}`, { method: "POST", body: form([item]) });
   return answer.blob();

@@ -1,7 +1,7 @@
 // What the page says. Chinese is in zh.json, the table of all pages; a sentence's English is its key.
 const en = {
   skip: "Skip to the pictures", title: "What does the picture show?", pictures: "Pictures",
-  drop: "Drop pictures here", touch: "Choose pictures, or take one", paste: "or paste one with Ctrl+V", choose: "Choose pictures", camera: "Use the camera",
+  drop: "Drop pictures here", touch: "Choose pictures, or take one", paste: "or paste one with Ctrl+V", choose: "Choose pictures", samples: "or try a picture that it was not trained on:", camera: "Use the camera",
   answers: "Answers", csv: "Download CSV", clear: "Clear", picture: "Picture", answer: "Answer", probability: "Probability",
   set: "Set", kept: "Pictures are answered in memory and never stored.", api: "For programs: the API",
   shoot: "Take the picture", close: "Close", token: "This server asks for a token.", enter: "Enter",
@@ -28,12 +28,18 @@ const en = {
   no_camera: "The camera cannot be used:",
   not_pictures: (names) => ["Not pictures, and left out: {names}", { names }],
 };
-const chinese = await fetch("/page/zh.json").then((answer) => answer.json()).catch(() => ({}));
+let chinese = null;
 
 let language = "en";
 try {
   language = localStorage.getItem("language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
 } catch { /* storage may be forbidden */ }
+
+// The table is fetched where it is read, so that an English page does not wait for it.
+async function learn() {
+  if (language === "zh") chinese ??= await fetch("/page/zh.json").then((answer) => answer.json()).catch(() => ({}));
+}
+await learn();
 
 // What the server says, such as why a picture cannot be read.
 export const sentence = (text) => (language === "zh" && chinese[text]) || text;
@@ -60,8 +66,9 @@ export function speak() {
   other.lang = language === "zh" ? "en" : "zh";
 }
 
-export function switchLanguage() {
+export async function switchLanguage() {
   language = language === "zh" ? "en" : "zh";
+  await learn();
   try { localStorage.setItem("language", language); } catch { /* then it is asked again next time */ }
   speak();
 }

@@ -1,0 +1,33 @@
+"""Pictures to click on: held out, of every class in turn, and nothing but pictures."""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from frostline.judge.predictions import PICTURES, Outcome, to_csv
+from frostline.ship.serve.samples import MOST, samples
+from tests.data.pictures import encoded, scene
+
+
+def test_samples_are_of_the_test_split_and_of_every_class_and_never_another_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("not for anybody")
+    rows = [Outcome("test/secret.png", str(secret), "s", "test", "ants", "ants", 0.9, True)]
+    for number in range(12):
+        place = tmp_path / f"{number}.png"
+        place.write_bytes(encoded(scene(900, 700, number)))
+        split = "test" if number < 8 else "val"
+        label = "ants" if number % 4 else "bees"
+        rows.append(Outcome(f"{split}/{place.name}", str(place), str(number), split, label, label, 0.9, True))
+    (tmp_path / PICTURES).write_text(to_csv(rows), encoding="utf-8")
+    found = samples(tmp_path / "model")
+    assert len(found) == MOST
+    assert [sample.name for sample in found] == ["0.png", "1.png", "4.png", "2.png", "3.png", "5.png"]
+    for sample in found:
+        with Image.open(io.BytesIO(sample.jpeg)) as picture:
+            assert picture.format == "JPEG"
+            assert max(picture.size) == 640
+    assert samples(tmp_path / "nothing" / "model") == ()
+    (tmp_path / PICTURES).write_text("another table\n1\n", encoding="utf-8")
+    assert samples(tmp_path / "model") == ()
