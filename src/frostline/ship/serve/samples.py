@@ -19,7 +19,7 @@ _TRIED = 4 * MOST
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """name: of its file. jpeg: what is sent, encoded anew, so that nothing but a picture ever is."""
+    """name: of its file. jpeg: what is sent, encoded again, so that nothing but a picture ever is."""
 
     name: str
     jpeg: bytes
