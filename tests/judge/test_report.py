@@ -18,7 +18,7 @@ from scipy.stats import betabinom
 from frostline.data.manifest import Skipped
 from frostline.data.views import Preprocessing
 from frostline.errors import PlanError
-from frostline.judge import metrics
+from frostline.judge import intervals, metrics
 from frostline.judge.conformal import CoverageResult
 from frostline.judge.metrics import Interval
 from frostline.judge.ood import Novelty
@@ -254,6 +254,11 @@ def test_curves_are_those_of_scikit_learn_and_the_worst_classes_come_first() -> 
         assert roc.area == pytest.approx(roc_auc_score(own, score))
         assert precision.area == pytest.approx(average_precision_score(own, score))
         assert np.trapezoid(roc.y, roc.x) == pytest.approx(roc.area, abs=0.02)
+        assert roc.reach == intervals.roc_bounds(roc.area, own.sum(), (~own).sum())
+    twice = plots.rankings(
+        np.repeat(scores, 2, 0), np.repeat(truth, 2), tuple("abcd"), range(4), np.repeat(np.arange(300), 2)
+    )
+    assert [curve.reach for curve in twice[0]] == [pytest.approx(curve.reach) for curve in rocs]
 
 
 def test_of_two_classes_the_answers_imply_the_curve() -> None:

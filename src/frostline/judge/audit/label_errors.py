@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count
 from frostline.judge.audit.shortcuts import Cue, giveaway
+from frostline.judge.intervals import share
 from frostline.judge.neighbours import nearest, unit
 
 _NEIGHBOURS = 10
@@ -46,14 +47,15 @@ def labels(subject: Subject) -> Finding | None:
         if cue is not None and row in against:
             text += f"; its {cue.what} is that of {names[against[row]]}"
         items.append(AuditItem((row,), text))
-    accuracy = float((said.argmax(1) == given).mean())
+    accuracy = share(said.argmax(1) == given)
+    reach = f"95 % interval {100 * accuracy.low:.0f} to {100 * accuracy.high:.0f}"
     says = (
         f"{count(len(items), 'label is', 'labels are')} suspect, the likeliest first; a probe that did not see the "
-        f"pictures agrees with {accuracy:.0%} of all labels"
+        f"pictures agrees with {accuracy.value:.0%} of all labels ({reach})"
     )
     if cue is not None and against:
         says += f"; {cue.what} contradicts {len(against)} of them as well"
-    return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy})
+    return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy.value})
 
 
 def _contradicted(subject: Subject, cue: Cue) -> dict[int, int]:

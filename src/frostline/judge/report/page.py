@@ -144,8 +144,12 @@ class Page:
     @cached_property
     def error_if_perfect(self) -> tuple[float, float]:
         """What a perfectly calibrated model would show here: on average, and at most in 95 % of draws."""
-        together = joined((row.group or None, row.digest) for row in self.outcomes)
-        return error_if_perfect(np.array([row.probability for row in self.outcomes]), units=together)
+        return error_if_perfect(np.array([row.probability for row in self.outcomes]), units=self.units)
+
+    @cached_property
+    def units(self) -> NDArray[np.int64] | None:
+        """Which unit each outcome belongs to: duplicates and groups are one; None where each is by itself."""
+        return joined((row.group or None, row.digest) for row in self.outcomes)
 
     @cached_property
     def of_new(self) -> tuple[int, int]:
@@ -239,7 +243,7 @@ def _drawn(page: Page, say: Say) -> Drawn:
     rocs: list[plots.Ranking] = []
     if page.scores is not None:
         worst = sorted(range(len(page.classes)), key=lambda k: page.report.per_class[k].f1 or 0.0)[:_MOST_RANKED]
-        rocs, precisions = plots.rankings(page.scores, page.truth, page.classes, worst)
+        rocs, precisions = plots.rankings(page.scores, page.truth, page.classes, worst, page.units)
         if rocs:
             false, true = say("false alarms"), say("found")
             roc = plots.square(rocs, title=say("ROC curve"), x=false, y=true, diagonal=True)

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from frostline.judge.intervals import Bounds, roc_bounds
 from frostline.judge.pages.translations import Say
 from frostline.judge.predictions import Outcome
 from frostline.judge.report import svg
@@ -23,13 +24,15 @@ _MOST_POINTS = 160
 class Ranking:
     """How well the probability of one class tells its pictures from all others.
 
-    x, y: points of the curve, each in [0, 1]. area: under the ROC curve, or average precision.
+    x, y: points of the curve, each in [0, 1]. area: under the ROC curve, or average precision; reach: the 95 % interval
+        of the former.
     """
 
     name: str
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     area: float
+    reach: Bounds = (0.0, 1.0)
 
 
 def histogram(outcomes: Sequence[Outcome], say: Say) -> Markup:
@@ -75,13 +78,17 @@ def _counts(most: int) -> list[int]:
 
 
 def rankings(
-    probabilities: NDArray[np.floating], truth: NDArray[np.int64], classes: Sequence[str], asked: Sequence[int]
+    probabilities: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    asked: Sequence[int],
+    units: NDArray[np.integer] | None = None,
 ) -> tuple[list[Ranking], list[Ranking]]:
     """ROC and precision-recall curves, one class against the rest, the least separable first, at most `_MOST_CURVES`.
 
     probabilities: (N, K). truth: (N,) in [0, K), or (N, K) of 0 and 1. asked: the classes in question. Of two classes
     the second one's curve is drawn alone: the other is its mirror image. Classes without a picture, or with all of
-    them, have no curve.
+    them, have no curve. units: (N,) which unit each picture belongs to: duplicates and groups count once for intervals.
     """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
@@ -93,7 +100,10 @@ def rankings(
         score = probabilities[:, number]
         false, true, _ = roc_curve(own, score)
         precision, recall, _ = precision_recall_curve(own, score)
-        rocs.append(Ranking(classes[number], *_thinned(false, true), float(auc(false, true))))
+        area = float(auc(false, true))
+        single = np.arange(len(own)) if units is None else units
+        reach = roc_bounds(area, len(np.unique(single[own])), len(np.unique(single[~own])))
+        rocs.append(Ranking(classes[number], *_thinned(false, true), area, reach))
         average = float(average_precision_score(own, score))
         precisions.append(Ranking(classes[number], *_thinned(recall[::-1], precision[::-1]), average))
     order = sorted(range(len(rocs)), key=lambda i: rocs[i].area)[:_MOST_CURVES]
