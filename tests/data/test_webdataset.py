@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from frostline import ImageClassifier
 from frostline.data.manifest import Skipped
 from frostline.data.sources import read
 from frostline.errors import DataError
@@ -87,3 +88,16 @@ def test_patterns_that_match_nothing_and_shards_cut_short_are_errors(tmp_path: P
     place.write_bytes(place.read_bytes()[:1800])
     with pytest.raises(DataError, match="damaged"):
         read(tmp_path / "x-*.tar")
+
+
+def test_what_was_understood_is_said(tmp_path: Path) -> None:
+    place = shard(tmp_path / "train-0.tar", a__png=PICTURE[0], a__json={"class": "ants"}, b__png=PICTURE[1], b__cls="x")
+    found = read(place, cache=tmp_path / "cache")
+    assert "labels from `class` in their JSON and `.cls`" in found.summary()
+
+
+def test_a_run_needs_labels(tmp_path: Path) -> None:
+    place = shard(tmp_path / "0.tar", a__png=PICTURE[0], a__json={"caption": "x"}, b__png=PICTURE[1], b__json={})
+    with pytest.raises(DataError, match="not one of the 2 pictures has a label") as caught:
+        ImageClassifier(model="test_resnet", weights="none", strategy="probe").fit(place)
+    assert "`label`" in str(caught.value)

@@ -16,10 +16,11 @@ from typing import Any
 from frostline.data.archives import tar_index
 from frostline.data.columns import COLUMNS
 from frostline.data.decode import Slice
-from frostline.data.manifest import Row, Skipped, natural
-from frostline.data.split_names import SPLIT_NAMES
+from frostline.data.manifest import Found, Row, Skipped, natural
+from frostline.data.split_names import SPLIT_NAMES, split_of
 from frostline.data.tables import labels_of
 from frostline.data.tree import SUFFIXES, is_junk, readable
+from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
 _LABELS = ("cls", "json")
@@ -43,7 +44,7 @@ def claims(place: Path) -> bool:
     return _is_pattern(place) or _is_shard(place)
 
 
-def shards(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped]:
+def shards(place: Path, *, group: str | None = None) -> Iterator[Found]:
     """One row a sample. The label is its ``.cls``, or in its ``.json`` under "label", "class" or "labels".
 
     The split is the JSON's "split", or what the shard's name begins with or contains as a word (``train-0003.tar``).
@@ -51,8 +52,10 @@ def shards(place: Path, *, group: str | None = None) -> Iterator[Row | Skipped]:
 
     Raises: DataError: no shard matches; a shard is damaged or refused; a JSON that is none.
     """
+    said: dict[str, None] = {}
     for shard in _shards(place):
-        yield from _samples(shard, group)
+        yield from _samples(shard, group, said)
+    yield Understood(pictures="shards", labels=" and ".join(said), split="the shards' names or JSON")
 
 
 @dataclass
@@ -66,7 +69,7 @@ class _Sample:
     texts: dict[str, Slice] = field(default_factory=dict)
 
 
-def _samples(shard: Path, group: str | None) -> Iterator[Row | Skipped]:
+def _samples(shard: Path, group: str | None, said: dict[str, None]) -> Iterator[Row | Skipped]:
     split = _split_of(shard)
     sample = _Sample(shard, "")
     for name, offset, length in tar_index(shard):
@@ -74,7 +77,7 @@ def _samples(shard: Path, group: str | None) -> Iterator[Row | Skipped]:
             continue
         key, suffix = _parted(name)
         if key != sample.key:
-            yield from _rows(sample, split, group)
+            yield from _rows(sample, split, group, said)
             sample = _Sample(shard, key)
         if suffix in _LABELS:
             sample.texts[suffix] = Slice(shard, offset, length)
@@ -82,10 +85,10 @@ def _samples(shard: Path, group: str | None) -> Iterator[Row | Skipped]:
             sample.picture = name, Slice(shard, offset, length)
         elif _pictured(suffix) or suffix.rpartition(".")[2] in _LABELS:
             sample.others.append(name)
-    yield from _rows(sample, split, group)
+    yield from _rows(sample, split, group, said)
 
 
-def _rows(sample: _Sample, split: str | None, group: str | None) -> Iterator[Row | Skipped]:
+def _rows(sample: _Sample, split: str | None, group: str | None, told: dict[str, None]) -> Iterator[Row | Skipped]:
     if sample.picture is None:
         if sample.texts:
             yield Skipped(_called(sample, sample.key), "a label without a picture")
@@ -102,7 +105,7 @@ def _rows(sample: _Sample, split: str | None, group: str | None) -> Iterator[Row
             )
     facts = _facts(sample)
     split = _said(facts, "split") or split
-    if split is not None and split.lower() not in SPLIT_NAMES:
+    if split is not None and split_of(split) is None:
         raise DataError(f"{one_line(split)!r} is no split", where=_called(sample, name), hint="train, val or test")
     grouped = _said(facts, group or "group")
     if group is not None and grouped is None:
@@ -113,18 +116,23 @@ def _rows(sample: _Sample, split: str | None, group: str | None) -> Iterator[Row
         )
     yield Row(
         picture,
-        _labelled(sample, facts),
-        None if split is None else SPLIT_NAMES[split.lower()],
+        _labelled(sample, facts, told),
+        None if split is None else split_of(split),
         grouped,
         _called(sample, name),
     )
 
 
-def _labelled(sample: _Sample, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    said = next((facts[name] for name in COLUMNS["label"] if facts.get(name) is not None), None)
-    if said is None and "cls" in sample.texts:
-        said = _text(sample.texts["cls"])
-    return labels_of(said)
+def _labelled(sample: _Sample, facts: Mapping[str, Any], told: dict[str, None]) -> tuple[str, ...]:
+    """told: gathers where labels were found."""
+    key = next((name for name in COLUMNS["label"] if facts.get(name) is not None), None)
+    if key is not None:
+        told[f"`{key}` in their JSON"] = None
+        return labels_of(facts[key])
+    if "cls" in sample.texts:
+        told["`.cls`"] = None
+        return labels_of(_text(sample.texts["cls"]))
+    return ()
 
 
 def _facts(sample: _Sample) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from frostline.data.reading import Reading, asked
 from frostline.data.split import assign_splits, few, shares_of, with_validation
 from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
-from frostline.errors import HeadError, PlanError, StageError, one_line
+from frostline.errors import DataError, HeadError, PlanError, StageError, one_line
 from frostline.events import Listener, Note, Warn, Work
 from frostline.features.activations import BOTTOM, Activations, Elsewhere
 from frostline.features.store import Store
@@ -73,6 +73,12 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     """Everything that can be refused is refused here, before anything is learnt."""
     checked(settings.lang)
     check_device(settings.device)
+    if not manifest.classes:
+        raise DataError(
+            f"not one of the {len(manifest):,} pictures has a label",
+            where=manifest.source or None,
+            hint="a folder for each class, a table with columns path,label, or in shards a .cls or a JSON with `label`",
+        )
     tell(Note(manifest.summary()))
     for line in manifest.understood.warnings:
         tell(Warn(line))
