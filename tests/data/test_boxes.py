@@ -46,6 +46,10 @@ def test_columns_of_boxes_crop_the_picture(tmp_path, header, row):
     assert all(np.array_equal(got, wanted) for got, wanted in zip(pixels(found), expected(), strict=True))
     assert len({row.name for row in found.rows}) == len({row.digest for row in found.rows}) == 3
     assert "cropped to" in found.summary()
+    assert [row.group for row in found.rows] == ["0.png", "1.png", "0.png"]  # no split parts the boxes of a picture
+    assert "group from the pictures of the boxes" in found.summary()
+    alone = read(tmp_path / "t.csv", how=PlaceOptions(group="none"), cache=tmp_path / "cache")
+    assert {row.group for row in alone.rows} == {None}
 
 
 def test_a_margin_is_a_share_of_the_box_and_said(tmp_path):

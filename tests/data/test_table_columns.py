@@ -195,3 +195,11 @@ def test_a_model_of_several_labels_reads_empty_cells_as_none(tmp_path):
     found = read(tmp_path / "t.csv", classes=("a", "b", "c"), several=True, cache=tmp_path / "cache")
     assert found.multilabel
     assert found.targets().tolist()[:2] == [[0, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("word", ["none", "?", "Unlabeled"])
+def test_a_class_that_may_mean_none_is_named(tmp_path, word):
+    found = table(tmp_path, ("path,label", lambda n: f"img/{n}.png,{word if n == 2 else label(n)}"))
+    assert found.understood.warnings == (
+        f"the class {word!r} (1) may mean that there is no label: if so, remove those rows",
+    )

@@ -39,11 +39,15 @@ _MOST_MARGIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Which columns are boxes (one or four), and whether they give corners or a corner and a size."""
+    """Which columns are boxes (one or four), and whether they give corners or a corner and a size.
+
+    grouped: whether the boxes of one picture are a group, because nothing else says what belongs together.
+    """
 
     columns: tuple[int, ...]
     corners: bool
     margin: float
+    grouped: bool
 
     def said(self, header: Sequence[str]) -> str:
         """How to say it."""
@@ -66,7 +70,8 @@ class Boxes:
         if box[0] >= box[2] or box[1] >= box[3]:
             return Skipped(f"{name} (row {line})", "its box is empty")
         assert not isinstance(row.picture, Crop)
-        return replace(row, picture=Crop(row.picture, box, self.margin), name=name)
+        group = row.name if self.grouped else row.group
+        return replace(row, picture=Crop(row.picture, box, self.margin), name=name, group=group)
 
 
 def boxes(
@@ -114,7 +119,7 @@ def boxes(
             where=place,
             hint="--box-format corners, or --box-format size; --box-format none looks at whole pictures",
         )
-    return Boxes(columns, corners, margin)
+    return Boxes(columns, corners, margin, how.group is None and "group" not in where)
 
 
 _EXPECTED = "expected: columns xmin, ymin, xmax, ymax, or x, y, w, h, or one called bbox"

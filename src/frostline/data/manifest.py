@@ -138,7 +138,8 @@ class Manifest:
             given = ", ".join(split for split in SPLITS if split in dropped)
             understood = replace(understood, split="", unused=(*understood.unused, f"the given splits ({given})"))
         named = _classes(listed, classes, source)
-        understood = understood.warned(*(_lacking(listed, named) if classes is None else ()))
+        if classes is None:
+            understood = understood.warned(*_lacking(listed, named), *_perhaps_none(listed, named))
         return cls(tuple(usable), named, tuple(skipped), source, several, understood=understood)
 
     def __len__(self) -> int:
@@ -211,7 +212,10 @@ class Manifest:
         learnt = self.part("train") if "train" in self.splits else self
         few = [f"{name!r} has {count}" for name, count in learnt.counts().items() if count < per_class]
         if few:
-            left_out = f"{len(self.skipped)} files were left out; " if self.skipped else ""
+            left_out = ""
+            if self.skipped:
+                why, _ = Counter(item.reason for item in self.skipped).most_common(1)[0]
+                left_out = f"{len(self.skipped)} files were left out, most of them because: {one_line(why)}; "
             left_out += "".join(f"{line}; " for line in kinds.left_out(item.reason for item in self.skipped))
             raise DataError(
                 f"every class needs {per_class} usable picture{'s' if per_class > 1 else ''}: {one_line(_some(few))}",
@@ -220,6 +224,9 @@ class Manifest:
             )
 
 
+_PERHAPS_NONE = frozenset(
+    ("none", "na", "n.a.", "?", "-", "--", ".", "missing", "unlabeled", "unlabelled", "undefined", "todo", "tbd")
+)
 _LAYOUT = "put each class into a folder of its own, DIR/<class>/…, or list them in a CSV with columns path,label"
 
 
@@ -319,6 +326,16 @@ def _lacking(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
             named = one_line(_some([repr(name) for name in missing]))
             found.append(f"{split} has no picture of {named}: its figures say nothing of that")
     return found
+
+
+def _perhaps_none(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
+    """A warning for each class whose name may say that there is none."""
+    odd = [name for name in classes if name.strip().casefold() in _PERHAPS_NONE]
+    counts = Counter(label for row in rows for label in row.labels) if odd else Counter[str]()
+    return [
+        f"the class {one_line(repr(name))} ({counts[name]:,}) may mean that there is no label: if so, remove those rows"
+        for name in odd
+    ]
 
 
 def _some(things: Sequence[str], most: int = 10) -> str:

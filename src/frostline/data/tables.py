@@ -172,7 +172,7 @@ def rows_of(
         said_of["path"] + added + ("" if boxed is None else boxed.said(header)),
         said_of.get("label", ""),
         said_of.get("split", ""),
-        said_of.get("group", ""),
+        said_of.get("group", "the pictures of the boxes" if boxed is not None and boxed.grouped else ""),
         unused=tuple(f"column `{name}`" for n, name in enumerate(header) if n not in used),
         warnings=(*columns.warnings, *warnings),
     )
