@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from frostline.errors import CheckpointError, FrostlineError
+from frostline.errors import CheckpointError, FrostlineError, WeightsError
 from frostline.inference import network
 from frostline.inference.torch_engine import Plain
 from frostline.judge.conformal import PredictionSets
 from frostline.judge.ood import from_held_out
+from frostline.net import zoo
 from frostline.ship import card, folder
 from frostline.ship.folder_names import ABOUT, NOVELTY
 from frostline.ship.model_info import ModelInfo, identity, parsed, read, recalled, to_json
@@ -156,3 +157,27 @@ def test_large_pictures_are_computed_few_at_a_time_and_small_ones_as_before():
         (found,) = Plain(whole).run(pictures)
         np.testing.assert_allclose(found, pictures.mean((1, 2), dtype=np.float32), rtol=1e-3)
         assert seen[0] == ({16: 8, 512: 8, 1024: 2, 2048: 1}[side], side, side)
+
+
+@pytest.mark.parametrize("name", [NOVELTY, "model.safetensors", "config.json", ABOUT])
+def test_a_terabyte_of_holes_is_not_read(knowing, tmp_path, name):
+    place = tmp_path / "model"
+    place.mkdir()
+    for path in knowing.iterdir():
+        (place / path.name).write_bytes(path.read_bytes())
+    with (place / name).open("ab") as file:
+        file.truncate(1 << 40)
+    values = json.loads((knowing / ABOUT).read_bytes())
+    values["files"].setdefault(name, {})["bytes"] = 1 << 40
+    if name != ABOUT:
+        (place / ABOUT).write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="a sparse file"):
+        open_predictor(place)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors", "weights.npz"])
+def test_weights_that_are_all_holes_are_not_read(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(WeightsError, match="a sparse file"):
+        zoo.build("test_resnet", classes=2, weights=tmp_path / name)

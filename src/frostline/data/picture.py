@@ -202,17 +202,21 @@ def source(picture: Path | bytes | Slice) -> Iterator[BinaryIO]:
 
 
 def refuse_sparse(path: Path, kind: os.stat_result) -> None:
-    """Notice a file that is all holes: a terabyte of zeros that takes no disk, and hours to read.
+    """Notice a file that is all holes, see ``holes``.
 
-    Raises: DecodeError: it is long, and hardly any of it is on the disk.
+    Raises: DecodeError: it is.
     """
+    if (said := holes(kind)) is not None:
+        raise DecodeError(said, where=path, hint="copy it again from where it came: it was not written to its end")
+
+
+def holes(kind: os.stat_result) -> str | None:
+    """What is wrong with a file that is all holes, a terabyte of zeros that takes no disk and hours to read: it is
+    long, and hardly any of it is on the disk. None of any other."""
     there = getattr(kind, "st_blocks", None)  # which Windows does not tell
     if there is not None and kind.st_size > _LONG and there * 512 * _HOLES < kind.st_size:
-        raise DecodeError(
-            f"a sparse file: {kind.st_size:,} bytes long, and {there * 512:,} of them are on the disk",
-            where=path,
-            hint="copy it again from where it came: it was not written to its end",
-        )
+        return f"a sparse file: {kind.st_size:,} bytes long, and {there * 512:,} of them are on the disk"
+    return None
 
 
 def refusal(error: Exception) -> str:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from frostline.data.picture import holes
 from frostline.errors import WeightsError, one_line
 
 USUAL = ("model.safetensors", "pytorch_model.bin")
@@ -83,9 +84,11 @@ def digest_of(place: Path) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal.
 
-    Raises: WeightsError: it cannot be read.
+    Raises: WeightsError: it cannot be read, or is no file of weights' size.
     """
     try:
+        if (said := holes(path.stat())) is not None:
+            raise WeightsError(said, where=path, hint="download it again")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:

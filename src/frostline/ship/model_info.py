@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.picture import holes
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.inference.probabilities import probabilities
@@ -267,6 +268,8 @@ def _length(path: Path) -> int:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_AGAIN) from None
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError("not a file", where=path, hint=_AGAIN)
+    if (said := holes(status)) is not None:
+        raise CheckpointError(said, where=path, hint=_AGAIN)
     return status.st_size
 
 
