@@ -298,11 +298,11 @@ class FitOptions:
         same(0.0, "needs long training to pay (arXiv:1905.04899)"),
         panel=_VIEWS,
     )
-    image_size: int | None = _option(
+    image_size: int | str | None = _option(
         None,
-        "Side of the square input in pixels, if not the model's own.",
+        "Side of the square input in pixels, if not the model's own; auto: also tries 1.3 times that.",
         "network",
-        parsed=int,
+        parsed=str,
         panel=_VIEWS,
         by_size=same(None, "the backbone's own; a larger one pays in time first (arXiv:1906.06423)"),
     )

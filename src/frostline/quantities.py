@@ -14,6 +14,22 @@ def number(text: str, option: str) -> float:
         raise PlanError(f"{text!r} is not a number", where=option, hint='a number, or "auto"') from None
 
 
+def side(value: int | str | None) -> int | str | None:
+    """Pixels of 288 or "288", at least 1; "auto", and None for a network's own, are left as they are.
+
+    Raises: PlanError: it is none of these.
+    """
+    if value is None or value == "auto":
+        return value
+    try:
+        pixels = int(value)
+    except ValueError:
+        raise PlanError(f"{value!r} is no number of pixels", where="--image-size", hint="288, or auto") from None
+    if pixels < 1:
+        raise PlanError(f"--image-size must be at least 1, not {pixels}", where="--image-size")
+    return pixels
+
+
 def seconds(value: float | str | None) -> float | None:
     """Seconds of 90, "90", "90s", "5m" or "1h".
 

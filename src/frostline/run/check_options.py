@@ -11,7 +11,7 @@ from frostline.inference.engine import checked_precision
 from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.options import FitOptions
-from frostline.quantities import seconds, size
+from frostline.quantities import seconds, side, size
 from frostline.run.run_folder import check_place
 from frostline.train.device import check_device
 from frostline.train.strategies import make_recipe, strategies
@@ -36,7 +36,8 @@ def check_options(options: FitOptions) -> None:
         shares_of(options.split)
     if not 0 < options.val < 1:
         raise PlanError(f"a validation share of {options.val:g}", where="--val", hint="more than 0, less than 1")
-    least = {"folds": 2, "few": 1, "image_size": 1}
+    side(options.image_size)
+    least = {"folds": 2, "few": 1}
     for name, number in least.items():
         value = getattr(options, name)
         if value is not None and value < number:

@@ -26,7 +26,9 @@ from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import HEAD, cut, stages
 from frostline.options import FitOptions
+from frostline.quantities import side
 from frostline.run.head2toe import over_all_stages
+from frostline.run.image_size import AUTO, chosen_side
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
@@ -55,6 +57,7 @@ class Job:
     """A run that has been resolved and not yet carried out.
 
     split_off: the val split was split off here, for nobody has one or asks for one.
+    sized: the side of the pictures was chosen by the training pictures.
     """
 
     settings: Settings
@@ -67,6 +70,7 @@ class Job:
     tell: Listener
     begun: float
     split_off: bool = False
+    sized: bool = False
 
 
 def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Listener, begun: float) -> Job:
@@ -85,16 +89,19 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if settings.split is not None:
         tell(Note(f"all {len(manifest)} pictures are split again as {settings.split}"))
         manifest = assign_splits(manifest, shares_of(settings.split), seed=settings.seed)
-    reading = _reading(manifest, settings, tell)
     built: dict[str, Any] = {
         "name": settings.model,
         "classes": manifest.classes,
         "weights": settings.weights,
         "seed": settings.seed,
-        "image_size": settings.image_size,
+        "image_size": side(settings.image_size),
         "drop_path": settings.drop_path,
-        "reading": reading,
+        "reading": _reading(manifest, settings, tell),
     }
+    if settings.image_size == AUTO:
+        built["image_size"] = _chosen_side(manifest, settings, built, tell)
+    sized = settings.image_size == AUTO
+    settings = replace(settings, image_size=built["image_size"])
     backbone = zoo.build(**built)
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
@@ -111,17 +118,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     manifest = _split(manifest, plan, settings)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
-    activations = Activations(
-        backbone.net,
-        settings.model,
-        backbone.preprocessing,
-        settings.store,
-        settings.cache,
-        settings.engine,
-        settings.precision,
-        tell,
-        elsewhere=settings.elsewhere(built) if settings.elsewhere and not all_stages else None,
-    )
+    activations = _activations(backbone, settings, built, tell, alone=all_stages)
     manifest = _readable(manifest, activations, plan.phases[0])
     _say_what_is_left_out(manifest, tell)
     record.skipped(manifest.skipped)
@@ -152,7 +149,34 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     }
     record.json("plan.json", {**facts, **told})
     split_off = not own and "val" in manifest.splits
-    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, split_off)
+    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, split_off, sized)
+
+
+def _activations(
+    backbone: zoo.Backbone, settings: Settings, built: Mapping[str, Any], tell: Listener, *, alone: bool = False
+) -> Activations:
+    """What reaches the lines of a network. alone: not computed on other machines, which would build another."""
+    return Activations(
+        backbone.net,
+        settings.model,
+        backbone.preprocessing,
+        settings.store,
+        settings.cache,
+        settings.engine,
+        settings.precision,
+        tell,
+        elsewhere=settings.elsewhere(built) if settings.elsewhere and not alone else None,
+    )
+
+
+def _chosen_side(manifest: Manifest, settings: Settings, built: Mapping[str, Any], tell: Listener) -> int | None:
+    def build(pixels: int | None) -> zoo.Backbone:
+        return zoo.build(**{**built, "image_size": pixels})
+
+    def features(backbone: zoo.Backbone) -> Activations:
+        return _activations(backbone, settings, {**built, "image_size": backbone.preprocessing.size[0]}, tell)
+
+    return chosen_side(build, features, manifest, settings, tell)
 
 
 def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:

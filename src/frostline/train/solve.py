@@ -91,6 +91,12 @@ def solve(
         return _solved(_Pictures.of(x, likelihood, importance, fold, ends))
 
 
+def out_of_fold_losses(solved: Solved, y: Indices | AnyFloats, classes: int) -> Floats:
+    """Log loss (n,) in nats, out of fold, of the pictures ``solved.first``. y, classes: as for ``solve``."""
+    likelihood = AnyOf(y.astype(np.float64)) if y.ndim == 2 else OneOf(y.astype(np.int64), classes)
+    return likelihood.losses(solved.out_of_first_fold())[solved.first]
+
+
 @dataclass(frozen=True)
 class _Pictures:
     """What a head is solved from.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.train.likelihood import AnyFloats, AnyOf, Floats, Indices, OneOf
-from frostline.train.solve import Solved, solve, stratified
+from frostline.train.likelihood import AnyFloats, AnyOf, Indices, OneOf
+from frostline.train.solve import Solved, out_of_fold_losses, solve, stratified
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def solve_two_views(
         ends=ends,
     )
     both = _of_first_views(both, len(x))
-    loss, loss_mirrored = (_loss(solved, likelihood) for solved in (one, both))
+    loss, loss_mirrored = (float(out_of_fold_losses(solved, y, classes).mean()) for solved in (one, both))
     taken = loss_mirrored < loss
     return Chosen(both if taken else one, taken, loss, loss_mirrored)
 
@@ -76,8 +76,3 @@ def _of_first_views(both: Solved, n: int) -> Solved:
         out_of_fold=out_of_fold,
         out_of_first_fold=out_of_first_fold,
     )
-
-
-def _loss(solved: Solved, likelihood: OneOf | AnyOf) -> float:
-    losses: Floats = likelihood.losses(solved.out_of_first_fold())
-    return float(losses[solved.first].mean())

@@ -1,0 +1,93 @@
+"""The side of the pictures that a network gets, where it is to be chosen: its own, or about 1.3 times that.
+
+A network that was trained on random crops sees things larger than they are in whole pictures; seen larger, they look as
+it expects (Touvron et al. 2019, arXiv:1906.06423). It costs 1.7 times the computing for ever after, and where pictures
+are tiny it blurs them: so a fitted head decides, by its out-of-fold log loss at both sizes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.manifest import Manifest
+from frostline.data.split import few, fold_numbers
+from frostline.data.views import EvaluationView
+from frostline.errors import DataError, PlanError
+from frostline.events import Listener, Note
+from frostline.features.activations import Activations
+from frostline.net.zoo import Backbone
+from frostline.options import FitOptions
+from frostline.train.solve import out_of_fold_losses, solve
+
+AUTO = "auto"
+
+_FACTOR = 1.3
+_STEP = 32
+_FOLDS = 5
+_CLEARLY = 0.5  # standard errors of the mean difference by which the larger size must be better
+
+Build = Callable[[int | None], Backbone]
+Features = Callable[[Backbone], Activations]
+
+
+def larger(side: int) -> int:
+    """The other size that is tried beside a network's own, a multiple of 32."""
+    return max(side + _STEP, round(_FACTOR * side / _STEP) * _STEP)
+
+
+def chosen_side(
+    build: Build, features: Features, manifest: Manifest, options: FitOptions, tell: Listener
+) -> int | None:
+    """The side to compute with, or None for the network's own.
+
+    build: the network at a side. features: what reaches its head. manifest: its training pictures decide, and no
+        others.
+    """
+    own = build(None)
+    side = own.preprocessing.size[0]
+    other = larger(side)
+    rows = tuple(replace(row, split=None) for row in manifest.rows if row.split in (None, "train"))
+    train = replace(manifest, rows=rows)
+    if options.few is not None:
+        train = few(train, options.few, seed=options.seed)
+    try:
+        big = build(other)
+        fold = fold_numbers(train, min(_FOLDS, len(train)), seed=options.seed)
+        at_own, at_other = (_losses(backbone, features(backbone), train, fold, options.seed) for backbone in (own, big))
+    except (PlanError, DataError) as error:
+        tell(Note(f"pictures are seen at {side} x {side}, for {other} x {other} cannot be tried: {error.what}"))
+        return None
+    gain = at_own - at_other
+    better = len(gain) > 1 and gain.mean() > _CLEARLY * gain.std() / np.sqrt(len(gain))
+    taken = other if better else side
+    figures = f"log loss out of fold {at_other.mean():.3f} at {other} x {other}, {at_own.mean():.3f} at {side} x {side}"
+    tell(Note(f"pictures are seen at {taken} x {taken}: {figures}"))
+    return other if better else None
+
+
+def _losses(
+    backbone: Backbone, activations: Activations, train: Manifest, fold: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Out-of-fold log loss (n,) of a head over the network's features; they stay in the store, for the run itself.
+
+    Raises: DataError, PlanError: a head cannot be fitted, or nothing is held out.
+    """
+    side = backbone.preprocessing.size[0]
+    if backbone.head.others:
+        raise PlanError("the network has more than one head")
+    what = f"pictures at {side} x {side}"
+    read, skipped = activations.at("head", train.rows, EvaluationView(backbone.preprocessing), what=what)
+    left_out = {item.name for item in skipped}
+    there = np.array([row.name not in left_out for row in train.rows])
+    part = replace(train, rows=tuple(row for row, kept in zip(train.rows, there, strict=True) if kept))
+    x = read(np.arange(len(part)))
+    if x[0].size != backbone.head.features:
+        raise PlanError("the head does not read one vector a picture")
+    vectors: NDArray[np.float32] = x.reshape(len(x), -1).astype(np.float32, copy=False)
+    y, classes = part.targets(), len(train.classes)
+    solved = solve(vectors, y, classes=classes, seed=seed, folds=fold[there])
+    if not solved.first.any():
+        raise DataError("no class has two pictures")
+    return out_of_fold_losses(solved, y, classes)

@@ -1,0 +1,101 @@
+"""``--image-size auto``: features whose truth is known stand in for a network's at either size."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from frostline import ImageClassifier
+from frostline.data.manifest import Manifest, Row
+from frostline.data.views import Preprocessing
+from frostline.errors import PlanError
+from frostline.events import Note
+from frostline.options import FitOptions
+from frostline.quantities import side
+from frostline.run.image_size import chosen_side, larger
+
+
+def pictures(splits: tuple[str | None, ...] = (None,)) -> Manifest:
+    rows = [
+        Row(Path(f"{n}.png"), (("ant", "bee")[n % 2],), split=splits[n % len(splits)], name=f"{n}.png", digest=f"{n}")
+        for n in range(60)
+    ]
+    return Manifest(tuple(rows), ("ant", "bee"))
+
+
+def chosen(signal: dict[int, float], manifest: Manifest, *, refuses: bool = False) -> tuple[int | None, str, set[str]]:
+    """What is chosen where classes are so far apart at each side, what is said, and the pictures that were read."""
+    read: set[str] = set()
+    said: list[str] = []
+
+    def build(pixels: int | None) -> Any:
+        if refuses and pixels:
+            raise PlanError("it takes one size")
+        size = pixels or 224
+        head = SimpleNamespace(others=(), features=20)
+        return SimpleNamespace(preprocessing=Preprocessing(size=(size, size)), head=head)
+
+    def features(backbone: Any) -> Any:
+        size = backbone.preprocessing.size[0]
+
+        def at(line: str, rows: tuple[Row, ...], view: object, *, what: str) -> Any:
+            read.update(row.name for row in rows)
+            y = np.array([row.labels[0] == "bee" for row in rows])
+            x = np.random.default_rng(0).normal(size=(len(rows), 20)).astype(np.float32)
+            x[:, 0] += signal[size] * y
+            return (lambda indices: x[indices]), []
+
+        return SimpleNamespace(at=at)
+
+    found = chosen_side(build, features, manifest, FitOptions(), lambda event: said.append(event.text))
+    return found, said[-1], read
+
+
+def test_the_larger_size_is_taken_where_the_classes_are_further_apart_there() -> None:
+    found, said, _ = chosen({224: 0.5, 288: 4.0}, pictures())
+    assert found == 288
+    assert said.startswith("pictures are seen at 288 x 288: log loss out of fold 0.")
+
+
+@pytest.mark.parametrize("signal", [{224: 4.0, 288: 0.5}, {224: 2.0, 288: 2.0}])
+def test_else_it_is_the_networks_own(signal: dict[int, float]) -> None:
+    found, said, _ = chosen(signal, pictures())
+    assert found is None
+    assert said.startswith("pictures are seen at 224 x 224: ")
+
+
+def test_pictures_that_judge_do_not_choose() -> None:
+    _, _, read = chosen({224: 1.0, 288: 2.0}, pictures(("train", "train", "val", "test")))
+    assert read == {f"{n}.png" for n in range(60) if n % 4 < 2}
+
+
+def test_a_network_of_one_size_stays_as_it_is() -> None:
+    found, said, _ = chosen({224: 1.0}, pictures(), refuses=True)
+    assert found is None
+    assert said == "pictures are seen at 224 x 224, for 288 x 288 cannot be tried: it takes one size"
+
+
+def test_sides() -> None:
+    assert [larger(n) for n in (64, 160, 224, 384)] == [96, 192, 288, 512]
+    assert [side(value) for value in (None, "auto", "96", 96)] == [None, "auto", 96, 96]
+    for wrong in ("wide", "0", -3):
+        with pytest.raises(PlanError) as caught:
+            side(wrong)
+        assert caught.value.where == "--image-size"
+
+
+def test_a_run_says_what_it_chose_and_remembers_it(leaves: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    fitted = ImageClassifier(
+        model="test_resnet", weights="none", strategy="probe", engine="torch", precision="fp32", image_size="auto"
+    )
+    fitted.set_params(out=tmp_path / "run")
+    fitted.fit(leaves, listen=lambda event: notes.append(event.text) if isinstance(event, Note) else None)
+    (said,) = [text for text in notes if text.startswith("pictures are seen at ")]
+    pixels = int(said.split(" ")[4])
+    assert fitted.about_.preprocessing.size == (pixels, pixels)
+    again = ImageClassifier.load(tmp_path / "run")
+    some = sorted((leaves / "test").rglob("*.png"))[:3]
+    np.testing.assert_allclose(again.predict_proba(some), fitted.predict_proba(some), atol=1e-4)
