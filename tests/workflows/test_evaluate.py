@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from frostline import ImageClassifier
 from frostline.cli import app, console
+from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import read
 from frostline.errors import DataError
+from frostline.judge.conformal import PredictionSets
 from frostline.run.run_folder import RunFolder
 from frostline.ship.predictor import Prediction
 from frostline.train.defaults import default
@@ -107,6 +109,20 @@ def test_what_val_has_chosen_is_said_wherever_its_figures_stand(
     assert ("these pictures also chose what was kept" in again.output) == bool(chosen)
     shutil.copytree(out, tmp_path / "other")
     assert [entry.chosen for entry in compare([out, tmp_path / "other"]).entries] == [bool(chosen)] * 2
+
+
+def test_what_sets_cover_is_not_measured_on_the_pictures_that_made_them() -> None:
+    rows = tuple(Row(f"{n}.png", ("ab"[n % 2],), None, digest=f"{n}") for n in range(60))
+    sets = PredictionSets(tuple(np.linspace(0, 0.9, 60)), 60)
+    knows = Knows(About(("a", "b")), frozenset(), ["a", "b"])
+    knows.about.sets = sets
+    manifest = Manifest(rows, ("a", "b"))
+    held_out = frozenset(row.digest for row in rows[:40])
+    assert {(row.n, row.how) for row in evaluate(knows, manifest).coverage} == {(60, "test")}
+    assert {(row.n, row.how) for row in evaluate(knows, manifest, held_out=held_out).coverage} == {(20, "test")}
+    alone = evaluate(knows, Manifest(rows[:40], ("a", "b")), held_out=held_out)
+    assert {(row.share, row.how) for row in alone.coverage} == {(None, "promised")}
+    assert alone.chose == 0  # nothing was chosen by them: facts do not say so
 
 
 def test_pictures_that_were_trained_on_are_left_out_by_every_door(leaves: Path, tmp_path: Path) -> None:

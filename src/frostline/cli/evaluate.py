@@ -40,8 +40,8 @@ def evaluate(
     from frostline.inference import both_views
     from frostline.ship.model_info import located
     from frostline.ship.open_predictor import open_predictor
-    from frostline.workflows.evaluate import chosen_by, labelled_for, learnt_by
     from frostline.workflows.evaluate import evaluate as judge
+    from frostline.workflows.evaluate import held_out_by, labelled_for, learnt_by
 
     show(trust)
     with Screen(quiet=quiet) as screen:
@@ -56,7 +56,7 @@ def evaluate(
             answering,
             manifest,
             learnt=frozenset() if all else learnt_by(model),
-            chose=chosen_by(model, answering.about),
+            held_out=held_out_by(model),
             progress=lambda done, total: screen(Work("pictures", done, total)),
         )
         if report:

@@ -14,7 +14,7 @@ from frostline.data.place_options import PlaceOptions
 from frostline.data.split import units
 from frostline.errors import DataError, JudgementError, one_line
 from frostline.judge import metrics
-from frostline.judge.conformal import CoverageResult, measured_on_test
+from frostline.judge.conformal import CoverageResult, PredictionSets, measured_on_test, promised
 from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.metrics import Report
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
@@ -28,7 +28,7 @@ class Evaluation:
     """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
 
     learnt: pictures that the model has learnt from and that were left out. chose: those among the outcomes that chose
-        its epoch or phases (`chosen_by`), so that the figures are a little too good.
+        its epoch or phases, so that the figures are a little too good.
     drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
     probabilities: (N, K) of the outcomes.
     """
@@ -71,13 +71,13 @@ def evaluate(
     manifest: Manifest,
     *,
     learnt: Set[str] = frozenset(),
-    chose: Set[str] = frozenset(),
+    held_out: Set[str] = frozenset(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """All figures of a model on a manifest's pictures.
 
-    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out and counted. chose: of those
-        that chose what was kept (`chosen_by`): they are counted.
+    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out and counted. held_out: of those
+        that its run held out (`held_out_by`): they made its sets, so what these cover is not measured on them.
 
     Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
         picture that can be read.
@@ -120,6 +120,8 @@ def evaluate(
         raise DataError("no picture can be read", where=manifest.source or None, hint=skipped[0].reason)
     probabilities = np.stack(found).astype(np.float64)
     coverage: tuple[CoverageResult, ...] = ()
+    rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
+    new = np.array([row.digest not in held_out for row in rows])
     together = units(manifest.without(skipped))
     of_far = together if len(far) == len(truths) else None
     drift = Drift(distance(about.novelty, np.array(far), of_far), _mix(about, truths, together))
@@ -133,11 +135,25 @@ def evaluate(
         single = np.array([labels[0] for labels in truths])
         report = metrics.report(probabilities, single, about.classes, units=together)
         if about.sets is not None:
-            coverage = measured_on_test(about.sets, probabilities, single, classes=about.classes, units=together)
-    rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
-    deciding = sum(row.digest in chose for row in rows)
+            coverage = _coverage(about.sets, about.classes, probabilities, single, together, new)
+    chose = int((~new).sum()) if about.facts.get("chosen_on") else 0
     out = (*manifest.skipped, *skipped)
-    return Evaluation(report, out, tuple(rows), sum(known), deciding, drift, coverage, probabilities)
+    return Evaluation(report, out, tuple(rows), sum(known), chose, drift, coverage, probabilities)
+
+
+def _coverage(
+    sets: PredictionSets,
+    classes: Sequence[str],
+    probabilities: NDArray[np.float64],
+    y: NDArray[np.int64],
+    together: NDArray[np.int64] | None,
+    new: NDArray[np.bool_],
+) -> tuple[CoverageResult, ...]:
+    """What sets cover of the pictures that are new (N,), or what they promise where all of them made the sets."""
+    if not new.any():
+        return promised(sets, probabilities, classes=classes)
+    units = None if together is None else together[new]
+    return measured_on_test(sets, probabilities[new], y[new], classes=classes, units=units)
 
 
 def learnt_by(model: Path) -> frozenset[str]:
@@ -151,15 +167,14 @@ def learnt_by(model: Path) -> frozenset[str]:
     return frozenset(row.digest for row in listed or () if row.digest)
 
 
-def chosen_by(model: Path, about: ModelInfo) -> frozenset[str]:
-    """Digests of the pictures that chose a model's epoch or phases, as its run's `pictures.csv` lists them.
+def held_out_by(model: Path) -> frozenset[str]:
+    """Digests of the pictures that a model's run held out, to choose and to calibrate by, as `pictures.csv` lists them.
 
     Raises: JudgementError: the file is damaged.
     """
-    split = about.facts.get("chosen_on")
     for place in (model / PICTURES, model.parent / PICTURES):
-        if split and place.is_file():
-            return frozenset(row.digest for row in read_outcomes(place) if row.split == split and row.digest)
+        if place.is_file():
+            return frozenset(row.digest for row in read_outcomes(place) if row.split != "test" and row.digest)
     return frozenset()
 
 
