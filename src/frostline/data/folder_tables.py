@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,17 +10,18 @@ from pathlib import Path
 from frostline.data.coco import coco, looks_like_coco
 from frostline.data.columns import known
 from frostline.data.folders import by_folders, in_split
+from frostline.data.lists import text_list
 from frostline.data.locate import NotThere
-from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.manifest import Found, Row
 from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import split_of, splits_of
 from frostline.data.tables import csv_table, rows_of
-from frostline.data.tree import Folder
+from frostline.data.tree import Folder, unused_in
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
-_ENDINGS = (".csv", ".tsv", ".jsonl")
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".txt")
 _SUBMISSION = re.compile(r"submission", re.IGNORECASE)
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _LOOKED_AT = 20  # rows of a table by which it is known whether it names pictures that are there
@@ -93,7 +94,7 @@ def _own_table(table: Path, top: Folder) -> bool:
 
 
 def _rows(table: Path, how: PlaceOptions) -> Iterator[Found]:
-    kind = {".jsonl": json_lines, ".json": coco}.get(table.suffix.lower(), csv_table)
+    kind = {".jsonl": json_lines, ".json": coco, ".txt": text_list}.get(table.suffix.lower(), csv_table)
     return kind(table, how=how)
 
 
@@ -105,7 +106,7 @@ def _tables(top: Folder) -> list[Path]:
         for name in folder.others
         if name.lower().endswith(_ENDINGS)
         and not _SUBMISSION.search(name)
-        and (folder is top or name in _METADATA or split_of(folder.base) is not None)
+        and (folder is top or not folder.count or name in _METADATA or split_of(folder.base) is not None)
     ] + [
         folder.path / name
         for folder in folders
@@ -141,6 +142,8 @@ def _names_pictures(top: Folder, table: Path, how: PlaceOptions) -> bool:
 
 
 def _has_picture_column(table: Path) -> bool:
+    if table.suffix.lower() == ".txt":
+        return False
     try:
         with table.open(encoding="utf-8-sig") as source:
             first = source.readline(1 << 16)
@@ -190,15 +193,3 @@ def _home(top: Folder, table: Path) -> Folder | None:
     split = said[0] if len(said) == 1 else split_of(table.stem)
     homes = [folder for folder in top.filled() if split is not None and split_of(folder.base) == split]
     return homes[0] if len(homes) == 1 and len(top.filled()) > 1 else None
-
-
-def unused_in(top: Folder, tables: Sequence[Path], used: set[Path]) -> Iterator[Skipped]:
-    """Pictures that no row names, folders of them whole, and other files."""
-    for folder in top.walk():
-        beside = [name for name in folder.others if folder.path / name not in tables]
-        yield from (Skipped(folder.named(name), "not a picture") for name in beside)
-        idle = [name for name in folder.pictures if folder.path / name not in used]
-        if idle and folder.name and len(idle) == len(folder.pictures):
-            yield Skipped(f"{folder.name}/", "without labels", len(idle))
-        else:
-            yield from (Skipped(folder.named(name), "no row of the table names it") for name in idle)

@@ -6,12 +6,11 @@ from itertools import permutations
 from pathlib import Path
 
 from frostline.data.columns import Record, known, plain
-from frostline.data.folder_tables import unused_in
 from frostline.data.manifest import Found, Row
 from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import csv_records, rows_of
-from frostline.data.tree import Folder, maybe_picture
+from frostline.data.tree import Folder, maybe_picture, unused_in
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

@@ -10,6 +10,7 @@ from frostline.data.lists import lists_in
 from frostline.data.manifest import Found
 from frostline.data.parquet_folders import shards_in
 from frostline.data.place_options import PlaceOptions, option
+from frostline.data.split_lists import said_beside
 from frostline.data.tree import survey
 from frostline.errors import DataError, one_line
 
@@ -37,4 +38,4 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
             hint="name the table in place of the folder, or read it with --label-pattern or --ignore alone",
         )
     else:
-        yield from by_folders(top)
+        yield from said_beside(top, by_folders(top))

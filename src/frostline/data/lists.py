@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from frostline.data.folder_tables import unused_in
 from frostline.data.manifest import Found, Row
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import rows_of
-from frostline.data.tree import SUFFIXES, Folder
+from frostline.data.tree import SUFFIXES, Folder, unused_in
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

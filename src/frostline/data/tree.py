@@ -103,6 +103,18 @@ class Folder:
             yield from folder.aside
 
 
+def unused_in(top: Folder, tables: Sequence[Path], used: set[Path]) -> Iterator[Skipped]:
+    """Pictures that no row names, folders of them whole, and other files."""
+    for folder in top.walk():
+        beside = [name for name in folder.others if folder.path / name not in tables]
+        yield from (Skipped(folder.named(name), "not a picture") for name in beside)
+        idle = [name for name in folder.pictures if folder.path / name not in used]
+        if idle and folder.name and len(idle) == len(folder.pictures):
+            yield Skipped(f"{folder.name}/", "without labels", len(idle))
+        else:
+            yield from (Skipped(folder.named(name), "no row of the table names it") for name in idle)
+
+
 def survey(place: Path, ignore: Sequence[str] = ()) -> Folder:
     """Look through a folder. Links to folders are followed, and none is entered within itself, so loops end.
 

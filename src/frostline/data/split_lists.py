@@ -1,0 +1,134 @@
+"""What lies beside class folders and says more of their pictures: lists of splits, tables of splits and groups."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.place_options import PlaceOptions
+from frostline.data.split_names import split_of
+from frostline.data.tables import csv_records, rows_of
+from frostline.data.tree import SUFFIXES, Folder
+from frostline.data.understood import Understood
+from frostline.errors import DataError, one_line
+
+_LOOKED_AT = 20  # lines by which a list is known to name pictures that are there
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """of: split and group of pictures. files: what says so. complete: whether every picture should be in it."""
+
+    of: dict[Path, tuple[str | None, str | None]]
+    files: tuple[str, ...]
+    split: str
+    group: str
+    complete: bool
+
+
+def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
+    """Rows of class folders, with the split and the group that lists or a table beside them say.
+
+    Raises: DataError: two lists for one split; a picture in two lists; as the source of the rows.
+    """
+    said = _lists(top) or _table(top)
+    if said is None:
+        yield from rows
+        return
+    held = list(rows)
+    parted = any(isinstance(item, Row) and item.split is not None for item in held)
+    for item in held:
+        if isinstance(item, Skipped) and any(name == item.name or _only(item, name) for name in said.files):
+            continue
+        if isinstance(item, Row) and isinstance(item.picture, Path):
+            found = said.of.get(item.picture)
+            if found is None and said.complete and not parted:
+                yield Skipped(item.name, f"in none of {', '.join(said.files)}")
+                continue
+            split, group = found or (None, None)
+            yield replace(item, split=item.split if parted else split, group=item.group or group)
+        else:
+            yield item
+    yield Understood(split="" if parted else said.split, group=said.group)
+
+
+def _only(folder: Skipped, file: str) -> bool:
+    """Whether a folder without pictures is left out, in which a file lies that is used."""
+    return folder.name.endswith("/") and not folder.pictures and file.startswith(folder.name)
+
+
+def _lists(top: Folder) -> _Said | None:
+    """train.txt, test.txt, ...: a picture a line, by its path, with or without its ending; what follows is not read."""
+    found: dict[Path, tuple[str | None, str | None]] = {}
+    files: dict[str, str] = {}
+    for folder, name in _idle_files(top, (".txt",)):
+        split = split_of(Path(name).stem)
+        called = folder.named(name)
+        if split is None or (pictures := _listed(top, folder.path / name)) is None:
+            continue
+        if rival := next((other for other, of in files.items() if of == split), None):
+            raise DataError(
+                f"two lists for the split {split!r}: {one_line(rival)}, {one_line(called)}",
+                where=top.path,
+                hint=f"leave one out: --ignore {one_line(name)!r}",
+            )
+        if twice := next((path for path in pictures if path in found), None):
+            raise DataError(
+                f"{one_line(twice.name)} is in {one_line(called)} and in another list",
+                where=top.path,
+                hint=f"correct them, or leave them out: --ignore {one_line(name)!r}",
+            )
+        files[called] = split
+        found |= dict.fromkeys(pictures, (split, None))
+    names = tuple(files)
+    return _Said(found, names, ", ".join(names), "", True) if len(set(files.values())) > 1 else None
+
+
+def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder, str]]:
+    for folder in (top, *(inner for inner in top.walk() if not inner.count)):
+        yield from ((folder, name) for name in folder.others if name.lower().endswith(endings))
+
+
+def _listed(top: Folder, place: Path) -> list[Path] | None:
+    """The pictures that a list names, or None: it is none."""
+    try:
+        if place.stat().st_size > _LARGEST:
+            return None
+        lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return None
+    bases = [top.path, *(folder.path for folder in top.filled())]
+    for base in bases:
+        for names in (lines, [line.split()[0] for line in lines]):  # labels may follow
+            way = _way(base, names[:_LOOKED_AT])
+            if way is not None:
+                return [path for name in names if (path := way(name)).is_file()]
+    return None
+
+
+def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
+    for ending in ("", *sorted(SUFFIXES)):
+        if names and all("\0" not in name and (base / (name + ending)).is_file() for name in names):
+            return lambda name, ending=ending: base / (name + ending)  # type: ignore[misc]
+    return None
+
+
+def _table(top: Folder) -> _Said | None:
+    """A table that names the pictures, and says their splits or groups."""
+    for name in [name for name in top.others if name.lower().endswith((".csv", ".tsv"))]:
+        place = top.path / name
+        try:
+            header, records = csv_records(place)
+            rows = list(rows_of(header, records, place, how=PlaceOptions(box_format="none"), labelled=False))
+        except DataError:
+            continue
+        found = [row for row in rows if isinstance(row, Row) and isinstance(row.picture, Path)]
+        if not found or not all(row.picture.is_file() for row in found[:_LOOKED_AT] if isinstance(row.picture, Path)):
+            continue
+        said = next(item for item in rows if isinstance(item, Understood))
+        if said.split or said.group:
+            of = {row.picture: (row.split, row.group) for row in found if isinstance(row.picture, Path)}
+            split = f"{said.split} of {name}" if said.split else ""
+            return _Said(of, (name,), split, f"{said.group} of {name}" if said.group else "", bool(said.split))
+    return None
