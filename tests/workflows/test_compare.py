@@ -41,6 +41,7 @@ def test_the_best_comes_first_and_pairs_are_counted(tmp_path: Path) -> None:
     assert found.entries[0].figures == {"log_loss": 0.5}
     values = json.loads(json.dumps(found.to_dict()))
     assert values["pairs"][0]["first"] == "two"
+    assert values["baseline"] == {"answer": "ants", "share": 1.0}
     assert values["pairs"][0]["p"] == pytest.approx(2**-10)
 
 
@@ -114,4 +115,5 @@ def test_the_command_draws_intervals_and_says_what_is_real(tmp_path: Path) -> No
     assert found.exit_code == 0
     assert "good is better than bad: 20 pictures only good has right, 0 only bad" in found.output
     assert found.output.count("●") == 2
+    assert "to compare: always 'ants' is right for 100.0%" in found.output
     assert json.loads(CliRunner().invoke(app, ["compare", *folders, "--json"]).output)["pairs"][0]["real"]

@@ -35,6 +35,9 @@ def show(found: "Comparison") -> None:
     for row in zip(*placed.values(), strict=True):
         table.add_row(*(Text(text) for text in row))
     console.print(table)
+    answer, count = found.commonest
+    if count:
+        line(console, f"to compare: always {one_line(answer)!r} is right for {count / found.n:.1%}", "dim")
     pairs = [pair for pair in found.differences if pair.first == 0 or len(entries) <= 4]
     for pair in pairs:
         better, worse = (one_line(entries[place].name) for place in (pair.first, pair.second))

@@ -46,6 +46,7 @@ class Comparison:
 
     split: that they were judged on. n: pictures. differences: `first` and `second` are places in `entries`.
     units: how many of the n are draws by themselves: duplicates, and the pictures of a group, are one.
+    commonest: the commonest label, and how many of the n have it: what always giving that answer has right.
     """
 
     split: str
@@ -53,6 +54,7 @@ class Comparison:
     entries: tuple[Entry, ...]
     differences: tuple[Difference, ...]
     units: int
+    commonest: tuple[str, int] = ("", 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; differences are of the second less the first."""
@@ -72,7 +74,16 @@ class Comparison:
             }
             for pair in self.differences
         ]
-        return {"split": self.split, "n": self.n, "units": self.units, "runs": runs, "pairs": pairs}
+        answer, count = self.commonest
+        base = {"answer": answer, "share": count / self.n}
+        return {
+            "split": self.split,
+            "n": self.n,
+            "units": self.units,
+            "baseline": base,
+            "runs": runs,
+            "pairs": pairs,
+        }
 
 
 def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
@@ -108,7 +119,9 @@ def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
         for place in ranked
     )
     count = len(order) if units is None else len(np.unique(units))
-    return Comparison(chosen, len(order), entries, differences([right[place] for place in ranked], units), count)
+    (commonest,) = Counter(parts[0][key].label for key in order).most_common(1)
+    pairs = differences([right[place] for place in ranked], units)
+    return Comparison(chosen, len(order), entries, pairs, count, commonest)
 
 
 def _run(folder: Path) -> Path:
