@@ -58,6 +58,19 @@ def test_a_folder_of_the_same_classes_beside_splits_is_asked_about(tmp_path):
     assert seen(top, ignore="eval").splits == ("train", "test")
 
 
+@pytest.mark.parametrize("copy", ["dataset", "augmented"])
+def test_a_copy_of_the_classes_beside_them_is_asked_about(tmp_path, copy):
+    top = made(tmp_path / "d", "ants", "bees", f"{copy}/ants", f"{copy}/bees")
+    with pytest.raises(DataError, match=f"'{copy}' holds folders of the same names") as caught:
+        seen(top)
+    assert f"--ignore '{copy}'" in str(caught.value)
+    assert seen(top, ignore=copy).counts() == {"ants": 2, "bees": 2}
+    outer = made(tmp_path / "e", "cells/ants", "cells/bees", "cells/cells/ants", "cells/cells/bees")
+    with pytest.raises(DataError, match="--ignore 'cells/cells'"):
+        seen(outer)
+    assert seen(outer, ignore="cells/cells").counts() == {"ants": 2, "bees": 2}
+
+
 def test_one_name_however_it_is_encoded_or_spaced(tmp_path):
     composed, parted = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
     assert composed != parted

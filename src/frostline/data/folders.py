@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from frostline.data.manifest import Found, Row, Skipped, natural
-from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_same_within, label_of, splits_within
+from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_copies, check_same_within, label_of, splits_within
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of
 from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood
@@ -325,6 +325,7 @@ def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
 
 def _check_classes(here: Folder) -> None:
     """Refuse folders that are called as no class is: images/ beside masks/, train_images/ without a table."""
+    check_copies(here.filled(), here)
     check_same_within(here.filled(), here)
     names = [folder.base for folder in here.filled()]
     if len(names) > 1 and all(name.lower() in PICTURES | BESIDE for name in names):

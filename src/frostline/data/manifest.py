@@ -225,7 +225,23 @@ class Manifest:
 
 
 _PERHAPS_NONE = frozenset(
-    ("none", "na", "n.a.", "?", "-", "--", ".", "missing", "unlabeled", "unlabelled", "undefined", "todo", "tbd")
+    (
+        "none",
+        "nan",
+        "null",
+        "na",
+        "n.a.",
+        "?",
+        "-",
+        "--",
+        ".",
+        "missing",
+        "unlabeled",
+        "unlabelled",
+        "undefined",
+        "todo",
+        "tbd",
+    )
 )
 _LAYOUT = "put each class into a folder of its own, DIR/<class>/…, or list them in a CSV with columns path,label"
 

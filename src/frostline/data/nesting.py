@@ -100,6 +100,24 @@ def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
     )
 
 
+def check_copies(folders: Sequence[Folder], here: Folder) -> None:
+    """Notice a folder beside classes that holds folders of their names: the data set packed into itself, or a copy.
+
+    Raises: DataError: there is one.
+    """
+    names = {label_of(folder) for folder in folders}
+    for folder in folders:
+        others = names - {label_of(folder)}
+        shared = {label_of(inner) for inner in folder.filled()} & others
+        if len(shared) > 1 or (shared and shared == others):
+            raise DataError(
+                f"{one_line(folder.base)!r} holds folders of the same names as those beside it "
+                f"({', '.join(map(one_line, sorted(shared)[:5]))}): is it a class, or a copy?",
+                where=here.path,
+                hint=f"a copy: --ignore {one_line(folder.name)!r}; a class: --label-pattern with a / in it",
+            )
+
+
 def _only_order(name: str) -> bool:
     return name.lower() in PICTURES | BESIDE or _ORDER.fullmatch(name) is not None
 
