@@ -101,6 +101,13 @@ def test_shares_of_the_picture_are_refused(tmp_path):
         read(place, cache=tmp_path / "cache")
 
 
+def test_boxes_by_their_centres_are_refused(tmp_path):
+    place = written(tmp_path, "image,label,x_center,y_center,width,height", lambda *_: "0.5,0.5,0.2,0.2")
+    with pytest.raises(DataError, match="given by their centres") as caught:
+        read(place, cache=tmp_path / "cache")
+    assert "--box-format none" in str(caught.value)
+
+
 def test_an_option_of_boxes_where_there_are_none(tmp_path):
     place = written(tmp_path, "image,label,note", lambda *_: "x")
     with pytest.raises(DataError, match="--box-margin says nothing here"):

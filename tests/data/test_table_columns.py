@@ -105,6 +105,16 @@ def test_rows_are_numbered_as_the_file_numbers_them(tmp_path):
         table(tmp_path, ("# one\n\npath,label", lambda n: f"img/{n}.png,{label(n)}" if n != 1 else "img/1.png"))
 
 
+def test_what_nobody_sees_is_no_part_of_a_label(tmp_path):
+    unseen = ("\u200b", "\ufeff", "\u00a0", "")
+    found = table(tmp_path, ("path,label", lambda n: f"img/{n}.png,{label(n)}{unseen[n % 4]}"))
+    assert found.counts() == {"a": 3, "b": 3}
+
+
+def test_a_suffix_may_come_without_its_dot(tmp_path):
+    assert len(table(tmp_path, ("id,label", lambda n: f"{n},{label(n)}"), images=tmp_path / "img", suffix="png")) == 6
+
+
 @pytest.mark.parametrize("missing", ["#N/A", "n/a", "NaN", "-1", "<NA>"])
 def test_what_means_no_label_is_no_class(tmp_path, missing):
     with pytest.raises(DataError, match="1 rows are wrong: row 4: no label"):

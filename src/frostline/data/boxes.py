@@ -92,7 +92,7 @@ def boxes(
     check_box_options(how.box_format, how.box_margin)
     if how.box_format == "none":
         return None
-    found = _columns(header, where)
+    found = _columns(header, where, place)
     margin = how.usual_margin if how.box_margin is None else how.box_margin
     if found is None:
         if how.box_format is not None or how.box_margin is not None:
@@ -133,8 +133,16 @@ def check_box_options(form: str | None, margin: float | None) -> None:
         raise PlanError(f"a margin of {margin:g} of the box", where="--box-margin", hint="0.1 is a tenth on each side")
 
 
-def _columns(header: Sequence[str], where: Mapping[str, int]) -> tuple[tuple[int, ...], bool | None] | None:
+def _columns(
+    header: Sequence[str], where: Mapping[str, int], place: Path | str
+) -> tuple[tuple[int, ...], bool | None] | None:
     names = {plain(name): n for n, name in enumerate(header) if n not in where.values()}
+    if {"xcenter", "ycenter"} <= names.keys() or {"cx", "cy"} <= names.keys():
+        raise DataError(
+            "boxes are given by their centres, which are not read",
+            where=place,
+            hint="give left, top, width, height in pixels; --box-format none looks at whole pictures",
+        )
     short = {_PREFIX.sub("", name): n for name, n in names.items() if _PREFIX.match(name) and name not in _ONE}
     for named in (short, names):
         for corners, forms in ((True, _CORNERS), (False, _SIZES)):

@@ -38,6 +38,7 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
     if not base.is_dir():
         raise DataError("there is no such folder of pictures", where=base, hint="--images DIR names it")
     suffix = how.suffix or ""
+    suffix = f".{suffix}" if f".{suffix.lower()}" in SUFFIXES else suffix
 
     def plain(name: str) -> Path:
         return base / (name + suffix)

@@ -47,6 +47,7 @@ _MISSING = frozenset(  # as pandas reads it, too
         *("<NA>", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
     )
 )
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"  # what spreadsheets and web pages leave around a word, and nobody sees
 _NONE = frozenset(("-1", "-1.0"))
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
@@ -346,4 +347,5 @@ def labels_of(value: Any) -> tuple[str, ...]:
     listed = isinstance(value, list | tuple | np.ndarray)
     several = value if listed else str("" if value is None else value).split("|")
     texts = (str(label).strip() for label in several)
-    return tuple(dict.fromkeys(text if text.isascii() else normalize("NFC", text) for text in texts if text))
+    seen = (text if text.isascii() else normalize("NFC", text).strip(_UNSEEN).strip() for text in texts)
+    return tuple(dict.fromkeys(text for text in seen if text))
