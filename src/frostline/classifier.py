@@ -35,6 +35,7 @@ from frostline.run.check_options import check_options
 from frostline.run.resolve import Settings
 from frostline.scale.elsewhere import elsewhere
 from frostline.ship import folder
+from frostline.ship.given_options import given_options, refuse_withheld
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
@@ -101,6 +102,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         settings = self._settings()
         check_options(settings)
         options = {name: getattr(self, name) for name in OPTIONS}
+        refuse_withheld(getattr(self, "_withheld", {}), options)
         manifest = labelled(X, y, groups, how=PlaceOptions.of(options), keep_splits=self.split is None)
         out = None if self.out is None else Path(self.out)
         with Progress() as progress:
@@ -245,9 +247,9 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         Raises: CheckpointError, WeightsError: the folder is damaged.
         """
         shipped = folder.open_folder(Path(place), trust=trust)
-        given = shipped.about.facts.get("given")
-        known = {name: value for name, value in given.items() if name in OPTIONS} if isinstance(given, dict) else {}
-        made = cls(**{**known, "model": shipped.again})
+        followed, withheld = given_options(shipped.about)
+        made = cls(**{**followed, "model": shipped.again})
+        made._withheld = withheld
         made._take(shipped.net, shipped.about)
         made._learnt = learnt_by(Path(place))
         return made
