@@ -151,3 +151,27 @@ def test_epochs_and_phases_are_shown_in_chinese(capsys: pytest.CaptureFixture[st
 def test_the_parts_of_an_error_are_named_in_chinese() -> None:
     said = language.message(DataError("there is no such file or folder", where="/x", hint="check the spelling"))
     assert [line.split("：")[0].strip() for line in said.splitlines()] == ["错误", "位置", "提示"]
+
+
+@pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fit", "nowhere"],
+        ["check", "nowhere"],
+        ["predict", "nowhere", "x.png"],
+        ["predict", "nowhere", "x.png", "--json", "--csv"],
+        ["models", "no such model"],
+        ["compare", "one"],
+        ["report", "nowhere"],
+    ],
+)
+def test_what_is_refused_every_day_is_refused_in_chinese(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = in_process(["--lang", "zh", *words])
+    assert code == 2
+    what, *_, hint = [line for line in err.splitlines() if line.lstrip().startswith(("错误", "提示"))]
+    for line in (what, hint):
+        assert re.search("[一-鿿]", line.partition("：")[2]), line
