@@ -83,6 +83,8 @@ def test_val_pictures_that_somebody_gave_are_never_learned_from(leaves: Path, tm
     held = ImageClassifier(**asked, epochs=1, lr=1e-12, val=0.3).fit(place)
     assert set(held.result_.metrics) == {"val"}
     assert "refit" not in [row.name for row in held.result_.phases]
+    few = ImageClassifier(**asked, epochs=1, lr=1e-12, few=3).fit(place)  # so many are learned from, and no more
+    assert few.result_.counts["train"] == 6
 
 
 def test_mirror_images_are_learned_from_where_that_is_asked_for_and_pays(leaves: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Settings(FitOptions):
 class Job:
     """A run that has been resolved and not yet carried out.
 
-    split_off: the val split was split off here, for nobody has one or asks for one.
+    split_off: the val split was split off here, for nobody has one or asks for one, or for so few pictures a class.
     sized: the side of the pictures was chosen by the training pictures.
     """
 
@@ -148,7 +148,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         "machine": machine(),
     }
     record.json("plan.json", {**facts, **told})
-    split_off = not own and "val" in manifest.splits
+    split_off = not own and settings.few is None and "val" in manifest.splits
     return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, split_off, sized)
 
 
