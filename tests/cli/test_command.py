@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import in_process
+
 
 def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "frostline", *map(str, words)]
@@ -157,3 +159,14 @@ def test_results_of_many_processes_have_the_columns_of_csv(model: Path, leaves: 
     by_path = {line["path"]: line for line in alone}
     assert all({**by_path[line["path"]], "error": ""} == line for line in together)
     assert {name for line in together for name in line["set"].split("|")} <= {"green leaf", "red leaf"}
+
+
+def test_results_with_unread_pictures_exit_with_1_and_say_how_many(model: Path, leaves: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    good = next((leaves / "test").rglob("*.png"), None) or next((leaves / "test").rglob("*.jpg"))
+    (new / f"good{good.suffix}").write_bytes(good.read_bytes())
+    (new / "bad.png").write_bytes(b"no picture")
+    code, _, err = in_process(["predict", str(model), str(new), "--out", str(tmp_path / "job")])
+    assert code == 1
+    assert "2 pictures, 1 of them could not be read" in err

@@ -104,6 +104,16 @@ def test_archives_in_a_folder_are_named(tmp_path):
     assert "ants.zip: unpack them" in str(caught.value)
 
 
+def test_labels_in_a_file_of_another_kind_are_named(tmp_path):
+    top = made(tmp_path / "d", "images")
+    (top / "labels.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataError) as caught:
+        seen(top)
+    assert "labels in labels.xlsx? save them as a CSV" in str(caught.value)
+    with pytest.raises(DataError, match="is a spreadsheet"):
+        seen(top / "labels.xlsx")
+
+
 def test_a_folder_may_be_called_as_a_table_is(tmp_path):
     assert seen(made(tmp_path / "d.csv", "ants", "bees")).classes == ("ants", "bees")
 

@@ -13,6 +13,7 @@ from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
 LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
+_OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".xml", ".mat", ".pkl", ".npy")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _MASK = re.compile(r"(?P<stem>.+?)[ _-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
@@ -134,6 +135,8 @@ def no_classes(here: Folder) -> DataError:
         hint = f"file names look like labels, {one_line(shown)}: --label-pattern '^(.+?)[ ._-]*\\(?\\d+'; or {hint}"
     if tables := [name for name in here.others if name.lower().endswith((".csv", ".tsv"))]:
         hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
+    elif others := [name for name in here.others if name.lower().endswith(_OTHER_TABLES)]:
+        hint = f"labels in {one_line(others[0])}? save them as a CSV with columns path,label; or {hint}"
     archives = [name for folder in here.walk() for name in folder.others if name.lower().endswith(_ARCHIVES)]
     if archives and not names:
         hint = (
