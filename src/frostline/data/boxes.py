@@ -34,7 +34,7 @@ _SIZES = (
 _ONE = frozenset(("bbox", "box", "boundingbox"))
 _PREFIX = re.compile(r"(?:bounding)?b?box|roi")
 _LOOKED_INTO = 20  # pictures whose size tells what four numbers mean
-_MOST_MARGIN = 10
+MOST_MARGIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def check_box_options(form: str | None, margin: float | None) -> None:
     """Raises: PlanError: no such format; a margin below 0 or above 10."""
     if form is not None and form not in FORMATS:
         raise PlanError(f"{one_line(form)!r} is no form of boxes", where="--box-format", hint=", ".join(FORMATS))
-    if margin is not None and not 0 <= margin <= _MOST_MARGIN:
+    if margin is not None and not 0 <= margin <= MOST_MARGIN:
         raise PlanError(f"a margin of {margin:g} of the box", where="--box-margin", hint="0.1 is a tenth on each side")
 
 

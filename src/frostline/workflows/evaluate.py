@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data import sources
+from frostline.data.boxes import MOST_MARGIN
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split import units
@@ -61,7 +62,7 @@ def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
     """
     given = about.facts.get("given")
     margin = given.get("box_margin") if isinstance(given, dict) else None
-    if isinstance(margin, int | float):
+    if isinstance(margin, int | float) and 0 <= margin <= MOST_MARGIN:
         how = replace(how, usual_margin=float(margin))
     return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
