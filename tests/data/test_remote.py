@@ -112,7 +112,7 @@ def test_a_table_elsewhere_fetches_the_pictures_that_it_names(memory, tmp_path):
     assert [np.array_equal(decode(row.picture).rgb, scene(24, 16, n)) for n, row in enumerate(found.rows)] == [True] * 2
     assert "at memory://" in found.summary()
     (lost,) = found.skipped
-    assert "cannot be fetched" in lost.reason
+    assert lost.reason == "there is no such file"
 
 
 def test_a_table_of_urls_is_fetched_once_and_kept_by_content(server, tmp_path):
@@ -134,7 +134,7 @@ def test_what_fails_for_a_moment_is_tried_again_and_what_is_gone_is_not(server, 
     server.failing = {"/0.png": 4}  # each try asks up to three times: twice for the size, and for the file
     assert remote.fetch(f"{server.url}/0.png", tmp_path).read_bytes() == server.files["/0.png"]
     assert server.asked["/0.png"] > 4
-    with pytest.raises(DataError, match="cannot be fetched: "):
+    with pytest.raises(DataError, match="there is no such file"):
         remote.fetch(f"{server.url}/gone.png", tmp_path)
     assert server.asked["/gone.png"] <= 3
     server.files["/1.png"], server.failing["/1.png"] = b"x", 99
@@ -167,6 +167,12 @@ def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
     with pytest.raises(MissingExtra, match="s3fs") as caught:
         read(tmp_path / "t.csv", cache=tmp_path / "cache")
     assert "frostline[remote]" in str(caught.value)
+
+
+def test_a_page_of_the_web_is_no_folder(server, tmp_path):
+    with pytest.raises(DataError, match="no folder") as caught:
+        read(f"{server.url}/photos/", cache=tmp_path)
+    assert ".zip" in str(caught.value)
 
 
 def test_urls_of_other_kinds_and_mixtures_are_refused(tmp_path):

@@ -111,6 +111,10 @@ def mirrored(url: str, cache: Path, *, progress: Callable[[int], None] = lambda 
     Raises: DataError: it is not there, or larger than 200 GB or a million files. MissingExtra: as ``fetch``.
     """
     own = cache / "remote" / "places" / hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
+    if url.startswith("http") and not PurePosixPath(name_of(url)).suffix:
+        raise DataError(
+            "a page of the web is no folder", where=url, hint="name an archive (.zip, .tar.gz), a shard, or a table"
+        )
     system, top = _again(url, lambda: _system(url))
     if not _again(url, lambda: system.isdir(top)) or PurePosixPath(name_of(url)).suffix:
         here = own / (name_of(url) or "data")
@@ -205,6 +209,8 @@ def _again(url: str, act: Callable[[], T]) -> T:
             said = one_line(str(error).strip().partition("\n")[0][:200]) or type(error).__name__
             final = _is_final(error, said)
             if final or attempt == _TRIES - 1:
+                if isinstance(error, FileNotFoundError) and final:
+                    raise DataError("there is no such file", where=url, hint="check the address") from None
                 tried = "" if final else f" after {_TRIES} tries"
                 raise DataError(
                     f"cannot be fetched{tried}: {said}",
