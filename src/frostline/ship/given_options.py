@@ -49,7 +49,7 @@ def _is_plain(option: Option, value: object) -> bool:
     if value is None:
         return True
     if isinstance(value, bool | int | float):
-        return option.parsed in (bool, int, float) or option.name == "lr"
+        return option.parsed in (bool, int, float) or option.name in ("lr", "image_size")
     if isinstance(value, list) and option.name == "bands":
         return all(type(band) is int for band in value)
     if not isinstance(value, str) or option.parsed is not str or option.name == "images":
