@@ -20,6 +20,7 @@ from frostline.judge.check_page.about import ABOUT
 from frostline.judge.check_page.render import page
 from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.write_html import write_html
+from frostline.workflows.check import check_files
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 
@@ -91,3 +92,16 @@ def test_a_page_that_cannot_be_written_leaves_the_one_that_was_there(
     with pytest.raises(DataError, match="cannot be written"):
         write_html("<p>new</p>", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == "<p>\\udcff</p>"
+
+
+def test_what_nobody_looked_at_is_not_said_to_be_fine(tmp_path: Path) -> None:
+    for number in range(6):
+        place = tmp_path / "data" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((64, 64), 40 + number).save(place / f"{number}.png")
+    text = page(check_files(tmp_path / "data", cache=tmp_path / "cache"))
+    fine = text[text.index("Nothing was found in") :].partition("</p>")[0]
+    assert "Exact duplicates" in fine
+    assert "Labels that are suspect" not in fine
+    assert "Unlike all the others" not in fine
+    assert "wrong labels and outliers: no network was asked" in text

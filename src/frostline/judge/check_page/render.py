@@ -52,9 +52,16 @@ def page(audit: Audit, *, lang: str = "en") -> str:
         else "",
         table=rows[:_CLASSES],
         more_classes=max(0, len(rows) - _CLASSES),
-        fine=[ABOUT[name][0] for name in checks.names() if name not in found and name in ABOUT],
+        fine=[ABOUT[name][0] for name in checks.names() if name in ABOUT and name not in found | _unseen(audit)],
         not_checked=audit.not_checked,
     )
+
+
+def _unseen(audit: Audit) -> set[str]:
+    """Checks that had nothing to go by, so that their silence says nothing."""
+    subject = audit.subject
+    given = {"labels": subject.probabilities, "outliers": subject.features}
+    return {name for name, array in given.items() if array is None}
 
 
 def _thumbnails(audit: Audit) -> dict[int, str]:
