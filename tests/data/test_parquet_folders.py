@@ -95,3 +95,17 @@ def test_a_split_in_a_saved_data_set_is_not_passed_over(tmp_path):
         found = seen(where)
         assert [row.split for row in found.rows] == ["train", "train", "test", "test"]
         assert "column `note`" in found.summary()
+
+
+def test_a_second_column_of_pictures_is_named(tmp_path):
+    def png(n):
+        held = io.BytesIO()
+        Image.fromarray(scene(24, 16, n)).save(held, "PNG")
+        return {"bytes": held.getvalue(), "path": None}
+
+    features = {"mask": datasets.Image(), "image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
+    columns = {"mask": [png(9)] * 4, "image": [png(n) for n in range(4)], "label": [0, 1] * 2}
+    datasets.Dataset.from_dict(columns, features=datasets.Features(features)).save_to_disk(str(tmp_path / "saved"))
+    found = seen(tmp_path / "saved")
+    assert (decode(found.rows[3].picture).rgb == scene(24, 16, 3)).all()
+    assert "not used: column `mask`" in found.summary()

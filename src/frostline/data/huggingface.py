@@ -18,6 +18,7 @@ from frostline.data.manifest import Found, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import rows_of
+from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 
 _PREFIX = "hf:"
@@ -118,6 +119,8 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
 
     # The columns that were chosen here come first, under the names by which a table's are known.
     yield from rows_of(["image", "label", *others], records(), place, how=PlaceOptions(group=group))
+    idle = tuple(f"column `{name}`" for name in features if name not in (image, label, *others))
+    yield Understood(unused=idle)
 
 
 def _is_said(feature: Any) -> bool:
