@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -310,7 +311,7 @@ def test_class_names_are_text_wherever_they_go(tmp_path):
     assert "\n# y" not in card
 
 
-def measured() -> dict[str, object]:
+def measured() -> dict[str, Any]:
     from frostline.judge.metrics import report
 
     p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.6, 0.3], [0.2, 0.2, 0.6]])
@@ -318,15 +319,20 @@ def measured() -> dict[str, object]:
 
 
 def test_card_states_what_was_measured(tmp_path):
-    place, _ = saved(tmp_path / "model", graph=False, metrics={"val": measured()}, temperature=1.5)
+    figures = measured()
+    place, _ = saved(tmp_path / "model", graph=False, metrics={"val": figures}, temperature=1.5)
     text = (place / "README.md").read_text(encoding="utf-8")
     data = ModelCard(text).data
     (accuracy, f1) = data.eval_results[:2]
     assert (accuracy.metric_type, accuracy.metric_value, accuracy.dataset_split) == ("accuracy", 0.75, "val")
     assert f1.metric_type == "f1"
     assert data.library_name == "timm"
-    assert "| accuracy | 0.7500 | 0.3006 to 0.9544 |" in text
-    assert "| 2 | wasps | 1.000 (0.21 to 1.00) | 0.500 (0.09 to 0.91) | 0.667 (0.17 to 0.95) | 2 |" in text
+    accuracy, wasps = figures["accuracy"], figures["per_class"][2]
+    low, high = accuracy["low"], accuracy["high"]
+    assert low < 0.75 < high
+    assert f"| accuracy | 0.7500 | {low:.4f} to {high:.4f} |" in text
+    own = [f"({low:.2f} to {high:.2f})" for low, high in wasps["intervals"].values()]
+    assert f"| 2 | wasps | 1.000 {own[0]} | 0.500 {own[1]} | 0.667 {own[2]} | 2 |" in text
     assert "temperature of 1.5000" in text
     assert "local-dir:FOLDER" in text
 

@@ -65,7 +65,7 @@ def test_info_health_metrics_and_openapi(served, model):
     assert 'frostline_requests_total{path="/predict",status="200"}' in metrics.body.decode()
     assert f'pid="{served.process.pid}"' in metrics.body.decode()
     paths = served.ask("GET", "/openapi.json").json["paths"]
-    assert set(paths) == {"/predict", "/explain", "/health", "/info", "/metrics"}
+    assert set(paths) == {"/predict", "/explain", "/health", "/info", "/metrics", "/samples/{number}"}
     assert set(paths["/predict"]["post"]["responses"]) == {"200", "400", "408", "413", "415", "422", "429"}
 
 
