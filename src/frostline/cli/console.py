@@ -138,7 +138,10 @@ def _said_of_sets(row: "CoverageResult") -> str:
     reach = f"{100 * row.low:.1f} to {100 * row.high:.1f}"
     sizes = f"{row.size:.2f} classes each, {row.single:.0%} of one class: predict --coverage 0.95"
     if row.share is None:
-        return f"prediction sets of 95 %, made of {row.n:,} pictures (true coverage {reach}), {sizes}"
+        made = f"{row.n:,} pictures"
+        if row.pictures > row.n:
+            made = f"{row.n:,} groups and single pictures"
+        return f"prediction sets of 95 %, made of {made} (true coverage {reach}), {sizes}"
     worst = min(row.by_class.items(), key=lambda item: item[1][0], default=None)
     by_class = "" if worst is None else f", lowest for {one_line(worst[0])}: {worst[1][0]:.1%} of {worst[1][1]:,}"
     return f"prediction sets of 95 % cover {row.share:.1%} ({reach}) of {row.n:,} pictures{by_class}, {sizes}"

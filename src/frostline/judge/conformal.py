@@ -149,7 +149,8 @@ class CoverageResult:
         those are covered as promised whatever the model, so counting them would tell nothing.
     low, high: on "test" the 95 % interval of the share; else (how: "promised") where the true coverage lies in 95 % of
         draws of n pictures to make sets of (a Beta distribution: Vovk 2012).
-    size: classes in a set, mean. single: share of sets of one class. n: pictures, of the test split or that made them.
+    size: classes in a set, mean. single: share of sets of one class. n: pictures, of the test split or that made them
+        (those of a group, and duplicates, are one then: pictures says how many there were).
     by_class: on "test" the share of each class with its count; else what can be promised of classes that have too few
         pictures for more, with how many they have.
     """
@@ -163,6 +164,7 @@ class CoverageResult:
     n: int
     how: str
     by_class: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    pictures: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -295,7 +297,7 @@ def promised(
         low, high = (float(beta.ppf(q, rank, sets.n + 1 - rank)) for q in (0.025, 0.975))
         size, single = float(sizes.mean()), float((sizes == 1).mean())
         few = {classes[k]: held for k, held in sets.promises(level).items()} if classes else {}
-        found.append(CoverageResult(level, None, low, high, size, single, sets.n, how="promised", by_class=few))
+        found.append(CoverageResult(level, None, low, high, size, single, sets.n, "promised", few, len(probabilities)))
     return tuple(found)
 
 
