@@ -14,7 +14,7 @@ from frostline.data.inventory import Inventory
 from frostline.data.manifest import Row
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing
-from frostline.errors import MissingExtra
+from frostline.errors import DataError, MissingExtra
 from frostline.events import Event, Warn, Work
 from frostline.features.store import Store
 from frostline.judge.audit.image_stats import looked
@@ -139,9 +139,20 @@ def test_what_fit_refuses_is_reported(labels: str, leaves: Path, tmp_path: Path)
     assert audit.findings[0].level == ("error" if labels == "one class" else "warning")  # val lacks one: judged without
 
 
-def test_a_table_whose_paths_lead_nowhere_is_a_finding(tmp_path: Path, own_cache: Path) -> None:
+def test_a_table_whose_paths_lead_nowhere_is_refused_and_names_the_options(tmp_path: Path, own_cache: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label\ngone/1.jpg,leaf\ngone/2.jpg,root\n")
+    with pytest.raises(DataError, match="not one of its 2 pictures is there") as caught:
+        check(table, store=Store(own_cache / "store"), cache=own_cache, **SMALL)
+    assert "--images" in str(caught.value.hint)
+
+
+def test_a_table_whose_pictures_are_all_broken_is_a_finding(tmp_path: Path, own_cache: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\ngone/1.jpg,leaf\ngone/2.jpg,root\n")
+    (tmp_path / "gone").mkdir()
+    for number in (1, 2):
+        (tmp_path / "gone" / f"{number}.jpg").write_bytes(b"no picture" * number)
     audit = check(table, store=Store(own_cache / "store"), cache=own_cache, **SMALL)
     assert {finding.check: finding for finding in audit.findings}["unreadable"].mask.all()
     assert any("no picture can be read" in said for said in audit.not_checked)
