@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -108,8 +109,9 @@ def _lazily(module: str) -> Maker:
 
 
 engines: Registry[Maker] = Registry("engine", "frostline.engines")
-engines.register("openvino", _lazily("frostline.inference.openvino_engine"))
-engines.register("torch", _lazily("frostline.inference.torch_engine"))
+for _found in iter_modules([str(Path(__file__).parent)]):  # a module NAME_engine here with `make` is the engine NAME
+    if _found.name.endswith("_engine"):
+        engines.register(_found.name.removesuffix("_engine"), _lazily(f"{__package__}.{_found.name}"))
 
 
 def in_order() -> list[str]:
