@@ -57,7 +57,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured on what. precision: "fp32" or "bf16". pictures: in each of train and val."""
+    """What is measured on what. precision: "fp32" or "bf16". pictures: to train on. workers: of the peers' loaders."""
 
     device: torch.device
     precision: str
@@ -65,6 +65,7 @@ class Setting:
     pictures: int
     batch: int
     data: Path
+    workers: int
 
 
 def main() -> None:
@@ -79,7 +80,8 @@ def main() -> None:
     with TemporaryDirectory(prefix="bench-gpu-") as place:
         data = made(Path(place) / "data", given.pictures)
         device = torch.device(given.device)
-        setting = Setting(device, best_precision(given.device), given.model, given.pictures, given.batch_size, data)
+        kind = best_precision(given.device)
+        setting = Setting(device, kind, given.model, given.pictures, given.batch_size, data, processors())
         found = measured(setting, Path(place))
     page = text(setting, found)
     print(page)
@@ -168,7 +170,7 @@ def _loader(setting: Setting) -> tuple[torch.nn.Module, "DataLoader[object]"]:
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=True)
     loader: DataLoader[object] = DataLoader(
         ImageFolder(str(setting.data / "train"), transform), batch_size=setting.batch, shuffle=True,
-        num_workers=processors(), pin_memory=setting.device.type == "cuda", persistent_workers=True,
+        num_workers=setting.workers, pin_memory=setting.device.type == "cuda", persistent_workers=setting.workers > 0,
     )  # fmt: skip
     return net, loader
 

@@ -10,7 +10,7 @@ from bench import gpu
 def test_it_runs_from_end_to_end_and_its_figures_are_speeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(gpu, "_timed", lambda work, device: (work(), 0.5)[1])
-    setting = gpu.Setting(torch.device("cpu"), "fp32", "test_resnet", 8, 4, gpu.made(tmp_path / "data", 8))
+    setting = gpu.Setting(torch.device("cpu"), "fp32", "test_resnet", 8, 4, gpu.made(tmp_path / "data", 8), 0)
     found = gpu.measured(setting, tmp_path)
     assert [row.what for row in found if row.value == 16] == [
         "decoding and resizing alone",

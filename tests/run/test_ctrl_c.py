@@ -9,6 +9,16 @@ from pathlib import Path
 
 import pytest
 
+# The command with steps that take their time: the first epoch of so few small pictures is over before a key is pressed.
+SLOW = """
+import time
+from frostline.cli import main
+from frostline.train.task import Task
+loss = Task.loss
+Task.loss = lambda *given: (time.sleep(0.1), loss(*given))[1]
+main()
+"""
+
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for another process here")
 def test_in_the_first_epoch_it_says_that_there_is_no_model_and_keeps_what_was_computed(
@@ -17,7 +27,7 @@ def test_in_the_first_epoch_it_says_that_there_is_no_model_and_keeps_what_was_co
     out, cache = tmp_path / "runs" / "stopped", tmp_path / "cache"
     small = ("--model", "test_resnet", "--weights", "none", "--image-size", "32", "--precision", "fp32")
     slow = ("--engine", "torch", "--strategy", "freeze", "--batch-size", "1", "--views", "1", "--epochs", "500")
-    words = [sys.executable, "-m", "frostline", "fit", str(leaves), *small, *slow, "--out", str(out)]
+    words = [sys.executable, "-c", SLOW, "fit", str(leaves), *small, *slow, "--out", str(out)]
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as run:
         while run.poll() is None and '"phase"' not in (_text(out / "log.jsonl")):
