@@ -11,7 +11,8 @@ import pytest
 
 # The command with steps that take their time: the first epoch of so few small pictures is over before a key is pressed.
 SLOW = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is started without
 from frostline.cli import main
 from frostline.train.task import Task
 loss = Task.loss

@@ -25,7 +25,7 @@ def text(about: ModelInfo) -> str:
     """
     try:
         return _text(about)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         said = one_line(str(error))[:100]
         raise CheckpointError(
             f"its figures, facts or versions cannot be worded: {said}",
