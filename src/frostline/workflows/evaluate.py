@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,7 @@ def evaluate(
     Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
         picture that can be read.
     """
+    Thread(target=_import_what_judges, daemon=True).start()
     about = predictor.about
     known = [row.digest in learnt for row in manifest.rows]
     if sum(known):
@@ -155,6 +158,12 @@ def _coverage(
         return promised(sets, probabilities, classes=classes)
     units = None if together is None else together[new]
     return measured_on_test(sets, probabilities[new], y[new], classes=classes, units=units)
+
+
+def _import_what_judges() -> None:
+    """While the engine computes: it takes a second, and the engine's threads leave room for it."""
+    for name in ("scipy.stats", "sklearn.metrics"):
+        import_module(name)
 
 
 def learnt_by(model: Path) -> frozenset[str]:
