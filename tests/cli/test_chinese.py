@@ -108,7 +108,10 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("chinese")
-def test_what_the_commands_say_is_chinese_to_the_last_line(leaves: Path, tmp_path: Path) -> None:
+def test_what_the_commands_say_is_chinese_to_the_last_line(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # `store ls` lists what other tests have kept, too
     runs = [str(tmp_path / seed) for seed in "01"]
     typed = [["fit", str(leaves), "--strategy", "probe", "--seed", Path(run).name, "--out", run] for run in runs]
     picture = str(leaves / "test" / "green leaf" / "0.png")
