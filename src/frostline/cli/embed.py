@@ -64,10 +64,9 @@ def _on_cluster(on: str, manifest: "Manifest", out: Path, *, address: str | None
     from frostline.cli import console
     from frostline.errors import PlanError
     from frostline.scale.embed import Embed
-    from frostline.scale.on_ray import run
+    from frostline.scale.on_ray import check_engine, run
 
-    if on != "ray":
-        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray")
+    check_engine(on)
     if out.suffix in (".npz", ".parquet"):
         raise PlanError("a cluster writes a folder of Parquet parts", where=f"--out {out}", hint="--out FOLDER")
     new = run(Embed, how, manifest.rows, out, address=address, labelled=True, tell=console.aside)

@@ -133,12 +133,11 @@ def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, ad
     from frostline.cli import console
     from frostline.data.sources import pictures
     from frostline.errors import PlanError
-    from frostline.scale.on_ray import run
+    from frostline.scale.on_ray import check_engine, run
     from frostline.scale.predict import Predict
     from frostline.ship.model_info import located
 
-    if on != "ray":
-        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray")
+    check_engine(on)
     if out is None:
         raise PlanError("a cluster needs one place for its results", where="--out", hint="--out DIR")
     new = run(

@@ -48,7 +48,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Judgement:
     """What belongs to a finished model beside its weights.
 
     reports, pictures: by split, the figures, and the pictures they are of with calibrated probabilities (N, K).
@@ -68,35 +68,35 @@ class _Judged:
 def finish(job: Job, best: BestSoFar) -> Fitted:
     """Judge the best model, the test split last and once, and write everything."""
     context, record = job.context, job.record
-    judged = _judged(job, best)
+    found = _judgement(job, best)
     manifest = job.manifest
-    if "test" in judged.pictures:
-        unread = judged.pictures["test"][0].skipped
+    if "test" in found.pictures:
+        unread = found.pictures["test"][0].skipped
         manifest = manifest.without([item for item in unread if item not in manifest.skipped])
         record.skipped(manifest.skipped)
-    pictures = judged.pictures
+    pictures = found.pictures
     record.pictures([row for split, (part, share) in pictures.items() for row in outcomes(part, share, split)])
     headline = next((split for split in HEADLINES if split in pictures), None)
     if record.folder is not None and headline is not None:
         part, probabilities = pictures[headline]
         record.evidence(probabilities, places_of(context, part))
-    about = _ship(job, judged, graph=True)
+    about = _ship(job, found, graph=True)
     result = RunResult(
         strategy=job.plan.strategy,
         model=job.settings.model,
         phases=tuple(best.rows),
-        metrics=judged.reports,
+        metrics=found.reports,
         folder=record.model,
         classes=manifest.classes,
         counts={split: len(manifest.part(split)) for split in manifest.splits} or {"train": len(manifest)},
         skipped=manifest.skipped,
         seconds=time.monotonic() - job.begun,
         engine=context.activations.engine_used,
-        temperature=judged.temperature,
-        calibration=judged.calibration,
-        coverage=covered(judged.sets, pictures.get(judged.source), pictures.get("test")),
-        novelty=judged.novelty,
-        chosen_on=judged.chosen_on,
+        temperature=found.temperature,
+        calibration=found.calibration,
+        coverage=covered(found.sets, pictures.get(found.source), pictures.get("test")),
+        novelty=found.novelty,
+        chosen_on=found.chosen_on,
         memory=peak_memory(),
         interrupted=best.interrupted,
     )
@@ -106,7 +106,7 @@ def finish(job: Job, best: BestSoFar) -> Fitted:
     return Fitted(context.net.eval(), about, result, tuple(part for part, _ in pictures.values()))
 
 
-def _judged(job: Job, best: BestSoFar) -> _Judged:
+def _judgement(job: Job, best: BestSoFar) -> _Judgement:
     """Calibrate on what was held out, then judge that and the test split."""
     context = job.context
     calibration = _calibration(job, best)
@@ -121,7 +121,7 @@ def _judged(job: Job, best: BestSoFar) -> _Judged:
     if "test" in job.manifest.splits:
         seen["test"] = logits_of(context, job.manifest.part("test"))
     pictures = {split: (part, probabilities_of(logits, part, temperature)) for split, (part, logits) in seen.items()}
-    return _Judged(
+    return _Judgement(
         temperature=temperature,
         calibration=calibration,
         pictures=pictures,
@@ -136,7 +136,7 @@ def _judged(job: Job, best: BestSoFar) -> _Judged:
 def write_between_phases(job: Job, best: BestSoFar) -> None:
     """The model folder of the best model so far, without a graph: only the last one needs it."""
     calibration = _calibration(job, best)
-    _ship(job, _Judged(1.0 if calibration is None else calibration.temperature), graph=False)
+    _ship(job, _Judgement(1.0 if calibration is None else calibration.temperature), graph=False)
 
 
 def _calibration(job: Job, best: BestSoFar) -> Calibration | None:
@@ -144,21 +144,21 @@ def _calibration(job: Job, best: BestSoFar) -> Calibration | None:
     return None if out is None else calibration_of(out[1], out[0])
 
 
-def _ship(job: Job, judged: _Judged, *, graph: bool) -> ModelInfo:
+def _ship(job: Job, found: _Judgement, *, graph: bool) -> ModelInfo:
     settings, context = job.settings, job.context
     about = ModelInfo(
         name=settings.model,
         classes=context.train.classes,
         preprocessing=job.backbone.preprocessing,
         multilabel=context.train.multilabel,
-        temperature=judged.temperature,
-        sets=judged.sets,
-        novelty=judged.novelty,
+        temperature=found.temperature,
+        sets=found.sets,
+        novelty=found.novelty,
         arguments={"img_size": settings.image_size} if settings.image_size else {},
-        metrics={split: report.to_dict() for split, report in judged.reports.items()},
+        metrics={split: report.to_dict() for split, report in found.reports.items()},
         plan=job.plan.to_dict(),
         facts={key: job.facts[key] for key in _FACTS if key in job.facts}
-        | ({"chosen_on": judged.chosen_on} if judged.chosen_on else {}),
+        | ({"chosen_on": found.chosen_on} if found.chosen_on else {}),
     )
     if job.record.model is None or not job.record.writes:
         return about

@@ -27,7 +27,8 @@ def refit(job: Job, best: BestSoFar) -> Job:
     """
     context = job.context
     kept = [phase for phase, row in zip(job.plan.phases, best.rows, strict=False) if row.kept]
-    if not job.split_off or context.val is None or best.interrupted or not all(isinstance(p, Solve) for p in kept):
+    solved = [phase for phase in kept if isinstance(phase, Solve)]
+    if not job.split_off or context.val is None or best.interrupted or len(solved) < len(kept):
         return job
     began = time.monotonic()
     rows = tuple(replace(row, split="train") if row.split == "val" else row for row in job.manifest.rows)
@@ -41,8 +42,8 @@ def refit(job: Job, best: BestSoFar) -> Job:
         context=replace(context, train=train, val=None),
         facts=facts | counted(manifest),
     )
-    for phase in kept:
-        result = solve_head(whole.context, phase)  # type: ignore[arg-type]
+    for phase in solved:
+        result = solve_head(whole.context, phase)
     job.record.training(train)
     best.take(context.net, result, None)
     judged = held_out(whole, best)

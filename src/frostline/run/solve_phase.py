@@ -98,14 +98,7 @@ def _judged(context: PhaseContext, solved: Solved) -> Logits:
 
 def _solve_plain_head(context: PhaseContext, net: AllStages, phase: Solve, x: NDArray[np.float32]) -> None:
     """Solve the classifier of the network that a head over all stages wraps; its features are the last of x (N, D)."""
-    plain = solve(
-        x[:, -net.widths[-1] :],
-        context.train.targets(),
-        classes=len(context.train.classes),
-        balanced=phase.balanced,
-        seed=context.seed,
-        folds=_inner_folds(context),
-    )
+    plain = solve(x[:, -net.widths[-1] :], context.train.targets(), **_how(context, phase) | {"ends": ()})
     put_head(net.net, find_head(net.net), plain.weight, plain.bias)
 
 

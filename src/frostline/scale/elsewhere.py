@@ -5,8 +5,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from frostline.errors import PlanError
 from frostline.features.activations import Elsewhere
+from frostline.scale.on_ray import check_engine
 
 
 def elsewhere(on: str | None, address: str | None) -> Callable[[Mapping[str, Any]], Elsewhere] | None:
@@ -16,6 +16,5 @@ def elsewhere(on: str | None, address: str | None) -> Callable[[Mapping[str, Any
     """
     if on is None:
         return None
-    if on != "ray":
-        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray, or leave it out")
+    check_engine(on)
     return partial(import_module("frostline.scale.fill_on_ray").filling, address=address)

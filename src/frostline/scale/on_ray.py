@@ -21,6 +21,15 @@ BLOCK_ROWS = 512
 _BATCH = 64
 
 
+def check_engine(on: str) -> None:
+    """Refuse a cluster engine that is not Ray.
+
+    Raises: PlanError: it is another.
+    """
+    if on != "ray":
+        raise PlanError(f"there is no cluster engine {on!r}", where="--on", hint="--on ray, or leave it out")
+
+
 def run(
     answer: type,
     arguments: Mapping[str, Any],
