@@ -22,6 +22,7 @@ from frostline.ship import folder
 from frostline.ship.export import export, forms
 from frostline.ship.exporters import parity
 from frostline.ship.model_info import ModelInfo
+from frostline.ship.open_folder import open_folder
 
 CLASSES = tuple("abcdefghij")
 ARCHITECTURES = (
@@ -75,7 +76,7 @@ def agree(names: Sequence[str], data: str) -> None:
 
 def compare(model: Path, data: str) -> None:
     """Forms of one model, timed in turns so that a busy machine is busy for all."""
-    shipped = folder.open_folder(model)
+    shipped = open_folder(model)
     rows = read(Path(data), classes=shipped.classes).part("val").rows
     view = EvaluationView(shipped.preprocessing)
     pixels = parity.normalised([view(row.picture) for row in rows], shipped.about)

@@ -37,6 +37,7 @@ from frostline.scale.elsewhere import elsewhere
 from frostline.ship import folder
 from frostline.ship.given_options import given_options, refuse_withheld
 from frostline.ship.model_info import ModelInfo
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
 from frostline.workflows.evaluate import evaluate, learnt_by
@@ -246,7 +247,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
 
         Raises: CheckpointError, WeightsError: the folder is damaged.
         """
-        shipped = folder.open_folder(Path(place), trust=trust)
+        shipped = open_folder(Path(place), trust=trust)
         followed, withheld = given_options(shipped.about)
         made = cls(**{**followed, "model": shipped.again})
         made._withheld = withheld

@@ -214,7 +214,7 @@ def model_folders(folder: Path) -> list[Seed]:
 def read_model_folder(file: Path, folder: Path) -> None:
     """The folder with one file replaced; a sealed one states the replaced file's digest, as its author would."""
     from frostline.data.manifest import Row
-    from frostline.ship import folder as ship
+    from frostline.ship.open_folder import open_folder
     from frostline.ship.open_predictor import open_predictor
 
     place = folder / "model"
@@ -231,7 +231,7 @@ def read_model_folder(file: Path, folder: Path) -> None:
     if file.name.startswith("graph"):
         list(open_predictor(place, engine="openvino", cache=folder / "graphs").predict([Row(scene(40, 30))]))
     else:
-        ship.open_folder(place)
+        open_folder(place)
 
 
 def saved_sets(folder: Path) -> list[Seed]:

@@ -13,7 +13,7 @@ from frostline.data.views import Preprocessing
 from frostline.judge.audit.run_checks import Audit
 from frostline.judge.check_page.render import page as check_page
 from frostline.judge.report import thumbnails
-from frostline.judge.report.page import render
+from frostline.judge.report.render import render
 from frostline.workflows.check import check_files
 from tests.judge.browser import axe_source, faults, launched, opened
 from tests.judge.test_report import NOVELTY, SETS, a_page, answers

@@ -25,9 +25,12 @@ from frostline.judge.ood import Novelty
 from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.predictions import Outcome
 from frostline.judge.report import charts, page, plots, thumbnails
+from frostline.judge.report import text as as_text
 from frostline.judge.report.charts import Curve, Layer, Point
-from frostline.judge.report.page import Page, confidence, render
+from frostline.judge.report.page import Page
+from frostline.judge.report.render import render
 from frostline.judge.report.sections import SECTIONS
+from frostline.judge.report.text import confidence
 from frostline.judge.result import PhaseRow
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'</script>'
@@ -301,12 +304,12 @@ def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() ->
 def test_of_many_classes_a_prediction_set_names_only_those_that_are_kept_worst() -> None:
     names = tuple(f"class {k}" for k in range(40))
     row = dataclasses.replace(SETS, by_class={name: (k / 39, 5) for k, name in enumerate(names)})
-    assert [name for name, _ in page.lowest(row)] == list(names[:38])  # 37/39 is below 95 %, 38/39 is not
+    assert [name for name, _ in as_text.lowest(row)] == list(names[:38])  # 37/39 is below 95 %, 38/39 is not
     html_of = render(a_page(answers(60, names), names, coverage=(row,)))
     section = html_of[html_of.index("Prediction sets</h3>") :].partition("</table>")[0]
     assert [name for name in names if f">{name}<" in section] == ["class 0", "class 1", "class 2"]
     assert "and 35 more" in section
-    assert page.middle("a" * 50 + "b" * 50) == "a" * 17 + "…" + "b" * 18
+    assert as_text.middle("a" * 50 + "b" * 50) == "a" * 17 + "…" + "b" * 18
 
 
 def test_a_phase_that_never_ran_is_hardly_wider_than_its_mark() -> None:

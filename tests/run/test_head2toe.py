@@ -3,7 +3,7 @@
 import torch
 
 from frostline import ImageClassifier
-from frostline.ship.folder import open_folder
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import scene
 

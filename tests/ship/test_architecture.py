@@ -18,8 +18,9 @@ from frostline.errors import CheckpointError, FrostlineError
 from frostline.net import zoo
 from frostline.registry import whence
 from frostline.ship import architecture, hub
-from frostline.ship.folder import open_folder, save
+from frostline.ship.folder import save
 from frostline.ship.model_info import digest, read
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import open_predictor
 from tests.ship.conftest import CLASSES, about, saved
 

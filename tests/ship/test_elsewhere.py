@@ -17,6 +17,7 @@ from frostline.data.views import EvaluationView, Preprocessing
 from frostline.net import zoo
 from frostline.ship import folder
 from frostline.ship.model_info import read
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import about, saved
@@ -138,7 +139,7 @@ def test_timm_gives_the_same_logits(asked, name):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as there: sums in another order differ by more than 1e-5 in networks of random weights
     with torch.inference_mode():
-        expected = folder.open_folder(ours.folder).net(ours.batch).numpy()
+        expected = open_folder(ours.folder).net(ours.batch).numpy()
     torch.set_num_threads(threads)
     assert np.abs(np.array(theirs["logits"]) - expected).max() < 1e-5
 

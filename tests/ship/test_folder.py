@@ -16,8 +16,9 @@ from torch import nn
 
 from frostline.errors import CheckpointError, WeightsError
 from frostline.net import zoo
-from frostline.ship.folder import open_folder, save
+from frostline.ship.folder import save
 from frostline.ship.model_info import ModelInfo, read
+from frostline.ship.open_folder import open_folder
 from tests.ship.conftest import CLASSES, about, backbone, saved
 
 

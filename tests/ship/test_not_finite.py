@@ -13,8 +13,8 @@ from frostline.data.sources import pairs
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, JudgementError, WeightsError
 from frostline.net import zoo
-from frostline.ship.folder import open_folder
 from frostline.ship.model_info import ModelInfo, read
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network, open_predictor
 from frostline.ship.predictor import NOT_FINITE, Failure, Prediction
 from frostline.ship.serve.engines import engine

@@ -16,7 +16,7 @@ from frostline.data.sources import default_cache
 from frostline.errors import CheckpointError, FrostlineError, PlanError, UnknownName
 from frostline.events import Event, Note
 from frostline.features.store import Store
-from frostline.judge.report.page import render
+from frostline.judge.report.render import render
 from frostline.ship.predictor import Failure
 from frostline.workflows import report_data
 from frostline.workflows.explain import explanations

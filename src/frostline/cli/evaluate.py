@@ -84,7 +84,7 @@ def _write_page(
 ) -> None:
     """A page with figures and pictures. of: the data's name, and which split of it."""
     from frostline.judge.pages.translations import checked
-    from frostline.judge.report.page import render
+    from frostline.judge.report.render import render
     from frostline.judge.write_html import write_html
     from frostline.ship.model_info import located
     from frostline.workflows import report_data

@@ -57,7 +57,7 @@ def _listed(cache: Path) -> Mapping[str, Published]:
     with suppress(OSError, ValueError, TypeError, KeyError):
         says = json.loads(kept.read_bytes())
         return {name: Published(facts["hub"], tuple(facts["files"]), facts["url"]) for name, facts in says.items()}
-    found = dict(import_module("frostline.net.zoo").published())
+    found = dict(import_module("frostline.net.published").published())
     with suppress(OSError):
         atomic.write(kept, json.dumps({name: asdict(place) for name, place in found.items()}))
     return found

@@ -35,11 +35,11 @@ from frostline.net import weight_sources
 from frostline.net.available import available, factories
 from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head
+from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
 
-_TORCHVISION = "torchvision/"
 _HUB = "hf-hub:"
 _FOLDER = "local-dir:"
 
@@ -138,8 +138,8 @@ def create(name: str, classes: int | None, weights: str | Path | None = "auto", 
 
 def is_listed(name: str) -> bool:
     """Whether timm or torchvision list that very name: no code but theirs, no file and no network is behind it."""
-    if name.startswith(_TORCHVISION):
-        return name.removeprefix(_TORCHVISION) in _torchvision_names()
+    if name.startswith(TORCHVISION):
+        return name.removeprefix(TORCHVISION) in torchvision_names()
     if not timm.is_model(name.partition(".")[0]):
         return False
     return "." not in name or name in timm.list_pretrained()
@@ -147,7 +147,7 @@ def is_listed(name: str) -> bool:
 
 def is_factory(name: str) -> bool:
     """Whether the name is one of ``package.module:factory``, or that of a factory which a package announces."""
-    return not name.startswith((_TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
+    return not name.startswith((TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
 
 
 def check_name(name: str) -> None:
@@ -217,11 +217,11 @@ def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> Non
 
 
 def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: float | None, channels: int) -> _Bare:
-    if channels != 3 and (name.startswith(_TORCHVISION) or is_factory(name)):
+    if channels != 3 and (name.startswith(TORCHVISION) or is_factory(name)):
         raise PlanError(
             f"{name} takes three channels, and there are {channels} bands", where="--bands", hint="take one of timm's"
         )
-    if name.startswith(_TORCHVISION):
+    if name.startswith(TORCHVISION):
         return _from_torchvision(name, image_size=image_size, drop_path=drop_path)
     if not is_factory(name):
         return _from_timm(name, image_size=image_size, drop_path=drop_path, channels=channels)
@@ -255,7 +255,7 @@ def _from_timm(name: str, *, image_size: int | None, drop_path: float | None, ch
 
 
 def _from_torchvision(name: str, *, image_size: int | None, drop_path: float | None) -> _Bare:
-    short = name.removeprefix(_TORCHVISION)
+    short = name.removeprefix(TORCHVISION)
     if not is_listed(name):
         raise _unknown(name)
     options: dict[str, Any] = {} if drop_path is None else {"stochastic_depth_prob": drop_path}
@@ -375,19 +375,6 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _sized(preprocessing: Preprocessing, side: int | None) -> Preprocessing:
     return preprocessing if side is None else replace(preprocessing, size=(side, side))
-
-
-def _torchvision_names() -> list[str]:
-    return list(torchvision.models.list_models(module=torchvision.models))
-
-
-def published() -> Iterator[tuple[str, Published]]:
-    """Every name of timm (with each tag too) and torchvision, and where its weights are published."""
-    for name in (*timm.list_models(), *timm.list_pretrained()):
-        config = timm.models.get_pretrained_cfg(name)
-        yield name, Published.of(vars(config)) if config is not None else Published()
-    for name in _torchvision_names():
-        yield f"{_TORCHVISION}{name}", Published(url=torchvision.models.get_model_weights(name).DEFAULT.url)
 
 
 def _unknown(name: str) -> UnknownName:

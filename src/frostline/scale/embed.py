@@ -16,8 +16,8 @@ from frostline.inference.convert import samples
 from frostline.inference.engine import Engine
 from frostline.net import zoo
 from frostline.scale.batches import Batch, column_of, rows_of, use_given_cores
-from frostline.ship.folder import open_folder
 from frostline.ship.model_info import located
+from frostline.ship.open_folder import open_folder
 from frostline.workflows.embed import pooled
 
 

@@ -17,12 +17,13 @@ from frostline.inference import convert
 from frostline.judge.predictions import PICTURES as PICTURES_CSV
 from frostline.judge.predictions import read_outcomes
 from frostline.registry import Registry
-from frostline.ship import atomic_folder, folder
+from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
 from frostline.ship.exporters import as_int8, as_onnx, as_openvino, as_torch, parity, standalone_script
 from frostline.ship.exporters.export_spec import Exportable, Form, pictured, prepared
 from frostline.ship.exporters.parity import Agreement, Cost
 from frostline.ship.model_info import ModelInfo
+from frostline.ship.open_folder import open_folder
 
 forms: Registry[Form] = Registry("form", "frostline.forms")
 forms.register("onnx", as_onnx.FORM)
@@ -76,7 +77,7 @@ def export(
         them itself; else it takes what has been prepared, (N, 3, H, W) float32, and says how.
     data: pictures to compare on, or a data set as ``fit`` reads it; int8 needs one, to calibrate and to judge.
     max_drop: how much accuracy on val int8 may cost, a share.
-    trust: as ``folder.open_folder``.
+    trust: as ``open_folder``.
 
     Raises: UnknownName: there is no such form. CheckpointError, WeightsError: the model folder is damaged.
         MissingExtra: a package is not installed. DataError, PlanError: no pictures, or none that int8 can be made with.
@@ -85,7 +86,7 @@ def export(
     """
     form = forms.get(to)
     source = _about.located(model)
-    shipped = folder.open_folder(source, trust=trust)
+    shipped = open_folder(source, trust=trust)
     out = (out or source.with_name(f"{source.resolve().name}-{to}")).expanduser().resolve()
     atomic_folder.check(out, {*form.files, SCRIPT, DESCRIPTION})
     leaving = (pictured if with_preprocessing else prepared)(shipped.net, shipped.about)

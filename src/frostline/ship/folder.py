@@ -1,4 +1,4 @@
-"""The model folder: written whole or not at all, opened by timm and transformers as their own.
+"""The model folder as it is written: whole or not at all, and so that timm and transformers open it as their own.
 
 Its files:
     model.safetensors   the weights, under the architecture's own names
@@ -16,7 +16,7 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,17 @@ import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from frostline import __version__
-from frostline.data.views import Preprocessing
-from frostline.errors import CheckpointError, EngineError, WeightsError, one_line
+from frostline.errors import CheckpointError, EngineError
 from frostline.inference import convert
 from frostline.inference.network import Network
 from frostline.net.all_stages import AllStages
 from frostline.net.available import factories
-from frostline.net.weights import refuse_not_finite
-from frostline.ship import architecture, atomic_folder, card
+from frostline.ship import atomic_folder, card
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 from frostline.ship.model_info import ModelInfo
@@ -47,30 +44,6 @@ from frostline.ship.open_predictor import open_predictor
 _PACKAGES = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
 _SAMPLES = 3
 _UNASKED = {"absent": "not asked for"}
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """A model folder, opened.
-
-    net: in eval mode, on the CPU; it takes normalised float32 (N, 3, H, W) and gives logits (N, K).
-    about: classes, preprocessing, temperature, metrics, plan, versions, digests.
-    again: the name that such a network may be built by once more.
-    """
-
-    net: nn.Module
-    about: ModelInfo
-    again: str
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What the outputs mean, in their order."""
-        return self.about.classes
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What is done to a picture before the network sees it."""
-        return self.about.preprocessing
 
 
 def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) -> ModelInfo:
@@ -102,47 +75,6 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
         (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
         (made / CARD).write_text(card.text(about), encoding="utf-8")
     return about
-
-
-def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
-    """Build the network that a model folder (or a run's folder) describes and load its weights.
-
-    trust: the ``package.module:factory`` that may be imported and run. It must be named by who opens the folder; that
-        the folder names it is not enough.
-
-    Raises: CheckpointError: the folder is damaged, or its factory is not trusted. WeightsError: weights that are
-        damaged or belong to another architecture.
-    """
-    folder = _about.located(folder)
-    about = _about.read(folder)
-    _about.check_files(folder, about, (CONFIG,))
-    _about.check_lengths(folder, about, (WEIGHTS,))
-    net = architecture.build(folder, about, trust=trust)
-    _about.check_files(folder, about, (WEIGHTS,))
-    about = _about.recalled(folder, about)
-    try:
-        state = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        said = one_line(str(error))[:200]
-        raise WeightsError(f"damaged weights: {said}", where=folder / WEIGHTS, hint="copy the folder again") from None
-    wanted, given = ({n: tuple(t.shape) for n, t in held.items()} for held in (net.state_dict(), state))
-    architecture.compare(wanted, given, folder / WEIGHTS)
-    refuse_not_finite(net, state, folder / WEIGHTS)
-    net.load_state_dict(state)
-    _check_head(net, about, folder)
-    return Shipped(net.eval(), about, architecture.again(folder, about, trust=trust))
-
-
-def _check_head(net: nn.Module, about: ModelInfo, folder: Path) -> None:
-    try:
-        net.get_submodule("" if about.novelty is None else about.novelty.head)
-    except AttributeError as error:
-        said = one_line(str(error))[:200]
-        raise CheckpointError(
-            f"novelty is judged in front of a module that is not there: {said}",
-            where=folder / ABOUT,
-            hint="copy the folder again from where it came, or fit the model again",
-        ) from None
 
 
 def _kind(name: str, net: nn.Module) -> str:

@@ -83,7 +83,7 @@ def of_network(net: "nn.Module", about: ModelInfo) -> Predictor:
 
 def _function(folder: Path, about: ModelInfo, trust: str | None) -> Function:
     def module() -> Any:
-        shipped = import_module("frostline.ship.folder").open_folder(folder, trust=trust)
+        shipped = import_module("frostline.ship.open_folder").open_folder(folder, trust=trust)
         return (
             import_module("frostline.inference.network")
             .Network(shipped.net, about.preprocessing, head=_head(about))

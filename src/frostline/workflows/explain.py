@@ -18,8 +18,8 @@ from frostline.judge import explain
 from frostline.judge.neighbours import nearest, unit
 from frostline.judge.report.thumbnails import viewed
 from frostline.run.training_list import TRAINING, training_list
-from frostline.ship.folder import open_folder
 from frostline.ship.model_info import located
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure
 

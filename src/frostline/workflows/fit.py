@@ -4,7 +4,7 @@ from pathlib import Path
 
 from frostline.data.manifest import Manifest
 from frostline.events import Listener, quiet
-from frostline.judge.report.page import render
+from frostline.judge.report.render import render
 from frostline.judge.write_html import write_html
 from frostline.processors import launched_processes
 from frostline.run import runner

@@ -18,7 +18,7 @@ from frostline.data.views import EvaluationView, visible
 from frostline.errors import DataError, JudgementError, MissingExtra
 from frostline.events import Event, Judged
 from frostline.judge.explain import heatmaps, overlay
-from frostline.judge.report.page import render
+from frostline.judge.report.render import render
 from frostline.judge.result import RunResult
 from frostline.judge.write_html import write_html
 from frostline.ship.model_info import ModelInfo

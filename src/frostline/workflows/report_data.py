@@ -27,7 +27,8 @@ from frostline.judge.metrics import Report
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.judge.report import thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point
-from frostline.judge.report.page import Page, render
+from frostline.judge.report.page import Page
+from frostline.judge.report.render import render
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import RunResult
 from frostline.run.run_folder import EVIDENCE
@@ -80,7 +81,7 @@ def opened(folder: Path, *, trust: str | None = None) -> Net:
     """The network of a model folder, opened when called: torch is loaded only where there is a heat map to draw."""
 
     def net() -> "nn.Module":
-        shipped: nn.Module = import_module("frostline.ship.folder").open_folder(folder, trust=trust).net
+        shipped: nn.Module = import_module("frostline.ship.open_folder").open_folder(folder, trust=trust).net
         return shipped
 
     return net

@@ -1,44 +1,29 @@
-"""The report of a run or an evaluation as one file that needs nothing else: values in, HTML out.
+"""What the report of a run or an evaluation shows: values, and what follows from them at once.
 
-Nothing is computed here that another module of `judge` does not give. `charts` and `plots` draw, `thumbnails`
-chooses and shrinks pictures, `sections` orders; `workflows.report_data` gathers the values from a run's folder.
+`workflows.report_data` gathers the values from a run's folder, `render` makes the page of them.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Skipped
 from frostline.data.split import joined
-from frostline.errors import one_line
 from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
 from frostline.judge.conformal import CoverageResult
 from frostline.judge.intervals import of_new
-from frostline.judge.metrics import Interval, Report, in_words
+from frostline.judge.metrics import Interval, Report
 from frostline.judge.ood import Novelty
-from frostline.judge.pages.render import rendered
-from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.predictions import Outcome
-from frostline.judge.report import charts, plots
 from frostline.judge.report.charts import Curve, Layer
-from frostline.judge.report.sections import SECTIONS
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import PhaseRow
 
 _MOST_CLASSES = 24  # of which a confusion matrix is still a picture; of more, the pairs most often confused are listed
 _MOST_PAIRS = 40
-_FIRST_PAIRS = 9  # of these that are not folded away
-_MOST_NAMED = 3  # classes of a prediction set's promise
-_MOST_ROWS = 2_000  # of the table of classes
-_MOST_SKIPPED = 100
-_MOST_RANKED = 24  # classes whose curves are computed, those of the lowest F1
-_MOST_PREDICTIONS = 60_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,168 +172,3 @@ class Page:
         for line, row in zip(found, self.outcomes, strict=True):
             line[[place[name] for name in row.label.split("|") if name in place]] = 1
         return found
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The drawings of a page: profile in two widths, gauge, reliability diagram, histogram, and the two curves."""
-
-    profiles: list[tuple[str, Markup]]
-    gauge: Markup
-    diagram: Markup | str = ""
-    histogram: Markup | str = ""
-    roc: Markup | str = ""
-    precision: Markup | str = ""
-    rankings: tuple[plots.Ranking, ...] = ()
-
-
-def render(page: Page, *, lang: str = "en") -> str:
-    """The page as HTML: one file, no request to any host, at most a few megabytes.
-
-    lang: "en" or "zh".
-
-    Raises: PlanError: there is no such language.
-    """
-    say = speaking(lang)
-    return rendered(
-        __package__,
-        lang=lang,
-        filters={
-            "percent": percent,
-            "number": number,
-            "clock": clock,
-            "bytes": in_bytes,
-            "plain": one_line,
-            "words": in_words,
-            "lowest": lowest,
-            "confidence": confidence,
-            "middle": middle,
-        },
-        page=page,
-        sections=[section for section in SECTIONS if section.shown(page)],
-        drawn=_drawn(page, say),
-        given=Markup(_given(page)),
-        largest=int(page.report.confusion.max(initial=1)),
-        most_rows=_MOST_ROWS,
-        most_skipped=_MOST_SKIPPED,
-        most_named=_MOST_NAMED,
-        first_pairs=_FIRST_PAIRS,
-        most_predictions=_MOST_PREDICTIONS,
-    )
-
-
-def _drawn(page: Page, say: Say) -> Drawn:
-    roc: Markup | str = ""
-    precision: Markup | str = ""
-    rocs: list[plots.Ranking] = []
-    if page.scores is not None:
-        worst = sorted(range(len(page.classes)), key=lambda k: page.report.per_class[k].f1 or 0.0)[:_MOST_RANKED]
-        rocs, precisions = plots.rankings(page.scores, page.truth, page.classes, worst, page.units)
-        if rocs:
-            false, true = say("false alarms"), say("found")
-            roc = plots.square(rocs, title=say("ROC curve"), x=false, y=true, diagonal=True)
-            right = say("of them right")
-            precision = plots.square(precisions, title=say("precision and recall"), x=true, y=right, diagonal=False)
-    return Drawn(
-        profiles=_in_two_widths(
-            lambda width: charts.profile(page.phases, page.layers, page.rates, page.curves, say, width)
-        ),
-        gauge=charts.gauge(page.accuracy),
-        diagram=charts.diagram(page.bins, say) if page.bins else "",
-        histogram=plots.histogram(page.outcomes, say) if page.bins else "",
-        roc=roc,
-        precision=precision,
-        rankings=tuple(rocs),
-    )
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """0.948 -> "94.8 %", with a space that does not break; nothing -> a dash."""
-    return "–" if share is None else f"{100 * share:.{digits}f}\u202f%"
-
-
-def confidence(probability: float) -> str:
-    """Of one answer, as ``page.js`` writes it of per mille: halves up, and no 100 % for what is not."""
-    mille = round(1000 * probability)
-    return f"{mille / 10:.1f}\u202f%" if 995 <= mille < 1000 else f"{(mille + 5) // 10}\u202f%"
-
-
-def number(value: float | None) -> str:
-    """Of whatever size, in as many digits as are worth reading."""
-    if value is None:
-        return "–"
-    if float(value).is_integer():
-        return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def lowest(row: CoverageResult) -> list[tuple[str, tuple[float, int]]]:
-    """The classes to name beside a prediction set's promise: all of a few, of many those below it, the lowest first."""
-    if len(row.by_class) <= _MOST_NAMED:
-        return list(row.by_class.items())
-    below = [item for item in row.by_class.items() if item[1][0] < row.coverage]
-    return sorted(below, key=lambda item: item[1][0])
-
-
-def middle(text: str, most: int = 36) -> str:
-    """A long name without its middle: its ends tell names apart."""
-    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[len(text) - most // 2 :]}"
-
-
-def clock(seconds: float) -> str:
-    """12.3 -> "12.3 s", 361 -> "6 min 1 s"."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def in_bytes(count: float) -> str:
-    """1,234,000 -> "1.2 MB"."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def _in_two_widths(draw: Callable[[int], Any]) -> list[tuple[str, Any]]:
-    """Text in a drawing shrinks with it, so that a phone is given one of its own."""
-    return [("wide", draw(860)), ("narrow", draw(380))]
-
-
-def _given(page: Page) -> str:
-    """What the script draws tables, galleries and the map from, as JSON that no name in it can end.
-
-    rows: [folder, name, label, predicted, probability in per mille, right, x, y], the last two in per mille of the map;
-        folders are places in ``folders``, labels and predictions in ``words``, which begins with the classes.
-    thumbs: by row. cells: of the confusion matrix, [truth, answer, pictures].
-    """
-    words = {name: index for index, name in enumerate(page.classes)}
-    folders: dict[str, int] = {}
-    rows = []
-    for index, row in enumerate(page.outcomes[:_MOST_PREDICTIONS]):
-        folder, slash, name = one_line(row.name).rpartition("/")
-        line: list[Any] = [
-            folders.setdefault(folder + slash, len(folders)),
-            name,
-            words.setdefault(row.label, len(words)),
-            words.setdefault(row.predicted, len(words)),
-            round(1000 * row.probability),
-            int(row.right),
-        ]
-        if page.places is not None and np.isfinite(page.places[index]).all():
-            line += [round(1000 * float(value)) for value in page.places[index]]
-        rows.append(line)
-    confusion = page.report.confusion
-    cells = [] if page.multilabel else [[int(t), int(a), int(confusion[t, a])] for t, a in np.argwhere(confusion)]
-    given = {
-        "words": [one_line(word) for word in words],
-        "classes": len(page.classes),
-        "folders": list(folders),
-        "rows": rows,
-        "thumbs": {str(index): uri for index, uri in page.shown.thumbs.items()},
-        "cells": cells,
-    }
-    text = json.dumps(given, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -5,10 +5,8 @@ A section's template (``sections/NAME.html``) sees ``page`` (a `Page`), ``t`` (w
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from frostline.judge.report.page import Page
+from frostline.judge.report.page import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +15,7 @@ class Section:
 
     name: str
     title: str
-    shown: Callable[["Page"], bool]
+    shown: Callable[[Page], bool]
 
 
 SECTIONS: tuple[Section, ...] = (

@@ -103,7 +103,7 @@ def create_app(
     crowd: answer beside it, at the same time, when many ask; see ``engine.opened``.
     hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
-    trust: as ``folder.open_folder``, for heat maps.
+    trust: as ``open_folder``, for heat maps.
     offered: pictures to click on; whoever may ask sees them.
     alive: called twice a second, as long as pictures that wait are being answered.
     """

@@ -24,7 +24,7 @@ def can_explain() -> bool:
 class Heatmaps:
     """Draws where in a picture the evidence for a class lies. Not for two threads at once: the second one waits.
 
-    trust: as ``folder.open_folder``. digest: of the model that answers; the folder may have been replaced since.
+    trust: as ``open_folder``. digest: of the model that answers; the folder may have been replaced since.
     """
 
     def __init__(self, folder: Path, *, trust: str | None = None, digest: str = "") -> None:
@@ -42,7 +42,7 @@ class Heatmaps:
         with self._lock:
             explain = import_module(_EXPLAIN)
             if self._opened is None:
-                opened = import_module("frostline.ship.folder").open_folder(self._folder, trust=self._trust)
+                opened = import_module("frostline.ship.open_folder").open_folder(self._folder, trust=self._trust)
                 refuse_another(opened.about, self._digest)
                 self._opened = opened
             net, about = self._opened.net, self._opened.about

@@ -39,7 +39,7 @@ class Serving:
     """What is served, where, and to whom.
 
     folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
-    trust: as ``folder.open_folder``. tta: as ``open_predictor``.
+    trust: as ``open_folder``. tta: as ``open_predictor``.
     samples: whether held-out pictures of the run that the model is of are offered on the page.
     digest: of the model that every process must have; ``serve`` fills it in.
     """
