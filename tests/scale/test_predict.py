@@ -1,5 +1,6 @@
 """Answers for batches are those of `frostline predict`, whichever engine calls; one broken row costs nobody else."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from PIL import Image
 
 from frostline.errors import DataError
 from frostline.scale import Embed, Predict
+from frostline.ship.open_predictor import open_predictor
 
 
 def test_paths_bytes_and_images_are_answered_as_predict_does(model: Path, paths: list[str], wanted: np.ndarray) -> None:
@@ -69,3 +71,19 @@ def test_hugging_face_datasets_map(model: Path, paths: list[str], wanted: np.nda
     data = Dataset.from_dict({"path": paths}).map(Predict(model), batched=True, batch_size=10)
     np.testing.assert_array_equal(np.array(data["probabilities"], np.float32), wanted)
     assert data["label"][0] in ("green leaf", "red leaf")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say where threads may run")
+def test_workers_of_one_core_are_not_all_tied_to_the_first_one(model: Path) -> None:
+    """OpenVINO pins its threads by itself: two workers on a machine then halve one core, and the other one is idle."""
+    open_predictor(model, engine="openvino", streams=1).logits(np.zeros((2, 64, 64, 3), np.uint8))
+    threads = [int(place.name) for place in Path("/proc/self/task").iterdir()]
+    assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset(os.sched_getaffinity(0))}
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_row_is_the_same_bits_in_any_company(model: Path, streams: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), np.uint8)
+    run = open_predictor(model, engine="openvino", streams=streams).logits
+    together, alone = run(pictures), np.concatenate([run(pictures[n : n + 1]) for n in range(len(pictures))])
+    np.testing.assert_array_equal(together, alone)

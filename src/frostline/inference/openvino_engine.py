@@ -1,7 +1,8 @@
 """Run a network on OpenVINO: compiled for this CPU, the result kept on disk. torch is loaded only to convert.
 
-With several streams pictures run one by one, a stream a core. That is about as fast as any batch, needs the least
-memory, leaves no core waiting for another, and makes a picture's row a function of that picture alone, bit for bit.
+Pictures run one by one, with several streams a stream a core. That is about as fast as any batch (on one core faster),
+needs the least memory, leaves no core waiting for another, and makes a picture's row a function of that picture alone,
+bit for bit.
 """
 
 import os
@@ -25,16 +26,15 @@ _TORCH = "--engine torch"
 class OpenVINO:
     """A compiled network.
 
-    streams: pictures computed at once, each by its share of the processor; 1 computes a whole batch at once.
+    streams: pictures computed at once, each by its share of the processor.
     """
 
     name = "openvino"
 
-    def __init__(self, module: Any, compiled: Any, precision: str, streams: int, *, one_by_one: bool) -> None:
+    def __init__(self, module: Any, compiled: Any, precision: str, streams: int) -> None:
         self.precision = precision
         self._process = os.getpid()
         self._module, self._compiled = module, compiled
-        self._one_by_one = one_by_one
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
 
     def beside(self) -> Self:
@@ -53,13 +53,12 @@ class OpenVINO:
                 "this process was forked after OpenVINO was opened, and its threads stayed behind",
                 hint="open the model in the child of multiprocessing's spawn, or --engine torch",
             )
-        parts = [pictures[n : n + 1] for n in range(len(pictures))] if self._one_by_one else [pictures]
-        found: list[list[Any]] = [[] for _ in parts]
+        found: list[list[Any]] = [[] for _ in pictures]
         busy: list[int | None] = [None] * len(self._requests)
-        for index, part in enumerate(parts):
+        for index in range(len(pictures)):
             slot = index % len(self._requests)
             self._collect(slot, busy, found)
-            self._requests[slot].start_async({0: part}, share_inputs=True)
+            self._requests[slot].start_async({0: pictures[index : index + 1]}, share_inputs=True)
             busy[slot] = index
         for slot in range(len(self._requests)):
             self._collect(slot, busy, found)
@@ -95,8 +94,7 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> OpenV
                 model = function.converted("openvino", lambda network: convert.one_by_one(network, size, channels))
             compiled = core.compile_model(model, "CPU", properties)
             compiled_cache.keep(compiled, kept)
-        one_by_one = streams > 1 or function.graph is None
-        return OpenVINO(module, compiled, precision, streams, one_by_one=one_by_one)
+        return OpenVINO(module, compiled, precision, streams)
     except CheckpointError:
         raise
     except Exception as error:  # tracing runs other people's code, converting is another library's: any of it may fail
@@ -105,14 +103,10 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> OpenV
 
 
 def _properties(kind: str, streams: int) -> dict[str, Any]:
-    # Left to itself OpenVINO computes in bf16 where the processor can.
+    # Left to itself OpenVINO computes in bf16 where the processor can, and pins its threads: the decoders want the same
+    # cores, and every process on the machine with one stream would be pinned to the same first core.
+    common = {"INFERENCE_PRECISION_HINT": kind, "ENABLE_CPU_PINNING": False}
     if streams == 1:
-        threads = {"INFERENCE_NUM_THREADS": str(processors())}
-        return {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY", **threads}
-    return {
-        "INFERENCE_PRECISION_HINT": kind,
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": str(streams),
-        "INFERENCE_NUM_THREADS": str(streams),
-        "ENABLE_CPU_PINNING": False,  # the decoders want the same cores
-    }
+        return {**common, "INFERENCE_NUM_THREADS": str(processors()), "PERFORMANCE_HINT": "LATENCY"}
+    threads = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": str(streams)}
+    return {**common, **threads, "PERFORMANCE_HINT": "THROUGHPUT"}
