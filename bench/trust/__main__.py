@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.judge import conformal, intervals, metrics, ood
+from frostline.judge import conformal, figures, intervals, metrics, ood
 from frostline.judge.calibrate import calibrate, error_if_perfect, expected_calibration_error, reliability
 from frostline.judge.compare import differences, gain
 from frostline.judge.drift import Drift, distance, mix
@@ -50,7 +50,7 @@ def of_intervals(runs: int) -> Iterator[Line]:
             for key, figure in metrics.report(*drawn(rng, n, prior, apart), names, resamples=200).figures.items():
                 held[key] += figure.low <= whole[key].value <= figure.high
         worst = min(held, key=held.__getitem__)
-        got = f"{held[worst] / (2 * runs):.1%} ({metrics.in_words(worst)})"
+        got = f"{held[worst] / (2 * runs):.1%} ({figures.in_words(worst)})"
         yield f"95 % intervals, {name}, n = {n}: the figure that is held least often", "93 %", got
 
 
@@ -87,7 +87,7 @@ def of_groups(runs: int) -> Iterator[Line]:
         for key, figure in metrics.report(p, y, names, units=units, resamples=200).figures.items():
             each[key] += figure.low <= whole[key].value <= figure.high
     worst = min(each, key=each.__getitem__)
-    got = f"{each[worst] / runs:.1%} ({metrics.in_words(worst)})"
+    got = f"{each[worst] / runs:.1%} ({figures.in_words(worst)})"
     yield "95 % intervals, 2 classes, 30 pictures five times each: the figure that is held least often", "93 %", got
     real = 0
     for _ in range(runs):

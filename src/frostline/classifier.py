@@ -26,7 +26,7 @@ from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
 from frostline.events import Listener
 from frostline.features.store import Store
-from frostline.judge.metrics import Report
+from frostline.judge.figures import Report
 from frostline.judge.result import RunResult
 from frostline.options import OPTIONS, FitOptions
 from frostline.quantities import size

@@ -15,7 +15,7 @@ from frostline.cli.demo import examples
 from frostline.cli.screen import Screen
 from frostline.events import Note, PhaseStart, Step, Warn, Work
 from frostline.judge import metrics
-from frostline.judge.metrics import Interval
+from frostline.judge.intervals import Interval
 from frostline.judge.predictions import Outcome
 from frostline.ship.export import forms
 from frostline.train.strategies import strategies

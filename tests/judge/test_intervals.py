@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from frostline.judge import intervals, metrics
+from frostline.judge import figures, intervals, metrics
 from frostline.judge.calibrate import error_if_perfect, expected_calibration_error, reliability
 
 
@@ -151,5 +151,5 @@ def test_a_model_no_better_than_the_largest_class_says_so():
 
 
 def test_names_of_figures_are_words():
-    assert all("_" not in words for words in metrics.WORDS.values())
-    assert metrics.in_words("ndcg_at_5") == "ndcg at 5"
+    assert all("_" not in words for words in figures.WORDS.values())
+    assert figures.in_words("ndcg_at_5") == "ndcg at 5"

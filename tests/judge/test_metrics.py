@@ -11,8 +11,10 @@ from sklearn import metrics as sk
 from torchmetrics import functional as tm
 
 from frostline.errors import JudgementError
-from frostline.judge import bootstrap, metrics
-from frostline.judge.metrics import Report, accuracy, report, report_multilabel, top_k, wilson
+from frostline.judge import bootstrap
+from frostline.judge.figures import Report
+from frostline.judge.intervals import Interval, wilson
+from frostline.judge.metrics import accuracy, report, report_multilabel, top_k
 
 
 def softmax(z):
@@ -310,4 +312,4 @@ def test_report_survives_json(made):
 def test_scores_of_any_scale():
     p, y = some()
     assert accuracy(1000 * np.log(p), y) == accuracy(p, y)
-    assert metrics.Interval(0.5, 0.25, 0.75, 4).__str__() == "0.500 [0.250, 0.750], n = 4"
+    assert Interval(0.5, 0.25, 0.75, 4).__str__() == "0.500 [0.250, 0.750], n = 4"

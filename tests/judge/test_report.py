@@ -20,7 +20,7 @@ from frostline.data.views import Preprocessing
 from frostline.errors import PlanError
 from frostline.judge import intervals, metrics
 from frostline.judge.conformal import CoverageResult
-from frostline.judge.metrics import Interval
+from frostline.judge.intervals import Interval
 from frostline.judge.ood import Novelty
 from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.predictions import Outcome

@@ -167,7 +167,7 @@ def test_int8_is_smaller_and_its_cost_is_measured(tmp_path, leaves, inside):
 
 def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, leaves, monkeypatch):
     place, _ = saved(tmp_path / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
-    from frostline.judge.metrics import wilson
+    from frostline.judge.intervals import wilson
 
     monkeypatch.setattr(parity, "cost", lambda *_: parity.Cost(wilson(24, 24), wilson(20, 24)))
     with pytest.raises(EngineError, match=r"costs 16\.7 points .* on 24 pictures of val") as caught:

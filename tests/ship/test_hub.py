@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from frostline.errors import CheckpointError
-from frostline.judge.metrics import wilson
+from frostline.judge.intervals import wilson
 from frostline.ship import hub
 from frostline.ship.model_info import digest, read
 from tests.ship.conftest import saved

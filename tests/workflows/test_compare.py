@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from frostline.cli import app
 from frostline.errors import JudgementError
-from frostline.judge.metrics import Interval, Report
+from frostline.judge.figures import Report
+from frostline.judge.intervals import Interval
 from frostline.judge.predictions import Outcome
 from frostline.judge.result import RunResult
 from frostline.run.run_folder import RunFolder

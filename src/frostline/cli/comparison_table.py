@@ -7,7 +7,7 @@ from frostline.cli.language import sentence
 from frostline.errors import one_line
 
 if TYPE_CHECKING:
-    from frostline.judge.metrics import Interval
+    from frostline.judge.intervals import Interval
     from frostline.workflows.compare import Comparison
 
 

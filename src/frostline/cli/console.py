@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from frostline.features.store import Usage
     from frostline.judge.audit.run_checks import Audit
     from frostline.judge.conformal import CoverageResult
-    from frostline.judge.metrics import ClassFigures, Interval, Report
+    from frostline.judge.figures import ClassFigures, Report
+    from frostline.judge.intervals import Interval
     from frostline.judge.result import RunResult
     from frostline.ship.export import Exported
     from frostline.ship.hub import HubUpload

@@ -8,7 +8,8 @@ from typing import Any, Self
 from frostline.data.manifest import Skipped
 from frostline.judge.calibrate import Calibration
 from frostline.judge.conformal import CoverageResult
-from frostline.judge.metrics import Interval, Report
+from frostline.judge.figures import Report
+from frostline.judge.intervals import Interval
 from frostline.judge.ood import Novelty
 from frostline.judge.result_html import in_html, in_words
 

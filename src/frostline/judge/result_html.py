@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from frostline.judge.metrics import Interval, Report
+    from frostline.judge.figures import Report
+    from frostline.judge.intervals import Interval
     from frostline.judge.result import PhaseRow, RunResult
 
 _MOST_CLASSES = 16

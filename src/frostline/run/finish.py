@@ -15,7 +15,7 @@ from frostline.data.manifest import Manifest
 from frostline.events import Note, Warn
 from frostline.judge.calibrate import Calibration
 from frostline.judge.conformal import PredictionSets
-from frostline.judge.metrics import Report
+from frostline.judge.figures import Report
 from frostline.judge.ood import Novelty
 from frostline.judge.predictions import outcomes
 from frostline.judge.result import HEADLINES, RunResult

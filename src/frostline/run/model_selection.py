@@ -12,7 +12,8 @@ from frostline.inference.probabilities import probabilities
 from frostline.judge import intervals, metrics
 from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
 from frostline.judge.compare import gain
-from frostline.judge.metrics import Interval, Report
+from frostline.judge.figures import Report
+from frostline.judge.intervals import Interval
 
 Logits = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ import yaml
 
 from frostline.data.reading import AS_IT_IS
 from frostline.errors import CheckpointError, one_line
-from frostline.judge.metrics import WORDS
+from frostline.judge.figures import WORDS
 from frostline.ship.model_info import ModelInfo
 
 _SPLITS = ("test", "val", "cross-validation")

@@ -19,7 +19,7 @@ from frostline.errors import DataError, JudgementError, one_line
 from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, PredictionSets, measured_on_test, promised
 from frostline.judge.drift import Drift, Mix, distance, mix
-from frostline.judge.metrics import Report
+from frostline.judge.figures import Report
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
 from frostline.run.training_list import training_list
 from frostline.ship.model_info import ModelInfo

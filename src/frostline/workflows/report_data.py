@@ -23,7 +23,7 @@ from frostline.data.manifest import Manifest, Skipped
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.judge.drift import Drift
-from frostline.judge.metrics import Report
+from frostline.judge.figures import Report
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.judge.report import thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from frostline.judge.calibrate import Bin
-from frostline.judge.metrics import Interval
+from frostline.judge.intervals import Interval
 from frostline.judge.pages.translations import Say
 from frostline.judge.report import svg
 from frostline.judge.result import PhaseRow

@@ -14,8 +14,8 @@ from frostline.data.manifest import Skipped
 from frostline.data.split import joined
 from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
 from frostline.judge.conformal import CoverageResult
-from frostline.judge.intervals import of_new
-from frostline.judge.metrics import Interval, Report
+from frostline.judge.figures import Report
+from frostline.judge.intervals import Interval, of_new
 from frostline.judge.ood import Novelty
 from frostline.judge.predictions import Outcome
 from frostline.judge.report.charts import Curve, Layer

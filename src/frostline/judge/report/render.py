@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from frostline.errors import one_line
-from frostline.judge.metrics import in_words
+from frostline.judge.figures import in_words
 from frostline.judge.pages.render import rendered
 from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.report import charts, plots, text

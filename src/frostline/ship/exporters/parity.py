@@ -14,7 +14,7 @@ from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
 from frostline.inference import convert
 from frostline.judge import metrics
-from frostline.judge.metrics import Interval
+from frostline.judge.intervals import Interval
 from frostline.ship.exporters.export_spec import Answer, Exportable, Pictured
 from frostline.ship.model_info import ModelInfo
 
