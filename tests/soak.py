@@ -5,9 +5,10 @@ Run it by `make soak`; only loopback is used.
 """
 
 import argparse
+import asyncio
 import contextlib
-import http.client
 import io
+import itertools
 import json
 import os
 import random
@@ -21,9 +22,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -39,49 +40,80 @@ from tests.ship.serve.test_hostile import children, cmdline, form, posted
 KILLS = 20
 Known: TypeAlias = list[tuple[bytes, str, float]]
 """A picture, and the class and the probability that `predict` gives it."""
+Line: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Fill: TypeAlias = Callable[[Sequence[int]], AbstractContextManager[None]]
 
 
-class Honest(threading.Thread):
-    """One client on one connection: it asks on until it is told to stop."""
+@dataclass
+class Honest:
+    """What one client on one connection has seen: seconds of each answer, trials and pauses included."""
 
-    def __init__(self, port: int, pictures: Known, stop: threading.Event, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.seconds: list[float] = []
-        self.wrong: list[str] = []
-        self.again = 0
-        self._port, self._pictures, self._stopping, self._random = port, pictures, stop, random.Random(seed)
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    again: int = 0
 
-    def run(self) -> None:
-        """Ask."""
-        line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        while not self._stopping.is_set():
-            body, label, probability = self._random.choice(self._pictures)
+    async def ask(self, port: int, pictures: Known, due: Iterator[float], rng: random.Random) -> None:
+        """Ask at each of these times, or as soon as the answer before has come."""
+        line: Line | None = None
+        for moment in due:
+            await asyncio.sleep(moment - time.monotonic())
+            body, label, probability = rng.choice(pictures)
             began = time.monotonic()
-            for _ in range(40):
+            for _ in range(100):
                 try:
-                    line.request("POST", "/predict?top=1", body, {"Content-Type": "image/png"})
-                    answer = line.getresponse()
-                    text = answer.read()
-                    if answer.status == 200:
-                        break
-                    if answer.status not in (429, 503):
-                        self.wrong.append(f"{answer.status} {text[:100]!r}")
-                        break
-                    time.sleep(0.5)
-                except (OSError, http.client.HTTPException):
-                    line.close()
+                    async with asyncio.timeout(60):
+                        line = line or await asyncio.open_connection("127.0.0.1", port)
+                        status, text = await posted_on(line, body)
+                except (OSError, EOFError, asyncio.IncompleteReadError):
+                    if line is not None:
+                        line[1].close()
+                    line = None
                     self.again += 1
-                    time.sleep(0.1)
+                    await asyncio.sleep(0.1)
+                    continue
+                if status not in (429, 503):
+                    break
+                line[1].close()
+                line = None
+                self.again += 1
+                await asyncio.sleep(0.5)
             else:
                 self.wrong.append("never answered")
                 continue
             self.seconds.append(time.monotonic() - began)
-            if answer.status == 200:
-                found = json.loads(text)["results"][0]
-                if found["label"] != label or abs(found["probability"] - probability) > 1e-3:
-                    self.wrong.append(f"{found} and not {label} {probability}")
-        line.close()
+            if status != 200:
+                self.wrong.append(f"{status} {text[:100]!r}")
+                continue
+            found = json.loads(text)["results"][0]
+            if found["label"] != label or abs(found["probability"] - probability) > 1e-3:
+                self.wrong.append(f"{found} and not {label} {probability}")
+        if line is not None:
+            line[1].close()
+
+
+async def posted_on(line: Line, body: bytes) -> tuple[int, bytes]:
+    """Status and body of what comes back for a picture."""
+    reader, writer = line
+    head = b"POST /predict?top=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % len(body) + body)
+    said = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(said.partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
+    return int(said.split()[1]), await reader.readexactly(length)
+
+
+async def honest(clients: Sequence[Honest], port: int, pictures: Known, rate: float, seconds: float) -> None:
+    """All of them, so many requests a second together, one after the other for as long."""
+    began = time.monotonic()
+
+    def due(number: int) -> Iterator[float]:
+        for turn in itertools.count():
+            moment = began + (number + turn * len(clients)) / rate
+            if max(moment, time.monotonic()) >= began + seconds:
+                return
+            yield moment
+
+    asking = (client.ask(port, pictures, due(i), random.Random(i)) for i, client in enumerate(clients))
+    await asyncio.gather(*asking)
 
 
 def giants() -> bytes:
@@ -195,6 +227,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--seconds", type=float, default=600)
     asked.add_argument("--clients", type=int, default=64)
+    asked.add_argument("--rate", type=float, default=90, help="honest requests a second, of all clients")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as spare, small_disk(Path(spare) / "disk") as mounted:
         os.environ["XDG_CACHE_HOME"] = os.environ["TMPDIR"] = str(Path(spare) / "disk")
@@ -209,7 +242,9 @@ def main() -> int:
             # what a server says of its workers must not fill the pipe that nobody else reads
             threading.Thread(target=lambda: list(server.process.stderr), daemon=True).start()
             fill = partial(filled, Path(spare) / "disk", mounted)
-            seen = attacked(given.seconds, given.clients, server, known, fill)
+            clients = [Honest() for _ in range(given.clients)]
+            asking = partial(honest, clients, server.port, known, given.rate, given.seconds)
+            seen = attacked(given.seconds, clients, asking, server, fill)
     seen.show("a full disk" if mounted else "no file that may grow")
     return 1 if seen.wrong or seen.late > 1.25 * seen.early or seen.kills < KILLS else 0
 
@@ -235,25 +270,32 @@ class Seen:
         """Print it."""
         took = sorted(value for client in self.clients for value in client.seconds)
         again = sum(client.again for client in self.clients)
+        p50, p99, p999 = (took[int(len(took) * share)] for share in (0.5, 0.99, 0.999))
         print(
             f"honest requests {len(took):,} by {len(self.clients)} clients in {self.seconds:.0f} s, "
             f"wrong or lost {len(self.wrong)}"
         )
         print(f"workers killed {self.kills}; asked again by their clients {again:,}; {disk} for {self.full:.0f} s")
         print(f"hostile requests {sum(self.sent.values()):,} of {len(self.sent)} kinds")
-        print(f"median {took[len(took) // 2]:.3f} s, p99 {took[int(len(took) * 0.99)]:.3f} s")
+        print(f"median {p50:.3f} s, p99 {p99:.3f} s, p99.9 {p999:.3f} s, longest {took[-1]:.3f} s")
         early, late = (f"{size / 1e6:,.0f} MB" for size in (self.early, self.late))
         print(f"memory of all processes {early} in the second quarter, {late} in the last")
         for text in self.wrong[:10]:
             print("  wrong:", text)
 
 
-def attacked(seconds: float, clients: int, server: Served, known: Known, fill: Fill) -> Seen:
+def attacked(
+    seconds: float,
+    clients: Sequence[Honest],
+    asking: Callable[[], Coroutine[None, None, None]],
+    server: Served,
+    fill: Fill,
+) -> Seen:
     """Ask and attack for so long, kill workers meanwhile, and fill the disk in the third quarter."""
     stop, sent, pid = threading.Event(), Counter[str](), server.process.pid
-    honest = [Honest(server.port, known, stop, seed) for seed in range(clients)]
+    everyone = threading.Thread(target=lambda: asyncio.run(asking()))
     attackers = [threading.Thread(target=hostile, args=(server.port, stop, sent, s), daemon=True) for s in range(3)]
-    for thread in (*honest, *attackers):
+    for thread in (everyone, *attackers):
         thread.start()
     sizes, kills, since, full, began = [], 0, 0, 0.0, time.monotonic()
     with contextlib.ExitStack() as disk:
@@ -266,19 +308,18 @@ def attacked(seconds: float, clients: int, server: Served, known: Known, fill: F
             if passed > seconds * 0.75:
                 disk.close()
             # not sooner than all could have been answered once: a worker that is killed while it starts shows nothing
-            answers = sum(len(client.seconds) for client in honest)
-            if kills < KILLS * passed / seconds and answers >= since + clients:
+            answers = sum(len(client.seconds) for client in clients)
+            if kills < KILLS * passed / seconds and answers >= since + len(clients):
                 since = answers
                 workers = [child for child in children(pid) if b"spawn_main" in cmdline(child)]
                 if workers:
                     os.kill(random.choice(workers), signal.SIGKILL)
                     kills += 1
     stop.set()
-    for client in honest:
-        client.join(60)
+    everyone.join()
     quarter = max(1, len(sizes) // 4)
     early, late = statistics.median(sizes[quarter : 2 * quarter]), statistics.median(sizes[-quarter:])
-    return Seen(honest, sent, passed, kills, seconds * 0.75 - full, early, late)
+    return Seen(clients, sent, passed, kills, seconds * 0.75 - full, early, late)
 
 
 if __name__ == "__main__":

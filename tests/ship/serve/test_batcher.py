@@ -72,6 +72,28 @@ def test_what_waits_while_the_engine_works_is_one_batch_of_bounded_size():
     assert sizes[1:] == [4, 4, 1]
 
 
+def test_a_small_picture_does_not_wait_until_giants_are_decoded():
+    go, small = threading.Event(), 7
+
+    def slow(picture, digest):
+        if int(picture) != small:
+            go.wait(10)
+        return view(picture, digest)
+
+    async def ask():
+        shared = Batcher(slow, double, [double], room=Quota(100, "pictures"), threads=2)
+        giants = asyncio.create_task(shared.answer([b"1", b"2", b"3"], [50_000_000] * 3))
+        await asyncio.sleep(0.05)
+        found = await asyncio.wait_for(shared.answer([b"%d" % small], [10_000]), 5)
+        waits = not giants.done()
+        go.set()
+        found = values(found) + values(await giants)
+        shared.close()
+        return waits, found
+
+    assert asyncio.run(ask()) == (True, [14, 2, 4, 6])
+
+
 def test_past_the_queue_is_refused_at_once_and_room_comes_back():
     go = threading.Event()
 

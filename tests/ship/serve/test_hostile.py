@@ -114,6 +114,22 @@ def test_shares_over_a_long_time_are_equal_in_cost():
     assert max(spent.values()) - min(spent.values()) <= 97
 
 
+def test_who_takes_small_pieces_only_leaves_giants_to_others():
+    shares, found = Shares(), []
+    shares.give(["giant 0", "small 0"], [1000, 1])
+    shares.give(["small 1", "giant 1", "small 2"], [1, 1000, 1])
+    assert shares.take(10) == "small 1"
+    small = threading.Thread(target=lambda: found.extend(shares.take(10) for _ in range(2)))
+    small.start()  # it waits: both requests come to a giant first
+    assert {shares.take(), shares.take()} == {"giant 0", "giant 1"}
+    small.join(5)
+    assert sorted(found) == ["small 0", "small 2"]
+    shares.give(["giant 2"], [1000])
+    shares.close()
+    assert shares.take(10) is None
+    assert shares.take() == "giant 2"
+
+
 def test_a_taker_that_waits_is_woken():
     shares, found = Shares(), []
     taker = threading.Thread(target=lambda: found.append(shares.take()))

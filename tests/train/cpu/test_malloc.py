@@ -43,3 +43,33 @@ def test_memory_is_found_once_and_given_back_at_the_end() -> None:
     assert kept < loose / 2  # it finds some places for the same block until it comes back to them
     assert given_back
     assert after > loose / 2
+
+
+GIVEN_BACK = """
+import os, sys
+from PIL import Image
+from frostline.train.cpu import malloc
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+if sys.argv[1] == "yes":
+    malloc.give_back()
+Image.new("RGB", (1000, 5000), 1)  # 20 MB: once such a block is freed, glibc takes smaller ones from its heap
+before = resident()
+large, small = [], []
+for _ in range(10):
+    large.append(Image.new("RGB", (1000, 2000), 1))
+    small.append(Image.new("RGB", (100, 100), 1))
+large.clear()
+print(resident() - before)
+"""
+
+
+def test_a_server_gives_back_what_giants_took_though_something_small_lies_between_them() -> None:
+    kept, given = (
+        int(subprocess.run([sys.executable, "-c", GIVEN_BACK, word], capture_output=True, text=True, check=True).stdout)
+        for word in ("no", "yes")
+    )
+    assert kept > 40  # MB, of 80
+    assert given < 8

@@ -68,6 +68,7 @@ class Service:
 
     predictor: Predictor
     crowd: Sequence[Predictor]
+    cores: int
     limits: Limits
     view: EvaluationView
     stopping: Event
@@ -89,6 +90,7 @@ def create_app(
     folder: Path,
     *,
     crowd: Sequence[Predictor] = (),
+    cores: int | None = None,
     limits: Limits | None = None,
     hosts: Iterable[str] = (),
     token: str | None = None,
@@ -101,6 +103,7 @@ def create_app(
 
     predictor: answers; nobody else may use it meanwhile. folder: its model folder, for heat maps.
     crowd: answer beside it, at the same time, when many ask; see ``engine.opened``.
+    cores: for decoding; None is all there are.
     hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
     trust: as ``open_folder``, for heat maps.
@@ -112,6 +115,7 @@ def create_app(
     service = Service(
         predictor=predictor,
         crowd=crowd or [predictor],
+        cores=processors() if cores is None else cores,
         limits=limits,
         view=EvaluationView(predictor.about.preprocessing, max_pixels=limits.max_pixels),
         stopping=stopping or Event(),
@@ -133,14 +137,11 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        exception_handlers=_FAULT_ANSWERS,
     )
     app.state.service = service
     app.include_router(_routes)
     app.include_router(page.routes)
-    app.add_exception_handler(FrostlineError, _frostline_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _gone)
     return SecurityMiddleware(app, hosts=hosts, token=token, observe=service.figures.request)
 
 
@@ -156,7 +157,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         alone,
         crowd,
         room=service.pictures,
-        threads=min(processors(), _MOST_THREADS),
+        threads=min(service.cores, _MOST_THREADS),
         observe=service.figures.batch,
     )
     heart = asyncio.create_task(_beating(service))
@@ -367,3 +368,11 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 async def _gone(_: Request, __: Exception) -> Response:
     return Response(status_code=499)  # nobody is there to read it
+
+
+_FAULT_ANSWERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    FrostlineError: _frostline_error,
+    RequestValidationError: _invalid,
+    HTTPException: _http_error,
+    ClientDisconnect: _gone,
+}

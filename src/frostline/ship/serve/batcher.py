@@ -6,6 +6,7 @@ Nothing here runs on the event loop but counting.
 """
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -26,6 +27,9 @@ from frostline.ship.serve.shares import Shares
 _EACH = 100_000
 """What a picture costs beside its pixels, in pixels."""
 
+_SMALL = 4_000_000
+"""For pictures up to this cost there is one decoder more, so that none of them waits until a giant is decoded."""
+
 _Answer: TypeAlias = Found | DecodeError
 _Waiting: TypeAlias = tuple[NDArray[np.uint8], "asyncio.Future[_Answer]"]
 
@@ -35,7 +39,7 @@ class Batcher:
 
     alone: answers when nobody else is being answered. crowd: answer at the same time, each in a thread of its own.
     room: of the pictures that are accepted and not answered yet.
-    threads: that decode.
+    threads: that decode, and one more for small pictures.
     observe: is told the size of each batch, in the engine's thread.
     """
 
@@ -54,7 +58,10 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._encoded: Shares[tuple[bytes, asyncio.Future[_Answer]]] = Shares()
         self._moved = time.monotonic()
-        self._decoders = [threading.Thread(target=self._decoding, name="decode", daemon=True) for _ in range(threads)]
+        self._decoders = [
+            threading.Thread(target=self._decoding, args=(most,), name="decode", daemon=True)
+            for most in (*[math.inf] * threads, _SMALL)
+        ]
         self._ready: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._counted, self._busy = threading.Lock(), 0
         self._threads = [threading.Thread(target=self._run, args=(e,), name="engine", daemon=True) for e in crowd]
@@ -90,8 +97,8 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _decoding(self) -> None:
-        while (piece := self._encoded.take()) is not None:
+    def _decoding(self, most: float) -> None:
+        while (piece := self._encoded.take(most)) is not None:
             self._decode(*piece)
             self._moved = time.monotonic()
 

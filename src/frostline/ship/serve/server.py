@@ -26,6 +26,7 @@ from frostline.ship.serve.protocol import Protocol
 from frostline.ship.serve.quota import Limits
 from frostline.ship.serve.samples import samples
 from frostline.ship.serve.supervisor import ANOTHER_MODEL, die_with_parent, supervise
+from frostline.train.cpu import malloc
 
 _LINGER = 1.0  # seconds in which an idle connection may still send a request that was on its way
 _LAST = 60  # seconds after which a request that is still being answered at the end is given up
@@ -111,11 +112,13 @@ def _serve(
     serving: Serving, listening: socket.socket, started: Callable[[], None], alive: Callable[[], None] = lambda: None
 ) -> None:
     stopping = Event()
+    malloc.give_back()
+    cores = max(1, processors() // serving.workers)
     alone, crowd = opened(
         serving.folder,
         engine=serving.engine,
         precision=serving.precision,
-        cores=max(1, processors() // serving.workers),
+        cores=cores,
         trust=serving.trust,
         tta=serving.tta,
     )
@@ -125,6 +128,7 @@ def _serve(
         alone,
         located(serving.folder),
         crowd=crowd,
+        cores=cores,
         limits=serving.limits,
         hosts=serving.hosts,
         token=serving.token,
