@@ -275,6 +275,25 @@ def test_an_instrument_that_sees_no_detail_makes_no_blurry_pictures() -> None:
     assert checks.get("blurry")(bare(listing("ab" * 20), looks)) is None
 
 
+def test_dark_pictures_that_are_nearly_all_of_one_class_are_said_to_be() -> None:
+    """A dead solar cell is dark: 7 of 7 very dark cells were defective, and nothing said that they had better stay."""
+    looks, labels = plain_looks(60), ["defective" if n % 3 == 0 else "functional" for n in range(60)]
+    looks["high"][[0, 3, 6, 9, 12, 15]] = 0.2
+    assert found("dark", bare(listing(labels), looks)).summary == (
+        "6 pictures are very dark; all of them are labelled defective, as 33% of all pictures are"
+    )
+    looks["high"] = np.where(np.arange(60) < 18, 0.2, 0.95)  # every class as often as among all
+    assert found("dark", bare(listing(labels), looks)).summary == "18 pictures are very dark"
+
+
+def test_what_tells_grey_pictures_apart_is_called_brightness() -> None:
+    looks, of_b = plain_looks(120), np.arange(120) % 2 == 1
+    looks["colour"] = (np.where(of_b, 0.7, 0.3) + np.random.default_rng(0).normal(0, 0.01, 120))[:, None]
+    finding = found("shortcuts", bare(listing("ab" * 60), looks))
+    assert finding.level == "note" and set(finding.figures) == {"majority", "brightness"}
+    assert finding.summary.startswith("brightness alone predicts the class with 100.0%")
+
+
 # Classes
 
 

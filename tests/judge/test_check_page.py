@@ -18,6 +18,7 @@ from frostline.judge.audit.near_duplicates import exact_copies
 from frostline.judge.audit.run_checks import Audit, audited
 from frostline.judge.check_page.about import ABOUT
 from frostline.judge.check_page.render import page
+from frostline.judge.pages.render import shared_folder
 from frostline.judge.pages.translations import chinese, speaking
 from frostline.judge.write_html import write_html
 from frostline.workflows.check import check_files
@@ -105,3 +106,28 @@ def test_what_nobody_looked_at_is_not_said_to_be_fine(tmp_path: Path) -> None:
     assert "Labels that are suspect" not in fine
     assert "Unlike all the others" not in fine
     assert "wrong labels and outliers: no network was asked" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (("/data/cells/a1.png", "/data/cells/a2.png"), "/data/cells/"),
+        (("/data/cells/a1.png", "/data/cellar/a2.png"), "/data/"),
+        (("C:\\data\\1.png", "C:\\data\\2.png"), "C:\\data\\"),
+        (("s3://bucket/x/1.png", "s3://bucket/y/2.png"), "s3://bucket/"),
+        (("train/ants/1.png", "train/ants/2.png"), ""),
+        (("/data/1.png", "2.png"), ""),
+        (("/data/1.png",), ""),
+    ],
+)
+def test_a_folder_that_all_absolute_names_share_is_known(names: tuple[str, ...], folder: str) -> None:
+    assert shared_folder(names) == folder
+
+
+def test_a_folder_that_all_names_share_is_said_once(tmp_path: Path) -> None:
+    """It stood before each name, four lines long, and hid what tells them apart."""
+    found = audit(tmp_path, 6)
+    rows = tuple(replace(row, name=f"/far/away/{k}.png") for k, row in enumerate(found.subject.listing.rows))
+    text = page(audited(replace(found.subject, listing=replace(found.subject.listing, rows=rows))))
+    assert text.count("/far/away/") == 1 and "in /far/away/" in text
+    assert re.search(r'<span class="path"><b>[^<]*</b> 0\.png</span>', text)

@@ -51,7 +51,7 @@ def leakage(subject: Subject) -> Finding | None:
 
 @checks.decorator("label-conflicts")
 def label_conflicts(subject: Subject) -> Finding | None:
-    """The same picture under different labels: at least one of them is wrong."""
+    """The same picture under different labels: of exact copies at least one is wrong."""
     listing = subject.listing
     found = []
     for rows in subject.copies.families():

@@ -4,6 +4,7 @@ A check is a function of a `Subject` that returns a `Finding`, or None if there 
 not there. One of your own is an entry point in the group ``frostline.checks``.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from frostline.data.inventory import Inventory
 from frostline.judge.audit.image_stats import ImageStats
 from frostline.judge.audit.near_duplicates import NearDuplicates
+from frostline.judge.intervals import wilson
 from frostline.registry import Registry
 
 Level = Literal["error", "warning", "note"]
 """error: the figures of a model would be wrong, or `fit` would refuse. warning: look at it. note: good to know."""
+
+_ENOUGH = 5  # pictures, to say that they are of one class
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,21 @@ def whole(subject: Subject, check: str, level: Level, summary: str, items: list[
     return Finding(
         check, level, summary, np.ones(n, np.float32), np.zeros(n, bool), tuple(items), np.zeros(n, bool), figures
     )
+
+
+def of_one_class(subject: Subject, mask: NDArray[np.bool_]) -> str:
+    """What to add to a finding if one class has far more of these pictures than its share: it may be what that class
+    looks like (a dead solar cell is dark), or how its pictures were taken."""
+    rows = subject.listing.rows
+    found = Counter(label for row in np.flatnonzero(mask) for label in rows[row].labels)
+    if not found or mask.sum() < _ENOUGH:
+        return ""
+    name, number = found.most_common(1)[0]
+    share = sum(name in row.labels for row in rows) / len(rows)
+    if wilson(number, int(mask.sum())).low < share + (1 - share) / 3:
+        return ""
+    many = "all" if number == mask.sum() else f"{number:,}"
+    return f"; {many} of them are labelled {name}, as {share:.0%} of all pictures are"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_one_class
 
 _BLANK = 0.02  # standard deviation of grey values in [0, 1]
 _DARK = 0.25  # the grey value that 99 % of the pixels stay below
@@ -105,5 +105,5 @@ def _low(
     rows = np.flatnonzero(mask)
     rows = rows[np.argsort(kept[rows], kind="stable")]
     items = tuple(AuditItem((int(row),), text if values is None else text.format(float(values[row]))) for row in rows)
-    says = summary.format(count(len(rows), "picture is", "pictures are"))
+    says = summary.format(count(len(rows), "picture is", "pictures are")) + of_one_class(subject, mask)
     return Finding(check, "warning" if check == "flat" else "note", says, kept, mask, items)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_one_class
 from frostline.judge.audit.shortcuts import Cue, giveaway
 from frostline.judge.intervals import share
 from frostline.judge.neighbours import nearest, unit
@@ -89,7 +89,7 @@ def outliers(subject: Subject) -> Finding | None:
         )
         for n in far
     )
-    says = f"{count(len(far), 'picture is', 'pictures are')} unlike all the others"
+    says = f"{count(len(far), 'picture is', 'pictures are')} unlike all the others" + of_one_class(subject, mask)
     return Finding("outliers", "note", says, scores, mask, items)
 
 

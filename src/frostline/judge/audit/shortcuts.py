@@ -74,7 +74,7 @@ def shortcuts(subject: Subject) -> Finding | None:
         if cue.low <= majority + 0.1 * (1 - majority) and not told:
             continue
         if told or cue.low > majority + _CLEAR * (1 - majority):
-            level = "note" if cue.what == "colour" and level == "note" else "warning"
+            level = "note" if cue.what in ("colour", "brightness") and level == "note" else "warning"
         text = (
             f"{cue.what} alone predicts the class with {right / n:.1%} (95 % interval {100 * cue.low:.1f} to "
             f"{100 * cue.high:.1f}); always guessing the commonest gives {majority:.1%}"
@@ -108,6 +108,8 @@ def _cues(subject: Subject) -> Iterator[Cue]:
         x = attributes(looks, rows)
         if (x == x[0]).all():
             continue
+        if what == "colour" and (x[:, :3] == x[:, :1]).all():
+            what = "brightness"  # grey pictures have no colour
         said = _out_of_fold(x, y, together, len(subject.listing.classes))
         interval = wilson(int((said.argmax(1) == y).sum()), len(y))
         yield Cue(what, asked, y, said, interval.low, interval.high)

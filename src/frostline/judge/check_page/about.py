@@ -9,8 +9,9 @@ ABOUT: Mapping[str, tuple[str, str]] = {
         "--drop leakage keeps the one that is tested on.",
     ),
     "label-conflicts": (
-        "The same picture under different labels",
-        "At least one label is wrong. Decide which, or leave them all out: --drop label-conflicts.",
+        "Equal or nearly equal pictures under different labels",
+        "Of exact copies at least one label is wrong. Nearly equal pictures may differ in what counts (two wafers cut "
+        "from one block, of which one is cracked): look. --drop label-conflicts leaves them all out.",
     ),
     "labels": (
         "Labels that are suspect",
@@ -19,8 +20,8 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     ),
     "shortcuts": (
         "Something trivial predicts the class",
-        "A network may learn this instead of what is on the picture, and fail where it no longer holds. Save "
-        "all classes alike, or make sure that new pictures will differ in the same way.",
+        "It may belong to the class (a dead solar cell is dark): then all is well. If the classes were only "
+        "photographed or saved in different ways, a network may learn that instead, and fail on other pictures.",
     ),
     "unreadable": (
         "Files that cannot be read",
@@ -37,16 +38,19 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     ),
     "near-duplicates": (
         "Nearly equal pictures",
-        "The same picture saved again, or taken a moment later. A random split would put them on both sides: "
+        "The same picture saved again, taken a moment later, or of the next piece of a series. A random split would put them on both sides: "
         "give them a group column, or --drop near-duplicates to keep one of each.",
     ),
-    "outliers": ("Unlike all the others", "Wrong files, placeholders and drawings end up here; so do rare cases."),
+    "outliers": (
+        "Unlike all the others",
+        "Wrong files, placeholders and drawings end up here; so do rare cases, and the clearest cases of a class.",
+    ),
     "passed-over": ("Files beside the pictures", "They are no pictures, or lie where none is looked for."),
     "extension": ("Named after another format", "frostline reads them all the same; other programs may not."),
     "animated": ("More than one frame", "Only the first frame is seen."),
     "mode": ("Another colour mode", "They are converted to RGB; see that nothing is lost by it."),
     "size": ("Extreme size or proportions", "The network sees a square cut from the middle, at its own size."),
-    "blank": ("Blank pictures", "There is nothing on them to learn."),
+    "blank": ("Blank pictures", "Nothing can be seen on them: a broken file, or a thing that is dark itself."),
     "transparent": (
         "Transparent pictures that show nothing",
         "White drawings over white, for example: give --background black to check and fit.",

@@ -3,7 +3,8 @@
   const boxes = [...document.querySelectorAll(".pick input")];
   const write = () => {
     const names = boxes.filter((box) => box.checked).map((box) => box.value);
-    command.textContent = command.dataset.start + (names.length ? ` --drop ${names.join(",")}` : " --drop ''");
+    command.textContent = `${command.dataset.start} --drop ${names.join(",")}`;
+    command.closest(".command").hidden = !names.length;
   };
   if (command) {
     command.dataset.start = command.textContent.replace(/ --drop .*$/s, "");

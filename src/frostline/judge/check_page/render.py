@@ -12,7 +12,7 @@ from frostline.judge.audit.run_checks import Audit
 from frostline.judge.audit.thumbnails import thumbnail
 from frostline.judge.audit.write_csv import DROP
 from frostline.judge.check_page.about import ABOUT
-from frostline.judge.pages.render import rendered
+from frostline.judge.pages.render import rendered, shared_folder
 
 _CARDS = 48  # of a finding that are shown with pictures
 _OPEN = 12  # of these that are not folded away
@@ -29,12 +29,13 @@ def page(audit: Audit, *, lang: str = "en") -> str:
     Raises: PlanError: another language than "en" and "zh".
     """
     listing = audit.subject.listing
-    pictures = _thumbnails(audit)
+    pictures, folder = _thumbnails(audit), shared_folder([row.name for row in listing.rows])
     found = {finding.check for finding in audit.findings}
     splits = [(split, int((listing.split_ranks == rank).sum())) for rank, split in enumerate(("train", "val", "test"))]
     splits = [(split, number) for split, number in splits if number]
     rows = _table(audit, [split for split, _ in splits])
-    sections = [_section(audit, finding, pictures) for finding in audit.findings]
+    names = [row.name.removeprefix(folder) for row in listing.rows]
+    sections = [_section(audit, finding, pictures, names) for finding in audit.findings]
     drop = ",".join(section["check"] for section in sections if section["can_drop"] and section["default"])
     can_drop = any(section["can_drop"] for section in sections)
     return rendered(
@@ -43,6 +44,7 @@ def page(audit: Audit, *, lang: str = "en") -> str:
         name=Path(listing.source).name or listing.source,
         pictures=len(listing),
         classes=listing.classes,
+        folder=folder,
         splits=splits,
         columns=splits or [("all", len(listing))],
         sections=sections,
@@ -77,20 +79,27 @@ def _thumbnails(audit: Audit) -> dict[int, str]:
         return {row: base64.b64encode(data).decode() for row, data in zip(shown, made, strict=True) if data}
 
 
-def _section(audit: Audit, finding: Finding, pictures: dict[int, str]) -> dict[str, Any]:
+def _section(audit: Audit, finding: Finding, pictures: dict[int, str], names: list[str]) -> dict[str, Any]:
     rows = audit.subject.listing.rows
     title, advice = ABOUT.get(finding.check, (finding.check, ""))
+
+    def label(row: int) -> str:
+        return "" if finding.check == "labels" else ", ".join(rows[row].labels)  # there the text says it
+
     with_pictures = [item for item in finding.items if item.rows]
     cards = [
         {
             "text": item.text,
-            "pictures": [{"name": rows[row].name, "data": pictures.get(row, "")} for row in item.rows[:_PICTURES]],
+            "pictures": [
+                {"name": names[row], "label": label(row), "data": pictures.get(row, "")}
+                for row in item.rows[:_PICTURES]
+            ],
             "more": max(0, len(item.rows) - _PICTURES),
         }
         for item in with_pictures[:_CARDS]
     ]
     lines = [item.text for item in finding.items if not item.rows and item.text != finding.summary]
-    hidden = [(item.text, _names([rows[row].name for row in item.rows])) for item in with_pictures[_CARDS:]]
+    hidden = [(item.text, _names([names[row] for row in item.rows])) for item in with_pictures[_CARDS:]]
     return {
         "check": finding.check,
         "level": finding.level,

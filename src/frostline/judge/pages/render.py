@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from os.path import commonprefix
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from frostline.judge.pages.translations import LANGUAGES, speaking
@@ -12,6 +14,19 @@ from frostline.judge.pages.translations import LANGUAGES, speaking
 def asset(name: str) -> str:
     """A file of the design sheet: ``base.css``, ``base.js``, ``logo.svg`` or ``zh.json``."""
     return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+def shared_folder(names: Sequence[str]) -> str:
+    """The folder that absolute names begin with, its last separator included; "" if they share none, or are relative.
+
+    A page says it once: before every name it would hide what tells them apart.
+    """
+    if len(names) < 2 or not all(
+        "://" in name or PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute() for name in names
+    ):
+        return ""
+    same = commonprefix(names)
+    return same[: max(same.rfind("/"), same.rfind("\\")) + 1]
 
 
 def rendered(package: str, *, lang: str, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any) -> str:

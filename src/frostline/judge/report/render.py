@@ -6,7 +6,7 @@ chooses and shrinks pictures, `sections` orders, `text` writes figures.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from frostline.errors import one_line
 from frostline.judge.figures import in_words
-from frostline.judge.pages.render import rendered
+from frostline.judge.pages.render import rendered, shared_folder
 from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.report import charts, plots, text
 from frostline.judge.report.page import Page
@@ -47,7 +47,7 @@ def render(page: Page, *, lang: str = "en") -> str:
 
     Raises: PlanError: there is no such language.
     """
-    say = speaking(lang)
+    say, page = speaking(lang), _without_folder(page)
     return rendered(
         __package__,
         lang=lang,
@@ -73,6 +73,15 @@ def render(page: Page, *, lang: str = "en") -> str:
         first_pairs=_FIRST_PAIRS,
         most_predictions=_MOST_PREDICTIONS,
     )
+
+
+def _without_folder(page: Page) -> Page:
+    """The folder that all names share is said once, at the end."""
+    folder = shared_folder([row.name for row in page.outcomes])
+    if not folder:
+        return page
+    outcomes = tuple(replace(row, name=row.name.removeprefix(folder)) for row in page.outcomes)
+    return replace(page, outcomes=outcomes, facts={"folder of the pictures": folder, **page.facts})
 
 
 def _drawn(page: Page, say: Say) -> Drawn:
