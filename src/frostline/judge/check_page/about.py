@@ -38,8 +38,8 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     ),
     "near-duplicates": (
         "Nearly equal pictures",
-        "The same picture saved again, taken a moment later, or of the next piece of a series. A random split would put them on both sides: "
-        "give them a group column, or --drop near-duplicates to keep one of each.",
+        "The same picture saved again, taken a moment later, or of the next piece of a series. A random split "
+        "would put them on both sides: give them a group column, or --drop near-duplicates to keep one of each.",
     ),
     "outliers": (
         "Unlike all the others",

@@ -25,7 +25,7 @@ def shared_folder(names: Sequence[str]) -> str:
         "://" in name or PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute() for name in names
     ):
         return ""
-    same = commonprefix(names)
+    same = commonprefix(names)  # noqa: RUF071 Windows names on Linux too: cut behind a separator below
     return same[: max(same.rfind("/"), same.rfind("\\")) + 1]
 
 
