@@ -11,6 +11,8 @@
 # make audit  installed packages beside the published advisories; says how many could be compared
 # make sbom   a CycloneDX bill of materials, for a release: dist/sbom.json
 # make lock   requirements.lock: every package of demo and tests with its hashes
+#
+# LOCKED=1 with any of them makes the environment of requirements.lock alone: every package has to have its hash.
 # make accuracy  accuracy from few pictures a class, side by side; writes bench/ACCURACY.md
 
 # Any Python from 3.11 on: the first of these that is there.
@@ -24,11 +26,16 @@ BIN := $(VENV)/bin
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+ifdef LOCKED
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/pip install --quiet --editable ".[dev]"
+endif
 	touch $@
 
 demo:
-	@$(PYTHON) scripts/demo.py
+	@$(PYTHON) scripts/demo.py $(if $(LOCKED),--locked)
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -79,9 +86,10 @@ lock: $(VENV)/ready
 	$(BIN)/pip install --quiet "uv>=0.5"
 	mkdir -p build
 	$(BIN)/pip freeze --exclude-editable > build/installed.txt
+	echo hatchling > build/backend.in
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" \
-		--extra dev --constraint build/installed.txt --output-file requirements.lock pyproject.toml
+		--extra dev --constraint build/installed.txt --output-file requirements.lock pyproject.toml build/backend.in
 
 clean:
 	rm -rf $(VENV) .venv-demo runs site

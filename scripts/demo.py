@@ -4,6 +4,7 @@ Standard library alone, for Python 3.11 and later, on Linux, macOS and Windows:
 
     python scripts/demo.py                       solar cells, from a package
     python scripts/demo.py --data my_pictures    pictures of your own
+    python scripts/demo.py --locked              every package of requirements.lock by its hash, and nothing else
 
 What pip says is shown as it comes, and where it is silent, every few seconds, how long it has taken.
 PIP_EXTRA_INDEX_URL is pip's own: with the index of CPU builds that PyTorch's site names, the download is a fifth of the
@@ -30,16 +31,26 @@ def main() -> int:
         return 2
     python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = ENVIRONMENT / "ready"
+    words = [word for word in sys.argv[1:] if word != "--locked"]
     if not ready.exists():
         say(f"1 of 2: an environment in {ENVIRONMENT.name}/ (once; torch is most of it)")
         venv.create(ENVIRONMENT, with_pip=True)
-        code = watched([str(python), "-m", "pip", "install", "--editable", f"{ROOT}[demo]"])
-        if code:
-            say("pip could not install it; what it said stands above")
-            return code
+        for what in installed(locked=len(words) < len(sys.argv) - 1):
+            code = watched([str(python), "-m", "pip", "install", *what])
+            if code:
+                say("pip could not install it; what it said stands above")
+                return code
         ready.touch()
     say("2 of 2: frostline demo")
-    return subprocess.call([str(python), "-m", "frostline", "demo", *sys.argv[1:]])
+    return subprocess.call([str(python), "-m", "frostline", "demo", *words])
+
+
+def installed(*, locked: bool) -> list[list[str]]:
+    """What pip is told, call by call. locked: with the tests' packages, which the same file holds."""
+    if not locked:
+        return [["--editable", f"{ROOT}[demo]"]]
+    hashed = ["--require-hashes", "--requirement", str(ROOT / "requirements.lock")]
+    return [hashed, ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]]
 
 
 def watched(command: list[str]) -> int:

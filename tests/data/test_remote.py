@@ -3,12 +3,13 @@
 import http.server
 import sys
 import threading
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from frostline.data import remote
+from frostline.data import reach, remote
 from frostline.data.decode import decode
 from frostline.data.place_options import PlaceOptions
 from frostline.data.sources import pictures, read
@@ -35,7 +36,7 @@ def put(system, *paths):
 class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.asked, self.failing = {}, Counter(), {}
+        self.files, self.asked, self.failing, self.moved = {}, Counter(), {}, {}
 
     @property
     def url(self):
@@ -49,6 +50,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.failing.get(path, 0) > 0:
             self.server.failing[path] -= 1
             return self.send_error(503)
+        if path in self.server.moved:
+            self.send_response(302)
+            self.send_header("Location", self.server.moved[path])
+            return self.end_headers()
         content = self.server.files.get(path)
         if content is None:
             return self.send_error(404)
@@ -202,3 +207,65 @@ def test_pictures_to_predict_may_be_elsewhere(memory, tmp_path, monkeypatch):
     (row,) = pictures(["memory://0.png"])
     assert row.name == "memory://0.png"
     assert np.array_equal(decode(row.picture).rgb, scene(24, 16, 0))
+
+
+@pytest.mark.parametrize(
+    ("host", "inner"),
+    [
+        ("127.0.0.1", True), ("localhost", True), ("[::1]", True), ("10.1.2.3", True), ("192.168.1.1", True),
+        ("169.254.169.254", True), ("[fe80::1]", True), ("[fd00:ec2::254]", True), ("[::ffff:127.0.0.1]", True),
+        ("0.0.0.0", True), ("2130706433", True), ("0x7f.1", True), ("127.1", True), ("[2002:7f00:1::]", True),
+        ("8.8.8.8", False), ("[2606:4700::1111]", False), ("no.such.host.invalid", False),
+    ],
+)  # fmt: skip
+def test_which_hosts_are_of_this_network(host, inner):
+    assert reach.inward(f"http://user:pass@{host}:80/x.png") == inner
+    assert not reach.inward(f"s3://{host}/x.png")
+
+
+@pytest.fixture
+def outside(server, monkeypatch):
+    """The server again, by a name that passes for a public host's, which is asked by its true address."""
+    monkeypatch.setattr(reach, "_inner", lambda host: host != "localhost")
+    return f"http://localhost:{server.server_address[1]}"
+
+
+def test_a_public_host_leads_nowhere_into_this_network(server, outside, tmp_path):
+    """Whether by a redirect or by what a name server says: the address of each connection counts."""
+    server.files = {"/0.png": encoded(scene(24, 16))}
+    with pytest.raises(DataError, match="address of this network"):
+        remote.fetch(f"{outside}/0.png", tmp_path)
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    "to", ["http://169.254.169.254/latest", "http://[fe80::1]/x", "file:///etc/passwd", "ftp://h/x"]
+)
+def test_redirects_to_link_local_addresses_and_files_are_not_followed(server, tmp_path, to):
+    server.moved = {"/0.png": to}
+    began = time.monotonic()
+    with pytest.raises(DataError, match="address of this network" if to.startswith("http") else "cannot be fetched"):
+        remote.fetch(f"{server.url}/0.png", tmp_path)
+    assert time.monotonic() - began < 5
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_row_of_this_network_among_public_ones_is_left_out(server, memory, tmp_path, monkeypatch):
+    put(memory, "/0.png", "/1.png")
+    server.files = {"/own.png": encoded(scene(24, 16))}
+    rows = f"memory://0.png,a\nmemory://1.png,b\n{server.url}/own.png,a\n"
+    (tmp_path / "t.csv").write_text("image,label\n" + rows)
+    found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert found.counts() == {"a": 1, "b": 1}
+    assert "of this network" in found.skipped[0].reason
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/hosts", "file:///etc/hosts", "simplecache::file:///etc/hosts", "memory://x::file:///etc/hosts", "~/x"],
+)
+def test_what_stands_for_a_local_file_among_urls_is_no_url(memory, tmp_path, name):
+    with pytest.raises(DataError):
+        remote.fetch(remote.joined("", name), tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -88,7 +88,7 @@ def _elsewhere(sample: Sequence[str], place: Path, how: PlaceOptions) -> tuple[F
             hint="--images URL says where the names start",
         )
     remote.check(base or far[0])
-    held = remote.Remote(how.cache or default_cache())
+    held = remote.Remote(how.cache or default_cache(), like=base or far[0])
     suffix = how.suffix or ""
     of = remote.host_of(base or far[0])
     return (lambda name: held.picture(remote.joined(base or "", name + suffix))), f" at {one_line(of)}", None

@@ -1,7 +1,8 @@
 """Data that lies elsewhere, by fsspec: s3://, gs://, https://, and whatever else is installed; kept in the cache.
 
 A file is fetched once. Its content lies under its digest, and a small file says which URL had it, so two URLs of one
-picture take the room of one. Sizes are limited, and what fails for a moment is tried again.
+picture take the room of one. Sizes are limited, and what fails for a moment is tried again. fsspec's chains of URLs
+(``::``) are not followed, and what leads from a public host into this network is refused; see ``reach``.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from frostline import atomic
+from frostline.data import reach
 from frostline.data.picture import Item
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 
@@ -61,8 +63,9 @@ class Remote:
     Raises (``[]``): DecodeError: not there, too large, or not to be had after some tries.
     """
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
+    def __init__(self, cache: Path, *, like: str | None = None) -> None:
+        """like: a URL; where its host is public, none that is not is asked for a picture."""
+        self._cache, self._like = cache, like
         self._urls: list[str] = []
 
     def picture(self, url: str) -> Item:
@@ -71,8 +74,15 @@ class Remote:
         return Item(self, len(self._urls) - 1)
 
     def __getitem__(self, index: int, /) -> Path:
+        url = self._urls[index]
         try:
-            return fetch(self._urls[index], self._cache, largest=_LARGEST_PICTURE)
+            if self._like is not None and reach.inward(url) and not reach.inward(self._like):
+                raise DataError(
+                    "the host is of this network, and the others of the table are not",
+                    where=url,
+                    hint="if it is meant, put it into a table of its own",
+                )
+            return fetch(url, self._cache, largest=_LARGEST_PICTURE)
         except DataError as error:
             raise DecodeError(error.what, where=error.where, hint=error.hint) from None
 
@@ -162,13 +172,19 @@ def _system(url: str) -> tuple[Any, str]:
         raise MissingExtra(
             "reading data elsewhere needs fsspec", where=url, hint="pip install 'frostline[remote]'"
         ) from None
+    if url_of(url) is None:
+        raise DataError("this is not fetched", where=url, hint=f"fetched are {', '.join(SCHEMES)}")
     options: dict[str, Any] = {}
     try:
         if url.startswith("http"):
             import aiohttp
 
-            options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=_PATIENCE)}}
-        system, path = fsspec.core.url_to_fs(url, **options)
+            options = {
+                "client_kwargs": {"timeout": aiohttp.ClientTimeout(total=_PATIENCE)},
+                "get_client": reach.any_host if reach.inward(url) else reach.public_hosts,
+            }
+        kind = fsspec.get_filesystem_class(url.partition(":")[0])
+        system, path = kind(**kind._get_kwargs_from_urls(url), **options), kind._strip_protocol(url)
     except ImportError as error:
         raise MissingExtra(
             f"reading {url.partition(':')[0]}:// needs a package: {one_line(str(error))}",
@@ -206,6 +222,8 @@ def _again(url: str, act: Callable[[], T]) -> T:
         except FrostlineError:
             raise
         except Exception as error:  # of aiohttp, botocore, gcsfs: each has its own
+            if (ours := _ours(error)) is not None:
+                raise DataError(ours.what, where=url, hint="name that host yourself, if it is meant") from None
             said = one_line(str(error).strip().partition("\n")[0][:200]) or type(error).__name__
             final = _is_final(error, said)
             if final or attempt == _TRIES - 1:
@@ -219,6 +237,13 @@ def _again(url: str, act: Callable[[], T]) -> T:
                 ) from None
         time.sleep(_WAIT * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _ours(error: BaseException | None) -> DataError | None:
+    """What ``reach`` refused, behind the errors of those who asked."""
+    while error is not None and not isinstance(error, DataError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _is_final(error: Exception, said: str) -> bool:
