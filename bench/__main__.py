@@ -1,19 +1,22 @@
 """``python -m bench``: frostline and its peers side by side, into ``bench/RESULTS.md``.
 
-python -m bench                     everything, under 40 minutes on two quiet cores
+python -m bench                     everything but `solar-whole`, some 75 minutes on two quiet cores
 python -m bench fit predict         some sections; the others keep what they found before
 python -m bench --quick             small and once, to see that all of it runs; RESULTS.md stays as it is
+
+Every run is kept as soon as it is over, so that a section that was stopped goes on where it was.
 """
 
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bench import peers, pictures, plot, report
 from bench.place import Place, data_folder
 from bench.rows import row_from
-from bench.sections import SECTIONS
+from bench.sections import BY_NAME, SECTIONS
 
 
 def main() -> int:
@@ -28,7 +31,8 @@ def main() -> int:
     strange = [name for name in given.sections if name not in SECTIONS]
     if strange:
         parser.error(f"there is no section {strange[0]!r}; there are: {', '.join(SECTIONS)}")
-    failed = [] if given.write else _run(given.sections or list(SECTIONS), _place(given), given.quick)
+    wanted = given.sections or [name for name in SECTIONS if name not in BY_NAME]
+    failed = [] if given.write else _run(wanted, _place(given), given.quick)
     kept = report.load(peers.PLACE / "quick.json" if given.quick else report.RESULTS)
     written = report.text(kept, list(SECTIONS))
     if not given.quick:
@@ -57,14 +61,17 @@ def _run(names: list[str], place: Place, quick: bool) -> list[str]:
     failed = []
     for name in names:
         began = time.perf_counter()
+        # Of this commit alone: what was measured before another is not what is measured now.
+        kept = place.work / f"{name}-{report.commit()}.jsonl"
         print(f"{name}:", file=sys.stderr, flush=True)
         try:
-            found = SECTIONS[name](place)
+            found = SECTIONS[name](replace(place, kept=kept))
         except RuntimeError as error:  # one contestant that fails must not cost the others' figures
             print(error, file=sys.stderr)
             failed.append(name)
             continue
         report.merge(name, found, versions, at=peers.PLACE / "quick.json" if quick else report.RESULTS)
+        kept.unlink(missing_ok=True)
         print(f"  {time.perf_counter() - began:.0f} s in all", file=sys.stderr, flush=True)
     return failed
 

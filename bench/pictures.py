@@ -72,6 +72,21 @@ def solar_cells(folder: Path, *, at_most: int | None = None) -> Path:
     return folder
 
 
+def few(place: Path, pictures: Path, each: int, test: int | None = None) -> Path:
+    """A CSV table of a folder of split/class/picture: so many of each class to learn from, val as the test split.
+
+    test: at most so many of each class.
+    """
+    with place.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("path", "label", "split"))
+        for kind in sorted(pictures.glob("*/*")):
+            train = kind.parent.name == "train"
+            for path in sorted(kind.iterdir())[: each if train else test]:
+                lines.writerow((path, kind.name, "train" if train else "test"))
+    return place
+
+
 def some(folder: Path, pictures: Path, each: int) -> Path:
     """A small copy of a folder of split/class/picture: so many of each class and split."""
     for place in sorted(pictures.glob("*/*")):

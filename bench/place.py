@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import peers
-from bench.runner import Contestant, fresh
+from bench.runner import Contestant, Run, alternate, fresh
 
 CONTESTANTS = Path(__file__).with_name("contestants")
 LESSON = Path(__file__).with_name("lesson.py")
@@ -18,7 +18,8 @@ HYMENOPTERA = "hymenoptera_data"
 class Place:
     """work: a folder for all that is made. ants_bees: the lesson's pictures. peers: their interpreter. trunk: a folder.
 
-    quick: small and once, to try things out; its figures are not to be believed.
+    quick: small and once, to try things out; its figures are not to be believed. kept: where runs that are over are
+    kept until their section is.
     """
 
     work: Path
@@ -26,10 +27,11 @@ class Place:
     peers: Path
     trunk: Path
     quick: bool = False
+    kept: Path | None = None
 
-    def times(self, wanted: int) -> int:
-        """How often to repeat."""
-        return 1 if self.quick else wanted
+    def alternate(self, contestants: Sequence[Contestant], times: int = 3) -> dict[str, list[Run]]:
+        """Everybody's runs in turn: each three times, so that no row rests on one run."""
+        return alternate(contestants, 1 if self.quick else times, self.kept)
 
     def frostline(self, name: str, *words: str | Path, cache: str = "warm", cold: bool = False) -> Contestant:
         """frostline's command with a cache of that name, which `cold` empties before each run."""

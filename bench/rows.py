@@ -1,6 +1,6 @@
 """What a section of the benchmark finds: rows for the table, curves for the plot, and plain figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -23,15 +23,14 @@ class Side:
     accuracy: float | None = None
 
     @classmethod
-    def of(cls, name: str, runs: Sequence[Run], seconds: Sequence[float] | None = None) -> "Side":
-        """From runs; seconds: what of their time is meant, if not all of it."""
-        times = [run.seconds for run in runs] if seconds is None else list(seconds)
+    def of(cls, name: str, runs: Sequence[Run], seconds: Callable[[Run], float]) -> "Side":
+        """From runs; seconds: what of a run's time is meant."""
         return cls(
             name,
-            median(times),
+            median(seconds(run) for run in runs),
             median(run.cpu for run in runs),
             median(run.peak for run in runs),
-            len(times),
+            len(runs),
             _mean([value for run in runs if (value := accuracy(run)) is not None]),
         )
 
@@ -78,13 +77,6 @@ class Found:
         return asdict(self)
 
 
-def pairwise(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of theirs / ours, round by round; a side that ran fewer rounds stands for all with its median."""
-    if len(ours) != len(theirs):
-        return median(theirs) / median(ours)
-    return median(their / our for our, their in zip(ours, theirs, strict=True))
-
-
 def compared(
     work: str,
     runs: dict[str, list[Run]],
@@ -93,11 +85,12 @@ def compared(
     *,
     target: float | None = None,
     limit: str = "",
+    seconds: Callable[[Run], float] = lambda run: run.seconds,
 ) -> Row:
-    """A row of two contestants' whole processes."""
+    """A row of two contestants that ran in turn. seconds: what of a run's time is meant, all of it by default."""
     mine, others = runs[ours], runs[theirs]
-    ratio = pairwise([run.seconds for run in mine], [run.seconds for run in others])
-    return Row(work, Side.of(ours, mine), Side.of(theirs, others), ratio, target, limit)
+    ratio = median(seconds(other) / seconds(run) for run, other in zip(mine, others, strict=True))
+    return Row(work, Side.of(ours, mine, seconds), Side.of(theirs, others, seconds), ratio, target, limit)
 
 
 def row_from(values: dict[str, Any]) -> Row:

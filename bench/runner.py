@@ -4,7 +4,7 @@ Linux counts the memory of who starts a process as that process's own peak, so t
 
 Run         one process
 measure     start it, wait, read the clock and the kernel's account of it
-alternate   contestants in turn, so that whatever else the machine does befalls all of them
+alternate   contestants in turn, so that whatever else the machine does befalls all of them; goes on where it stopped
 """
 
 import json
@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -99,14 +99,20 @@ def measure(who: Contestant) -> Run:
     return Run(took, used.ru_utime + used.ru_stime, used.ru_maxrss * unit, _last_json(heard), tuple(epochs))
 
 
-def alternate(contestants: Sequence[Contestant], times: int, *, once: Sequence[str] = ()) -> dict[str, list[Run]]:
-    """Every contestant's runs, in turn. once: names of those that run in the first round only."""
+def alternate(contestants: Sequence[Contestant], times: int, kept: Path | None = None) -> dict[str, list[Run]]:
+    """Every contestant's runs, in turn, each as often.
+
+    kept: a file with a line for each run that is over; a run that stands there is not repeated.
+    """
     runs: dict[str, list[Run]] = {who.name: [] for who in contestants}
+    known = _known(kept)
     for number in range(times):
         for who in contestants:
-            if number and who.name in once:
-                continue
-            run = measure(who)
+            key = json.dumps([number, who.name, *map(str, who.command)])
+            run = known.get(key) or measure(who)
+            if kept and key not in known:
+                with kept.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "run": asdict(run)}) + "\n")
             runs[who.name].append(run)
             says = {name: value for name, value in run.says.items() if isinstance(value, int | float | str)}
             print(
@@ -116,6 +122,19 @@ def alternate(contestants: Sequence[Contestant], times: int, *, once: Sequence[s
                 flush=True,
             )
     return runs
+
+
+def _known(kept: Path | None) -> dict[str, Run]:
+    """Runs by their key; a line that was cut off is left out."""
+    found = {}
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept and kept.exists() else ():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        run = values["run"]
+        found[values["key"]] = Run(**{**run, "epochs": tuple(run["epochs"])})
+    return found
 
 
 def _last_json(heard: Sequence[str]) -> dict[str, Any]:
@@ -131,13 +150,12 @@ def _last_json(heard: Sequence[str]) -> dict[str, Any]:
 
 
 def accuracy(run: Run) -> float | None:
-    """The share of val pictures that is right, from a peer's last line or from frostline's ``--json``."""
+    """The share that is right of test, else of val: from a peer's last line or from frostline's ``--json``."""
     if "val" in run.says:
         return float(run.says["val"])
-    try:
-        return float(run.says["metrics"]["val"]["accuracy"]["value"])
-    except (KeyError, TypeError):
-        return None
+    found = run.says.get("metrics") or {}
+    judged = found.get("test") or found.get("val")
+    return float(judged["accuracy"]["value"]) if judged else None
 
 
 def fresh(folder: Path) -> Callable[[], None]:

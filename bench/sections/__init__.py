@@ -13,7 +13,11 @@ SECTIONS: dict[str, Callable[[Place], Found]] = {
     "upper": train.upper_half,
     "full": train.full_epoch,
     "solar": solar.run,
+    "solar-whole": solar.whole,
     "peak": peak.run,
     "pictures": grow.by_pictures,
     "classes": grow.by_classes,
 }
+
+BY_NAME = ("solar-whole",)
+"""What runs only when it is asked for by name: 40 minutes for a row."""

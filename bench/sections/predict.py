@@ -5,7 +5,7 @@ from pathlib import Path
 from bench import pictures
 from bench.place import Place
 from bench.rows import Found, compared
-from bench.runner import alternate, measure
+from bench.runner import measure
 
 _NETWORK = "of 12 ms of a core a picture the network takes 10 in float32 and decoding 2"
 _COMPILING = "OpenVINO compiles the graph, which it then keeps"
@@ -23,14 +23,12 @@ def run(place: Place) -> Found:
     one = next(iter(sorted(many.iterdir())))
     found = Found()
 
-    runs = alternate(
+    runs = place.alternate(
         [
             place.frostline("frostline predict", "predict", model, many, "--csv"),
             place.peer("transformers pipeline", "transformers_pipeline", model, many),
             place.peer("timm loop", "timm_loop", model, many),
-        ],
-        place.times(3),
-        once=["transformers pipeline", "timm loop"],
+        ]
     )
     found.rows += [
         compared(
@@ -49,13 +47,13 @@ def run(place: Place) -> Found:
     ours = runs["frostline predict"][-1].seconds
     found.facts["pictures a second, `frostline predict`, whole process"] = f"{len(list(many.iterdir())) / ours:.0f}"
 
-    runs = alternate(
+    runs = place.alternate(
         [
             place.frostline("frostline predict, nothing cached", "predict", model, one, cache="new", cold=True),
             place.frostline("frostline predict", "predict", model, one),
             place.peer("torch + timm", "timm_one", model, one),
         ],
-        place.times(5),
+        5,
     )
     for ours in ("frostline predict", "frostline predict, nothing cached"):
         row = compared(

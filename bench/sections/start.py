@@ -5,19 +5,19 @@ from statistics import median
 
 from bench.place import Place
 from bench.rows import Found
-from bench.runner import Contestant, alternate
+from bench.runner import Contestant
 
 
 def run(place: Place) -> Found:
     """Whole processes, Python's own start included."""
-    runs = alternate(
+    runs = place.alternate(
         [
             Contestant("python", [sys.executable, "-c", "pass"]),
             Contestant("import frostline", [sys.executable, "-c", "import frostline"]),
             place.frostline("frostline --help", "--help"),
             place.frostline("frostline fit --help", "fit", "--help"),
         ],
-        place.times(5),
+        5,
     )
     wanted = {"import frostline": 0.2, "frostline --help": 0.5, "frostline fit --help": 0.5}
     found = Found()

@@ -1,11 +1,8 @@
 """Training what lies above a frost line, and the whole network."""
 
-import itertools
-from statistics import median
-
 from bench.place import Place
-from bench.rows import Found, Row, Side, compared
-from bench.runner import alternate
+from bench.rows import Found, compared
+from bench.runner import Run
 
 
 def upper_half(place: Place) -> Found:
@@ -18,7 +15,7 @@ def upper_half(place: Place) -> Found:
         "frostline, 4 views", "fit", data, "--strategy", "bench.upper_half:upper_half", "--views", "4",
         "--epochs", epochs, "--json", "--out", "run", cache="upper", cold=True,
     )  # fmt: skip
-    runs = alternate([ours, theirs], 1)
+    runs = place.alternate([ours, theirs])
     work = f"training the upper half of the stages, {epochs} epochs, cold store, whole process"
     limit = "the upper half itself: its forward and backward passes are most of what remains, and both do them"
     return Found([compared(work, runs, ours.name, theirs.name, target=4.0, limit=limit)])
@@ -32,19 +29,7 @@ def full_epoch(place: Place) -> Found:
         "--batch-size", "16", "--epochs", epochs, "--json", "--out", "run", cache="full", cold=True,
     )  # fmt: skip
     theirs = place.peer("lesson, full", "lesson", data, "--method", "full", "--epochs", epochs)
-    runs = alternate([ours, theirs], 1)
-    mine, other = runs[ours.name][0], runs[theirs.name][0]
-    mine_each, other_each = (_epochs(run.epochs) for run in (mine, other))
-    row = Row(
-        "one epoch of `full`, batch 16, val included",
-        Side.of(ours.name, [mine], mine_each),
-        Side.of(theirs.name, [other], other_each),
-        median(other_each) / median(mine_each),
-        2.5,
-        "the same forward and backward passes through the same kernels of oneDNN: see the notes",
-    )
-    return Found([row])
-
-
-def _epochs(ends: tuple[float, ...]) -> list[float]:
-    return [later - earlier for earlier, later in itertools.pairwise(ends)]
+    runs = place.alternate([ours, theirs])
+    work = f"one epoch of `full` (of {epochs}), batch 16, val included"
+    limit = "the same forward and backward passes through the same kernels of oneDNN: see the notes"
+    return Found([compared(work, runs, ours.name, theirs.name, target=2.5, limit=limit, seconds=Run.epoch)])
