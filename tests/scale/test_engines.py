@@ -54,13 +54,13 @@ def test_ray_writes_every_picture_once_and_goes_on(
 
     from frostline.data.sources import pictures
     from frostline.scale import Predict
-    from frostline.scale.on_ray import run
+    from frostline.scale.on_ray import Count, run
 
     arguments = {"model": str(model)}
-    assert run(Predict, arguments, pictures(paths[:10]), tmp_path / "out") == 10
+    assert run(Predict, arguments, pictures(paths[:10]), tmp_path / "out") == Count(10)
     (tmp_path / "out" / "half.parquet").write_bytes(b"PAR1 a kill")
-    assert run(Predict, arguments, pictures(paths), tmp_path / "out") == len(paths) - 10
-    assert run(Predict, arguments, pictures(paths), tmp_path / "out") == 0
+    assert run(Predict, arguments, pictures(paths), tmp_path / "out") == Count(len(paths) - 10)
+    assert run(Predict, arguments, pictures(paths), tmp_path / "out") == Count()
     found = pyarrow.parquet.read_table(tmp_path / "out").to_pandas().sort_values("path")
     assert list(found["path"]) == paths
     np.testing.assert_array_equal(np.stack(found["probabilities"]), wanted)

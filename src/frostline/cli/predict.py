@@ -58,7 +58,7 @@ def predict(
         from frostline.ship.model_info import located
         from frostline.ship.open_predictor import open_predictor
         from frostline.ship.prediction_table import Columns
-        from frostline.ship.predictor import BATCH, Failure, best, members
+        from frostline.ship.predictor import Failure, best, members
 
     if json and as_csv:
         raise PlanError("--json and --csv exclude each other", hint="choose one")
@@ -99,7 +99,7 @@ def predict(
     columns = Columns(top, coverage, errors=False)
     if as_csv:
         line(columns.header)
-    batch = 1 if "-" in images else BATCH
+    batch = 1 if "-" in images else None
     for answer in answering.predict(pictures(images), batch=batch):
         if isinstance(answer, Failure):
             failed.append(answer.reason)
@@ -143,7 +143,10 @@ def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, ad
     new = run(
         Predict, {"model": str(located(model)), **how}, pictures(images), out, address=address, tell=console.aside
     )
-    console.aside(f"{new:,} pictures, saved to {out} (Parquet)")
+    console.aside(f"{new.rows:,} pictures, saved to {out} (Parquet)")
+    if new.unreadable:
+        console.aside(f"{new.rows:,} pictures, {new.unreadable:,} of them could not be read")
+        raise typer.Exit(1)
 
 
 def _promise(about: "ModelInfo", coverage: float, model: Path) -> None:

@@ -112,7 +112,7 @@ def fetch(url: str, cache: Path, *, largest: int = _LARGEST_PLACE) -> Path:
 
 def check(url: str) -> None:
     """Raises: MissingExtra: the package for its scheme is not installed."""
-    _again(url, lambda: _system(url))
+    _again(url, lambda: filesystem(url))
 
 
 def mirrored(url: str, cache: Path, *, progress: Callable[[int], None] = lambda done: None) -> Path:
@@ -125,7 +125,7 @@ def mirrored(url: str, cache: Path, *, progress: Callable[[int], None] = lambda 
         raise DataError(
             "a page of the web is no folder", where=url, hint="name an archive (.zip, .tar.gz), a shard, or a table"
         )
-    system, top = _again(url, lambda: _system(url))
+    system, top = _again(url, lambda: filesystem(url))
     if not _again(url, lambda: system.isdir(top)) or PurePosixPath(name_of(url)).suffix:
         here = own / (name_of(url) or "data")
         here.parent.mkdir(parents=True, exist_ok=True)
@@ -165,13 +165,15 @@ def _within(path: str, root: str, url: str) -> str:
     return name
 
 
-def _system(url: str) -> tuple[Any, str]:
+def filesystem(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL, and the path in it.
+
+    Raises: MissingExtra: fsspec, or the package for its scheme, is not installed.
+    """
     try:
         import fsspec
     except ImportError:
-        raise MissingExtra(
-            "reading data elsewhere needs fsspec", where=url, hint="pip install 'frostline[remote]'"
-        ) from None
+        raise MissingExtra("data elsewhere needs fsspec", where=url, hint="pip install 'frostline[remote]'") from None
     if url_of(url) is None:
         raise DataError("this is not fetched", where=url, hint=f"fetched are {', '.join(SCHEMES)}")
     options: dict[str, Any] = {}
@@ -187,7 +189,7 @@ def _system(url: str) -> tuple[Any, str]:
         system, path = kind(**kind._get_kwargs_from_urls(url), **options), kind._strip_protocol(url)
     except ImportError as error:
         raise MissingExtra(
-            f"reading {url.partition(':')[0]}:// needs a package: {one_line(str(error))}",
+            f"{url.partition(':')[0]}:// needs a package: {one_line(str(error))}",
             where=url,
             hint="pip install 'frostline[remote]'",
         ) from None
@@ -196,7 +198,7 @@ def _system(url: str) -> tuple[Any, str]:
 
 def _downloaded(url: str, place: Path, largest: int) -> str:
     """Write a file's content to a place; returns its digest."""
-    system, path = _system(url)
+    system, path = filesystem(url)
     digest, size = hashlib.blake2b(digest_size=16), 0
     streamed = {"block_size": 0} if url.startswith("http") else {}
     with atomic.beside(place) as fresh, fresh.open("wb") as out, system.open(path, "rb", **streamed) as source:

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -56,31 +57,64 @@ def fill(
     reasons: dict[str, str] = {}
     done = 0
     writer = BlockWriter(shelf, len(todo))
+    on_progress(0, len(todo))
+    try:
+        for part in computed(
+            todo, view, lambda samples: _matching(opened(samples), shelf), batch=batch, threads=threads
+        ):
+            if part.rows:
+                writer.add([row.digest for row in part.rows], part.found)
+            reasons |= {row.digest: reason for row, reason in part.failed}
+            done += len(part.rows) + len(part.failed)
+            on_progress(done, len(todo))
+    finally:
+        writer.flush()
+    return [Skipped(row.name, reasons[row.digest]) for row in rows if row.digest in reasons]
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """Some rows with what the engine gives for them (n, ...), and those that cannot be decoded, with the reason."""
+
+    rows: list[Row]
+    found: NDArray[np.generic]
+    failed: list[tuple[Row, str]]
+
+
+def computed(
+    rows: Sequence[Row], view: View, opened: Callable[[Batch], Engine], *, batch: int = 32, threads: int | None = None
+) -> Iterator[Computed]:
+    """What an engine gives for rows, some at a time, in order, while threads decode those that come next.
+
+    opened, batch, threads: as `fill`; an engine that says what it wants ``at_once`` is given that many.
+
+    Raises: whatever ``opened`` raises.
+    """
     engine: Engine | None = None
+    held: list[tuple[Row, Batch | str]] = []
     with ThreadPoolExecutor(threads or processors(), thread_name_prefix="decode") as pool:
-        batches = _decoded(pool, todo, view, batch)
-        on_progress(0, len(todo))
         try:
-            for part, pictures in batches:
-                good = [
-                    (row.digest, picture)
-                    for row, picture in zip(part, pictures, strict=True)
-                    if not isinstance(picture, str)
-                ]
-                reasons |= {
-                    row.digest: picture for row, picture in zip(part, pictures, strict=True) if isinstance(picture, str)
-                }
-                if good:
-                    stacked = np.stack([picture for _, picture in good])
-                    if engine is None:
-                        engine = _matching(opened(stacked[:SAMPLES]), shelf)
-                    writer.add([digest for digest, _ in good], engine.run(stacked)[0])
-                done += len(part)
-                on_progress(done, len(todo))
+            for part in _decoded(pool, rows, view, batch):
+                held += part
+                if engine is None:
+                    samples = [picture for _, picture in held if not isinstance(picture, str)][:SAMPLES]
+                    engine = opened(np.stack(samples)) if samples else None
+                if engine is None or len(held) >= getattr(engine, "at_once", batch):
+                    yield _run(engine, held)
+                    held = []
+            if held:
+                yield _run(engine, held)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            writer.flush()
-    return [Skipped(row.name, reasons[row.digest]) for row in rows if row.digest in reasons]
+
+
+def _run(engine: Engine | None, held: Sequence[tuple[Row, Batch | str]]) -> Computed:
+    """engine: None if there is nothing to compute."""
+    good = [(row, picture) for row, picture in held if not isinstance(picture, str)]
+    failed = [(row, picture) for row, picture in held if isinstance(picture, str)]
+    if engine is None or not good:
+        return Computed([], np.zeros((0, 0), np.float32), failed)
+    return Computed([row for row, _ in good], engine.run(np.stack([picture for _, picture in good]))[0], failed)
 
 
 def missing(shelf: Shelf, rows: Sequence[Row]) -> list[Row]:
@@ -91,7 +125,7 @@ def missing(shelf: Shelf, rows: Sequence[Row]) -> list[Row]:
 
 def _decoded(
     pool: ThreadPoolExecutor, rows: Sequence[Row], view: View, size: int
-) -> Iterator[tuple[list[Row], list[Batch | str]]]:
+) -> Iterator[list[tuple[Row, Batch | str]]]:
     """Batches of rows with their pictures, or the reason why there is none, a few batches ahead of who takes them."""
     waiting: deque[tuple[list[Row], list[Future[Batch | str]]]] = deque()
     remaining = iter(rows)
@@ -101,7 +135,7 @@ def _decoded(
         if not waiting:
             return
         part, futures = waiting.popleft()
-        yield part, [future.result() for future in futures]
+        yield [(row, future.result()) for row, future in zip(part, futures, strict=True)]
 
 
 def _seen(view: View, row: Row) -> Batch | str:

@@ -21,6 +21,8 @@ class BothViews:
         beside: Callable[[], Engine] | None = getattr(engine, "beside", None)
         if beside is not None:
             self.beside = lambda: BothViews(beside())
+        if hasattr(engine, "at_once"):
+            self.at_once: int = engine.at_once
 
     def run(self, pictures: Batch) -> Outputs:
         """Each output (N, ...) float32."""

@@ -68,7 +68,10 @@ class Function:
 
 
 class Engine(Protocol):
-    """What computes a function. One thread at a time."""
+    """What computes a function. One thread at a time.
+
+    An engine that is fast only with many pictures a call says so by a property ``at_once``.
+    """
 
     @property
     def name(self) -> str:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from frostline.data.sources import default_cache
-from frostline.data.views import EvaluationView, View
-from frostline.errors import DecodeError, PlanError
+from frostline.data.views import EvaluationView
+from frostline.errors import PlanError
 from frostline.events import quiet
 from frostline.features.activations import SAMPLES, Activations
+from frostline.features.fill import computed
 from frostline.features.store import Store
 from frostline.inference.convert import samples
 from frostline.inference.engine import Engine
@@ -43,7 +43,8 @@ class Embed:
     ) -> None:
         self.model, self.weights, self.line, self.column = str(model), weights, line, column
         self.engine, self.precision, self.threads = engine, precision, threads
-        self._opened: tuple[Engine, View] | None = None
+        self._opened: tuple[Engine, EvaluationView] | None = None
+        self._width = 0  # of a row of features
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
@@ -53,26 +54,26 @@ class Embed:
         engine, view = self._engine()
         rows = list(rows_of(batch[column_of(batch, self.column)]))
         errors: list[str | None] = [row if isinstance(row, str) else None for row in rows]
-        pixels: list[NDArray[np.uint8]] = []
-        for number, row in enumerate(rows):
-            if not isinstance(row, str):
-                try:
-                    pixels.append(view(row.picture, row.digest))
-                except DecodeError as error:
-                    errors[number] = error.what
-        given = pooled(engine.run(np.stack(pixels))[0]) if pixels else np.zeros((0, 0), np.float32)
-        found = np.full((len(rows), given.shape[1]), np.nan, np.float32)
-        found[[error is None for error in errors]] = given
-        return {**batch, "features": found, "error": np.array(errors, dtype=object)}
+        features = np.full((len(rows), self._width), np.nan, np.float32)
+        for part in computed([row for row in rows if not isinstance(row, str)], view, lambda _: engine):
+            for row, reason in part.failed:
+                errors[int(row.name)] = reason
+            if part.rows:
+                features[[int(row.name) for row in part.rows]] = pooled(part.found)
+        return {**batch, "features": features, "error": np.array(errors, dtype=object)}
 
-    def _engine(self) -> tuple[Engine, View]:
+    def _engine(self) -> tuple[Engine, EvaluationView]:
         if self._opened is None:
             use_given_cores(self.threads)
             self._opened = _opened(self.model, self.weights, self.line, self.engine, self.precision)
+            engine, view = self._opened
+            wants = view.preprocessing
+            grey = np.full((1, *wants.size, wants.channels), 127, np.uint8)
+            self._width = pooled(engine.run(grey)[0]).shape[1]
         return self._opened
 
 
-def _opened(model: str, weights: str, line: str, engine: str, precision: str) -> tuple[Engine, View]:
+def _opened(model: str, weights: str, line: str, engine: str, precision: str) -> tuple[Engine, EvaluationView]:
     if Path(model).is_dir():
         shipped = open_folder(located(Path(model)))
         net, wants = shipped.net, shipped.about.preprocessing

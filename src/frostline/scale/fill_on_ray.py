@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frostline.data.manifest import Row, Skipped
 from frostline.data.sources import default_cache
 from frostline.data.views import View
-from frostline.errors import DecodeError, EngineError
+from frostline.errors import EngineError
 from frostline.events import quiet
 from frostline.features.activations import SAMPLES, Activations, Elsewhere
-from frostline.features.fill import BlockWriter, Progress, missing
+from frostline.features.fill import BlockWriter, Progress, computed, missing
 from frostline.features.store import Address, Shelf, Store
 from frostline.inference.convert import samples
 from frostline.inference.engine import Engine
 from frostline.net import zoo
 from frostline.scale.batches import use_given_cores
-from frostline.scale.on_ray import answered, on_cluster, path_of
+from frostline.scale.on_ray import BLOCK_ROWS, answered, on_cluster, path_of
 
 
 class FeaturesOf:
@@ -42,23 +43,22 @@ class FeaturesOf:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """See the class."""
-        errors: list[str] = []
-        pixels = []
-        for path, digest in zip(batch["path"], batch["digest"], strict=True):
-            try:
-                pixels.append(self.view(Path(str(path)), str(digest)))
-                errors.append("")
-            except DecodeError as error:
-                errors.append(error.what)
-        rows = self._engine().run(np.stack(pixels))[0] if pixels else np.zeros((0, 0), np.float32)
-        given = iter(rows)
-        return {
-            "digest": batch["digest"],
-            "row": np.array([b"" if error else next(given).tobytes() for error in errors], dtype=object),
-            "shape": np.array([",".join(map(str, rows.shape[1:]))] * len(errors), dtype=object),
-            "dtype": np.array([rows.dtype.str] * len(errors), dtype=object),
-            "error": np.array(errors, dtype=object),
+        digests = list(map(str, batch["digest"]))
+        rows = [Row(Path(str(path)), digest=digest) for path, digest in zip(batch["path"], digests, strict=True)]
+        found: dict[str, NDArray[np.generic]] = {}
+        errors: dict[str, str] = {}
+        for part in computed(rows, self.view, lambda _: self._engine()):
+            found |= zip((row.digest for row in part.rows), part.found, strict=True)
+            errors |= {row.digest: reason for row, reason in part.failed}
+        one = next(iter(found.values()), np.zeros(0, np.float32))
+        columns = {
+            "digest": digests,
+            "row": [b"" if digest in errors else found[digest].tobytes() for digest in digests],
+            "shape": [",".join(map(str, one.shape))] * len(digests),
+            "dtype": [one.dtype.str] * len(digests),
+            "error": [errors.get(digest, "") for digest in digests],
         }
+        return {name: np.array(values, dtype=object) for name, values in columns.items()}
 
     def _engine(self) -> Engine:
         if self._opened is None:
@@ -85,7 +85,10 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
         todo = missing(shelf, rows)
         if not todo:
             return []
-        asked = [{"digest": row.digest, "path": path_of(row)} for row in todo]
+        asked = [
+            {"digest": [row.digest for row in some], "path": [path_of(row) for row in some]}
+            for some in (todo[start : start + BLOCK_ROWS] for start in range(0, len(todo), BLOCK_ROWS))
+        ]
         arguments = {
             "built": dict(built),
             "line": line,
@@ -96,9 +99,8 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
         writer, done = BlockWriter(shelf, len(todo)), 0
         progress(0, len(todo))
         with on_cluster(address) as ray:
-            found = answered(ray, FeaturesOf, arguments, asked, cpus=cpus)
             try:
-                for batch in found.iter_batches(batch_size=None, batch_format="numpy"):
+                for batch in answered(ray, FeaturesOf, arguments, asked, cpus=cpus):
                     _take(batch, writer, reasons)
                     done += len(batch["digest"])
                     progress(done, len(todo))

@@ -1,24 +1,60 @@
 """Ray Data behind the command: actors that hold the model answer blocks of paths, and write them as Parquet.
 
-What is written is not computed again: a driver that was killed and is started again answers what is missing. A kill
-costs the blocks in flight.
+An actor writes what it has answered itself, so that nothing but counts goes through Ray's object store, and no other
+task wants the core that it works on. What is written is not computed again: a driver that was killed and is started
+again answers what is missing. A kill costs the blocks in flight.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from frostline.data.decode import described
 from frostline.data.manifest import Row
-from frostline.errors import DataError, MissingExtra, PlanError, one_line
+from frostline.errors import EngineError, FrostlineError, MissingExtra, PlanError, one_line
+from frostline.scale.parts import Parts
 
 BLOCK_ROWS = 512
 """Pictures of a block: what a kill can cost."""
 
-_BATCH = 64
+_SAY = 10.0  # seconds between two words on how far it is
+
+Block = Mapping[str, list[str]]
+"""Columns of pictures that one actor is given at once."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """rows: pictures that were answered now. unreadable: how many of them could not be read."""
+
+    rows: int = 0
+    unreadable: int = 0
+
+
+class Saving:
+    """What one actor does: answers a block and writes it as a part; what goes back is how many there were.
+
+    answer: `Predict` or `Embed`, made with `arguments`. out: a folder or a URL, see `Parts`.
+    """
+
+    def __init__(self, answer: type, arguments: Mapping[str, Any], out: str) -> None:
+        self._answer, self._parts = answer(**arguments), Parts(out)
+
+    def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
+        """See the class."""
+        found = self._answer(block)
+        self._parts.write(found)
+        return {
+            "rows": np.array([len(found["error"])]),
+            "unreadable": np.array([sum(error is not None for error in found["error"])]),
+        }
 
 
 def check_engine(on: str) -> None:
@@ -34,46 +70,59 @@ def run(
     answer: type,
     arguments: Mapping[str, Any],
     rows: Iterable[Row],
-    out: Path,
+    out: str | Path,
     *,
     address: str | None = None,
     workers: int | None = None,
     cpus: float = 1,
     labelled: bool = False,
     tell: Callable[[str], None] = lambda text: None,
-) -> int:
-    """Answer pictures on a Ray cluster and write Parquet parts into a folder; returns how many were answered now.
+) -> Count:
+    """Answer pictures on a Ray cluster and write Parquet parts; returns how many were answered now.
 
     answer: `Predict` or `Embed`, made with `arguments` once in each actor. rows: pictures that are files, on a disk
-    that every worker reaches. address: of a cluster, "auto" for the one of this machine; None starts one here.
-    workers: actors at the most; None is one for each `cpus` of the cluster. cpus: of an actor. labelled: write columns
-    label ("|" joins several), split and digest as well.
+    that every worker reaches. out: a folder that every worker reaches, or a URL. address: of a cluster, "auto" for the
+    one of this machine; None starts one here. workers: actors at the most; None is one for each `cpus` of the cluster.
+    cpus: of an actor. labelled: write columns label ("|" joins several), split and digest as well.
 
     Raises: MissingExtra: Ray is not installed. PlanError: pictures that are no files. DataError: it cannot be written.
     """
-    out = out.absolute()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"the results cannot be written: {error.strerror}", where=out, hint="name another --out"
-        ) from None
-    asked = {path_of(row): row for row in rows}
-    done = _done(out)
-    left = [{"path": path} | (_known(row) if labelled else {}) for path, row in asked.items() if path not in done]
+    parts = Parts(out)
+    done = parts.done()
     if done:
         tell(f"{len(done):,} pictures are done already")
-    if left:
+    blocks = list(_blocks(rows, done, labelled=labelled))
+    total, count, said = sum(len(block["path"]) for block in blocks), Count(), time.monotonic()
+    if blocks:
+        saving = {"answer": answer, "arguments": dict(arguments), "out": parts.place}
         with on_cluster(address) as ray:
-            answered(ray, answer, arguments, left, cpus=cpus, workers=workers).write_parquet(str(out))
-    return len(left)
+            for part in answered(ray, Saving, saving, blocks, cpus=cpus, workers=workers):
+                count = Count(count.rows + int(part["rows"].sum()), count.unreadable + int(part["unreadable"].sum()))
+                if time.monotonic() - said > _SAY:
+                    said = time.monotonic()
+                    tell(f"{count.rows:,} of {total:,} pictures")
+    return count
+
+
+def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool) -> Iterator[Block]:
+    """What is left to do. Blocks are cut before what is done is left out, so that they are the same ones when it is
+    done again, and so are the names of their parts.
+    """
+    unlike = list({path_of(row): row for row in rows}.items())
+    for start in range(0, len(unlike), BLOCK_ROWS):
+        left = [(path, row) for path, row in unlike[start : start + BLOCK_ROWS] if path not in done]
+        if left:
+            known = [_known(row) for _, row in left] if labelled else []
+            more = {name: [each[name] for each in known] for name in (known[0] if known else ())}
+            yield {"path": [path for path, _ in left], **more}
 
 
 @contextmanager
 def on_cluster(address: str | None) -> Iterator[Any]:
     """Ray, connected to a cluster; one that is started for this is stopped afterwards.
 
-    Raises: MissingExtra: Ray is not installed. PlanError: there is no cluster at that address.
+    Raises: MissingExtra: Ray is not installed. PlanError: there is no cluster at that address. EngineError: the cluster
+        gave up.
     """
     ray = _ray()
     started = not ray.is_initialized()
@@ -88,31 +137,68 @@ def on_cluster(address: str | None) -> Iterator[Any]:
             ) from None
     try:
         yield ray
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineError(
+            f"the cluster gave up: {one_line(said[-1])[:200]}",
+            where=f"--address {address}" if address else "Ray",
+            hint="run it again: what is written is kept; `ray status` and Ray's logs say more",
+        ) from None
     finally:
         if started:
             ray.shutdown()
+
+
+class Actor:
+    """An answer as Ray gets it: made with the first block, in the actor. What it refuses comes back in our own words,
+    which Ray would lose, as a column "refused".
+    """
+
+    def __init__(self, answer: type, arguments: Mapping[str, Any]) -> None:
+        self._answer, self._arguments = answer, dict(arguments)
+        self._made: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+
+    def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
+        """See the class."""
+        try:
+            if self._made is None:
+                self._made = self._answer(**self._arguments)
+            return self._made(block)
+        except FrostlineError as error:
+            return {"refused": np.array([error], dtype=object)}
 
 
 def answered(
     ray: Any,
     answer: type,
     arguments: Mapping[str, Any],
-    items: Sequence[Mapping[str, str]],
+    blocks: Iterable[Block],
     *,
     cpus: float,
     workers: int | None = None,
-) -> Any:
-    """A Ray dataset of what actors make of batches of items, block by block. See ``run`` for the arguments."""
-    blocks = max(1, -(-len(items) // BLOCK_ROWS))
-    most = workers or max(1, int(ray.cluster_resources().get("CPU", 1) // cpus))
-    return ray.data.from_items(list(items), override_num_blocks=blocks).map_batches(
-        answer,
-        fn_constructor_kwargs=dict(arguments),
-        batch_size=_BATCH,
+) -> Iterator[Mapping[str, Any]]:
+    """What actors make of blocks, as it comes. Blocks lie in the object store, and are not read by tasks of their own.
+
+    See ``run`` for the arguments.
+
+    Raises: FrostlineError: what an actor raised.
+    """
+    import pyarrow
+
+    held = [ray.put(pyarrow.table(dict(block))) for block in blocks]
+    most = min(len(held), workers or max(1, int(ray.cluster_resources().get("CPU", 1) // cpus)))
+    found = ray.data.from_arrow_refs(held).map_batches(
+        Actor,
+        fn_constructor_kwargs={"answer": answer, "arguments": dict(arguments)},
+        batch_size=None,
         batch_format="numpy",
         num_cpus=cpus,
-        concurrency=(1, min(most, blocks)),
+        concurrency=(1, most, most),
     )
+    for part in found.iter_batches(batch_size=None, batch_format="numpy"):
+        for error in part.get("refused", ()):
+            raise error
+        yield part
 
 
 def path_of(row: Row) -> str:
@@ -144,17 +230,3 @@ def _ray() -> Any:
     except ImportError:
         raise MissingExtra("the engine needs Ray", where="--on ray", hint="pip install 'frostline[ray]'") from None
     return ray
-
-
-def _done(out: Path) -> set[str]:
-    """Paths in the parts that are whole; a part that is not is removed, and its pictures are answered again."""
-    import pyarrow
-    import pyarrow.parquet
-
-    found: set[str] = set()
-    for part in sorted(out.glob("*.parquet")):
-        try:
-            found.update(pyarrow.parquet.read_table(part, columns=["path"]).column("path").to_pylist())
-        except (pyarrow.ArrowInvalid, OSError):
-            part.unlink(missing_ok=True)
-    return found

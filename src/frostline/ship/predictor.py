@@ -111,9 +111,13 @@ class Predictor:
         novelty = self.about.novelty
         return logits, None if novelty is None else novelty.distances(features[0])
 
-    def predict(self, rows: Iterable[Row], *, batch: int = BATCH) -> Iterator[Answer]:
-        """One Prediction or Failure a row, in the rows' order; see ``answers``. Not for two threads at once."""
-        return answers(rows, self._view, self.see, self.about, batch)
+    def predict(self, rows: Iterable[Row], *, batch: int | None = None) -> Iterator[Answer]:
+        """One Prediction or Failure a row, in the rows' order; see ``answers``. Not for two threads at once.
+
+        batch: None is what the engine says it wants ``at_once``, else `BATCH`.
+        """
+        wanted: int = getattr(self.engine, "at_once", BATCH) if batch is None else batch
+        return answers(rows, self._view, self.see, self.about, wanted)
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         return [np.asarray(rows, dtype=np.float32) for rows in self.engine.run(pixels)]

@@ -1,6 +1,7 @@
 """Features of pictures as a table: path, label, split and what a pretrained backbone gives below its head."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline import atomic
+from frostline.data.arrow_table import arrow_table
 from frostline.data.manifest import Manifest, Row, Skipped
 from frostline.data.views import EvaluationView
-from frostline.errors import DataError, MissingExtra, PlanError
+from frostline.errors import DataError, PlanError
 from frostline.events import Listener, quiet
 from frostline.features.activations import Activations
 from frostline.features.store import Store
@@ -72,7 +74,8 @@ def write(found: Embedded, place: Path) -> None:
                 with fresh.open("wb") as file:
                     np.savez(file, path=path, label=label, split=split, digest=digest, features=found.features)
             else:
-                _parquet(columns, found.features, fresh)
+                table = arrow_table({**columns, "features": found.features})
+                import_module("pyarrow.parquet").write_table(table, fresh)
     except OSError as error:
         raise DataError(f"the features cannot be written: {atomic.reason(error)}", where=place, hint="--out") from None
 
@@ -86,14 +89,3 @@ def _said(row: Row, name: str) -> str:
     if name == "path":
         return str(row.picture) if isinstance(row.picture, Path) else row.name
     return {"label": "|".join(row.labels), "split": row.split or "", "digest": row.digest}[name]
-
-
-def _parquet(columns: dict[str, list[str]], features: NDArray[np.float32], place: Path) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtra("Parquet needs pyarrow", hint="pip install 'frostline[parquet]', or name it .npz") from None
-    flat = pyarrow.array(features.reshape(-1))
-    rows = pyarrow.FixedSizeListArray.from_arrays(flat, features.shape[1])
-    pyarrow.parquet.write_table(pyarrow.table({**columns, "features": rows}), place)
