@@ -60,3 +60,13 @@ def test_food_101_has_its_split_in_lists_without_endings(tmp_path):
     (top / "meta" / "test.txt").write_text("pie\n")
     with pytest.raises(DataError, match="line 1 is not class/picture"):
         seen(top)
+
+
+def test_labels_of_several_words(tmp_path):
+    """FGVC's images_variant_train.txt: the first word is the picture, the rest its label; numbers are columns."""
+    top = tree(tmp_path / "d", *(f"{n}.jpg" for n in range(6)))
+    (top / "list.txt").write_text("".join(f"{n} {('A300 B4', '707-320', 'Eurofighter')[n % 3]}\n" for n in range(6)))
+    assert read(top / "list.txt", cache=tmp_path / "cache").counts() == {"707-320": 2, "A300 B4": 2, "Eurofighter": 2}
+    (top / "list.txt").write_text("".join(f"{n} {n % 2} 1 {n % 3}\n" for n in range(6)))
+    with pytest.raises(DataError, match="not a picture and its label"):
+        read(top / "list.txt", cache=tmp_path / "cache")

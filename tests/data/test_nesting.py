@@ -170,3 +170,37 @@ def test_labels_in_a_second_table(tmp_path):
     (top / "images.csv").write_text("image_id,file_name\n10,0.jpg\n10,1.jpg\n")
     with pytest.raises(DataError, match="'10' stands twice in 'image_id'"):
         seen(top)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("train-00000-of-00002.tfrecord", "of TensorFlow"),
+        ("data.mdb", "LMDB"),
+        ("train.h5", "HDF5"),
+        ("data_batch_1", "never opened"),
+        ("train.pkl", "never opened"),
+        ("X_train.npy", "numpy.savez"),
+        ("bloodmnist.npz", "name it in place of the folder"),
+        ("annotations.xml", "COCO's JSON"),
+        ("train.lst", "save them as a CSV"),
+    ],
+)
+def test_what_is_not_read_is_named_with_what_it_should_become(tmp_path, name, said):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=said):
+        seen(tmp_path / "d")
+    if not name.startswith(("data", "bloodmnist")):
+        with pytest.raises(DataError, match=said):
+            seen(tmp_path / "d" / name)
+
+
+def test_boxes_of_yolo_are_named(tmp_path):
+    top = made(tmp_path / "d", "train/images", "valid/images")
+    for split in ("train", "valid"):
+        (top / split / "labels").mkdir()
+        for n in range(3):
+            (top / split / "labels" / f"{n}.txt").write_text("0 0.5 0.5 0.2 0.2")
+    with pytest.raises(DataError, match="boxes of YOLO"):
+        seen(top)

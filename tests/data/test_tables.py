@@ -175,3 +175,32 @@ def test_parquet_class_labels_go_by_their_names_across_files(tmp_path):
     assert [row.labels for row in found.rows] == [("ants",), ("bees",)] * 4
     with pytest.raises(DataError, match="1 rows are wrong: row 1: no label"):
         read(write("c.parquet", ["ants", "bees"], [-1, 1, 0, 1]), cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_utf_16_with_and_without_its_mark(tmp_path, encoding):
+    tree(tmp_path, *(f"{n}.png" for n in range(4)))
+    rows = "".join(f"{n}.png\t{('Bär', 'Fuß')[n % 2]}\n" for n in range(4))
+    (tmp_path / "t.csv").write_bytes(f"path\tlabel\n{rows}".encode(encoding))
+    assert read(tmp_path / "t.csv", cache=tmp_path / "cache").counts() == {"Bär": 2, "Fuß": 2}
+
+
+def test_a_table_without_a_header_may_have_a_split(tmp_path):
+    """As AutoML and Vertex write it: the split, the picture, the label."""
+    tree(tmp_path, *(f"{n}.png" for n in range(4)))
+    splits = ("TRAIN", "TRAIN", "VALIDATE", "TEST")
+    (tmp_path / "t.csv").write_text("".join(f"{splits[n]},{n}.png,{'ab'[n % 2]}\n" for n in range(4)))
+    found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert [(row.name, row.split, *row.labels) for row in found.rows] == [
+        ("0.png", "train", "a"),
+        ("1.png", "train", "b"),
+        ("2.png", "val", "a"),
+        ("3.png", "test", "b"),
+    ]
+
+
+@pytest.mark.parametrize("header", ["emotion,pixels", "label," + ",".join(f"pixel{n}" for n in range(784))])
+def test_pixels_in_a_table_are_refused_with_what_to_write(tmp_path, header):
+    (tmp_path / "t.csv").write_text(header + "\n" + ",".join("0" * len(header.split(","))) + "\n")
+    with pytest.raises(DataError, match=r"pixels themselves.*\n.*\n.*numpy.savez"):
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")

@@ -22,7 +22,8 @@ COLUMNS = {
     ),
     "label": (
         *("label", "class", "target", "labels", "class_name", "category", "species", "breed", "diagnosis", "dx"),
-        *("finding labels", "tags", "category_name", "label_name", "ground_truth"),
+        *("finding labels", "tags", "category_name", "label_name", "ground_truth", "choice"),
+        *("class_id", "label_id", "category_id", "class_index", "class_idx"),
     ),
     "split": ("split", "set", "subset", "usage", "partition", "dataset", "data set", "phase", "data_split"),
     "group": (
@@ -33,7 +34,9 @@ COLUMNS = {
 }
 _OPTIONS = {"path": "image_column", "label": "label_column", "split": "split_column", "group": "group"}
 _IDS = frozenset(("imageid", "idcode", "imgid", "id"))
-_SECOND = frozenset(("labelname", "categoryname", "groundtruth"))  # of labels only if none of the others is there
+_SECOND = frozenset(  # of labels only if none of the others is there
+    ("labelname", "categoryname", "groundtruth", "classid", "labelid", "categoryid", "classindex", "classidx", "choice")
+)
 _MAYBE_GROUPS = frozenset(
     (
         *(
@@ -57,6 +60,7 @@ _YES, _NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "fals
 _NO_LABEL = re.compile(
     r"unnamed\d*|index|idx|width|height|depth|size|age|score|confidence|time|timestamp|year|weight|b?box|boundingbox"
 )
+_PIXELS = re.compile(r"pixels|pixel\d+|\d+x\d+")
 _SAMPLED = 200  # rows by which columns are known by what stands in them
 
 
@@ -94,6 +98,8 @@ def chosen(
     """
     where: dict[str, int] = {}
     for kind, field in _OPTIONS.items():
+        if kind == "label" and kind not in needed:
+            continue
         if (index := _named(header, place, kind, field, how)) is not None:
             where[kind] = index
     cells = _Cells(header, records, how)
@@ -122,6 +128,13 @@ def chosen(
         if len(left) == 1 and cells.may_be_labels(left[0]):
             where["label"] = left[0]
     if missing := next((kind for kind in needed if kind not in where), None):
+        if missing == "path" and sum(map(bool, map(_PIXELS.fullmatch, map(plain, header)))) in (1, *range(28, 10**6)):
+            raise DataError(
+                "the pixels themselves stand in the table, and nothing says how they lie",
+                where=place,
+                hint="write them as pictures, PIL.Image.fromarray(np.uint8(row).reshape(28, 28)).save(...), "
+                "or as images and labels with numpy.savez",
+            )
         raise DataError(
             f"there is no column {missing!r}",
             where=place,

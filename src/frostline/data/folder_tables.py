@@ -2,21 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from frostline.data.coco import coco, looks_like_coco
 from frostline.data.columns import known
-from frostline.data.folders import by_folders, in_split
+from frostline.data.folders import by_folders, in_split, named_splits, unwrapped
 from frostline.data.lists import text_list
 from frostline.data.locate import NotThere
-from frostline.data.manifest import Found, Row
+from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.nesting import PICTURES
 from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
-from frostline.data.split_names import split_of, splits_of
-from frostline.data.tables import csv_table, rows_of
+from frostline.data.split_names import split_of, splits_of, words_of
+from frostline.data.tables import csv_records, csv_table, rows_of
 from frostline.data.tree import Folder, unused_in
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
@@ -33,18 +34,16 @@ def table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
 
     Raises: DataError: several tables name the pictures; the table and the folders say different labels.
     """
+    here = unwrapped(top)
+    return _table_in(top, how) or (_table_in(here, how) if here is not top else None)
+
+
+def _table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
     found = [table for table in _tables(top) if _names_pictures(top, table, how)]
     if not found:
         return None
     if of_folders := _labels_of_folders(top):
-        other = next((table for table in found if not _agree(table, of_folders, how)), None)
-        if other is None:
-            return None
-        raise DataError(
-            f"{one_line(other.name)} and the folders say different labels",
-            where=top.path,
-            hint=f"name the table to read it, or leave it out: --ignore {one_line(other.name)!r}",
-        )
+        return _beside_classes(top, found, of_folders, how)
     one = found[0] if len(found) == 1 else None
     names = {table: table.parent.name if _own_table(table, top) else table.stem for table in found}
     said = splits_of(names.values())
@@ -100,19 +99,27 @@ def _rows(table: Path, how: PlaceOptions) -> Iterator[Found]:
 
 def _tables(top: Folder) -> list[Path]:
     folders = [folder for folder in top.walk() if folder.name.count("/") < _DEPTH]
+    splits = _places_of_splits(top)
     return [
         folder.path / name
         for folder in folders
         for name in folder.others
         if name.lower().endswith(_ENDINGS)
         and not _SUBMISSION.search(name)
-        and (folder is top or not folder.count or name in _METADATA or split_of(folder.base) is not None)
+        and (folder is top or not folder.count or name in _METADATA or folder.name in splits)
     ] + [
         folder.path / name
         for folder in folders
         for name in folder.others
         if name.lower().endswith(".json") and looks_like_coco(folder.path / name)
     ]
+
+
+def _places_of_splits(top: Folder) -> set[str]:
+    """Folders called as splits are, and those of pictures within them: in val/images/ a table may lie, too."""
+    splits = {folder.name for folder in top.walk() if split_of(folder.base)} | named_splits(unwrapped(top)).keys()
+    within = {f.name for f in top.walk() if f.base.lower() in PICTURES and f.name.rpartition("/")[0] in splits}
+    return splits | within
 
 
 def _for_table(top: Folder, table: Path, how: PlaceOptions) -> PlaceOptions:
@@ -162,14 +169,106 @@ def _labels_of_folders(top: Folder) -> dict[Path, str]:
     return labels if len(set(labels.values())) > 1 else {}
 
 
-def _agree(table: Path, of_folders: dict[Path, str], how: PlaceOptions) -> bool:
-    """Whether a table's labels and the folders' part the pictures alike, whatever they call the parts."""
+def _beside_classes(
+    top: Folder, tables: Sequence[Path], of_folders: Mapping[Path, str], how: PlaceOptions
+) -> Iterator[Found] | None:
+    """Rows of class folders and of the tables beside them; None: the folders say it all.
+
+    Such a table may label a split whose pictures lie in no class folders (val_annotations.txt); COCO's JSON may say
+    splits (train2018.json, val2018.json), or words where folders have numbers.
+
+    Raises: DataError: one says other labels than the folders; it cannot be read.
+    """
+    splits = named_splits(unwrapped(top))
+    whole = replace(how, ignore=(), label_pattern=None, box_format="none", box_margin=None)
+    agreeing, adding = list[Path](), list[Found]()
+    for table in tables:
+        try:
+            items = list(_rows(table, _for_table(top, table, whole)))
+        except DataError as error:
+            if _has_column_of(of_folders, table, whole):
+                continue
+            raise DataError(
+                f"{one_line(table.name)} names pictures, and may say other labels than the folders: {error.what}",
+                where=top.path,
+                hint=f"{error.hint}; or leave it out: --ignore {one_line(table.name)!r}",
+            ) from None
+        rows = [item for item in items if isinstance(item, Row) and isinstance(item.picture, Path)]
+        pairs = {(of_folders.get(row.picture), row.labels) for row in rows if isinstance(row.picture, Path)}
+        if {label for label, _ in pairs} == {None}:
+            adding += _of_split(top, table, items, splits, sorted(set(of_folders.values())))
+        elif len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs}):
+            agreeing.append(table)
+        else:
+            raise _other_labels(top, table)
+    if adding:
+        return _with_folders(top, adding)
+    jsons = [table for table in agreeing if looks_like_coco(table)]
+    named = splits_of(table.stem for table in jsons)
+    parted = {table: named[table.stem] for table in jsons if table.stem in named}
+    if splits or not jsons:
+        return None
+    if len(jsons) > 1 and len(set(parted.values())) == len(parted) == len(jsons):
+        return _read(top, parted, how)
+    numbers = all(label.isdecimal() for label in of_folders.values())
+    return _read(top, {jsons[0]: None}, how) if len(jsons) == 1 and numbers else None
+
+
+def _has_column_of(of_folders: Mapping[Path, str], table: Path, how: PlaceOptions) -> bool:
+    """Whether some column of a table parts the pictures as the folders do, whatever the others say."""
     try:
-        rows = [item for item in _rows(table, replace(how, ignore=(), label_pattern=None)) if isinstance(item, Row)]
+        header, records = csv_records(table)
+        found = [row for row in rows_of(header, records, table, how=how, labelled=False) if isinstance(row, Row)]
     except DataError:
-        return True  # it says nothing that could be read
-    pairs = {(of_folders.get(row.picture), row.labels) for row in rows if isinstance(row.picture, Path)}
-    return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+        return False
+    labels = [of_folders.get(row.picture) if isinstance(row.picture, Path) else None for row in found]
+    if None in labels or len(found) != len(records):
+        return False
+    columns = ({values[n] for _, values in records} for n in range(len(header)))
+    pairs = (set(zip(labels, (values[n] for _, values in records), strict=True)) for n in range(len(header)))
+    return any(len(set(labels)) == len(column) == len(both) for column, both in zip(columns, pairs, strict=True))
+
+
+def _of_split(
+    top: Folder, table: Path, items: Sequence[Found], splits: Mapping[str, str], classes: Sequence[str]
+) -> list[Found]:
+    """Rows of a table that labels a split of loose pictures, as the folders call the classes; [] of no split at all."""
+    found = list[Found]()
+    for item in items:
+        if isinstance(item, Row) and isinstance(item.picture, Path):
+            inside = item.picture.is_relative_to(top.path)
+            name = top.named(item.picture.relative_to(top.path).as_posix()) if inside else ""
+            split = next((said for folder, said in splits.items() if name.startswith(f"{folder}/")), None)
+            label = item.labels[0] if len(item.labels) == 1 else ""
+            if label not in classes:  # 1 in the table is 00001 in the folders
+                same = [own for own in classes if own.isdecimal() and label.isdecimal() and int(own) == int(label)]
+                label = same[0] if len(same) == 1 else ""
+            if split is None and splits:
+                continue
+            if split is None or not label:
+                raise _other_labels(top, table)
+            found.append(replace(item, name=name, labels=(label,), split=split))
+    said = top.named(table.relative_to(top.path).as_posix())
+    return found and [*found, Understood(labels=said, split=said)]
+
+
+def _other_labels(top: Folder, table: Path) -> DataError:
+    return DataError(
+        f"{one_line(table.name)} and the folders say different labels",
+        where=top.path,
+        hint=f"name the table to read it, or leave it out: --ignore {one_line(table.name)!r}",
+    )
+
+
+def _with_folders(top: Folder, adding: Sequence[Found]) -> Iterator[Found]:
+    """The rows of class folders, and those of tables, whose pictures the folders pass over."""
+    names = {item.name for item in adding if isinstance(item, Row)}
+    tables = {item.labels for item in adding if isinstance(item, Understood)}
+    for item in by_folders(top):
+        if isinstance(item, Skipped) and (item.name in names | tables or any(n.startswith(item.name) for n in names)):
+            continue
+        yield item
+    yield from adding
 
 
 def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> Iterator[Found]:
@@ -189,7 +288,7 @@ def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> 
 
 def _home(top: Folder, table: Path) -> Folder | None:
     """train_images/ of train.csv, where test_images/ beside it may hold pictures of the same names."""
-    said = [split for word in re.split(r"[\W_]+", table.stem) if (split := split_of(word))]
+    said = [split for word in words_of(table.stem) if (split := split_of(word))]
     split = said[0] if len(said) == 1 else split_of(table.stem)
     homes = [folder for folder in top.filled() if split is not None and split_of(folder.base) == split]
     return homes[0] if len(homes) == 1 and len(top.filled()) > 1 else None

@@ -1,7 +1,6 @@
 """Folders of pictures: which is a split, which a class, and which neither; what cannot be told apart is refused."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,13 +9,10 @@ from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_copies, ch
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of
 from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood
+from frostline.data.unread import no_classes
 from frostline.errors import DataError, one_line
 
-LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
-_OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".xml", ".mat", ".pkl", ".npy")
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _MASK = re.compile(r"(?P<stem>.+?)[ _-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE)
-_NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
 
 
 def in_split(split: str, rows: Iterable[Found]) -> Iterator[Found]:
@@ -72,7 +68,7 @@ def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
     expression = compiled(pattern)
     whole_path = "/" in pattern
     yield from top.left_out()
-    splits = {} if whole_path or "split" in expression.groupindex else _named_splits(unwrapped(top))
+    splits = {} if whole_path or "split" in expression.groupindex else named_splits(unwrapped(top))
     count = 0
     for folder in top.walk():
         inside = next((split for name, split in splits.items() if f"{folder.name}/".startswith(f"{name}/")), None)
@@ -124,27 +120,6 @@ def labelled_by(found: re.Match[str] | None) -> str:
     return ((found["label"] if "label" in found.re.groupindex else found[1]) or "").strip()
 
 
-def no_classes(here: Folder) -> DataError:
-    """What to say of loose pictures; if their names look like labels, with the pattern that would read them."""
-    names = [name for folder in here.walk() for name in folder.pictures]
-    labels = Counter(match["label"] for name in names if (match := _NUMBERED.fullmatch(name)))
-    several = 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.3 * len(names)
-    hint = f"expected: {LAYOUTS}"
-    if several:
-        shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
-        hint = f"file names look like labels, {one_line(shown)}: --label-pattern '^(.+?)[ ._-]*\\(?\\d+'; or {hint}"
-    if tables := [name for name in here.others if name.lower().endswith((".csv", ".tsv"))]:
-        hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
-    elif others := [name for name in here.others if name.lower().endswith(_OTHER_TABLES)]:
-        hint = f"labels in {one_line(others[0])}? save them as a CSV with columns path,label; or {hint}"
-    archives = [name for folder in here.walk() for name in folder.others if name.lower().endswith(_ARCHIVES)]
-    if archives and not names:
-        hint = (
-            f"{len(archives):,} archives lie there, such as {one_line(archives[0])}: unpack them, or name one; {hint}"
-        )
-    return DataError(f"there are no class folders, but {len(names):,} loose files", where=here.path, hint=hint)
-
-
 _PATTERN = r"put a group around what is the label: --label-pattern '^(.+)_\d+' reads great_pyrenees_173.jpg"
 
 
@@ -181,7 +156,7 @@ def _loose(here: Folder) -> Iterator[Skipped]:
 
 def _splits(here: Folder) -> dict[Folder, str]:
     """Which folders are splits. "train" may be a class (of vehicles), too; what cannot be told is refused."""
-    named = _named_splits(here)
+    named = named_splits(here)
     splits = {folder: named[folder.name] for folder in here.folders if folder.name in named}
     splits = {folder: split for folder, split in splits.items() if folder.count}
     others = [folder for folder in here.filled() if folder not in splits and folder.base.lower() not in BESIDE]
@@ -209,7 +184,7 @@ def _splits(here: Folder) -> dict[Folder, str]:
     return splits
 
 
-def _named_splits(here: Folder) -> dict[str, str]:
+def named_splits(here: Folder) -> dict[str, str]:
     """Paths of folders that are called as splits are."""
     said = splits_of(folder.base for folder in here.folders)
     return {folder.name: said[folder.base] for folder in here.folders if folder.base in said}
@@ -335,7 +310,7 @@ def _check_classes(here: Folder) -> None:
         raise DataError(
             f"the folders {one_line(', '.join(names))} name no classes",
             where=here.path,
-            hint=f"expected: {LAYOUTS}; if they are classes: --label-pattern '^([^/]+)/'",
+            hint=f"{no_classes(_main(here) or here).hint}; if they are classes: --label-pattern '^([^/]+)/'",
         )
     tests = [name for name in names if split_of(name) and name.lower() not in SPLIT_NAMES]
     if tests and len(names) > len(tests):

@@ -25,11 +25,11 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
     if how.label_pattern is not None:
         if idle:
             raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")
-        yield from by_pattern(top, how.label_pattern)
-    elif (not idle and (rows := lists_in(top)) is not None) or (
-        rows := table_in(top, how) or joined(top, how) or shards_in(top, how)
-    ):
+        yield from said_beside(top, by_pattern(top, how.label_pattern))
+    elif not idle and (rows := lists_in(top)) is not None:
         yield from rows
+    elif rows := table_in(top, how) or joined(top, how) or shards_in(top, how):
+        yield from rows if how.group or how.split_column else said_beside(top, rows)
     elif idle:
         columns = f"there are no columns to group by, so none called {one_line(str(how.group))!r}"
         raise DataError(

@@ -1,6 +1,7 @@
 """Text lists of pictures: ``path label`` a line, and the lists that lie in the folders of CUB and of Food-101."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,29 +17,57 @@ from frostline.errors import DataError, one_line
 _CUB = ("images.txt", "image_class_labels.txt")
 _CLASSES, _PARTS = "classes.txt", "train_test_split.txt"
 _DEPTH = 2
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _Records = list[tuple[int, Sequence[str | None]]]
 
 
 def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
-    """A picture and its label a line, parted by a tab or by the last space.
+    """A picture and its label a line, parted by a tab or by the last space; after tabs, numbers may follow.
 
     Raises: DataError: a line is no such pair, or as ``rows_of``.
     """
     lines = _lines(place)
     tabs = all("\t" in text for _, text in lines)
+    spaced = not tabs and _labels_have_spaces([text for _, text in lines])
     records: _Records = []
     for line, text in lines:
-        path, _, label = text.rpartition("\t") if tabs else text.replace("\t", " ").rpartition(" ")
-        ended = os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122
-        if not path.strip() or "\t" in path or (not tabs and not ended and len(text.split()) > 2):
+        if tabs:
+            path, label, *more = text.split("\t")
+            pair = all(_NUMBER.fullmatch(cell.strip()) for cell in more)
+        elif spaced:
+            path, label = text.split(None, 1)
+            pair = True
+        else:
+            path, _, label = text.replace("\t", " ").rpartition(" ")
+            pair = len(text.split()) < 3 or _ended(path)
+        if not path.strip() or not pair:
             raise DataError(
                 f"line {line} is not a picture and its label: {one_line(text[:80])}",
                 where=place,
                 hint="expected: path label; or make it a CSV with columns path,label",
             )
         records.append((line, [path.strip(), label]))
-    said = Understood(place.name, "the first part of each line", "its last word")
+    of_label = "its second part" if tabs else "the rest of it" if spaced else "its last word"
+    said = Understood(place.name, "the first part of each line", of_label)
     yield from _said(rows_of(["path", "label"], records, place, how=how), said)
+
+
+def _ended(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122
+
+
+def _labels_have_spaces(lines: Sequence[str]) -> bool:
+    """Whether the first word of each line is the picture and all others the label: 1025794 A300 B4.
+
+    Not if some line could end in a one-word label (its path has blanks), or a label is numbers: those are columns.
+    """
+    parts = [line.split(None, 1) for line in lines]
+    if not any(len(line.split()) > 2 for line in lines) or any(len(part) < 2 for part in parts):
+        return False
+    if any(_ended(line.rpartition(" ")[0]) and not _ended(part[0]) for line, part in zip(lines, parts, strict=True)):
+        return False
+    numbers = [all(map(_NUMBER.fullmatch, part[1].split())) for part in parts if len(part[1].split()) > 1]
+    return not any(numbers) and len({part[1] for part in parts}) <= 0.5 * len(parts)
 
 
 def lists_in(top: Folder) -> Iterator[Found] | None:

@@ -90,6 +90,7 @@ def one_hot(
     else:
         said = set(how.given().values()) if how.group or how.image_column or how.split_column else set()
         columns = [n for n, name in enumerate(header) if known(name) is None and name not in said and name.strip()]
+        _refuse_unknown(header, records, [n for n in columns if _unknown(records, n)], place)
         binary = tuple(n for n in columns if _yes_of(records, n) is not None)
         splits = [n for n in binary if split_of(header[n].lower().removeprefix("is_")) is not None]
         if len(binary) < 2:
@@ -116,6 +117,7 @@ def _asked(text: str, header: Sequence[str], records: Sequence[Record], place: P
         there = one_line(", ".join(header))
         raise DataError(f"there is no column {strange[0]!r}", where=place, hint=f"there are: {there}")
     found = tuple(header.index(name) for name in names)
+    _refuse_unknown(header, records, found, place)
     if other := [header[n] for n in found if _yes_of(records, n) is None]:
         raise DataError(
             f"the column {one_line(other[0])!r} holds other values than 0 and 1",
@@ -123,6 +125,28 @@ def _asked(text: str, header: Sequence[str], records: Sequence[Record], place: P
             hint="--label-column names one column of labels, or columns of 0 and 1, joined by commas",
         )
     return found
+
+
+def _unknown(records: Sequence[Record], index: int) -> bool:
+    """Whether a column of 1 and 0 also says -1, or nothing: of CheXpert, "uncertain" and "not mentioned"."""
+    some = {_text(cell) for cell in _distinct(records[:_SAMPLED], index)}
+    if not some <= {"1", "0", "-1", ""}:
+        return False
+    texts = {_text(cell) for cell in _distinct(records, index)}
+    return texts <= {"1", "0", "-1", ""} and "1" in texts and ("" in texts or {"0", "-1"} <= texts)
+
+
+def _refuse_unknown(
+    header: Sequence[str], records: Sequence[Record], columns: Sequence[int], place: Path | str
+) -> None:
+    """Raises: DataError: columns of 1 and 0, two or more, say a third thing, and nobody knows whether that is a no."""
+    unknown = [n for n in columns if _unknown(records, n)]
+    if len(unknown) > 1 or (unknown and len(columns) > 1):
+        raise DataError(
+            f"the column {one_line(header[unknown[0]])!r} holds 1, and also -1 or nothing: no, or not known?",
+            where=place,
+            hint="write 0 or 1 there, or leave the rows out; --label-column names the columns of 0 and 1, with commas",
+        )
 
 
 def _refuse_one_beside(

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data import coco, dataframe, huggingface, remote, torch_datasets, webdataset
+from frostline.data import arrays, coco, dataframe, huggingface, remote, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
 from frostline.data.cache_folder import default_cache as default_cache
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folder_tables import json_lines
-from frostline.data.folders import LAYOUTS, in_split
+from frostline.data.folders import in_split
 from frostline.data.inventory import Inventory
 from frostline.data.layouts import folder
 from frostline.data.lists import text_list
@@ -37,6 +37,7 @@ from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import csv_table
 from frostline.data.tree import maybe_picture, readable, single_inner, walk
 from frostline.data.understood import Understood
+from frostline.data.unread import LAYOUTS, advice
 from frostline.errors import DataError, one_line
 from frostline.registry import Registry
 
@@ -96,6 +97,7 @@ sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern",
 sources.register("table", Source(lambda place: _is_file(place, ".csv", ".tsv"), csv_table, options=_TABLE))
 sources.register("json-lines", Source(lambda place: _is_file(place, ".jsonl"), json_lines, options=_TABLE))
 sources.register("text-list", Source(lambda place: _is_file(place, ".txt"), text_list, options=("images", "suffix")))
+sources.register("arrays", Source(lambda place: _is_file(place, ".npz"), arrays.arrays))
 sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix", *_BOXES)))
 sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
@@ -306,10 +308,11 @@ def _unread(place: object) -> DataError:
     if place.suffix.lower() in (".xlsx", ".xls", ".ods"):
         return DataError(f"{one_line(place.name)!r} is a spreadsheet", where=place, hint="save it as CSV in UTF-8")
     if place.exists():
+        known = advice([place.name])
         return DataError(
             f"no source reads {one_line(place.name)!r}",
             where=place,
-            hint=f"expected: {LAYOUTS}, or an archive of such a folder; sources: {', '.join(sources.names())}",
+            hint=known or f"expected: {LAYOUTS}, or an archive of such a folder; sources: {', '.join(sources.names())}",
         )
     near = difflib.get_close_matches(place.name, _names(place.parent), n=1)
     hint = f"did you mean {one_line(str(place.parent / near[0]))}?" if near else "check the spelling, and where you are"

@@ -1,17 +1,23 @@
 """What lies beside class folders and says more of their pictures: lists of splits, tables of splits and groups."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.nesting import BESIDE
+from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
-from frostline.data.split_names import split_of
+from frostline.data.split_names import splits_of
 from frostline.data.tables import csv_records, rows_of
 from frostline.data.tree import SUFFIXES, Folder
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
+_LISTS = (".txt", ".csv", ".tsv")
+_UNREAD = (".mat", ".json", ".pkl", ".pickle", ".npy", ".npz", ".xlsx", ".yaml", ".yml")
+_SPLITS = re.compile(r"(?:.*[_-])?splits?(?:[_-]?\d+)?|train[_-]?test.*", re.IGNORECASE)
 _LOOKED_AT = 20  # lines by which a list is known to name pictures that are there
 _LARGEST = 64 << 20
 
@@ -28,21 +34,25 @@ class _Said:
 
 
 def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
-    """Rows of class folders, with the split and the group that lists or a table beside them say.
+    """Rows of a folder, with the split and the group that lists or a table beside its pictures say.
 
     Raises: DataError: two lists for one split; a picture in two lists; as the source of the rows.
     """
-    said = _lists(top) or _table(top)
-    if said is None:
-        yield from rows
-        return
     held = list(rows)
     parted = any(isinstance(item, Row) and item.split is not None for item in held)
+    read = [item.source for item in held if isinstance(item, Understood)]
+    said = _lists(top, read) or _table(top, read)
+    if said is None:
+        yield from held
+        if not parted and (unread := _unread(top)):
+            yield Understood(warnings=(unread,))
+        return
     for item in held:
         if isinstance(item, Skipped) and any(name == item.name or _only(item, name) for name in said.files):
             continue
-        if isinstance(item, Row) and isinstance(item.picture, Path):
-            found = said.of.get(item.picture)
+        whole = _whole(item)
+        if isinstance(item, Row) and whole is not None:
+            found = said.of.get(whole)
             if found is None and said.complete and not parted:
                 yield Skipped(item.name, f"in none of {', '.join(said.files)}")
                 continue
@@ -53,18 +63,41 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     yield Understood(split="" if parted else said.split, group=said.group)
 
 
+def _whole(item: Found) -> Path | None:
+    picture = item.picture if isinstance(item, Row) else None
+    whole = picture.of if isinstance(picture, Crop) else picture
+    return whole if isinstance(whole, Path) else None
+
+
+def _unread(top: Folder) -> str:
+    """What to say of files that are called as splits are, and are of a kind that is not read."""
+    names = [folder.named(name) for folder, name in _idle_files(top, _UNREAD)]
+    said = splits_of(Path(name).stem for name in names)
+    found = [name for name in names if Path(name).stem in said or _SPLITS.fullmatch(Path(name).stem)]
+    if len(set(said.values())) < 2 and not any(_SPLITS.fullmatch(Path(name).stem) for name in found):
+        return ""
+    return (
+        f"{one_line(', '.join(found[:3]))} may say which pictures are of which split, and is not read: "
+        "train.txt and test.txt are, of one name a line; --ignore if it says nothing"
+    )
+
+
 def _only(folder: Skipped, file: str) -> bool:
     """Whether a folder without pictures is left out, in which a file lies that is used."""
     return folder.name.endswith("/") and not folder.pictures and file.startswith(folder.name)
 
 
-def _lists(top: Folder) -> _Said | None:
-    """train.txt, test.txt, ...: a picture a line, by its path, with or without its ending; what follows is not read."""
+def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
+    """train.txt, test.txt, ...: a picture a line, by its path, with or without its ending; what follows is not read.
+
+    Tables called so say the same. read: what the rows are from already.
+    """
     found: dict[Path, tuple[str | None, str | None]] = {}
     files: dict[str, str] = {}
-    for folder, name in _idle_files(top, (".txt",)):
-        split = split_of(Path(name).stem)
-        called = folder.named(name)
+    idle = [(folder, name) for folder, name in _idle_files(top, _LISTS) if not any(name in source for source in read)]
+    said = splits_of(Path(name).stem for _, name in idle)
+    for folder, name in idle:
+        split, called = said.get(Path(name).stem), folder.named(name)
         if split is None or (pictures := _listed(top, folder.path / name)) is None:
             continue
         if rival := next((other for other, of in files.items() if of == split), None):
@@ -86,12 +119,15 @@ def _lists(top: Folder) -> _Said | None:
 
 
 def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder, str]]:
-    for folder in (top, *(inner for inner in top.walk() if not inner.count)):
+    for folder in (top, *(f for f in top.walk() if f is not top and (not f.count or f.base.lower() in BESIDE))):
         yield from ((folder, name) for name in folder.others if name.lower().endswith(endings))
 
 
 def _listed(top: Folder, place: Path) -> list[Path] | None:
-    """The pictures that a list names, or None: it is none."""
+    """The pictures that a list or a table names, or None: it is none."""
+    if place.suffix.lower() != ".txt":
+        found = _rows(place)
+        return None if found is None else [row.picture for row in found[0] if isinstance(row.picture, Path)]
     try:
         if place.stat().st_size > _LARGEST:
             return None
@@ -114,21 +150,27 @@ def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
     return None
 
 
-def _table(top: Folder) -> _Said | None:
+def _table(top: Folder, read: Sequence[str]) -> _Said | None:
     """A table that names the pictures, and says their splits or groups."""
     for name in [name for name in top.others if name.lower().endswith((".csv", ".tsv"))]:
-        place = top.path / name
-        try:
-            header, records = csv_records(place)
-            rows = list(rows_of(header, records, place, how=PlaceOptions(box_format="none"), labelled=False))
-        except DataError:
+        if any(name in source for source in read) or (found := _rows(top.path / name)) is None:
             continue
-        found = [row for row in rows if isinstance(row, Row) and isinstance(row.picture, Path)]
-        if not found or not all(row.picture.is_file() for row in found[:_LOOKED_AT] if isinstance(row.picture, Path)):
-            continue
-        said = next(item for item in rows if isinstance(item, Understood))
+        rows, said = found
         if said.split or said.group:
-            of = {row.picture: (row.split, row.group) for row in found if isinstance(row.picture, Path)}
+            of = {row.picture: (row.split, row.group) for row in rows if isinstance(row.picture, Path)}
             split = f"{said.split} of {name}" if said.split else ""
             return _Said(of, (name,), split, f"{said.group} of {name}" if said.group else "", bool(said.split))
     return None
+
+
+def _rows(place: Path) -> tuple[list[Row], Understood] | None:
+    """What a table says of pictures that are there, whatever it says of labels; None: it names none."""
+    try:
+        header, records = csv_records(place)
+        items = list(rows_of(header, records, place, how=PlaceOptions(box_format="none"), labelled=False))
+    except DataError:
+        return None
+    rows = [row for row in items if isinstance(row, Row) and isinstance(row.picture, Path)]
+    if not rows or not all(row.picture.is_file() for row in rows[:_LOOKED_AT] if isinstance(row.picture, Path)):
+        return None
+    return rows, next(item for item in items if isinstance(item, Understood))

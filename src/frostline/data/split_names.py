@@ -7,10 +7,12 @@ from functools import lru_cache
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
+    "trainval": "train",
     "trn": "train",
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "validate": "val",
     "dev": "val",
     "test": "test",
     "testing": "test",
@@ -41,7 +43,7 @@ def split_of(name: str) -> str | None:
     >>> [split_of(name) for name in ("training_set", "testset", "PublicTest", "test tube", "ants")]
     ['train', 'test', 'test', None, None]
     """
-    words = [word for word in _words(name) if word not in _FILLERS]
+    words = [word for word in words_of(name) if word not in _FILLERS]
     return SPLIT_NAMES.get(words[0]) if len(words) == 1 else None
 
 
@@ -56,7 +58,7 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
         if split := split_of(name):
             found[name] = split
             continue
-        words = _words(name)
+        words = words_of(name)
         said = [word for word in words if word in SPLIT_NAMES]
         if len(said) == 1:
             rest = tuple(word for word in words if word != said[0] and word not in _FILLERS)
@@ -67,5 +69,6 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
+    """Its words in small letters: of "trainLabels_2" train and labels."""
     return [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(name)]

@@ -19,6 +19,7 @@ from frostline.data.manifest import Found, Row
 from frostline.data.picture import Crop, refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
+from frostline.data.split_names import split_of
 from frostline.data.to_picture import picture_of
 from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
@@ -60,7 +61,7 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
     header, records = csv_records(place)
-    if (named := _headless(header, place, how)) is not None:
+    if (named := _headless(header, records, place, how)) is not None:
         yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
         records, (header, how) = [(1, header), *records], named
     yield from rows_of(header, records, place, how=how)
@@ -85,9 +86,13 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
 
 
 def _encoding(place: Path) -> str:
-    """UTF-8, or what the mark at its start says: spreadsheets export "Unicode text" in UTF-16."""
+    """UTF-8, or UTF-16 as spreadsheets export "Unicode text": by the mark at its start, or by every other byte."""
     with place.open("rb") as source:
-        return "utf-16" if source.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        head = source.read(4)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    zeros = [byte == 0 for byte in head]
+    return {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(tuple(zeros[:2]), "utf-8-sig")  # type: ignore[arg-type]
 
 
 def _delimiter(source: TextIO) -> tuple[str, int]:
@@ -255,22 +260,28 @@ def _whole_numbers(records: Sequence[Record], index: int | None, place: Path | s
     return False
 
 
-def _headless(header: Sequence[str], place: Path, how: PlaceOptions) -> tuple[list[str], PlaceOptions] | None:
-    """A header, and which column is what, where the first row is one of a picture and its label.
+def _headless(
+    header: Sequence[str], records: Sequence[Record], place: Path, how: PlaceOptions
+) -> tuple[list[str], PlaceOptions] | None:
+    """A header, and which column is what, where the first row is one of a picture, its label and perhaps its split.
 
     Raises: DataError: the first row names a picture, but which cell is the label cannot be told.
     """
     pictures = [n for n, cell in enumerate(header) if os.path.splitext(cell.strip())[1].lower() in SUFFIXES]  # noqa: PTH122
     if not pictures or how.image_column or how.label_column or any(known(cell) for cell in header):
         return None
-    if len(header) != 2 or len(pictures) != 1:
+    rows = [header, *(values for _, values in records)]
+    splits = [n for n in range(len(header)) if all(len(row) > n and split_of(row[n]) for row in rows)]
+    labels = [n for n in range(len(header)) if n not in (*pictures, *splits)]
+    if len(pictures) != 1 or len(splits) > 1 or len(labels) != 1:
         raise DataError(
             "the table has no header, and not just a picture and a label in each row",
             where=place,
             hint="put one above: path,label, and perhaps split or group; other names as you like",
         )
-    names = ["column 1", "column 2"]
-    return names, replace(how, image_column=names[pictures[0]], label_column=names[1 - pictures[0]])
+    names = [f"column {n + 1}" for n in range(len(header))]
+    how = replace(how, image_column=names[pictures[0]], label_column=names[labels[0]])
+    return names, replace(how, split_column=how.split_column or names[splits[0]]) if splits else how
 
 
 class _Reader:

@@ -1,0 +1,65 @@
+"""What to say of a place that no source reads: what lies there, and what it has to become."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from frostline.data.tree import Folder
+from frostline.errors import DataError, one_line
+
+LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
+
+_TABLE = "save them as a CSV with columns path,label"
+_KINDS = {
+    r".*\.(xlsx|xls|ods)": f"labels in {{}}? {_TABLE}",
+    r".*\.(tfrecord|tfrecords|tfrec)|.*\.tfrecord-.*": "{} is of TensorFlow: write its pictures out with tf.data, in a "
+    "folder for each class or in WebDataset's .tar",
+    r"data\.mdb": "{} is LMDB's: write its pictures out, in a folder for each class or in WebDataset's .tar",
+    r".*\.(h5|hdf5|hdf)": "{} is HDF5: save its arrays with numpy.savez(file, images=…, labels=…)",
+    r".*\.(pkl|pickle|joblib)|data_batch(_\d+)?|.*_batch|batches\.meta": "{} is a pickle, which would run its code "
+    "and is never opened: save its arrays with numpy.savez(file, images=…, labels=…)",
+    r".*\.npz": "{} has pictures and labels? name it in place of the folder",
+    r".*\.(npy|pt|pth)": "{} is an array without names: numpy.savez(file, images=…, labels=…) is read, and has both",
+    r".*-idx[13]-ubyte(\.gz)?": "{} is MNIST's: numpy.savez(file, images=…, labels=…) is read",
+    r".*\.xml": "labels in {}? export them as COCO's JSON (boxes and all), or " + _TABLE,
+    r".*\.(json|ndjson|manifest|lst|mat)": f"labels in {{}}? {_TABLE}",
+}
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+_NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
+_NUMBER_FIRST = re.compile(r"\d+[\s._-]+(?P<label>[^\W\d_].*?)(?:\.[^.]*)?")
+
+
+def advice(names: Iterable[str]) -> str:
+    """What to make of files that are no pictures and no tables, the first kind that is known; "" of none."""
+    listed = list(names)
+    for pattern, text in _KINDS.items():
+        if found := next((name for name in listed if re.fullmatch(pattern, name, re.IGNORECASE)), None):
+            return text.format(one_line(found))
+    return ""
+
+
+def no_classes(here: Folder) -> DataError:
+    """What to say of loose pictures; if their names look like labels, with the pattern that would read them."""
+    names = [name for folder in here.walk() for name in folder.pictures]
+    others = [name for folder in here.walk() for name in folder.others]
+    hint = f"expected: {LAYOUTS}"
+    for form, pattern in ((_NUMBERED, r"'^(.+?)[ ._-]*\(?\d+'"), (_NUMBER_FIRST, r"'^\d+[ ._-]+(.+)\.'")):
+        labels = Counter(match["label"] for name in names if (match := form.fullmatch(name)))
+        if 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.3 * len(names):
+            shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
+            hint = f"file names look like labels, {one_line(shown)}: --label-pattern {pattern}; or {hint}"
+            break
+    stems = {name.rpartition(".")[0] for name in names}
+    boxes = [name for name in others if name.lower().endswith(".txt") and name[:-4] in stems]
+    archives = [name for name in others if name.lower().endswith(_ARCHIVES)]
+    if tables := [name for name in here.others if name.lower().endswith((".csv", ".tsv"))]:
+        hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
+    elif boxes and len(boxes) > len(names) / 2:
+        hint = f"{one_line(boxes[0])} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"
+    elif text := advice((*others, *names)):
+        hint = f"{text}; or {hint}"
+    elif archives and not names:
+        hint = (
+            f"{len(archives):,} archives lie there, such as {one_line(archives[0])}: unpack them, or name one; {hint}"
+        )
+    return DataError(f"there are no class folders, but {len(names):,} loose files", where=here.path, hint=hint)
