@@ -1,16 +1,19 @@
 """The terminal: help that can be read, completion, widths, quiet runs, and the demo's last lines."""
 
+import io
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer.main
+from rich.cells import cell_len
 
-from frostline.cli import app, comparison_table, complete, console, language, models
+from frostline.cli import app, comparison_table, complete, console, language, models, wrap
 from frostline.cli.demo import examples
 from frostline.cli.screen import Screen
 from frostline.events import Note, PhaseStart, Step, Warn, Work
@@ -179,3 +182,39 @@ def test_macro_f1_says_how_many_classes_it_is_a_mean_of(capsys, classes, said):
     console.report(metrics.report(p, np.array([0, 0, 1, 1]), classes, resamples=20), title="judged")
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("macro F1"))
     assert line.partition("), ")[2] == said
+
+
+ENGLISH = (
+    "pictures from folders, split from test/, train/, val/; 84 pictures (42 train, 21 val, 21 test) and a /long/path"
+)
+CHINESE = "95% 预测集覆盖 21 张图片中的 100.0%（84.5 至 100.0），最低的类别 Norway maple（Acer）：平均每组 1.38 个。"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_lines_end_between_words_and_chinese_ones_between_characters(width: int) -> None:
+    assert wrap.wrapped(ENGLISH, width) == textwrap.fill(ENGLISH, width, break_long_words=False, break_on_hyphens=False)
+    lines = wrap.wrapped(CHINESE, width).split("\n")
+    assert "".join(lines).replace(" ", "") == CHINESE.replace(" ", "")
+    assert all(cell_len(line) <= width for line in lines)
+    assert not [line for line in lines if line[0] in "，。；：、）"]
+    words = set(re.findall(r"[A-Za-z]+|[0-9.]+%?", CHINESE))
+    assert words == {word for line in lines for word in re.findall(r"[A-Za-z]+|[0-9.]+%?", line)}  # none is cut
+    assert wrap.wrapped(f"next: frostline predict {'x' * 90}", width).count("\n") == 0  # a command is copied whole
+    assert wrap.for_stream(ENGLISH, io.StringIO()) == ENGLISH  # what reads a pipe gets lines as they are
+
+
+@pytest.mark.parametrize("width", [80, 110, 200])
+def test_no_figure_of_the_table_of_classes_is_broken(width: int, monkeypatch, capsys) -> None:
+    from rich.console import Console
+
+    monkeypatch.setattr(console, "new", lambda: Console(highlight=False, width=width))
+    names = ["Norway maple (Acer platanoides), autumn", "橡树"]
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]])
+    figures = metrics.report(p, np.array([0, 0, 1, 1]), names, resamples=20)
+    console.report(figures, title="x")
+    table = [row for row in capsys.readouterr().out.partition(" class")[2].splitlines() if row.strip()]
+    assert max(map(cell_len, table)) <= width
+    out = "\n".join(table)
+    ends = re.findall(r"\d+\.\d% \(\d+ to \d+\)", out)
+    assert len(ends) == (2 if width == 80 else 6)  # precision and recall leave theirs to the report
+    assert out.count("(") - out.count("(Acer") == len(ends)

@@ -3,6 +3,7 @@
 Rich is imported where it is used. Everything but results goes to standard error.
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from frostline.cli import output
 from frostline.cli.language import sentence
+from frostline.cli.wrap import for_stream, wrapped
 from frostline.errors import one_line, shown
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def json(values: Any) -> None:
 
 def aside(text: str) -> None:
     """A line or more for a person, beside the results."""
-    print(in_language(text), file=sys.stderr, flush=True)
+    print(for_stream(in_language(text), sys.stderr), file=sys.stderr, flush=True)
 
 
 def in_language(text: str) -> str:
@@ -77,26 +79,34 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
 
 
 def line(console: "Console", text: str, style: str | None = None) -> None:
-    """A sentence of our own, in the language of the command line, never cut at the terminal's edge."""
-    console.print(in_language(text), style=style, markup=False, soft_wrap=True)
+    """A sentence of our own, in the language of the command line; no word is cut at the terminal's edge."""
+    said = in_language(text)
+    console.print(
+        wrapped(said, console.width) if console.is_terminal else said, style=style, markup=False, soft_wrap=True
+    )
 
 
 def _phases(found: "RunResult", console: "Console") -> None:
+    """A row a phase, and below them a line each that says why it was kept or not."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=sentence("phases"), title_justify="left", box=simple(), pad_edge=False)
-    for column in ("phase", "frost line", "accuracy", "epochs", "seconds", "kept", "why"):
-        table.add_column(sentence(column), justify="right" if column in ("epochs", "seconds") else "left")
+    for column in ("phase", "frost line", "accuracy", "epochs", "seconds", "kept"):
+        figures = column not in ("phase", "frost line")
+        table.add_column(
+            sentence(column), justify="right" if column in ("epochs", "seconds") else "left", no_wrap=figures
+        )
     for row in found.phases:
-        figure = "" if row.val is None else percent(row.val)
+        figure = "" if row.val is None else _reach(row.val.value, (row.val.low, row.val.high), 1)
         kept = sentence("yes" if row.kept else "no")
-        stage = sentence(f"under {row.line}")
-        early = f" ({sentence(row.early)})" if row.early and row.early != row.why else ""
-        cells = (figure, str(row.epochs or ""), f"{row.seconds:.1f}", kept)
-        why = Text(one_line(sentence(row.why) + early))
-        table.add_row(Text(one_line(row.name)), Text(one_line(stage)), *cells, why)
+        stage = Text(one_line(sentence(f"under {row.line}")))
+        table.add_row(Text(one_line(row.name)), stage, figure, str(row.epochs or ""), f"{row.seconds:.1f}", kept)
     console.print(table)
+    for row in found.phases[1:]:
+        said = [text for text in (row.why, row.early) if text and text != "as planned"]
+        if said:
+            line(console, f"{one_line(row.name)}: {'; '.join(dict.fromkeys(said))}", "dim")
     console.print()
 
 
@@ -150,9 +160,6 @@ def _said_of_sets(row: "CoverageResult") -> str:
 
 def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
     """Headline figures with their intervals, then a row a class."""
-    from rich.table import Table
-    from rich.text import Text
-
     console = new()
     accuracy = figures.figures["accuracy"]
     right = accuracy.n - round((1 - accuracy.value) * accuracy.n)
@@ -166,18 +173,33 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
         over = sentence(over) if present < len(figures.per_class) else ""
         console.print(f"{other}  {percent(figures.figures['macro_f1'])}{over}", markup=False)
     _baseline(figures, console)
-    table = Table(box=simple(), pad_edge=False)
-    table.add_column(sentence("class"))
-    for column in ("precision", "recall", "F1", "pictures"):
-        table.add_column(sentence(column), justify="right")
-    for row in figures.per_class[:50]:
-        shares = (_share_of_class(row, name) for name in ("precision", "recall", "f1"))
-        table.add_row(Text(one_line(row.name)), *shares, f"{row.support:,}")
-    console.print(table)
+    _classes(figures.per_class[:50], console)
     if len(figures.per_class) > 50:
         line(console, f"and {len(figures.per_class) - 50} more classes, in metrics.json")
     if skipped:
         line(console, f"{skipped} files were left out" if skipped > 1 else "1 file was left out", "yellow")
+
+
+def _classes(rows: "Sequence[ClassFigures]", console: "Console") -> None:
+    """A row a class; where the terminal is too narrow, precision and recall leave their intervals to the report."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    names = [one_line(row.name) for row in rows]
+    heads = [sentence(head) for head in ("class", "precision", "recall", "F1", "pictures")]
+    shares = [[_share_of_class(row, name) for row in rows] for name in ("precision", "recall", "f1")]
+    columns = [names, *shares, [f"{row.support:,}" for row in rows]]
+    wide = [max(map(cell_len, (head, *column))) for head, column in zip(heads, columns, strict=True)]
+    if sum(wide) + 3 * len(wide) > console.width:
+        columns[1:3] = [[re.split(r"[ （]", share)[0] for share in column] for column in shares[:2]]
+    table = Table(box=simple(), pad_edge=False)
+    table.add_column(heads[0], overflow="fold")
+    for head in heads[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for cells in zip(*columns, strict=True):
+        table.add_row(*map(Text, cells))
+    console.print(table)
 
 
 def _aligned(*labels: str) -> list[str]:
@@ -207,7 +229,12 @@ def _share_of_class(row: "ClassFigures", name: str) -> str:
     value, found = getattr(row, name), row.intervals.get(name)
     if value is None:
         return "-"
-    return sentence(f"{value:.1%} ({100 * found[0]:.0f} to {100 * found[1]:.0f})") if found else f"{value:.1%}"
+    return _reach(value, found, 0) if found else f"{value:.1%}"
+
+
+def _reach(value: float, ends: tuple[float, float], digits: int) -> str:
+    """0.943, (0.86, 0.98) -> "94.3% (86 to 98)", in the language of the command line."""
+    return sentence(f"{value:.1%} ({100 * ends[0]:.{digits}f} to {100 * ends[1]:.{digits}f})")
 
 
 def audit(found: "Audit", *, page: Path) -> None:

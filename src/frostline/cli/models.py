@@ -7,6 +7,7 @@ from typer import Argument, Option
 
 from frostline.cli.complete import offered
 from frostline.cli.language import sentence
+from frostline.cli.wrap import in_columns
 
 if TYPE_CHECKING:
     from frostline.net.available import AvailableModel
@@ -63,10 +64,11 @@ def _listed(found: "list[AvailableModel]") -> str:
 def _short(found: "list[AvailableModel]") -> str:
     there = [model for model in found if model.weights]
     known = {model.name for model in found}
-    width = max(len(name) for name, _ in RECOMMENDED)
-    suggested = [f"{name:<{width}}  {sentence(why)}" for name, why in RECOMMENDED if name in known]
-    at_hand = [f"{model.name:<{width}}  {model.weights}" for model in there] or [sentence("none yet")]
-    return "\n".join([sentence("weights on this machine:"), *at_hand, "", sentence("where to begin:"), *suggested])
+    suggested = [(name, sentence(why)) for name, why in RECOMMENDED if name in known]
+    at_hand = [(model.name, model.weights) for model in there]
+    here = in_columns(at_hand, sys.stdout) or sentence("none yet")
+    begin = in_columns(suggested, sys.stdout)
+    return f"{sentence('weights on this machine:')}\n{here}\n\n{sentence('where to begin:')}\n{begin}"
 
 
 def _paged(text: str) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from frostline.cli.language import sentence
+from frostline.cli.wrap import wrapped
 from frostline.errors import shown
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ class Screen:
     def say(self, text: str, style: str = "dim") -> None:
         """A line for a person; quiet, only warnings."""
         if not self._quiet or style == WARNING:
-            self._console.print(shown(sentence(text)), style=style, markup=False)
+            said = shown(sentence(text))
+            if self._console.is_terminal:
+                said = wrapped(said, self._console.width)
+            self._console.print(said, style=style, markup=False)
 
     def __call__(self, event: "Event") -> None:
         """Show what happened."""
@@ -78,7 +82,7 @@ class Screen:
             case PhaseStart(name, line, epochs):
                 self._phase, self._epochs, self._batches = name, epochs, 0
                 if epochs:
-                    self.say(f"❄ {name}: {epochs} epochs, frost line under {line}", "bold")
+                    self.say(f"❄ {name}: {epochs} epoch{'s' if epochs > 1 else ''}, frost line under {line}", "bold")
             case Step():
                 if event.epoch == 0:
                     self._batches = max(self._batches, event.step)
@@ -88,7 +92,7 @@ class Screen:
                 self.say(
                     f"{self._phase:>14}  epoch {event.epoch + 1:>3}/{event.epochs}  loss {event.train_loss:.3f}  "
                     f"val {event.accuracy:.1%} (loss {event.loss:.3f})  rate {event.rate:.2g}  "
-                    f"{event.pictures_per_second:,.0f} pictures/s",
+                    f"{event.pictures_per_second:,.0f}/s",
                     "default",
                 )
             case _:

@@ -1,5 +1,6 @@
 """``frostline strategies``: every way of learning, with a line each."""
 
+import sys
 from typing import Annotated
 
 from typer import Option
@@ -11,6 +12,7 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
 
     from frostline.cli import console
     from frostline.cli.language import sentence
+    from frostline.cli.wrap import in_columns
     from frostline.train.strategies import strategies as known
 
     found = []
@@ -21,6 +23,4 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
     if json:
         console.json(found)
         return
-    width = max(len(str(item["name"])) for item in found)
-    for item in found:
-        print(f"{item['name']:<{width}}  {sentence(str(item['about']))}")
+    print(in_columns([(str(item["name"]), sentence(str(item["about"]))) for item in found], sys.stdout))

@@ -69,10 +69,8 @@ class Drift:
         signs, said = self.signs, []
         if self.distance is not None:
             d = self.distance
-            said.append(
-                f"{d.strange} of {d.n:,} pictures are unlike the training data ({d.strange / d.n:.1%}, "
-                f"{d.expected:.1%} expected, p = {d.p_strange:.2g})"
-            )
+            pictures = f"{d.strange} of {d.n:,} pictures {'is' if d.strange == 1 else 'are'} unlike the training data"
+            said.append(f"{pictures} ({d.strange / d.n:.1%}, {d.expected:.1%} expected, p = {d.p_strange:.2g})")
             if "farther" in signs:
                 said.append(f"on the whole they lie farther from it than held-out ones (p = {d.p_farther:.2g})")
         if self.mix is not None and "mix" in signs:

@@ -135,9 +135,11 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if any(isinstance(phase, Train) and phase.recipe.l2sp for phase in plan.phases):
         context = replace(context, anchors={name: p.detach().clone() for name, p in backbone.net.named_parameters()})
     _say_what_cannot_be_judged(context)
-    for phase in plan.phases:
-        if phase.line != order.names[0]:
-            tell(Note(f"{phase.name}: layers below {phase.line} are frozen; their features are computed once per view"))
+    first, *later = plan.phases
+    if first.line != order.names[0]:
+        tell(Note(f"{first.name}: layers below {first.line} are frozen; their features are computed once per view"))
+    if later:
+        tell(Note(f"later phases: frost line under {', '.join(phase.line for phase in later)}"))
     facts = facts_of(plan, manifest, backbone, order.names, settings)
     sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
     told = {
