@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -147,3 +148,31 @@ def test_what_is_not_installed_is_named_with_what_installs_it(monkeypatch: pytes
         left.require_usable()
     assert expected in str(lost.value.hint)
     assert decode(encoded(scene())).rgb.shape == (40, 60, 3)
+
+
+def test_overviews_are_no_further_pages(tmp_path: Path) -> None:
+    """A cloud-optimised GeoTIFF has smaller copies of itself behind it, as GDAL writes them (NewSubfileType 1)."""
+    picture = scene(64, 64)
+    for name, kinds_of in (("overviews", (1, 1)), ("pages", (1, 0))):
+        with tifffile.TiffWriter(tmp_path / f"{name}.tif") as out:
+            out.write(picture, photometric="rgb")
+            for kind in kinds_of:
+                out.write(picture[::2, ::2], photometric="rgb", subfiletype=kind)
+    assert [header(tmp_path / f"{name}.tif").frames for name in ("overviews", "pages")] == [False, True]
+
+
+def test_colours_of_twelve_bits_are_not_dark() -> None:
+    colour = (scene(40, 30).astype(np.uint16) * 16).clip(0, 4095)
+    seen = decode(dicom(colour, "RGB", BitsStored=12, HighBit=11)).rgb
+    assert np.abs(seen.astype(int) - colour * (255 / 4095)).max() <= 0.5 + 1e-9
+
+
+def test_what_pydicom_complains_of_is_not_printed() -> None:
+    data = dicom(np.zeros((8, 8), np.uint8))
+    dataset = dcmread(io.BytesIO(data))
+    dataset.PixelData += bytes(64)
+    out = io.BytesIO()
+    dataset.save_as(out, enforce_file_format=True)
+    with pytest.warns(UserWarning, match="bytes of pixel data"):
+        dcmread(io.BytesIO(out.getvalue())).pixel_array  # noqa: B018
+    assert decode(out.getvalue()).rgb.max() == 0  # warnings are errors here

@@ -50,6 +50,20 @@ def test_the_window_is_the_smallest_depth_that_holds_the_data_set(top: int, high
     assert abs(int(levels.max()) - round(top // 4 * 255 / high)) <= 1  # dim stays dim
 
 
+def test_a_window_in_which_most_pictures_are_nearly_black_is_warned_of() -> None:
+    """One hot pixel, or one picture of another camera, makes 16 bits of a set of 12."""
+    usual = [np.linspace(0, 4000, 64 * 64).reshape(64, 64).astype(np.uint16) for _ in range(5)]
+    hot = usual[0].copy()
+    hot[3, 3] = 65535
+    assert survey(rows(*usual)).warnings == ()
+    found = survey(rows(*usual, hot))
+    assert found.reading.window == (0, 65535)
+    assert found.warnings == (
+        "5 of 6 pictures of more than 8 bits use less than a tenth of 0:65535 and are nearly black: --intensity 0:4095",
+    )
+    assert survey(rows(*usual, hot), asked(intensity="0:4095")).warnings == ()
+
+
 def test_floating_point_is_read_by_the_data_set_and_has_no_cliff() -> None:
     plain, odd = np.full((32, 32), 0.5, np.float32), np.full((32, 32), 0.5, np.float32)
     odd[0, 0] = 1.01

@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from frostline.data.decode import guarded, is_tiff
 from frostline.data.formats import dicom, kinds, pillow
+from frostline.data.formats.tiff import has_pages
 from frostline.data.picture import Crop, Picture, fetched, source
 from frostline.data.pillow_settings import strict_and_silent
 from frostline.data.samples import Samples
@@ -61,8 +62,11 @@ def header(picture: Picture) -> Header:
                     raise
                 return Header("TIFF", "many", False, 0, size)
             # A JPEG of several pictures (MPO) is what telephones write: the first one is the photograph.
-            several = opened.format not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
-            return Header(opened.format or "", opened.mode, several, _quality(opened), size)
+            form, mode, quality = opened.format or "", opened.mode, _quality(opened)
+            several = form not in ("JPEG", "MPO") and bool(getattr(opened, "is_animated", False))
+            if several and form == "TIFF":
+                several = has_pages(opened)
+            return Header(form, mode, several, quality, size)
 
     return guarded(picture, said)
 

@@ -20,17 +20,19 @@ _filter: list[object] = []
 
 @contextmanager
 def strict_and_silent() -> Iterator[None]:
-    """While anyone is in here no warning leaves Pillow, and ``LOAD_TRUNCATED_IMAGES`` is off. Any thread may enter.
+    """No warning leaves Pillow or pydicom while anyone is in here, and ``LOAD_TRUNCATED_IMAGES`` is off.
+
+    Any thread may enter.
 
     Both belong to the whole process, so ``warnings.catch_warnings`` would put back a wrong list when threads leave in
-    another order than they came: one filter, for Pillow alone, stands from the first one in to the last one out.
+    another order than they came: one filter, for these alone, stands from the first one in to the last one out.
     What libtiff writes to stderr about a damaged compressed TIFF comes from C, where nothing here can hold it back.
     """
     _enter()
     try:
         if getattr(sys.flags, "context_aware_warnings", False):  # Python 3.14: filters may belong to the thread
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module=r"PIL\.")
+                warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
                 yield
         else:
             yield
@@ -42,7 +44,7 @@ def _enter() -> None:
     global _inside, _lenient
     with _lock:
         if not _inside:
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
             _filter[:] = warnings.filters[:1]
             _lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         _inside += 1

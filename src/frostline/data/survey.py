@@ -19,7 +19,7 @@ from frostline.data.formats import kinds, pillow, png, tiff
 from frostline.data.manifest import Row
 from frostline.data.picture import Crop, Item, Picture, Whole, fetched, source
 from frostline.data.pillow_settings import strict_and_silent
-from frostline.data.reading import DEPTHS, Reading, text
+from frostline.data.reading import DEPTHS, Reading, Window, text
 from frostline.data.samples import Doubt, Extent, Samples, read
 from frostline.errors import DataError, DecodeError
 from frostline.processors import processors
@@ -30,6 +30,7 @@ _PLAIN_NAMES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bm
 _PEEKED_ITEMS = 64  # of pictures that are fetched at some cost; if none of these leaves a choice, none is said to
 _LOOKED_THROUGH = 24  # transparent pictures that are laid over the background
 _FEW = 0.05  # doubtful pictures that are left out and named; more are refused
+_DARK = 0.1  # of the window, within which a picture is nearly black
 _UNSEEN = 0.02 * 255  # standard deviation of grey values of a picture on which nothing is seen
 _MAYBE_DEEP = (b"P2", b"P3", b"P5", b"P6", b"Pf", b"PF", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
 
@@ -90,6 +91,7 @@ def survey(
     if extents and reading.window is None:
         reading = replace(reading, window=Extent.joined(extents).window())
         notes.append(_says(reading, extents))
+        warnings += _dark(reading.window, extents)
     if unseen := _unseen(clear, reading):
         warnings.append(unseen)
     return Surveyed(reading, tuple(notes), tuple(warnings))
@@ -104,6 +106,19 @@ def _says(reading: Reading, extents: Sequence[Extent]) -> str:
         f"{_pictures(len(extents))} of more than 8 bits: {low:g} is black and {high:g} is white, {why}; "
         f"--intensity {text(reading.window)} says the same, or other values"
     )
+
+
+def _dark(window: Window | None, extents: Sequence[Extent]) -> list[str]:
+    """What to say where one window for all leaves most pictures nearly black: of other depths, or for a hot pixel."""
+    low, high = window or (0.0, 1.0)
+    dark = [one for one in extents if one.usual_high - low < _DARK * (high - low)]
+    if len(dark) <= len(extents) / 2:
+        return []
+    own = text(Extent.joined(dark).window())
+    return [
+        f"{len(dark):,} of {len(extents):,} pictures of more than 8 bits use less than a tenth of {text((low, high))} "
+        f"and are nearly black: --intensity {own}"
+    ]
 
 
 def _pictures(count: int) -> str:

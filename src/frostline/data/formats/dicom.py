@@ -69,7 +69,7 @@ def picture(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples | Image
     if meaning == "PALETTE COLOR":
         return _colour(apply_color_lut(values, dataset))
     if values.ndim == 3:
-        return _colour(values)
+        return _colour(values, (1 << int(dataset.BitsStored)) - 1)
     hidden = _padding(values, dataset)
     bits = int(dataset.BitsStored)
     if bits < 8 and values.dtype == np.uint8:  # a mask, mostly
@@ -78,9 +78,10 @@ def picture(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples | Image
     return Samples(values[:, :, None], declared=declared, inverted=meaning == "MONOCHROME1", hidden=hidden)
 
 
-def _colour(values: NDArray[Any]) -> Image.Image:
+def _colour(values: NDArray[Any], white: int = 65535) -> Image.Image:
+    """white: the greatest value of 16-bit samples, of which only 12 may be used."""
     if values.dtype == np.uint16:
-        values = np.round(values / 257).astype(np.uint8)
+        values = np.round(values.clip(0, white) * (255 / white)).astype(np.uint8)
     if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] not in (3, 4):
         raise DecodeError("a DICOM file whose colours are of a kind that is not read", hint="export it as PNG")
     return Image.fromarray(np.ascontiguousarray(values[:, :, :3]))

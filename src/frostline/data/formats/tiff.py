@@ -20,6 +20,8 @@ _MAX, _PLANAR, _SUB_IFDS, _EXTRA, _FORMAT = 281, 284, 330, 338, 339
 _NODATA, _DNG = 42113, 50706
 _MIN_IS_WHITE, _RGB, _CFA, _LINEAR_RAW = 0, 2, 32803, 34892
 _GREYS = (0, 1)
+_NO_PAGE = 1 | 4  # of _SUBFILE: reduced, a mask
+_LOOKED_AT = 32
 _ALPHAS = (1, 2, 999)
 _ALPHA_ALONE = ((1,), (2,))
 
@@ -29,6 +31,15 @@ def is_raw(tags: Mapping[int, Any]) -> bool:
     if _DNG in tags or tags.get(_PHOTOMETRIC) in (_CFA, _LINEAR_RAW):
         return True
     return bool(_number(tags, _SUBFILE) & 1) and _SUB_IFDS in tags and _MAKE in tags
+
+
+def has_pages(image: Image.Image) -> bool:
+    """Whether there are further pictures: smaller copies of the first one (overviews) and its masks are none."""
+    for page in range(1, min(getattr(image, "n_frames", 1), _LOOKED_AT)):
+        image.seek(page)
+        if not _number(image.tag_v2, _SUBFILE) & _NO_PAGE:  # type: ignore[attr-defined]
+            return True
+    return False
 
 
 def too_many(tags: Mapping[int, Any]) -> bool:

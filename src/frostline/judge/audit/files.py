@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from frostline.data.formats import kinds
 from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
 _SUFFIXES = {
@@ -14,6 +15,9 @@ _SUFFIXES = {
     "PNG": {".png", ".apng"},
     "TIFF": {".tif", ".tiff"},
     "JPEG2000": {".jp2", ".j2k", ".jpx"},
+    "DICOM": set(kinds.DICOM.suffixes),
+    "RAW": set(kinds.RAW.suffixes),
+    "HEIF": set(kinds.HEIC.suffixes),
     "PPM": {".ppm", ".pgm", ".pbm", ".pnm", ".pfm"},
 }
 _USUAL_MODES = ("RGB", "L", "RGBA", "P")
