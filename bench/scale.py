@@ -1,124 +1,251 @@
 """Many machines, tried on this one: a Ray cluster of two workers beside one process, with kills; and what a million
 pictures cost.
 
-    python -m bench.scale                       20,000 pictures; writes bench/SCALE.md
-    python -m bench.scale --pictures 200 --dry  small, and writes nothing
+    python -m bench.scale --data PICTURES --model RUN      both parts; writes bench/scale.json, bench/SCALE.md and the
+                                                           table in docs/how-to/many-machines.md
+    python -m bench.scale once                             the first part only; needs neither pictures nor a model
+    python -m bench.scale speed --data PICTURES --model RUN [--pictures 4000]
+    python -m bench.scale --dry ...                        prints, and writes nothing
 
-Every picture must be answered once, by the very numbers of one process, whatever is killed: workers five times, the
-driver once. Throughput is measured without kills, in turn with one process of one core; memory at a tenth and at the
-whole of the pictures.
+once    20,000 small made pictures and a small network: predicted and embedded while workers are killed five times and
+        the driver once, every picture must be answered once, bit for bit as by one process; the head of a `fit --on
+        ray` on 5,000 must be that of `fit`; memory at a tenth and at the whole of the pictures.
+speed   pictures as they are on the web, a model as people have it: one process of one core beside a worker of one core,
+        by the clock (which needs a quiet machine) and by processor time (which does not).
 """
 
 import argparse
+import hashlib
+import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import numpy as np
 import psutil
 import pyarrow.parquet
+from PIL import Image
 
 from bench.pictures import first, made
 from bench.report import HERE, commit, machine
 
-TEXT = HERE / "SCALE.md"
+RESULTS, TEXT = HERE / "scale.json", HERE / "SCALE.md"
+PAGE = HERE.parent / "docs" / "how-to" / "many-machines.md"
+BEGIN, END = "<!-- written by python -m bench.scale -->", "<!-- end of what bench.scale wrote -->"
 WORKERS = 2
-Answers = dict[str, tuple[str, float]]
-"""The label and probability of each picture, by its name."""
+SIDE = 64
+Rows = dict[str, bytes]
+"""The bits of each picture's answer, by its name."""
 
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """seconds: from start to end. driver, worker: the most bytes that the command and any one worker held."""
+    """seconds: from start to end. driver, worker: the most bytes that the command and any one worker held. cpu: seconds
+    of processor time of the command's processes and of the workers, start included; for a cluster `around` is that of
+    everything else: the driver and Ray's own processes. busy: share of the time between a worker's first and last part
+    that workers had a core for themselves. steady: pictures/s of all workers in that time.
+    """
 
     seconds: float
+    cpu: float
     driver: int
-    worker: int
+    worker: int = 0
+    around: float = 0.0
+    busy: float = 0.0
+    steady: float = 0.0
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of JPEGs that pictures are made from")
-    parser.add_argument("--model", type=Path, required=True, help="a run's folder")
+    parser.add_argument("parts", nargs="*", choices=["once", "speed", []], help="default: both")
+    parser.add_argument("--data", type=Path, help="a folder of JPEGs that pictures are made from, for speed")
+    parser.add_argument("--model", type=Path, help="a run's folder, for speed")
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=5, help="of workers; the driver is killed once beside them")
+    parser.add_argument("--place", type=Path, help="a folder for what is written on the way, kept [default: temporary]")
     parser.add_argument("--dry", action="store_true", help="print the page and write nothing")
     given = parser.parse_args()
-    place = Path(mkdtemp(prefix="bench-scale-"))
+    parts = given.parts or ["once", "speed"]
+    if "speed" in parts and (given.data is None or given.model is None):
+        parser.error("speed needs --data and --model")
+    place = given.place or Path(mkdtemp(prefix="bench-scale-"))
+    place.mkdir(parents=True, exist_ok=True)
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    said = {"machine": machine(), "commit": commit()}
     try:
-        page = measured(given.model, given.data, given.pictures, given.kills, place)
+        if "once" in parts:
+            found["once"] = said | once(given.pictures, given.kills, place)
+        if "speed" in parts:
+            found["speed"] = said | speed(given.model, given.data, given.pictures, place)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-    print(page)
+        if given.place is None:
+            shutil.rmtree(place, ignore_errors=True)
+    print(text(found))
     if not given.dry:
-        TEXT.write_text(page)
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        write(found)
 
 
-def measured(model: Path, sources: Path, count: int, kills: int, place: Path) -> str:
-    """The page. place: a folder for what is written on the way."""
-    pictures = made(place / "pictures", sources, count)
-    few = first(place / "few", pictures, count // 10)
-    one = _run(["taskset", "-c", "0", *_alone(model, pictures, place / "one")])
+def write(found: Mapping[str, Any]) -> None:
+    """The page of results, and the block of the guide that says the same."""
+    TEXT.write_text(text(found))
+    guide = PAGE.read_text(encoding="utf-8")
+    before, rest = guide.split(BEGIN)
+    PAGE.write_text(f"{before}{block(found)}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def once(count: int, kills: int, place: Path) -> dict[str, Any]:
+    """Every picture once, by the bits of one process, whatever is killed; and the head that `fit` gives."""
+    pictures, weights = small(place / "small", count), _weights(place)
+    backbone = ["--model", "test_resnet", "--weights", str(weights), "--precision", "fp32"]
+    few, table = first(place / "few", pictures, count // 10), _labels(place / "labels.csv", pictures, count // 4)
+    fit = [*frostline("fit"), str(table), *backbone, "--image-size", str(SIDE), "--strategy", "probe", "--quiet"]
+    for name, more in (("alone", []), ("ray", ["--on", "ray"])):
+        shutil.rmtree(place / name, ignore_errors=True)
+        env = {**ENV, "XDG_CACHE_HOME": str(place / f"cache-{name}")}
+        subprocess.run([*fit, *more, "--out", str(place / name)], check=True, env=env, stdout=subprocess.DEVNULL)
+    model = place / "alone" / "model"
+    heads = [
+        hashlib.sha256((place / n / "model" / "model.safetensors").read_bytes()).hexdigest() for n in ("alone", "ray")
+    ]
+    found: dict[str, Any] = {"pictures": count, "fit": {"pictures": count // 4, "same": heads[0] == heads[1]}}
+    command = [*frostline("embed"), str(_labels(place / "all.csv", pictures, count)), *backbone]
+    subprocess.run([*command, "--out", str(place / "one.parquet")], check=True, env=ENV, stdout=subprocess.DEVNULL)
     with cluster():
-        small = _run(_on_ray("predict", model, few, place / "small"))
-        many = _run(_on_ray("predict", model, pictures, place / "many"))
-        killed = _killed(_on_ray("predict", model, pictures, place / "killed"), kills, place / "killed")
-    wanted, found, after = (_answers(place / name) for name in ("one", "many", "killed"))
-    alone, each = count / one.seconds, count / many.seconds / WORKERS
-    lines = [
-        "# Many machines",
-        "",
-        "Written by `python -m bench.scale`; do not edit.",
-        "",
-        f"{count:,} pictures, {machine()}, {commit()}.",
-        "",
-        f"- one process with one core: {alone:.1f} pictures/s; Ray with {WORKERS} workers of one core: {each:.1f} "
-        f"pictures/s for each core ({each / alone:.2f} of it), start included",
-        f"- {killed} kills, of workers and of the driver: {_same(found, after)}",
-        f"- beside one process, whose table has six digits: {_same(wanted, found, digits=6)}",
-        f"- memory at {count // 10:,} and {count:,} pictures: driver {small.driver >> 20} and {many.driver >> 20} MiB, "
-        f"largest worker {small.worker >> 20} and {many.worker >> 20} MiB",
-        "",
-        *_costs(each, pictures),
-    ]
-    return "\n".join(lines) + "\n"
+        small_run = _run([*frostline("predict"), str(model), str(few), *on_ray(place / "p-few")])
+        whole_run = _run([*frostline("predict"), str(model), str(pictures), *on_ray(place / "p-many")])
+        killed = _killed([*frostline("predict"), str(model), str(pictures), *on_ray(place / "p-killed")], kills)
+        embedded = _killed([*command, *on_ray(place / "e-killed")], kills)
+    alone = _alone(model, pictures)
+    found["predict"] = {"kills": killed, **compared(alone, _rows([place / "p-killed"], "probabilities"))}
+    found["unkilled"] = compared(alone, _rows([place / "p-many"], "probabilities"))
+    one = _rows([place / "one.parquet"], "features")
+    found["embed"] = {"kills": embedded, **compared(one, _rows([place / "e-killed"], "features"))}
+    found["memory"] = {"few": asdict(small_run), "many": asdict(whole_run)}
+    return found
 
 
-def _alone(model: Path, pictures: Path, out: Path) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "frostline",
-        "predict",
-        str(model),
-        str(pictures),
-        "--out",
-        str(out),
-        "--shard",
-        "0/1",
-    ]
+def speed(model: Path, sources: Path, count: int, place: Path) -> dict[str, Any]:
+    """One process of one core beside workers of one core, in turn, on the same pictures."""
+    pictures = made(place / "pictures", sources, count)
+    one = _run(
+        [
+            "taskset",
+            "-c",
+            "0",
+            *frostline("predict"),
+            str(model),
+            str(pictures),
+            "--out",
+            str(place / "one"),
+            "--shard",
+            "0/1",
+        ]
+    )
+    with cluster():
+        many = _run([*frostline("predict"), str(model), str(pictures), *on_ray(place / "many")])
+    sizes = [path.stat().st_size for path in sorted(pictures.iterdir())[:1000]]
+    result = sum(path.stat().st_size for path in (place / "many").glob("*.parquet")) / count
+    return {
+        "pictures": count,
+        "one": asdict(one),
+        "ray": asdict(many),
+        "bytes": float(np.mean(sizes)),
+        "result bytes": result,
+    }
 
 
-def _on_ray(command: str, model: Path, pictures: Path, out: Path) -> list[str]:
-    words = [sys.executable, "-m", "frostline", command, str(model), str(pictures)]
-    return [*words, "--on", "ray", "--address", "auto", "--out", str(out)]
+def frostline(command: str) -> list[str]:
+    """The command as this Python runs it."""
+    return [sys.executable, "-m", "frostline", command]
+
+
+def on_ray(out: Path) -> list[str]:
+    """The options that send it to the cluster, and begin it anew."""
+    shutil.rmtree(out, ignore_errors=True)
+    return ["--on", "ray", "--address", "auto", "--out", str(out)]
+
+
+def small(folder: Path, count: int) -> Path:
+    """Made pictures of `SIDE` pixels, no two alike, of two hues by turns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / f"{number:06}.jpg"
+        if not path.exists():
+            hue = ((90, 150, 60), (150, 80, 60))[number % 2]
+            coarse = rng.normal(hue, 40, (8, 8, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(coarse).resize((SIDE, SIDE)).save(path, comment=str(number).encode())
+    return folder
+
+
+def _labels(path: Path, pictures: Path, count: int) -> Path:
+    lines = [f"{pictures}/{number:06}.jpg,{('green', 'red')[number % 2]}" for number in range(count)]
+    path.write_text("path,label\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def _weights(place: Path) -> Path:
+    import timm
+    import torch
+
+    path = place / "test_resnet.pth"
+    torch.manual_seed(0)
+    torch.save(timm.create_model("test_resnet", num_classes=5).state_dict(), path)
+    return path
+
+
+def _alone(model: Path, pictures: Path) -> Rows:
+    """What `frostline predict` computes, before it is rounded for people."""
+    from frostline.data.sources import pictures as listed
+    from frostline.ship.open_predictor import open_predictor
+
+    answers = open_predictor(model).predict(listed([str(pictures)]))
+    return {Path(answer.name).name: answer.probabilities.tobytes() for answer in answers}  # type: ignore[union-attr]
+
+
+def _rows(places: Sequence[Path], column: str) -> Rows:
+    """The bits of a column of float32 lists, by the names of pictures.
+
+    Raises: RuntimeError: a picture is there twice.
+    """
+    found: Rows = {}
+    for place in places:
+        for part in sorted(place.glob("*.parquet")) if place.is_dir() else [place]:
+            table = pyarrow.parquet.read_table(part, columns=["path", column])
+            for path, row in zip(table["path"].to_pylist(), table[column].to_pylist(), strict=True):
+                if Path(path).name in found:
+                    raise RuntimeError(f"{path} was answered twice")
+                found[Path(path).name] = np.array(row, np.float32).tobytes()
+    return found
+
+
+def compared(wanted: Rows, found: Rows) -> dict[str, int]:
+    """How many pictures were answered, are missing, and are answered by other bits."""
+    return {
+        "answered": len(found),
+        "missing": len(wanted.keys() - found.keys()),
+        "other": sum(wanted.get(name) != row for name, row in found.items()),
+    }
 
 
 @contextmanager
 def cluster() -> Iterator[None]:
-    """A Ray cluster on this machine, with as many cores as there are workers."""
+    """A Ray cluster on this machine, with as many cores as there are workers; its processes end with it."""
     ray = str(Path(sys.executable).with_name("ray"))
     start = [ray, "start", "--head", f"--num-cpus={WORKERS}", "--include-dashboard=false", "--disable-usage-stats"]
     subprocess.run(start, check=True, env=ENV, stdout=subprocess.DEVNULL)
@@ -129,49 +256,96 @@ def cluster() -> Iterator[None]:
 
 
 def _run(command: Sequence[str]) -> Run:
-    began = time.perf_counter()
+    """Run a command to its end and look at it and at Ray's processes twice a second."""
+    out = Path(command[command.index("--out") + 1])
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    others = {process.pid: _cpu(process) for process in _of_ray()}
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL)
     driver = worker = 0
+    seen: dict[int, float] = {}
+    samples: list[tuple[float, float]] = []
+    ours: set[int] = set()
     while process.poll() is None:
         driver = max(driver, _held(psutil.Process(process.pid)))
-        worker = max([worker, *map(_held, _workers())])
+        for one in _of_ray():
+            seen[one.pid] = max(seen.get(one.pid, 0.0), _cpu(one) - others.get(one.pid, 0.0))
+            if _is_worker(one):
+                ours.add(one.pid)
+                worker = max(worker, _held(one))
+        samples.append((time.time(), sum(seen[pid] for pid in ours)))
         time.sleep(0.5)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return Run(time.perf_counter() - began, driver, worker)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    working = sum(seen[pid] for pid in ours)
+    if not ours:
+        return Run(seconds, own, driver)
+    around = own + sum(seen.values()) - working
+    return Run(seconds, working, driver, worker, around, *_steadily(out, samples))
 
 
-def _killed(command: Sequence[str], kills: int, out: Path) -> int:
+def _steadily(out: Path, samples: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """(busy, steady) between the first part of the last worker to begin and the last part: see `Run`."""
+    parts = sorted(
+        (part.stat().st_mtime, pyarrow.parquet.read_metadata(part).num_rows) for part in out.glob("*.parquet")
+    )
+    if len(parts) <= WORKERS + 1:
+        return 0.0, 0.0
+    start, end = parts[WORKERS - 1][0], parts[-1][0]
+    within = [(when, cpu) for when, cpu in samples if start <= when <= end]
+    busy = 0.0 if len(within) < 3 else (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0]) / WORKERS
+    return busy, sum(rows for _, rows in parts[WORKERS:]) / (end - start)
+
+
+def _killed(command: Sequence[str], kills: int) -> int:
     """Run a command to its end while workers are killed, and the driver once; returns the kills."""
+    out = Path(command[command.index("--out") + 1])
     rng, done, driver_killed = random.Random(0), 0, False
     while True:
         process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL)
-        due = time.monotonic() + rng.uniform(4, 12)
+        due = time.monotonic() + rng.uniform(1, 4)
         while process.poll() is None:
             time.sleep(0.2)
-            if time.monotonic() < due:
+            workers = [one for one in _of_ray() if _is_worker(one)] if time.monotonic() > due else []
+            written = len(list(out.glob("*.parquet")))
+            if not workers or not written:
                 continue
-            due = time.monotonic() + rng.uniform(4, 12)
-            workers = list(_workers())
-            if done < kills and workers:
-                rng.choice(workers).kill()
-                done += 1
-            elif not driver_killed and any(out.glob("*.parquet")):
+            due = time.monotonic() + rng.uniform(1, 4)
+            if not driver_killed and done >= kills // 2:
                 process.send_signal(signal.SIGKILL)
                 driver_killed = True
-                done += 1
+                process.wait()
+            elif done - driver_killed < kills:
+                rng.choice(workers).kill()
+            else:
+                continue
+            done += 1
         if process.returncode == 0:
             return done
         if process.returncode != -signal.SIGKILL:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
 
 
-def _workers() -> Iterator[psutil.Process]:
-    """Ray's processes that hold the model."""
+def _of_ray() -> Iterator[psutil.Process]:
+    """Ray's processes."""
     for process in psutil.process_iter(["name", "cmdline"]):
         words = " ".join(process.info["cmdline"] or ())
-        if words.startswith("ray::") and "Predict" in words:
+        if words.startswith("ray::") or "/ray/" in words:
             yield process
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether it holds the model."""
+    return " ".join(process.info["cmdline"] or ()).startswith("ray::MapWorker")
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+        return float(used.user + used.system)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _held(process: psutil.Process) -> int:
@@ -181,59 +355,73 @@ def _held(process: psutil.Process) -> int:
         return 0
 
 
-def _answers(out: Path) -> Answers:
-    """What a folder says; its parts may be Parquet or the command's own.
-
-    Raises: RuntimeError: a picture is there twice.
-    """
-    found: Answers = {}
-    parts = sorted(out.glob("*.parquet"))
-    if not parts:
-        merged = out.with_suffix(".csv")
-        subprocess.run(
-            [sys.executable, "-m", "frostline", "merge", str(out), "--out", str(merged)], check=True, env=ENV
-        )
-        import csv
-
-        with merged.open(newline="", encoding="utf-8") as file:
-            return {
-                Path(line["path"]).name: (line["label"], float(line["probability"])) for line in csv.DictReader(file)
-            }
-    for part in parts:
-        table = pyarrow.parquet.read_table(part, columns=["path", "label", "probability"]).to_pydict()
-        for path, label, p in zip(table["path"], table["label"], table["probability"], strict=True):
-            if Path(path).name in found:
-                raise RuntimeError(f"{path} was answered twice")
-            found[Path(path).name] = label, float(p)
-    return found
+def text(found: Mapping[str, Any]) -> str:
+    """The page of results."""
+    return (
+        "\n".join(["# Many machines", "", "Written by `python -m bench.scale`; do not edit.", "", *_lines(found)])
+        + "\n"
+    )
 
 
-def _same(wanted: Answers, found: Answers, digits: int | None = None) -> str:
-    missing = len(wanted.keys() - found.keys())
-
-    def alike(one: tuple[str, float], other: tuple[str, float]) -> bool:
-        near = abs(one[1] - other[1]) <= (0 if digits is None else 0.51 * 10**-digits)
-        return one[0] == other[0] and near
-
-    other = sum(name not in wanted or not alike(wanted[name], answer) for name, answer in found.items())
-    if missing or other:
-        return f"{missing:,} pictures are MISSING and {other:,} are answered DIFFERENTLY"
-    return "every picture once, by the same numbers"
+def block(found: Mapping[str, Any]) -> str:
+    """The same, as it stands in the guide."""
+    return "\n".join([BEGIN, *_lines(found), END])
 
 
-def _costs(speed: float, pictures: Path) -> list[str]:
-    """What larger jobs cost by this machine's figures: core-hours, bytes to read, bytes of results."""
-    sizes = [path.stat().st_size for path in sorted(pictures.iterdir())[:1000]]
-    lines = [
-        "| pictures | core-hours | hours on 100 cores | read | a link of 10 Gbit/s reads it in |",
-        "| ---: | ---: | ---: | ---: | ---: |",
+def _lines(found: Mapping[str, Any]) -> list[str]:
+    return [
+        *(_once_lines(found["once"]) if "once" in found else ()),
+        *(_speed_lines(found["speed"]) if "speed" in found else ()),
     ]
-    for count in (10**6, 10**7, 10**9):
-        hours, size = count / speed / 3600, count * float(np.mean(sizes))
-        lines.append(
-            f"| {count:,} | {hours:,.1f} | {hours / 100:,.2f} | {size / 1e12:,.2f} TB | {size / 1.25e9 / 3600:,.2f} h |"
-        )
-    return lines
+
+
+def _once_lines(found: Mapping[str, Any]) -> list[str]:
+    def said(part: Mapping[str, int]) -> str:
+        if part["missing"] or part["other"]:
+            return f"{part['missing']:,} pictures are MISSING and {part['other']:,} have OTHER BITS"
+        return f"{part['answered']:,} pictures, each once, the bits of one process"
+
+    few, many = found["memory"]["few"], found["memory"]["many"]
+    head = "the head of `fit`, bit for bit" if found["fit"]["same"] else "ANOTHER head"
+    return [
+        f"{found['pictures']:,} pictures of {SIDE} pixels, {WORKERS} workers of one core, {_where(found)}:",
+        "",
+        f"- `predict --on ray`: {said(found['unkilled'])}",
+        f"- `predict --on ray`, {found['predict']['kills']} kills, one of them the driver: {said(found['predict'])}",
+        f"- `embed --on ray`, {found['embed']['kills']} kills, one of them the driver: {said(found['embed'])}",
+        f"- `fit --on ray`, {found['fit']['pictures']:,} pictures: {head}",
+        f"- memory at {found['pictures'] // 10:,} and {found['pictures']:,} pictures: driver {few['driver'] >> 20} and "
+        f"{many['driver'] >> 20} MiB, largest worker {few['worker'] >> 20} and {many['worker'] >> 20} MiB",
+        "",
+    ]
+
+
+def _speed_lines(found: Mapping[str, Any]) -> list[str]:
+    count, one, many = found["pictures"], found["one"], found["ray"]
+    alone, each, steady = count / one["seconds"], count / many["seconds"] / WORKERS, many["steady"] / WORKERS
+    own, worked = 1000 * one["cpu"] / count, 1000 * many["cpu"] / count
+    lines = [
+        f"{count:,} pictures of {found['bytes'] / 1000:.0f} kB, {_where(found)}:",
+        "",
+        f"- one process of one core: {alone:.1f} pictures/s, {own:.1f} ms of processor time a picture",
+        f"- Ray, {WORKERS} workers of one core: {each:.1f} pictures/s a core with the start ({each / alone:.2f} of one "
+        f"process), {steady:.1f} without it ({steady / alone:.2f})",
+        f"- a worker takes {worked:.1f} ms of processor time a picture ({own / worked:.2f} of one process's speed) and "
+        f"had {many['busy']:.0%} of a core; the driver and Ray's own processes take {many['around']:.0f} s in all",
+        "",
+        "| pictures | core-hours | hours on 100 cores | read | a link of 10 Gbit/s reads it in | written |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for number in (10**6, 10**7, 10**9):
+        hours, size = number * many["cpu"] / count / 3600, number * found["bytes"]
+        cells = f"{number:,}", f"{hours:,.1f}", f"{hours / 100:,.2f}", f"{size / 1e12:,.2f} TB"
+        written = number * found["result bytes"] / 1e9
+        lines.append("| " + " | ".join((*cells, f"{size / 1.25e9 / 3600:,.2f} h", f"{written:,.2f} GB")) + " |")
+    return [*lines, ""]
+
+
+def _where(found: Mapping[str, Any]) -> str:
+    return f"{found['machine']}, {found['commit']}"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """The path that a GPU takes, run on a CPU in its place: same rows as plain torch, and a batch too large is halved."""
 
+import weakref
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
 import torch
 
-from frostline.data.views import Preprocessing
+from frostline.data.manifest import Row
+from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError
-from frostline.inference import torch_gpu
+from frostline.features.fill import computed
+from frostline.inference import torch_engine, torch_gpu
+from frostline.inference.engine import Function
 from frostline.inference.network import Network
 from frostline.inference.torch_engine import Plain
 from frostline.inference.torch_gpu import OnGpu
@@ -61,6 +67,58 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so() -> None:
         engine(most=0).run(PICTURES)
 
 
+@pytest.mark.parametrize(
+    ("said", "full"),
+    [("MPS backend out of memory (MPS allocated: 9 GB)", True), ("CUDA error: out of memory", True),
+     ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True), ("expected 3 channels", False)],
+)  # fmt: skip
+def test_cards_that_say_it_in_words_only(said: str, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MPS and cuDNN do, which raise a plain RuntimeError; any other error is not taken for it."""
+    made = engine()
+    small = made._network.net.forward
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 4:
+            raise RuntimeError(said)
+        found: torch.Tensor = small(x)
+        return found
+
+    monkeypatch.setattr(made._network.net, "forward", forward)
+    if full:
+        assert len(made.run(PICTURES)[0]) == len(PICTURES)
+        assert made.batch == 4
+    else:
+        with pytest.raises(RuntimeError, match="3 channels"):
+            made.run(PICTURES)
+
+
+def test_nothing_lies_on_the_card_when_a_smaller_batch_is_tried() -> None:
+    """A traceback holds the frames in which the larger batch still lies: its memory would not come free."""
+    alive: list[int] = []
+    made = engine(most=4)
+    last: list[weakref.ref[torch.Tensor]] = []
+
+    def noted(_: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        alive.append(sum(one() is not None for one in last))
+        last.append(weakref.ref(given[0]))
+
+    made._network.register_forward_pre_hook(noted)
+    made.run(PICTURES[:8])
+    assert made.batch == 4
+    assert alive[:2] == [0, 0]
+
+
+def test_filling_and_predicting_give_the_card_whole_batches(leaves: Path) -> None:
+    """Fewer are filled up: 32 pictures at a time on a card that takes 256 would be one eighth of its speed."""
+    rows = [Row(path, name=str(n), digest=str(n)) for n, path in enumerate(sorted((leaves / "train").rglob("*.png")))]
+    made, view = engine(batch=8), EvaluationView(Preprocessing((SIDE, SIDE)))
+    parts = list(computed(rows[:44], view, lambda _: made, batch=4))
+    assert sum(len(part.rows) for part in parts) == 44
+    assert len(made._network.net.seen) == 6  # five whole batches of 8, and one for the last four
+    one = np.concatenate([part.found for part in parts])
+    np.testing.assert_array_equal(one[:8], made.run(np.stack([view(row.picture, row.digest) for row in rows[:8]]))[0])
+
+
 def test_convolutions_compute_in_float32_and_not_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = []
     made = engine()
@@ -80,3 +138,32 @@ def test_the_batch_goes_by_the_memory_of_the_card(monkeypatch: pytest.MonkeyPatc
     Card.total_memory = 80 << 30
     assert torch_gpu.batch_for(torch.device("cuda", 0)) == 256
     assert torch_gpu.batch_for(torch.device("mps")) == 64
+
+
+def test_launched_processes_take_a_card_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frozen layers are computed before accelerate opens a device: all ranks would be on the first card."""
+    current = [0]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: current.__setitem__(0, index))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
+    found = []
+    for rank in ("0", "3", "5"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        found.append(torch_gpu.gpu())
+    assert found == [torch.device("cuda", index) for index in (0, 3, 1)]
+
+
+def test_what_mps_lacks_is_computed_by_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object) -> None:
+        raise NotImplementedError("The operator 'aten::x' is not currently implemented for the MPS device.")
+
+    network = Network(Small(), Preprocessing((SIDE, SIDE)))
+    monkeypatch.setattr(torch_engine, "gpu", lambda: torch.device("mps"))
+    monkeypatch.setattr(torch_engine, "OnGpu", lacking)
+    function = Function(lambda: network, "", (SIDE, SIDE))
+    made = torch_engine.make(function, "fp32", 1, Path())
+    np.testing.assert_array_equal(made.run(PICTURES)[0], Plain(network).run(PICTURES)[0])
+    monkeypatch.setattr(torch_engine, "gpu", lambda: torch.device("cuda", 0))
+    with pytest.raises(EngineError, match="aten::x"):
+        torch_engine.make(function, "fp32", 1, Path())

@@ -106,3 +106,29 @@ def test_embed_on_ray_gives_what_embed_gives(leaves: Path, tmp_path: Path, weigh
     assert list(one["path"]) == list(many["path"])
     assert list(one["label"]) == list(many["label"])
     np.testing.assert_array_equal(np.stack(one["features"]), np.stack(many["features"]))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_check_on_ray_finds_what_check_finds_and_decodes_nothing_here(
+    leaves: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    from frostline.features.store import Store
+    from frostline.judge.audit import image_stats
+    from frostline.scale.elsewhere import elsewhere
+    from frostline.workflows import check
+
+    monkeypatch.setattr(check, "AT_LEAST", 0)  # as for a network whose pictures are large enough to be looked at
+    data = tmp_path / "leaves"
+    shutil.copytree(leaves, data)
+    (data / "train" / "red leaf" / "broken.png").write_bytes(b"no picture")
+    shutil.copy(next((data / "train" / "red leaf").glob("*.png")), data / "val" / "red leaf" / "again.png")
+    found = []
+    for on in (None, "ray"):
+        place = tmp_path / str(on)
+        how: dict[str, Any] = {"store": Store(place / "store"), "cache": place, "model": "test_resnet"}
+        if on:
+            monkeypatch.setattr(image_stats, "look", lambda *_: pytest.fail("a picture was looked at here"))
+        found.append(check.check(data, **how, weights=weights, elsewhere=elsewhere(on, None)).to_dict())
+    assert found[0] == found[1]
+    assert found[0]["findings"]

@@ -1,5 +1,6 @@
 """The whole way of an audit: what is planted in real pictures is found, and one decode serves trunk and audit alike."""
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -172,3 +173,17 @@ def test_check_reads_data_by_the_options_that_fit_has(leaves: Path, tmp_path: Pa
     assert done.exit_code == 0, done.output
     page = (tmp_path / "check.html").read_text()
     assert "young" in page
+
+
+def test_what_another_machine_noted_is_what_is_noted_here(leaves: Path) -> None:
+    """As `check --on ray` does it: the view goes there pickled, and its notes come back as bytes."""
+    rows = [Row(path, digest=content_digest(path)) for path in sorted((leaves / "val").rglob("*.png"))[:3]]
+    here, home = (_Notes(Inventory(tuple(rows), ("",) * 3)) for _ in range(2))
+    plain = EvaluationView(Preprocessing((64, 64)))
+    there = pickle.loads(pickle.dumps(_Noting(plain, home)))
+    for row in rows:
+        np.testing.assert_array_equal(there(row.picture, row.digest), _Noting(plain, here)(row.picture, row.digest))
+        _Noting(plain, home).noted(row.digest, there.note_of(row.digest))
+        assert there.note_of(row.digest) == b""
+    np.testing.assert_array_equal(home.of(rows), here.of(rows))
+    assert home.of(rows)["width"].tolist() == [64, 64, 64]

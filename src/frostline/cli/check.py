@@ -29,6 +29,8 @@ def check(
     ] = "tf_efficientnet_lite0",
     weights: Annotated[str, Option(help="auto, or a checkpoint file.")] = "auto",
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    on: Annotated[str | None, Option(help="ray: decode and ask the network on a Ray cluster.")] = None,
+    address: Annotated[str | None, Option(help=plain(OPTIONS["address"].help))] = None,
     intensity: Annotated[str | None, Option(help=plain(OPTIONS["intensity"].help))] = None,
     bands: Annotated[str | None, Option(help=plain(OPTIONS["bands"].help))] = None,
     background: Annotated[str | None, Option(help=plain(OPTIONS["background"].help))] = None,
@@ -46,10 +48,14 @@ def check(
     from frostline.data.place_options import PlaceOptions
     from frostline.data.reading import asked
     from frostline.data.sources import default_cache
+    from frostline.errors import PlanError
     from frostline.judge.audit.write_csv import chosen, write_cleaned
     from frostline.judge.check_page.render import page
     from frostline.judge.write_html import write_html
+    from frostline.scale.elsewhere import elsewhere
 
+    if on is not None and not features:
+        raise PlanError("a cluster is for what the network is asked", where="--on", hint="leave --no-features out")
     with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():
@@ -63,6 +69,7 @@ def check(
             store = Store(cache / "store")
             found = run.check(
                 data,
+                elsewhere=elsewhere(on, address),
                 store=store,
                 cache=cache,
                 model=model,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,18 @@ Reader = Callable[[NDArray[np.int64]], NDArray[np.generic]]
 
 Elsewhere = Callable[[str, Shelf, Sequence[Row], View, Progress], list[Skipped]]
 """Fills the shelf of a line on other machines, as `fill` does it on this one: line, shelf, rows, view, progress."""
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A view that notes what it sees: on another machine ``note_of`` gives it, at home ``noted`` takes it."""
+
+    def note_of(self, digest: str) -> bytes:
+        """The note, b"" if there is none; once."""
+
+    def noted(self, digest: str, note: bytes) -> None:
+        """Take a note that another machine made."""
+
 
 SAMPLES = 8
 BOTTOM = ""  # the line below which there is nothing: what reaches it are the pictures themselves

@@ -76,5 +76,7 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> Engin
         engine: Engine = InBfloat16(network) if device is None else OnGpu(network, device, precision)
         engine.run(np.zeros((1, *function.size, function.channels), np.uint8))
     except (RuntimeError, TypeError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) and device is not None and device.type == "mps":
+            return Plain(network)  # an operator that MPS lacks: the CPU has it
         raise EngineError(f"torch does not run it: {one_line(str(error))[:200]}", hint="--precision fp32") from None
     return engine

@@ -5,6 +5,7 @@ a CPU's to the last digits that `engine.disagreement` allows. bf16 is autocast, 
 """
 
 import copy
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -24,8 +25,12 @@ _IN_FLIGHT = 2  # batches whose results are still on their way home
 
 
 def gpu() -> torch.device | None:
-    """The GPU that torch finds here, CUDA before Apple's; None without one."""
+    """The GPU that torch finds here, CUDA before Apple's; None without one. Processes that were launched together take
+    one each, also before accelerate has been asked for a device.
+    """
     if torch.cuda.is_available():
+        if "LOCAL_RANK" in os.environ:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps") if torch.backends.mps.is_available() else None
 
@@ -51,24 +56,38 @@ class OnGpu:
         self.batch = batch or batch_for(device)
         self._network = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last).eval()
         self._device = device
+        self._copies = _stream(device) if device.type == "cuda" else None
+
+    @property
+    def at_once(self) -> int:
+        """Pictures that a call should have: fewer are filled up to a batch, and two batches overlap."""
+        return 2 * self.batch
 
     def run(self, pictures: Batch) -> Outputs:
         """Each output (N, ...) float32 of pictures (N, H, W, 3) uint8.
 
         Raises: EngineError: not even one picture fits into the card's memory.
         """
-        while True:
-            try:
-                return self._run(pictures)
-            except torch.OutOfMemoryError:
-                if self.batch == 1:
-                    raise EngineError(
-                        f"one picture does not fit into the memory of {self._device}",
-                        hint="free the card, use a smaller --image-size, or --engine openvino",
-                    ) from None
-                self.batch //= 2
-                if self._device.type == "cuda":
-                    torch.cuda.empty_cache()
+        while (found := self._tried(pictures)) is None:
+            # Here nothing refers to what lies on the card any more; within the handler the traceback would.
+            if self.batch == 1:
+                raise EngineError(
+                    f"one picture does not fit into the memory of {self._device}",
+                    hint="free the card, use a smaller --image-size, or --engine openvino",
+                )
+            self.batch //= 2
+            if self._device.type != "cpu":
+                torch.get_device_module(self._device).empty_cache()
+        return found
+
+    def _tried(self, pictures: Batch) -> Outputs | None:
+        """None if it does not fit into the card's memory."""
+        try:
+            return self._run(pictures)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                return None
+            raise
 
     def _run(self, pictures: Batch) -> Outputs:
         found: list[tuple[Batch, ...]] = []
@@ -83,17 +102,38 @@ class OnGpu:
 
     def _sent(self, part: Batch, count: int) -> "_Flight":
         """Copy a batch over, compute it and copy the results back, none of it waited for (on CUDA)."""
-        cuda = self._device.type == "cuda"
-        host = torch.from_numpy(part)
-        if cuda:
-            host = host.pin_memory()
-        pictures = host.to(self._device, non_blocking=cuda)
+        host, pictures = self._there(torch.from_numpy(part))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             outputs: tuple[Tensor, ...] = self._network(pictures)
         results = [rows[:count].float().contiguous() for rows in outputs]
+        cuda = self._copies is not None
         home = [torch.empty(rows.shape, pin_memory=cuda).copy_(rows, non_blocking=cuda) for rows in results]
         event = torch.cuda.current_stream(self._device).record_event() if cuda else None
         return _Flight(host, home, event)
+
+    def _there(self, host: Tensor) -> tuple[Tensor, Tensor]:
+        """(what it is copied from, the batch on the card). On CUDA a stream of its own copies from pinned memory, so
+        that a copy need not wait for the batch that is being computed.
+        """
+        if self._copies is None:
+            return host, host.to(self._device)
+        host = host.pin_memory()
+        with torch.cuda.stream(self._copies):
+            pictures = host.to(self._device, non_blocking=True)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        pictures.record_stream(computing)  # or its memory would be given to the next copy while it is still read
+        return host, pictures
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a card's memory is full; MPS and cuDNN say so in words only."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "CUDNN_STATUS_ALLOC_FAILED" in said
 
 
 class _Flight:

@@ -16,7 +16,7 @@ from frostline.data.sources import default_cache
 from frostline.data.views import View
 from frostline.errors import EngineError
 from frostline.events import quiet
-from frostline.features.activations import SAMPLES, Activations, Elsewhere
+from frostline.features.activations import SAMPLES, Activations, Elsewhere, Noting
 from frostline.features.fill import BlockWriter, Progress, computed, missing
 from frostline.features.store import Address, Shelf, Store
 from frostline.inference.convert import samples
@@ -31,7 +31,7 @@ class FeaturesOf:
 
     built: what `zoo.build` is given. line: of the network. view: how pictures are seen. address: of the shelf that is
     to be filled. Batches have columns "digest" and "path"; the answer has "digest", "row" (bytes, empty where there is
-    an error), "shape", "dtype" and "error".
+    an error), "shape", "dtype", "error" and "note" (see `Noting`).
 
     Raises: WeightsError, UnknownName: the network cannot be made there. EngineError: the engine is not to be had there,
         or the network has other weights there.
@@ -57,6 +57,7 @@ class FeaturesOf:
             "shape": [",".join(map(str, one.shape))] * len(digests),
             "dtype": [one.dtype.str] * len(digests),
             "error": [errors.get(digest, "") for digest in digests],
+            "note": [self.view.note_of(d) if isinstance(self.view, Noting) else b"" for d in digests],
         }
         return {name: np.array(values, dtype=object) for name, values in columns.items()}
 
@@ -101,7 +102,7 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
         with on_cluster(address) as ray:
             try:
                 for batch in answered(ray, FeaturesOf, arguments, asked, cpus=cpus):
-                    _take(batch, writer, reasons)
+                    _take(batch, writer, reasons, view)
                     done += len(batch["digest"])
                     progress(done, len(todo))
             finally:
@@ -111,10 +112,11 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
     return fill
 
 
-def _take(batch: Mapping[str, Any], writer: BlockWriter, reasons: dict[str, str]) -> None:
-    for digest, row, shape, dtype, error in zip(
-        *(batch[name] for name in ("digest", "row", "shape", "dtype", "error")), strict=True
-    ):
+def _take(batch: Mapping[str, Any], writer: BlockWriter, reasons: dict[str, str], view: View) -> None:
+    names = ("digest", "row", "shape", "dtype", "error", "note")
+    for digest, row, shape, dtype, error, note in zip(*(batch[name] for name in names), strict=True):
+        if note and isinstance(view, Noting):
+            view.noted(str(digest), note)
         if error:
             reasons[str(digest)] = str(error)
             continue

@@ -3,9 +3,10 @@
 The checks are `judge.audit`'s; here is only where their arrays come from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from frostline.data.survey import survey
 from frostline.data.views import EvaluationView, placed
 from frostline.errors import DataError, FrostlineError
 from frostline.events import Listener, Note, Warn, Work, quiet
-from frostline.features.activations import Activations
+from frostline.features.activations import Activations, Elsewhere
 from frostline.features.store import Store
 from frostline.inference.probabilities import softmax
 from frostline.judge.audit.findings import Subject
@@ -69,10 +70,12 @@ def check(
     reading: Reading = AS_IT_IS,
     how: PlaceOptions | None = None,
     listen: Listener = quiet,
+    elsewhere: Callable[[Mapping[str, Any]], Elsewhere] | None = None,
 ) -> Audit:
     """Everything `check_files` says, and what the features of a pretrained trunk add: wrong labels and outliers.
 
     What the trunk cannot be asked is listed in the audit's ``not_checked``, and the rest is checked all the same.
+    elsewhere: given what `zoo.build` was given, makes what decodes and computes on other machines.
 
     Raises: DataError: there is nothing to look at. MissingExtra: a library is not installed.
     """
@@ -81,8 +84,16 @@ def check(
     features: Features | None = None
     try:
         classes = max(2, len(listing.classes))
-        backbone = zoo.build(model, classes=classes, weights=weights, seed=seed, reading=listing.reading)
+        built: dict[str, Any] = {
+            "name": model,
+            "classes": classes,
+            "weights": weights,
+            "seed": seed,
+            "reading": listing.reading,
+        }
+        backbone = zoo.build(**built)
         activations = Activations(backbone.net, model, backbone.preprocessing, store, cache, engine, "auto", listen)
+        activations.elsewhere = None if elsewhere is None else elsewhere(built)
         if backbone.loaded:
             listen(Note(str(backbone.loaded)))
         listing, features = _features(listing, activations, notes, backbone.head.features)
@@ -124,11 +135,36 @@ class _Notes:
         return found
 
 
-class _Noting:
-    """An evaluation view that looks at the picture on its way, so that one decode serves the trunk and the audit."""
+class _Sent:
+    """Notes of another machine, until they are sent home."""
 
-    def __init__(self, view: EvaluationView, notes: _Notes) -> None:
+    def __init__(self) -> None:
+        self._held: dict[str, bytes] = {}
+
+    def add(self, digest: str, seen: np.void) -> None:
+        self._held[digest] = seen.tobytes()
+
+    def pop(self, digest: str) -> bytes:
+        return self._held.pop(digest, b"")
+
+
+class _Noting:
+    """An evaluation view that looks at the picture on its way, so that one decode serves the trunk and the audit.
+
+    On another machine it keeps its notes until ``note_of`` sends them; at home ``noted`` takes them.
+    """
+
+    def __init__(self, view: EvaluationView, notes: _Notes | _Sent) -> None:
         self._view, self._notes = view, notes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Noting, (self._view, _Sent())
+
+    def note_of(self, digest: str) -> bytes:
+        return self._notes.pop(digest) if isinstance(self._notes, _Sent) else b""
+
+    def noted(self, digest: str, note: bytes) -> None:
+        self._notes.add(digest, np.frombuffer(note, LOOK)[0])
 
     @property
     def key(self) -> str:
