@@ -127,6 +127,8 @@ def test_bad_input_is_told(paths: list[Path], labels: list[str], tmp_path: Path)
         classifier.predict([tmp_path / "nowhere.png"])
     with pytest.raises(DataError, match="blue leaf"):
         classifier.score(paths[:2], ["blue leaf", "red leaf"])
+    known = classifier.predict(paths[:4]).tolist()
+    assert get_scorer("accuracy")(classifier, paths[:4], ["blue leaf", *known[1:]]) == 0.75
 
 
 CASES: dict[str, Any] = {

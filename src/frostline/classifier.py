@@ -187,7 +187,9 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
     def score(self, X: Pictures, y: Iterable[object] | None = None, sample_weight: object = None) -> float:
         """Accuracy in [0, 1] on labelled pictures; those that it was fitted to do not count (see ``evaluate``).
 
-        With ``sample_weight`` all count.
+        With ``sample_weight`` all count. A label that the model does not know may be misspelt, and is refused here;
+        scikit-learn's scorers (``scoring="accuracy"``) count such a picture as wrong, as where a fold has all pictures
+        of a class.
 
         Raises: NotFittedError: before ``fit``. DataError: no labels, or labels that the model does not know.
         """

@@ -143,7 +143,11 @@ def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: 
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert len(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))) == 96
     assert "96 pictures" in found.stderr
-    strict = run("check", place, "--no-features", "--out", page, "--strict", "--quiet")
+    (place / "notes.md").write_text("")
+    strict = run("check", place, "--no-features", "--out", page, "--strict", "--quiet", "--ignore", "*.md")
+    assert "--ignore &#39;*.md&#39; --write cleaned.csv" in page.read_text(
+        encoding="utf-8"
+    )  # read again as it was read
     assert strict.returncode == 1
     assert "1 of 25 test pictures are also in train" in strict.stdout
     assert strict.stderr == ""

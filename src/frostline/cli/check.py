@@ -45,7 +45,7 @@ def check(
     """
     from frostline.cli import console
     from frostline.cli.screen import Screen
-    from frostline.data.place_options import PlaceOptions
+    from frostline.data.place_options import PlaceOptions, option
     from frostline.data.reading import asked
     from frostline.data.sources import default_cache
     from frostline.errors import PlanError
@@ -81,7 +81,9 @@ def check(
             )
         else:
             found = run.check_files(data, cache=cache, reading=reading, how=how, listen=screen)
-        write_html(page(found, lang=lang), out)
+        said = {**place, "intensity": intensity, "bands": bands, "background": background}
+        options = [word for name, value in said.items() if value is not None for word in (option(name), str(value))]
+        write_html(page(found, lang=lang, options=options), out)
     if json:
         console.json(found.to_dict())
     else:

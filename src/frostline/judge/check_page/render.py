@@ -21,10 +21,10 @@ _LINES = 40
 _CLASSES = 1000
 
 
-def page(audit: Audit, *, lang: str = "en") -> str:
+def page(audit: Audit, *, lang: str = "en", options: Sequence[str] = ()) -> str:
     """The page's HTML. All text from outside is escaped.
 
-    lang: "en" or "zh".
+    lang: "en" or "zh". options: how the pictures were read ("--bands", "1,2,3"), for the command that leaves some out.
 
     Raises: PlanError: another language than "en" and "zh".
     """
@@ -49,7 +49,7 @@ def page(audit: Audit, *, lang: str = "en") -> str:
         columns=splits or [("all", len(listing))],
         sections=sections,
         levels={finding.level for finding in audit.findings},
-        command=f"frostline check {shlex.quote(listing.source)} --write cleaned.csv --drop {shlex.quote(drop)}"
+        command=shlex.join(["frostline", "check", listing.source, *options, "--write", "cleaned.csv", "--drop", drop])
         if can_drop
         else "",
         table=rows[:_CLASSES],
