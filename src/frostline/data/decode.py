@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from frostline.data import samples as deep
-from frostline.data.formats import camera_raw, dicom, kinds, many_bands, pillow, tiff
+from frostline.data.formats import camera_raw, dicom, jpeg_xl, kinds, many_bands, pillow, tiff
 from frostline.data.picture import (
     Box,
     Crop,
@@ -174,6 +174,8 @@ def _of_file(encoded: BinaryIO, max_pixels: int) -> Image.Image | Samples:
     kind = kinds.sniffed(encoded)
     if kind is kinds.DICOM:
         return dicom.picture(encoded, check)
+    if kind is kinds.JPEG_XL:
+        check(jpeg_xl.size(encoded))
     if kind is kinds.RAW:
         return camera_raw.picture(encoded, check, None)[0]
     try:
@@ -183,7 +185,7 @@ def _of_file(encoded: BinaryIO, max_pixels: int) -> Image.Image | Samples:
             return many_bands.samples(encoded, check)
         raise
     with opened:
-        check(opened.size)
+        check(pillow.held(opened))
         if opened.format == "TIFF":
             tags = opened.tag_v2  # type: ignore[attr-defined]
             if tiff.is_raw(tags):

@@ -1,5 +1,7 @@
 """DICOM: what a radiologist is shown of it, through pydicom: modality and VOI transformations, photometric meaning."""
 
+import io
+import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -7,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frostline.data.formats import kinds
+from frostline.data.formats import kinds, pillow
 from frostline.data.picture import Size
 from frostline.data.reading import Window
 from frostline.data.samples import Samples
 from frostline.errors import DecodeError, one_line
 
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META, _BLOCK, _LARGEST = 2048, 1 << 20, 1 << 29
 _NO_PIXELS = "a DICOM file without pixels (a report, a structure set)"
 
 
@@ -24,8 +28,48 @@ def opened(encoded: BinaryIO) -> Any:
     kinds.require(kinds.DICOM)
     import pydicom
 
+    _check_deflated(encoded)
     encoded.seek(0)
     return pydicom.dcmread(encoded, force=False)
+
+
+def _check_deflated(encoded: BinaryIO) -> None:
+    """What is deflated (PS3.5 A.5) is inflated whole, pixels or not.
+
+    Raises: DecodeError: it comes to more than any picture.
+    """
+    encoded.seek(132)
+    head = encoded.read(_META)
+    if _DEFLATED not in head or head[:4] != b"\2\0\0\0":
+        return
+    encoded.seek(132 + 12 + int.from_bytes(head[8:12], "little"))
+    inflating, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    packed = encoded.read(_BLOCK)
+    while packed and not inflating.eof:
+        total += len(inflating.decompress(packed, _BLOCK))
+        if total > _LARGEST:
+            raise DecodeError(f"a DICOM file that unpacks to more than {_LARGEST:,} bytes", hint="save it uncompressed")
+        packed = inflating.unconsumed_tail or encoded.read(_BLOCK)
+
+
+def _check_frame(dataset: Any) -> None:
+    """Raises: DecodeError: the first frame, as it is compressed, is of another size than the data set says."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    from pydicom.encaps import get_frame
+
+    frame = io.BytesIO(get_frame(dataset.PixelData, 0, number_of_frames=frames(dataset)))
+    try:
+        found = pillow.size(frame)
+    except DecodeError:
+        raise
+    except Exception:  # of a kind that Pillow does not know, or damaged: its own decoder says so
+        return
+    if found != size(dataset):
+        raise DecodeError(
+            f"its pixels are {found[0]} x {found[1]}, and it says {dataset.Columns} x {dataset.Rows}",
+            hint="export it again",
+        )
 
 
 def size(dataset: Any) -> Size:
@@ -57,6 +101,7 @@ def picture(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples | Image
 
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DecodeError(_NO_PIXELS, hint="leave it out")
+    _check_frame(dataset)
     try:
         values: NDArray[Any] = pixel_array(dataset, index=0, raw=False)
     except (RuntimeError, NotImplementedError) as error:

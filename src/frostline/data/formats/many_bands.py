@@ -33,7 +33,9 @@ def samples(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples:
         if page.photometric in (_PALETTE, _YCBCR) or page.dtype is None or page.dtype.kind not in "iuf":
             raise DecodeError("a TIFF of a kind that is not read", hint="save it as an ordinary TIFF or PNG")
         weight = max(1, bands * page.dtype.itemsize * max(1, int(page.imagedepth)) // 4)  # an RGB pixel has 3 bytes
-        check((int(page.imagewidth), int(page.imagelength) * weight))
+        sides = zip((page.imagewidth, page.imagelength), (page.tilewidth, page.tilelength), strict=True)
+        wide, high = (max(map(int, pair)) for pair in sides)  # a tile is held whole, however small the picture is
+        check((wide, high * weight))
         values = _channels_last(page.asarray(), page.axes)
         extra = [int(kind) for kind in page.extrasamples]
         coloured = page.photometric == _RGB

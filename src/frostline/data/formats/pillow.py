@@ -8,12 +8,17 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from frostline.data.formats import kinds, png, tiff
+from frostline.data.formats import jpeg, jpeg_xl, kinds, png, tiff
+from frostline.data.picture import Size
 from frostline.data.samples import Samples
+from frostline.errors import DecodeError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI", "ICO", "MPO")
 
 _DEEP = ("I", "F")
+_JPEG = b"\xff\xd8"
+_TILE_SIDES = (322, 323)
+_MOST_COMMENTS = 1_000
 _SIZ = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream, then its marker of sizes
 _SSIZ = 2 + 38  # from that marker to the first component's precision
 
@@ -32,7 +37,46 @@ def opened(encoded: BinaryIO, kind: kinds.Kind | None = None) -> ImageFile.Image
         kinds.require(kind)
         _plugin("pillow_jxl")
         return Image.open(encoded, formats=("JXL",))
-    return Image.open(encoded, formats=_formats())
+    if encoded.read(2) == _JPEG:
+        jpeg.check(encoded)
+    encoded.seek(0)
+    found = Image.open(encoded, formats=_formats())
+    if found.format == "PPM" and found.tile and found.tile[0].codec_name == "ppm_plain":
+        _check_comments(encoded)
+    return found
+
+
+def size(encoded: BinaryIO) -> Size:
+    """(width, height) of what must be held to decode a file, which may be more than its picture: tiles of a TIFF.
+
+    Raises: as ``opened``; DecodeError: neither Pillow nor a plugin of its reads it.
+    """
+    kind = kinds.sniffed(encoded)
+    if kind is kinds.JPEG_XL:
+        return jpeg_xl.size(encoded)
+    if kind not in (None, kinds.HEIC):
+        raise DecodeError(f"{kind.name} is not read by Pillow", hint="see formats")
+    with opened(encoded, kind) as found:
+        return held(found)
+
+
+def held(image: Image.Image) -> Size:
+    """(width, height) of the picture, or of one of its tiles if that is larger."""
+    tags = getattr(image, "tag_v2", {})
+    wide, high = (tags.get(tag) for tag in _TILE_SIDES)
+    if not isinstance(wide, int) or not isinstance(high, int) or wide * high <= image.width * image.height:
+        return image.size
+    return wide, high
+
+
+def _check_comments(encoded: BinaryIO) -> None:
+    """Pillow copies a megabyte for each one."""
+    place = encoded.tell()
+    encoded.seek(0)
+    count = sum(block.count(b"#") for block in iter(lambda: encoded.read(1 << 20), b""))
+    encoded.seek(place)
+    if count > _MOST_COMMENTS:
+        raise DecodeError(f"{count:,} comments in a picture", hint="save it again")
 
 
 def samples(image: Image.Image, encoded: BinaryIO | None) -> Samples | None:

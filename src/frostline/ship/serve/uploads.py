@@ -6,15 +6,15 @@ Starlette's own form parser writes large files to the disk; so python-multipart'
 import asyncio
 import io
 import logging
-import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from PIL import Image
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from frostline.data.formats import pillow
+from frostline.data.pillow_settings import strict_and_silent
 from frostline.errors import one_line
 from frostline.ship.serve.quota import Limits, Refused, Reservation
 
@@ -61,14 +61,12 @@ async def uploads(request: Request, limits: Limits, held: Reservation) -> list[U
 
 
 def pixels(data: bytes, most: int) -> int:
-    """What a picture will cost to decode, by its header: its pixels, or nothing if they are more than `most`, for then
-    it is refused. Of one that Pillow does not know, as many as its bytes may hold."""
+    """What a picture will cost to decode, by its header: its pixels, or its bytes if they are more; nothing if there
+    are more than `most`, for then it is refused. Of one that Pillow does not know, as many as its bytes may hold."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as header:
-                width, height = header.size
-                return int(width * height) if width * height <= most else 0
+        with strict_and_silent():
+            width, height = pillow.size(io.BytesIO(data))
+        return max(int(width * height), len(data)) if width * height <= most else 0
     except Exception:  # Pillow raises anything on foreign bytes; decoding says what is wrong with them
         return min(most, _DENSEST * len(data))
 
