@@ -204,3 +204,14 @@ def test_pixels_in_a_table_are_refused_with_what_to_write(tmp_path, header):
     (tmp_path / "t.csv").write_text(header + "\n" + ",".join("0" * len(header.split(","))) + "\n")
     with pytest.raises(DataError, match=r"pixels themselves.*\n.*\n.*numpy.savez"):
         read(tmp_path / "t.csv", cache=tmp_path / "cache")
+
+
+def test_pictures_in_a_linked_folder_are_found_by_name(tmp_path):
+    """Pictures lie on another disk, and the data set has a link to them; a link back to the top is no loop."""
+    tree(tmp_path / "disk", *(f"{n}.png" for n in range(4)))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train_images").symlink_to(tmp_path / "disk", target_is_directory=True)
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "d", target_is_directory=True)
+    (tmp_path / "d" / "train.csv").write_text("id,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(4)))
+    for place in (tmp_path / "d", tmp_path / "d" / "train.csv"):
+        assert read(place, cache=tmp_path / "cache").counts() == {"a": 2, "b": 2}

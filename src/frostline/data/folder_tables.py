@@ -4,8 +4,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from pathlib import Path
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
 
 from frostline.data.coco import coco, looks_like_coco
 from frostline.data.columns import known
@@ -39,7 +39,8 @@ def table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
 
 
 def _table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
-    found = [table for table in _tables(top) if _names_pictures(top, table, how)]
+    opened = {table: rows for table in _tables(top) if (rows := _rows_of_pictures(top, table, how)) is not None}
+    found = list(opened)
     if not found:
         return None
     if of_folders := _labels_of_folders(top):
@@ -49,11 +50,11 @@ def _table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
     said = splits_of(names.values())
     splits = {table: said[name] for table, name in names.items() if name in said}
     if one is not None and not _own_table(one, top):
-        return _read(top, {one: None}, how)
+        return _read(top, {one: None}, opened)
     if len(splits) == len(found) and len(set(splits.values())) == len(found):
-        return _read(top, splits, how)
+        return _read(top, splits, opened)
     if one is not None:
-        return _read(top, {one: None}, how)
+        return _read(top, {one: None}, opened)
     shown = ", ".join(str(table.relative_to(top.path)) for table in found[:5])
     raise DataError(
         f"several tables name the pictures: {one_line(shown)}",
@@ -135,17 +136,21 @@ def _for_table(top: Folder, table: Path, how: PlaceOptions) -> PlaceOptions:
     return options
 
 
-def _names_pictures(top: Folder, table: Path, how: PlaceOptions) -> bool:
-    """Whether its header has a column of pictures and one of labels, and its first pictures are there."""
+def _rows_of_pictures(top: Folder, table: Path, how: PlaceOptions) -> Iterator[Found] | None:
+    """Its rows, if its header has a column of pictures and one of labels, and its first pictures are there."""
+    options = _for_table(top, table, how)
+    rows = _rows(table, options)
     try:
-        rows = (item for item in _rows(table, _for_table(top, table, how)) if isinstance(item, Row))
-        files = (row.picture.of if isinstance(row.picture, Crop) else row.picture for row in islice(rows, _LOOKED_AT))
-        return any(isinstance(file, Path) and file.is_file() for file in files)
+        first = list(islice(rows, _LOOKED_AT))
     except NotThere:
-        return False
+        return None
     except DataError as error:
         # A table with a column of pictures and another fault is meant; without one, or without labels, it is not.
-        return "no column" not in error.what and _has_picture_column(table)
+        return _rows(table, options) if "no column" not in error.what and _has_picture_column(table) else None
+    whole = [
+        item.picture.of if isinstance(item.picture, Crop) else item.picture for item in first if isinstance(item, Row)
+    ]
+    return chain(first, rows) if any(isinstance(file, Path) and file.is_file() for file in whole) else None
 
 
 def _has_picture_column(table: Path) -> bool:
@@ -209,9 +214,13 @@ def _beside_classes(
     if splits or not jsons:
         return None
     if len(jsons) > 1 and len(set(parted.values())) == len(parted) == len(jsons):
-        return _read(top, parted, how)
+        return _read(top, parted, _opened(top, jsons, how))
     numbers = all(label.isdecimal() for label in of_folders.values())
-    return _read(top, {jsons[0]: None}, how) if len(jsons) == 1 and numbers else None
+    return _read(top, {jsons[0]: None}, _opened(top, jsons, how)) if len(jsons) == 1 and numbers else None
+
+
+def _opened(top: Folder, tables: Sequence[Path], how: PlaceOptions) -> dict[Path, Iterator[Found]]:
+    return {table: _rows(table, _for_table(top, table, how)) for table in tables}
 
 
 def _has_column_of(of_folders: Mapping[Path, str], table: Path, how: PlaceOptions) -> bool:
@@ -264,18 +273,19 @@ def _with_folders(top: Folder, adding: Sequence[Found]) -> Iterator[Found]:
     """The rows of class folders, and those of tables, whose pictures the folders pass over."""
     names = {item.name for item in adding if isinstance(item, Row)}
     tables = {item.labels for item in adding if isinstance(item, Understood)}
+    used = names | tables | {f"{folder}/" for name in names for folder in map(str, PurePosixPath(name).parents)}
     for item in by_folders(top):
-        if isinstance(item, Skipped) and (item.name in names | tables or any(n.startswith(item.name) for n in names)):
+        if isinstance(item, Skipped) and item.name in used:
             continue
         yield item
     yield from adding
 
 
-def _read(top: Folder, tables: Mapping[Path, str | None], how: PlaceOptions) -> Iterator[Found]:
+def _read(top: Folder, tables: Mapping[Path, str | None], opened: Mapping[Path, Iterator[Found]]) -> Iterator[Found]:
     yield from top.left_out()
     used: set[Path] = set()
     for table, split in tables.items():
-        rows = _rows(table, _for_table(top, table, how))
+        rows = opened[table]
         for item in rows if split is None else in_split(split, rows):
             if isinstance(item, Row):
                 picture = item.picture.of if isinstance(item.picture, Crop) else item.picture

@@ -139,8 +139,13 @@ def _last(name: str) -> str:
 def _files_below(base: Path) -> dict[str, list[_File]]:
     """What may be a picture, by its name, by its name without the ending, and by that in lower case."""
     found: dict[str, list[_File]] = {}
-    seen = 0
-    for folder, folders, files in os.walk(base):
+    seen, entered = 0, set[tuple[int, int]]()
+    for folder, folders, files in os.walk(base, followlinks=True):
+        here = os.stat(folder)  # noqa: PTH116
+        if (here.st_dev, here.st_ino) in entered:  # by another link, or a loop of them
+            folders.clear()
+            continue
+        entered.add((here.st_dev, here.st_ino))
         folders[:] = sorted(name for name in folders if not is_junk(name))
         for name in filter(maybe_picture, sorted(files)):
             file = (folder, name)
