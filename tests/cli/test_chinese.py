@@ -178,3 +178,31 @@ def test_what_is_refused_every_day_is_refused_in_chinese(
     what, *_, hint = [line for line in err.splitlines() if line.lstrip().startswith(("错误", "提示"))]
     for line in (what, hint):
         assert re.search("[一-鿿]", line.partition("：")[2]), line
+
+
+@pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fit", "--bogus", "x"], "没有这个选项：--bogus"),
+        (["fit"], "缺少参数 'data'。"),
+        (["fit", "x", "--epochs", "many"], "'--epochs' 的值不对：应当是整数"),
+        (["predict", "x", "y", "--coverage", "much"], "'--coverage' 的值不对：应当是数"),
+        (["predict", "x", "y", "--coverage"], "选项 '--coverage' 后面要有一个值。"),
+        (["fit", "x", "--json=yes"], "选项 '--json' 后面不能有值。"),
+        (["models", "a", "b"], "多出了参数：b"),
+        (["fitt"], "没有这个命令：'fitt'。是不是 'fit'？"),
+        (["store", "clea"], "没有这个命令：'clea'。是不是 'clear'？"),
+    ],
+)
+def test_what_was_mistyped_is_said_in_chinese(words: list[str], said: str) -> None:
+    code, _, err = in_process(["--lang", "zh", *words])
+    assert code == 2
+    assert said in err
+    assert not re.search(r"Usage:|Try |Error|such|Missing|Invalid", err)
+
+
+@pytest.mark.usefixtures("chinese")
+def test_the_short_form_of_help_is_known_in_chinese_too() -> None:
+    """`frostline --lang zh fit -h` was refused: its help was made outside the context that names -h."""
+    assert [in_process(["--lang", "zh", *words, "-h"])[0] for words in ([], ["report"], ["store", "ls"])] == [0, 0, 0]

@@ -208,7 +208,7 @@ def test_no_figure_of_the_table_of_classes_is_broken(width: int, monkeypatch, ca
     from rich.console import Console
 
     monkeypatch.setattr(console, "new", lambda: Console(highlight=False, width=width))
-    names = ["Norway maple (Acer platanoides), autumn", "橡树"]
+    names = ["Norway maple (Acer platanoides)", "橡树"]
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]])
     figures = metrics.report(p, np.array([0, 0, 1, 1]), names, resamples=20)
     console.report(figures, title="x")

@@ -53,8 +53,10 @@ def message(error: FrostlineError) -> str:
     return "\n".join(parts)
 
 
-def translated(command: Any, lang: str) -> Any:
+def translated(command: Any, lang: str, parent: Any = None) -> Any:
     """A command with its help, and that of all below it, in a language; pages are written in it by default.
+
+    parent: the context of the command above, from which the names of --help come.
 
     Raises: PlanError: there is no such language.
     """
@@ -80,24 +82,27 @@ def translated(command: Any, lang: str) -> Any:
             option.default = lang
         if getattr(option, "rich_help_panel", None):
             option.rich_help_panel = say(option.rich_help_panel)
-    for below in getattr(command, "commands", {}).values():
-        translated(below, lang)
-    _frames(command, say)
+    _frames(say)
+    with command.make_context(command.name, [], parent=parent, resilient_parsing=True) as context:
+        if (asked := command.get_help_option(context)) is not None:
+            asked.help = say("Show this message and exit.")
+        for below in getattr(command, "commands", {}).values():
+            translated(below, lang, context)
     return command
 
 
-def _frames(command: Any, say: Callable[[str], str]) -> None:
-    """What Typer writes itself: the titles of its panels, and the help of --help."""
+def _frames(say: Callable[[str], str]) -> None:
+    """What Typer writes itself: the titles of its panels, and what is wrong with what was typed."""
     from typer import rich_utils
 
     for name in ("ARGUMENTS_PANEL_TITLE", "OPTIONS_PANEL_TITLE", "COMMANDS_PANEL_TITLE", "ERRORS_PANEL_TITLE"):
         setattr(rich_utils, name, say(getattr(rich_utils, name)))
 
     class Folding(rich_utils.OptionHighlighter):
-        """Chinese has no spaces to break a line at: what is too long for its column goes on below."""
+        """Usage and what is wrong with it pass here too. Chinese has no spaces: what is too long goes on below."""
 
         def __call__(self, text: Any) -> Any:
-            found = super().__call__(text)
+            found = super().__call__(sentence(text) if isinstance(text, str) and " " in text else text)
             found.overflow = "fold"
             return found
 
@@ -105,6 +110,3 @@ def _frames(command: Any, say: Callable[[str], str]) -> None:
     rich_utils.DEFAULT_STRING = say("[default: {value}]").replace("{value}", "{}")
     rich_utils.REQUIRED_LONG_STRING = say("[required]")
     rich_utils.RICH_HELP = say("Try [blue]'{command_path} {help_option}'[/] for help.")
-    with command.make_context(command.name, [], resilient_parsing=True) as context:
-        if (asked := command.get_help_option(context)) is not None:
-            asked.help = say("Show this message and exit.")
