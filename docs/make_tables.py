@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from frostline.options import LARGE, SMALL
+from frostline.options import LARGE, SMALL, BySize
 from frostline.train.defaults import GIVEN, TABLE
 from frostline.train.strategies import strategies
 
@@ -48,11 +48,17 @@ def _defaults() -> str:
 
 def _given() -> str:
     rows = [
-        (f"`{_option(other)} {value}`", f"`{_option(name)}`", _value(row.small), _linked(row.source))
+        (f"`{_option(other)} {value}`", f"`{_option(name)}`", _by_size(row), _linked(row.source))
         for (other, value), says in GIVEN.items()
         for name, row in says.items()
     ]
-    return _table(("with", "option", "default", "why"), rows)
+    return _table(("with", "option", "default (small, middling, large data)", "why"), rows)
+
+
+def _by_size(row: BySize) -> str:
+    """One value, or those of small, middling and large data where they differ."""
+    values = [_value(value) for value in (row.small, row.middle, row.large)]
+    return values[0] if len(set(values)) == 1 else ", ".join(values)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -164,6 +164,12 @@ class FitOptions:
         panel=_STRATEGY,
         by_size=same(300.0, "five minutes: what a person waits for; only `auto` has a budget by itself"),
     )
+    refit: str = _option(
+        "auto",
+        "Learn from the val pictures too, once they have chosen: on, off, or auto, where the time allows.",
+        "run",
+        panel=_STRATEGY,
+    )
     patience: int | None = _training(
         "Early stopping: epochs without a better val loss; 0 is off.",
         BySize(0, 5, 3, "val splits below 200 pictures are too noisy to stop by"),

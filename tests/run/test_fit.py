@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from frostline import ImageClassifier
 from frostline.errors import CheckpointError, PlanError, UnknownName
 from frostline.events import Event, Judged, Note, PhaseStart, Step
 from frostline.judge.result import RunResult
+from frostline.net.stages import Stages
+from frostline.train.plan import Plan, Recipe
+from frostline.train.strategies import auto
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -130,7 +134,7 @@ def test_auto_keeps_a_phase_only_if_it_is_measurably_better(leaves: Path) -> Non
     assert probe.kept
     assert deeper
     assert probe.why == "the first model"
-    reasons = ("measurably better", "perfect model", "unfreezing less")
+    reasons = ("measurably better", "perfect model", "unfreezing more")
     assert all(any(reason in row.why for reason in reasons) for row in deeper)
     best = [row for row in classifier.result_.phases if row.kept][-1]
     assert best.val is not None
@@ -143,19 +147,37 @@ def of_chance(leaves: Path) -> tuple[list[Path], list[str]]:
     return paths, ["heads" if number % 3 else "tails" for number in range(len(paths))]
 
 
-def test_auto_goes_no_deeper_where_unfreezing_less_did_not_pay(leaves: Path) -> None:
+def test_auto_tries_less_only_where_there_was_no_time_for_more(leaves: Path) -> None:
     still = ImageClassifier(**{**TRAINING, "epochs": 1, "lr": 1e-9}, strategy="auto", val=0.3)
-    _, half, whole = still.fit(*of_chance(leaves)).result_.phases
-    assert not half.kept
-    assert half.epochs == 1
+    _, whole, half = still.fit(*of_chance(leaves)).result_.phases
     assert not whole.kept
+    assert whole.epochs == 1
+    assert not half.kept
+    assert (half.epochs, half.why) == (0, "unfreezing more has been tried")
+
+
+def test_phases_that_unfreeze_ever_more_end_with_the_one_that_does_not_pay(leaves: Path) -> None:
+    _, half, whole = (
+        ImageClassifier(**{**TRAINING, "epochs": 1, "lr": 1e-9}, strategy="tests.run.test_fit:deeper", val=0.3)
+        .fit(*of_chance(leaves))
+        .result_.phases
+    )
+    assert (half.epochs, half.kept) == (1, False)
     assert (whole.epochs, whole.why) == (0, "unfreezing less was not worth it")
+
+
+def deeper(stages: Stages, *, recipe: Recipe, lr: float, epochs: int) -> Plan:
+    """What auto does, the other way round."""
+    plan = auto(stages, recipe=recipe, lr=lr, decay=1.0, epochs=epochs, budget=60.0, flips=False)
+    solved, whole, half = plan.phases
+    return replace(plan, phases=(solved, half, whole))
 
 
 def test_auto_does_not_begin_what_it_could_not_half_finish(leaves: Path) -> None:
     hurried = ImageClassifier(**{**TRAINING, "epochs": 10**7}, strategy="auto", budget="60s", val=0.3)
-    _, half, _ = hurried.fit(*of_chance(leaves)).result_.phases
-    assert (half.epochs, half.why) == (0, "no time was left for enough of its epochs")
+    _, whole, half = hurried.fit(*of_chance(leaves)).result_.phases
+    for row in (whole, half):
+        assert (row.epochs, row.why) == (0, "no time was left for enough of its epochs")
 
 
 def test_pictures_that_cannot_be_decoded_are_named_and_left_out(leaves: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bench.trust.__main__ import of_folded_keeping
 
 from frostline.data.manifest import Manifest, Row
 from frostline.run.model_selection import KEEP_LEVEL, hopeless, losses, verdict
@@ -53,6 +54,11 @@ def test_how_often_a_run_keeps_a_phase_that_is_no_better() -> None:
         best, *after = (np.stack([-z / 2, z / 2], axis=1) for z in tries)
         kept += any(verdict("if-better", best, z, val, phases=2)[0] for z in after)
     assert kept / runs < KEEP_LEVEL + 2 * (KEEP_LEVEL * (1 - KEEP_LEVEL) / runs) ** 0.5
+
+
+def test_how_often_a_phase_is_kept_by_folds_that_has_no_more_right_on_fresh_pictures() -> None:
+    for _, _, seen in of_folded_keeping(20):
+        assert float(seen.split("%")[0]) <= 10
 
 
 def test_what_is_truly_better_is_kept() -> None:

@@ -17,13 +17,13 @@ from frostline.run import cross_validation
 from frostline.run.best_so_far import BestSoFar, held_out
 from frostline.run.cross_validation import CrossValidated
 from frostline.run.model_selection import hopeless, share_right, verdict
-from frostline.run.phase_context import PhaseResult
+from frostline.run.phase_context import PhaseContext, PhaseResult
 from frostline.run.resolve import Job
 from frostline.run.solve_phase import solve_head
 from frostline.run.train_phase import Save, train_stages
 from frostline.train.checkpoint import Checkpoint
 from frostline.train.device import Device
-from frostline.train.plan import Phase, Plan, Solve, Train
+from frostline.train.plan import Phase, Solve, Train
 
 OpenDevice = Callable[[], Device]
 
@@ -50,7 +50,7 @@ def attempt(job: Job, best: BestSoFar, number: int, open_device: OpenDevice, sta
     try:
         if best.folds:
             return _cross_validated(job, best, number, open_device)
-        result = _carried_out(job, best, number, open_device, _seconds_for(job, number), start)
+        result = _carried_out(job, best, number, open_device, start)
     except (KeyboardInterrupt, Diverged) as error:
         if not best.state:
             raise
@@ -63,15 +63,26 @@ def attempt(job: Job, best: BestSoFar, number: int, open_device: OpenDevice, sta
 def _cross_validated(job: Job, best: BestSoFar, number: int, open_device: OpenDevice) -> Attempt:
     context, phase = job.context, job.plan.phases[number]
     before = {name: tensor.detach().clone() for name, tensor in context.net.state_dict().items()}
-    total = _seconds_for(job, number)
-    each = None if total is None else total / (len(best.folds) + 1)
-    crossed = cross_validation.cross_validate(context, phase, best.folds, open_device(), seconds=each)
+    # k networks that learn from all but a kth, and the one that is kept, take as long as k that learn from all.
+    k, total = len(best.folds), _seconds_for(job, number)
+    each = None if total is None else total / k * (1 - 1 / k)
+    crossed = cross_validation.cross_validate(
+        context, phase, best.folds, open_device(), seconds=each, least=_least(job, number)
+    )
     context.net.load_state_dict(before)
-    result = PhaseResult(None, crossed.logits, 0)
+    if crossed.early:
+        return Attempt(PhaseResult(None, None, 0, crossed.early), False, crossed.early)
+    result = PhaseResult(None, crossed.logits, crossed.phase.epochs if isinstance(crossed.phase, Train) else 0)
     kept, why = _verdict(job, best, result)
     if kept:
-        result = replace(_carried_out(job, best, number, open_device, each, None), crossed=crossed.logits)
+        again = repeated(job.context, crossed.phase, open_device)
+        result = replace(again, crossed=crossed.logits)
     return Attempt(result, kept, why, crossed)
+
+
+def repeated(context: PhaseContext, phase: Phase, open_device: OpenDevice) -> PhaseResult:
+    """Carry out a phase whose worth is known, whatever time it takes."""
+    return solve_head(context, phase) if isinstance(phase, Solve) else train_stages(context, phase, open_device())
 
 
 def _carried_out(
@@ -79,15 +90,14 @@ def _carried_out(
     best: BestSoFar,
     number: int,
     open_device: OpenDevice,
-    seconds: float | None,
     start: Checkpoint | None,
 ) -> PhaseResult:
     phase = job.plan.phases[number]
     if isinstance(phase, Solve):
         return solve_head(job.context, phase)
     save: Save = partial(best.save, job, number)
-    least = 0.0 if best.folds else _least(job.plan)
-    return train_stages(job.context, phase, open_device(), start=start, save=save, seconds=seconds, least=least)
+    left, least = _seconds_for(job, number), _least(job, number)
+    return train_stages(job.context, phase, open_device(), start=start, save=save, seconds=left, least=least)
 
 
 def _verdict(job: Job, best: BestSoFar, result: PhaseResult) -> tuple[bool, str]:
@@ -103,7 +113,7 @@ def _verdict(job: Job, best: BestSoFar, result: PhaseResult) -> tuple[bool, str]
         None if before is None else before[1],
         None if after is None else after[1],
         part,
-        phases=_trained(job.plan),
+        phases=_asking(job),
     )
 
 
@@ -114,18 +124,32 @@ def not_worth_it(job: Job, best: BestSoFar, phase: Phase) -> str:
     depth = job.context.stages.names.index
     if any(depth(phase.line) < depth(row.line) for row in best.rows if not row.kept):
         return "unfreezing less was not worth it"
+    if any(depth(phase.line) > depth(row.line) for row in best.rows if row.epochs):
+        return "unfreezing more has been tried"
     judged = held_out(job, best)
-    return "" if judged is None else hopeless(judged[1], judged[0], phases=_trained(job.plan))
+    return "" if judged is None else hopeless(judged[1], judged[0], phases=_asking(job))
 
 
-def _trained(plan: Plan) -> int:
-    """How many phases ask to be kept: the chance of keeping one that is no better is shared by them."""
-    return max(1, sum(isinstance(phase, Train) for phase in plan.phases))
+def _asking(job: Job) -> int:
+    """How many phases may ask to be kept in one run: the chance of keeping one that is no better is shared by them.
+
+    One that unfreezes less than another before it asks only in its place.
+    """
+    depths = [job.context.stages.names.index(phase.line) for phase in job.plan.phases if isinstance(phase, Train)]
+    return max(1, sum(depth <= min(depths[: number + 1]) for number, depth in enumerate(depths)))
 
 
-def _least(plan: Plan) -> float:
-    """The share of a phase's epochs below which it is left out: half-trained it would only be undone."""
-    return 0.5 if plan.keep == "if-better" else 0.0
+def _least(job: Job, number: int) -> float:
+    """The share of a phase's epochs below which it is left out: half-trained it would only be undone.
+
+    All of them where a phase that unfreezes less can take its place.
+    """
+    if job.plan.keep == "always":
+        return 0.0
+    depth = job.context.stages.names.index
+    line = depth(job.plan.phases[number].line)
+    rest = job.plan.phases[number + 1 :]
+    return 1.0 if any(isinstance(phase, Train) and depth(phase.line) > line for phase in rest) else 0.5
 
 
 def _seconds_for(job: Job, number: int) -> float | None:

@@ -16,6 +16,8 @@ from frostline.run.run_folder import check_place
 from frostline.train.device import check_device
 from frostline.train.strategies import make_recipe, strategies
 
+REFITS = ("auto", "on", "off")
+
 
 def check_options(options: FitOptions) -> None:
     """Refuse what no data could make right.
@@ -37,6 +39,8 @@ def check_options(options: FitOptions) -> None:
     if not 0 < options.val < 1:
         raise PlanError(f"a validation share of {options.val:g}", where="--val", hint="more than 0, less than 1")
     side(options.image_size)
+    if options.refit not in REFITS:
+        raise PlanError(f"there is no refit {options.refit!r}", where="--refit", hint=f"one of {', '.join(REFITS)}")
     least = {"folds": 2, "few": 1}
     for name, number in least.items():
         value = getattr(options, name)

@@ -48,12 +48,15 @@ class CrossValidated:
     logits: (N, K) of each training row, by the network of the fold that it was out of; NaN where that has learned from
         no picture of its class. distances: (N,) to the pictures
         which that network learnt from, or None where the trunk did not learn or its features cannot be had.
-    folds: with the weights after the phase.
+    folds: with the weights after the phase. phase: as each of them carried it out, in as many epochs as there was time
+        for. early: why there was time for too few, or ""; nothing else holds then.
     """
 
     logits: Logits
     distances: NDArray[np.float32] | None
     folds: tuple[Fold, ...]
+    phase: Phase
+    early: str = ""
 
 
 def begin(context: PhaseContext, k: int) -> tuple[Fold, ...]:
@@ -80,10 +83,12 @@ def cross_validate(
     machine: Device,
     *,
     seconds: float | None,
+    least: float = 0.0,
 ) -> CrossValidated:
     """Carry out a phase in every fold; the network is left with the weights of the last one.
 
-    No epoch is chosen by the fold: the last one counts. seconds: that one fold may take.
+    No epoch is chosen by the fold: the last one counts. seconds: that one fold may take; the first finds how many
+    epochs fit, and the others take as many. least: the share of the epochs without which it is not begun.
 
     Raises: Diverged: the loss of a fold is not finite. KeyboardInterrupt: interrupted.
     """
@@ -99,7 +104,10 @@ def cross_validate(
         if isinstance(phase, Solve):
             solve_head(inner, phase)
         else:
-            train_stages(inner, phase, machine, seconds=seconds)
+            result = train_stages(inner, phase, machine, seconds=seconds, least=least)
+            if not result.epochs:
+                return CrossValidated(logits, None, standing, phase, result.early)
+            phase, seconds = replace(phase, epochs=result.epochs), None
         logits[fold.out], features = _answers(inner, phase, out, machine)
         logits[fold.out[~_known(out, learns)]] = np.nan
         known = None
@@ -112,7 +120,7 @@ def cross_validate(
             distances[fold.out] = ood.distances(known, features)
         after.append(replace(fold, state={name: t.detach().clone() for name, t in context.net.state_dict().items()}))
     context.listen(Work(what, len(standing), len(standing)))
-    return CrossValidated(logits, distances, tuple(after))
+    return CrossValidated(logits, distances, tuple(after), phase)
 
 
 def _part(manifest: Manifest, indices: NDArray[np.int64]) -> Manifest:

@@ -167,7 +167,7 @@ def _ship(job: Job, found: _Judgement, *, graph: bool) -> ModelInfo:
 
 def _chosen_on(job: Job, best: BestSoFar) -> str:
     """The split whose pictures chose an epoch or a phase, or ""."""
-    split = "cross-validation" if job.settings.folds else "val" if job.context.val is not None else ""
+    split = "cross-validation" if job.folds else "val" if job.context.val is not None else ""
     if job.sized and job.context.val is None:
         return "cross-validation"
     ran = [row for row in best.rows if row.val is not None]
@@ -180,4 +180,4 @@ def _chosen_on(job: Job, best: BestSoFar) -> str:
         and (phase.recipe.keep == "best" or phase.recipe.patience or phase.recipe.schedule == "plateau")
         for phase in job.plan.phases
     )
-    return split if by_epoch and not job.settings.folds else ""
+    return split if by_epoch and not job.folds else ""

@@ -27,6 +27,7 @@ def facts_of(
     backbone: Backbone,
     stages: Sequence[str],
     options: FitOptions,
+    folds: int | None,
 ) -> dict[str, Any]:
     """Plain values. "run" identifies plan, pictures, weights and seed together."""
     loaded = backbone.loaded
@@ -39,8 +40,8 @@ def facts_of(
         "classes": list(manifest.classes),
         "preprocessing": backbone.preprocessing.to_dict(),
     }
-    if options.folds is not None:
-        resolved["folds"] = options.folds
+    if folds is not None:
+        resolved["folds"] = folds
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,

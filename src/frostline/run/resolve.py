@@ -13,7 +13,7 @@ from torch import nn
 from frostline.data.formats import kinds
 from frostline.data.manifest import Manifest
 from frostline.data.reading import Reading, asked
-from frostline.data.split import assign_splits, few, shares_of, with_validation
+from frostline.data.split import assign_splits, few, folds, shares_of, with_validation
 from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, HeadError, PlanError, StageError, one_line
@@ -37,6 +37,7 @@ from frostline.train.device import check_device
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
 from frostline.train.strategies import make_plan, make_recipe
 
+_FEW, _FOLDS = 250, 3  # of so few, a fifth is too few to judge a phase by, and each can be trained on three times
 _HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features they cost seconds
 
 
@@ -56,7 +57,8 @@ class Settings(FitOptions):
 class Job:
     """A run that has been resolved and not yet carried out.
 
-    split_off: the val split was split off here, for nobody has one or asks for one, or for so few pictures a class.
+    folds: that judge the phases, if a val split does not. split_off: these folds or that val split were chosen here,
+        for nobody has one or asks for one, or for so few pictures a class.
     sized: the side of the pictures was chosen by the training pictures.
     """
 
@@ -69,6 +71,7 @@ class Job:
     record: RunFolder
     tell: Listener
     begun: float
+    folds: int | None = None
     split_off: bool = False
     sized: bool = False
 
@@ -115,7 +118,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
     _check_network(backbone, plan)
     own = "val" in manifest.splits or settings.val != FitOptions.val
-    manifest = _split(manifest, plan, settings)
+    judging = _folds(manifest, plan, settings)
+    manifest = _split(manifest, plan, settings, judging)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
     activations = _activations(backbone, settings, built, tell, alone=all_stages)
@@ -129,7 +133,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     val = manifest.part("val") if "val" in manifest.splits else None
     context = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, context, settings)
-    if val is None and settings.folds is None and any(isinstance(phase, Train) for phase in plan.phases):
+    if val is None and judging is None and any(isinstance(phase, Train) for phase in plan.phases):
         manifest = with_validation(manifest, share=settings.val, seed=settings.seed)
         context = replace(context, train=manifest.part("train"), val=manifest.part("val"))
     if any(isinstance(phase, Train) and phase.recipe.l2sp for phase in plan.phases):
@@ -140,7 +144,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         tell(Note(f"{first.name}: layers below {first.line} are frozen; their features are computed once per view"))
     if later:
         tell(Note(f"later phases: frost line under {', '.join(phase.line for phase in later)}"))
-    facts = facts_of(plan, manifest, backbone, order.names, settings)
+    facts = facts_of(plan, manifest, backbone, order.names, settings, judging)
     sizes = {name: parameter.numel() for name, parameter in backbone.net.named_parameters()}
     told = {
         "parameters": {stage.name: sum(sizes[name] for name in stage.parameters) for stage in order},
@@ -150,8 +154,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         "machine": machine(),
     }
     record.json("plan.json", {**facts, **told})
-    split_off = not own and settings.few is None and "val" in manifest.splits
-    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, split_off, sized)
+    split_off = not own and settings.few is None and ("val" in manifest.splits or judging != settings.folds)
+    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, judging, split_off, sized)
 
 
 def _activations(
@@ -221,11 +225,30 @@ def _check_network(backbone: zoo.Backbone, plan: Plan) -> None:
         )
 
 
-def _split(manifest: Manifest, plan: Plan, settings: Settings) -> Manifest:
+def _folds(manifest: Manifest, plan: Plan, settings: Settings) -> int | None:
+    """The folds that are asked for; or those that judge the phases where a fifth of the pictures were too few to.
+
+    They cost more than twice the training, so only where training costs little, and nobody says what shall judge.
+    """
+    said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
+    if settings.folds is not None or plan.keep == "always" or said:
+        return settings.folds
+    learning = manifest.part("train") if "train" in manifest.splits else manifest
+    if len(learning) >= _FEW:
+        return None
+    try:
+        parts = [learns for learns, _ in folds(learning, _FOLDS, seed=settings.seed)]
+    except DataError:  # fewer units than folds
+        return None
+    labels = [{label for number in learns for label in learning.rows[number].labels} for learns in parts]
+    return _FOLDS if min(map(len, labels)) > 1 else None
+
+
+def _split(manifest: Manifest, plan: Plan, settings: Settings, judging: int | None) -> Manifest:
     """A val split, unless the source has one or nothing in the plan needs it."""
-    if settings.folds is not None:
-        if settings.folds < 2:
-            raise PlanError(f"there must be at least 2 folds, not {settings.folds}", where="--folds")
+    if judging is not None:
+        if judging < 2:
+            raise PlanError(f"there must be at least 2 folds, not {judging}", where="--folds")
         rows = (replace(row, split="train") if row.split == "val" else row for row in manifest.rows)
         return replace(manifest, rows=tuple(rows))
     if "val" in manifest.splits:

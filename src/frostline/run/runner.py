@@ -13,7 +13,7 @@ from frostline.events import Event, Listener, Note, quiet
 from frostline.judge.result import PhaseRow
 from frostline.processors import launched_processes
 from frostline.run import cross_validation
-from frostline.run.attempt import attempt, not_worth_it, row_of
+from frostline.run.attempt import OpenDevice, attempt, not_worth_it, row_of
 from frostline.run.best_so_far import BestSoFar, recalled
 from frostline.run.finish import Fitted, finish, write_between_phases
 from frostline.run.refit import refit
@@ -49,8 +49,14 @@ def fit(
 
     try:
         job = resolve(manifest, settings, record, tell, begun)
-        best = _carry_out(job, resume=resume)
-        return finish(refit(job, best), best)
+        net = job.context.net
+        initial = {name: t.detach().clone() for name, t in net.state_dict().items()} if job.split_off else {}
+        device = cache(partial(open_device, settings.device, settings.precision, settings.track, record.folder))
+        best = _carry_out(job, device, resume=resume)
+        job = refit(job, best, initial, device)
+        if device.cache_info().currsize:
+            device().accelerator.end_training()
+        return finish(job, best)
     except BaseException:
         record.discard()
         raise
@@ -58,16 +64,15 @@ def fit(
         record.close()
 
 
-def _carry_out(job: Job, *, resume: bool) -> BestSoFar:
+def _carry_out(job: Job, device: OpenDevice, *, resume: bool) -> BestSoFar:
     """The plan's phases, from the first or from a checkpoint; the network is left as the best of them left it."""
-    plan, context, net, settings = job.plan, job.context, job.context.net, job.settings
+    plan, context, net = job.plan, job.context, job.context.net
     start = checkpoint.load(job.record.checkpoint) if resume and job.record.checkpoint else None
     best, first = recalled(job, start) if start else (BestSoFar(), 0)
-    if settings.folds:
-        best.folds = cross_validation.begin(context, settings.folds)
-        said = f"{settings.folds} folds: each picture is judged by a model that has not seen it"
+    if job.folds:
+        best.folds = cross_validation.begin(context, job.folds)
+        said = f"{job.folds} folds: each picture is judged by a model that has not seen it"
         job.tell(Note(f"{said}; the model that is kept learns from all of them"))
-    device = cache(partial(open_device, settings.device, settings.precision, settings.track, job.record.folder))
     for number, phase in enumerate(plan.phases[first:], start=first):
         began = time.monotonic()
         if why := not_worth_it(job, best, phase):
@@ -87,7 +92,5 @@ def _carry_out(job: Job, *, resume: bool) -> BestSoFar:
             break
         if number + 1 < len(plan.phases):
             best.save(job, number + 1, {}, {})
-    if device.cache_info().currsize:
-        device().accelerator.end_training()
     net.load_state_dict(best.state)
     return best

@@ -47,24 +47,25 @@ def novelty_of(
     """From which distance on a picture is unlike the training data, by the network as it stands.
 
     held_out: a val split; None takes the training pictures by folds, which is honest for a trunk that was frozen.
-    distances: (N,) of the training pictures, each by a network that has not learnt from it, where a trunk learnt.
+    distances: of these pictures, each by a network that has not learnt from it, where the one that stands has:
+        (N,) of the training pictures, or as `distances_of` gives them.
     Returns None, having said why, where the head does not read one vector a picture, or too few were held out.
     """
     kept = ood.remembered(context.train.targets(), seed=context.seed)
-    together = units(context.train if held_out is None or distances is not None else held_out)
+    of = context.train if held_out is None else held_out
+    together = units(of)
+    if together is not None and (distances is None or held_out is not None):
+        together = together[ood.remembered(of.targets(), seed=context.seed)]
     try:
         known = features_of(context, context.train, kept)
         if distances is not None:
             found = ood.from_distances(known, distances, head=context.head.path, units=together)
         elif held_out is None:
             fold = fold_numbers(context.train, min(_FOLDS, len(context.train)), seed=context.seed)
-            own = None if together is None else together[kept]
-            found = ood.from_folds(known, fold[kept], head=context.head.path, units=own)
+            found = ood.from_folds(known, fold[kept], head=context.head.path, units=together)
         else:
-            chosen = ood.remembered(held_out.targets(), seed=context.seed)
-            own = None if together is None else together[chosen]
-            new = features_of(context, held_out, chosen)
-            found = ood.from_held_out(known, new, head=context.head.path, units=own)
+            far = distances_of(context, known, held_out)
+            found = ood.from_distances(known, far, head=context.head.path, units=together)
     except (DataError, EngineError, StageError, StoreError) as error:
         context.listen(Note(f"out-of-distribution detection is not available: {error.what}"))
         return None
@@ -72,6 +73,15 @@ def novelty_of(
         few = f"fewer than {ood.FEWEST} pictures were held out"
         context.listen(Note(f"out-of-distribution detection is not available: {few}"))
     return found
+
+
+def distances_of(context: PhaseContext, known: NDArray[np.float32], held_out: Manifest) -> NDArray[np.float32]:
+    """How far held-out pictures lie from known ones, by the network as it stands; (n,) of those that are remembered.
+
+    Raises: as `features_of`.
+    """
+    chosen = ood.remembered(held_out.targets(), seed=context.seed)
+    return ood.distances(known, features_of(context, held_out, chosen))
 
 
 def features_of(context: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:

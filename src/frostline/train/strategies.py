@@ -26,14 +26,14 @@ strategy = strategies.decorator
 
 @strategy("auto")
 def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float, flips: bool) -> Plan:
-    """Probe first, then unfreeze deeper, and keep only what a paired test calls better."""
+    """Probe first, then unfreeze as deep as there is time for, and keep it only if a paired test calls it better."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
     names = stages.names
     half = names[len(names) // 2]
     deeper = (
         _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe)
-        for line in (half, names[0])
+        for line in (names[0], half)
     )
     solved = Solve(balanced=recipe.balance != "none", flips=flips)
     return Plan("auto", (solved, *deeper), keep="if-better", budget=budget)

@@ -1,0 +1,78 @@
+"""The pictures that chose are learned from too: what is kept then is the network of a fit on all of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frostline import ImageClassifier
+from frostline.data.sources import read
+from frostline.errors import PlanError
+from frostline.events import Warn
+from tests.run.test_fit import TRAINING, of_chance, same, state
+
+ONE = {**TRAINING, "epochs": 1}
+
+
+def some(leaves: Path, *splits: str) -> tuple[list[str], list[str]]:
+    """Pictures of a data set, without its splits."""
+    rows = [row for row in read(leaves).rows if row.split in splits]
+    return [str(row.picture) for row in rows], [row.labels[0] for row in rows]
+
+
+def test_a_refit_is_a_fit_on_all_pictures_with_the_figures_of_the_model_before(leaves: Path, tmp_path: Path) -> None:
+    fitted = {
+        refit: ImageClassifier(**ONE, strategy="lp-ft", refit=refit, out=tmp_path / refit).fit(*some(leaves, "train"))
+        for refit in ("on", "off")
+    }
+    on, off = fitted["on"], fitted["off"]
+    assert same(state(on), state(ImageClassifier(**ONE, strategy="lp-ft").fit(leaves)))  # whose val is its own
+    assert on.result_.metrics["val"].to_dict() == off.result_.metrics["val"].to_dict()
+    assert on.result_.phases[-1].name == "refit"
+    assert "the figures are of the model before" in on.result_.phases[-1].why
+    listed = [len((tmp_path / refit / "training.csv").read_text().splitlines()) - 1 for refit in ("on", "off")]
+    assert listed == [48, 48 - off.result_.counts["val"]]
+
+
+def test_what_is_unlike_the_others_is_measured_by_the_network_that_had_not_learned_from_val(leaves: Path) -> None:
+    held = []
+    for refit in ("on", "off"):
+        fitted = ImageClassifier(**ONE, strategy="lp-ft", refit=refit).fit(*some(leaves, "train", "val", "test"))
+        assert fitted.about_.novelty is not None
+        assert fitted.about_.novelty.known is not None
+        held.append(fitted.about_.novelty.known.held_out)
+    assert np.array_equal(held[0], held[1])
+
+
+def test_few_pictures_are_judged_by_folds_and_what_is_kept_learned_from_all(
+    leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frostline.run.attempt.verdict", lambda *args, **more: (True, "kept"))
+    monkeypatch.setattr("frostline.run.attempt.hopeless", lambda *args, **more: "")
+    few = ImageClassifier(**ONE, strategy="auto").fit(*some(leaves, "train"))
+    assert [row.kept for row in few.result_.phases] == [True, True, False]
+    assert few.result_.phases[2].why == "unfreezing more has been tried"
+    assert few.result_.metrics["cross-validation"].n == 48
+    assert few.result_.counts == {"train": 48}
+    assert few.result_.chosen_on == "cross-validation"
+    assert same(state(few), state(ImageClassifier(**ONE, strategy="auto").fit(leaves)))
+
+
+def test_folds_are_not_begun_that_could_not_be_half_finished(leaves: Path) -> None:
+    hurried = ImageClassifier(**{**TRAINING, "epochs": 10**7}, strategy="auto", budget="60s").fit(*of_chance(leaves))
+    _, whole, half, _ = hurried.result_.phases
+    for row in (whole, half):
+        assert (row.epochs, row.why) == (0, "no time was left for enough of its epochs")
+
+
+def test_val_pictures_that_somebody_gave_are_not_refitted_to(leaves: Path) -> None:
+    said: list[str] = []
+    given = ImageClassifier(**ONE, strategy="freeze", refit="on")
+    given.fit(leaves, listen=lambda event: said.append(event.text) if isinstance(event, Warn) else None)
+    assert [row.name for row in given.result_.phases] == ["head"]
+    assert any(line.startswith("no refit: a val split") for line in said)
+
+
+def test_a_refit_that_is_none_of_the_three_is_refused(leaves: Path) -> None:
+    with pytest.raises(PlanError, match="no refit 'maybe'"):
+        ImageClassifier(**ONE, refit="maybe").fit(leaves)
