@@ -53,7 +53,10 @@ def beside(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
         if (found := system_error(error)) is not None:
+            found.filename = str(path)
             raise found from error
+        if isinstance(error, OSError) and error.filename is None:  # a write that fails does not know its file's name
+            error.filename = str(path)
         raise
 
 

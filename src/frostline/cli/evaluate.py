@@ -93,7 +93,7 @@ def _write_page(
     title, split = of
     net = report_data.opened(located(model), trust=trust)
     page = report_data.of_evaluation(found, about, manifest, title=title, split=split or "", net=net)
-    write_html(render(page, lang=lang), place)
+    write_html(render(page, lang=lang), place, option="--report")
 
 
 evaluate.__signature__ = with_options(evaluate, READING)  # type: ignore[attr-defined]

@@ -87,12 +87,19 @@ def store(graph: Any, path: Path) -> None:
     except RuntimeError as error:
         if (said := atomic.full(path.parent)) is not None:  # OpenVINO says "iostream error"
             raise said from None
-        raise _inexpressible(error) from None
+        raise EngineError(
+            f"the graph cannot be written: {_said(error)}",
+            where=path.parent,
+            hint="is there room on the disk, and may you write there?",
+        ) from None
 
 
 def _inexpressible(error: Exception) -> EngineError:
-    said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
-    return EngineError(f"the network cannot be written as a graph: {said}", hint="predict with torch")
+    return EngineError(f"the network cannot be written as a graph: {_said(error)}", hint="predict with torch")
+
+
+def _said(error: Exception) -> str:
+    return one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
 
 
 def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:

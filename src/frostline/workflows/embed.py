@@ -77,7 +77,11 @@ def write(found: Embedded, place: Path) -> None:
                 table = arrow_table({**columns, "features": found.features})
                 import_module("pyarrow.parquet").write_table(table, fresh)
     except OSError as error:
-        raise DataError(f"the features cannot be written: {atomic.reason(error)}", where=place, hint="--out") from None
+        raise DataError(
+            f"the features cannot be written: {atomic.reason(error)}",
+            where=place,
+            hint="free some space, or name another file with --out",
+        ) from None
 
 
 def pooled(rows: NDArray[Any]) -> NDArray[np.float32]:

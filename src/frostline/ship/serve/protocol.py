@@ -1,15 +1,41 @@
-"""HTTP/1.1 as uvicorn speaks it, with patience for slow heads and a limit on connections.
+"""HTTP/1.1 as uvicorn speaks it, with patience for slow heads, and limits on connections and on tiny pieces of a body.
 
 It stands on uvicorn's ``H11Protocol``, whose inner names are no public interface: pyproject.toml bounds the version,
 and tests/ship/serve/test_server.py sends each of the cases.
 """
 
 import asyncio
+from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SLOW_DOWN = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+
+
+_LONGEST_HEAD = 16 << 10
+_TINY, _MOST_TINY = 64, 1_000  # bytes, pieces: each costs as much time as kilobytes of a large one
+
+
+class _Pieces(h11.Connection):
+    """Bounds what a body costs that comes in chunks of a few bytes: a megabyte of them is seconds of the event loop."""
+
+    _tiny = 0
+
+    def next_event(self) -> Any:
+        """As h11 has it.
+
+        Raises: h11.RemoteProtocolError: too many pieces of one request are tiny.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._tiny = 0
+        elif isinstance(event, h11.Data) and event.chunk_start and len(event.data) < _TINY:
+            self._tiny += 1
+            if self._tiny > _MOST_TINY:
+                raise h11.RemoteProtocolError("the body comes in too many tiny pieces")
+        return event
 
 
 class Protocol(H11Protocol):
@@ -19,6 +45,10 @@ class Protocol(H11Protocol):
     most = 1024
     _waiting: asyncio.TimerHandle | None = None
     _since = 0.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.conn = _Pieces(h11.SERVER, _LONGEST_HEAD)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As asyncio has it."""
