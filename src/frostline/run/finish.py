@@ -31,7 +31,7 @@ from frostline.ship.model_info import ModelInfo
 from frostline.train import checkpoint
 from frostline.train.plan import Train
 
-_FACTS = ("run", "strategy", "seed", "weights", "counts", "units", "given", "labels")
+_FACTS = ("run", "strategy", "seed", "weights", "counts", "units", "given", "labels", "refit")
 
 
 @dataclass(frozen=True)

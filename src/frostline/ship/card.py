@@ -95,6 +95,8 @@ def _figures(about: ModelInfo) -> Iterator[str]:
     for split, figures in measured:
         chosen = about.facts.get("chosen_on") == split
         kind = ", which also chose what was kept, so they are a little too good" if chosen else ""
+        if about.facts.get("refit") and split == "val":
+            kind += "; by the model before this one, which has learned from them too"
         yield f"On {figures.get('n')} pictures of the {split} split{kind}:"
         yield ""
         yield "| figure | value | 95 % interval |"
