@@ -1,5 +1,6 @@
 """The engines of clusters, each for real in its local mode: `make test-scale` installs and runs them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -132,3 +133,72 @@ def test_check_on_ray_finds_what_check_finds_and_decodes_nothing_here(
         found.append(check.check(data, **how, weights=weights, elsewhere=elsewhere(on, None)).to_dict())
     assert found[0] == found[1]
     assert found[0]["findings"]
+
+
+def test_processes_that_ray_starts_fit_what_those_of_accelerate_fit(
+    leaves: Path, tmp_path: Path, weights: Path
+) -> None:
+    """Two processes, a network that learns: the same bits, whoever started them."""
+    pytest.importorskip("ray")
+    from safetensors.numpy import load_file
+
+    command = ["frostline", "fit", str(leaves), "--model", "test_resnet", "--weights", str(weights), "--image-size",
+               "64", "--precision", "fp32", "--strategy", "freeze", "--epochs", "2", "--batch-size", "8",
+               "--device", "cpu", "--quiet"]  # fmt: skip
+    launch = ["accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+              "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]  # fmt: skip
+    heads = []
+    for name, words in (("ray", [*command, "--on", "ray", "--workers", "2"]), ("accelerate", [*launch, *command])):
+        env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / f"cache-{name}"), "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, "-m", *words, "--out", str(tmp_path / name)], check=True, env=env)
+        heads.append(load_file(tmp_path / name / "model" / "model.safetensors"))
+        assert not (tmp_path / f".{name}.ray").exists()
+    assert heads[0].keys() == heads[1].keys()
+    for name, tensor in heads[0].items():
+        np.testing.assert_array_equal(tensor, heads[1][name])
+    bad = subprocess.run(
+        [sys.executable, "-m", *command, "--on", "ray", "--workers", "999", "--out", str(tmp_path / "bad")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert bad.returncode == 2
+    assert "cores for 999 processes" in bad.stderr
+
+
+def test_parts_at_a_url_are_written_by_workers_and_gone_on_behind(
+    model: Path, paths: list[str], wanted: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An S3 server on this machine, a real cluster: what is there is not answered again, what is damaged is."""
+    for package in ("ray", "moto", "s3fs"):
+        pytest.importorskip(package)
+    from moto.server import ThreadedMotoServer
+
+    from frostline.data.remote import filesystem
+    from frostline.data.sources import pictures
+    from frostline.scale import Predict
+    from frostline.scale.on_ray import Count, run
+    from frostline.scale.parts import Parts
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in (
+            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")
+        ):  # fmt: skip
+            monkeypatch.setenv(name, value)
+        system, _ = filesystem("s3://answers/here")
+        system.mkdir("answers")
+        out, how = "s3://answers/here", {"model": str(model)}
+        assert run(Predict, how, pictures(paths[:10]), out) == Count(10)
+        system.pipe_file("answers/here/half.parquet", b"PAR1 a kill")
+        assert run(Predict, how, pictures(paths), out) == Count(len(paths) - 10)
+        assert run(Predict, how, pictures(paths), out) == Count()
+        assert Parts(out).done() == set(paths)
+        import pyarrow.parquet
+
+        parts = [pyarrow.parquet.read_table(system.open(name)) for name in system.glob("answers/here/*.parquet")]
+        assert len(parts) == 2
+        found = {row["path"]: row["probabilities"] for part in parts for row in part.to_pylist()}
+        np.testing.assert_array_equal(np.array([found[path] for path in paths], np.float32), wanted)
+    finally:
+        server.stop()

@@ -1,10 +1,13 @@
 """``frostline fit``: the options of `frostline.options`, and the screen while it works."""
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
+from json import loads
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument
 from typer import Option as TyperOption
@@ -13,8 +16,12 @@ from frostline.cli import gc_settings
 from frostline.cli.complete import offered, plain
 from frostline.options import OPTIONS, Option
 
+if TYPE_CHECKING:
+    from frostline.judge.result import RunResult
+
 _DATA = Argument(help="Labelled pictures: folder, table (CSV, TSV, Parquet), archive, shards (.tar) or hf:NAME.")
 _JSON = TyperOption("--json", help="Print the result as JSON.")
+_WORKERS = TyperOption("--workers", min=1, help="With --on ray: train in so many processes, by Ray Train.")
 _QUIET = TyperOption("--quiet", "-q", help="Show warnings only, and print only where the model is.")
 
 
@@ -22,6 +29,7 @@ def fit(
     data: Annotated[Path, _DATA],
     json: Annotated[bool, _JSON] = False,
     quiet: Annotated[bool, _QUIET] = False,
+    workers: Annotated[int | None, _WORKERS] = None,
     **options: Any,
 ) -> None:
     """Fit a classifier to labelled pictures.
@@ -29,6 +37,9 @@ def fit(
     [dim]frostline fit hymenoptera_data[/dim]
     [dim]frostline fit hymenoptera_data --model resnet18 --weights resnet18-5c106cde.pth --strategy freeze[/dim]
     """
+    if workers is not None:
+        _in_processes(data, options, workers, as_json=json, quiet=quiet)
+        return
     run(data, options, as_json=json, quiet=quiet)
 
 
@@ -72,8 +83,45 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
                 "are kept, and the same command begins again from them"
             )
             raise
-    result = classifier.result_
-    model = Path(str(options["out"])) / "model"
+    return _shown(classifier.result_, data, Path(str(options["out"])), as_json=as_json, quiet=quiet)
+
+
+def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json: bool, quiet: bool) -> None:
+    """The same by several processes that Ray starts.
+
+    Raises: PlanError: Ray was not asked for, or has not so many cores.
+    """
+    from frostline.cli import console
+    from frostline.errors import PlanError
+    from frostline.judge.result import RunResult
+    from frostline.scale.on_ray import check_engine
+    from frostline.scale.ray_processes import in_processes
+
+    if options["on"] is None:
+        raise PlanError("processes are started by Ray", where="--workers", hint="--on ray, or accelerate launch")
+    check_engine(options["on"])
+    out = Path(options["out"] or free_folder(data, str(options["strategy"]))).absolute()
+    if not quiet:
+        console.aside(f"{workers} processes fit it; how far they are is in {out / 'log.jsonl'}")
+    # Each process fills its share of the store itself.
+    act = partial(_one_process, Path.cwd(), data, {**options, "out": str(out), "on": None, "address": None})
+    gpu = options["device"] in ("auto", "cuda")
+    in_processes(act, workers, state=out.parent / f".{out.name}.ray", gpu=gpu, address=options["address"])
+    said = loads((out / "metrics.json").read_text(encoding="utf-8"))
+    _shown(RunResult.from_dict(said), data, out, as_json=as_json, quiet=quiet)
+
+
+def _one_process(folder: Path, data: Path, options: dict[str, Any]) -> None:
+    from frostline.classifier import ImageClassifier
+
+    os.chdir(folder)  # names of files were given there
+    ImageClassifier(**options).fit(data)
+
+
+def _shown(result: "RunResult", data: Path, out: Path, *, as_json: bool, quiet: bool) -> Path:
+    from frostline.cli import console
+
+    model = out / "model"
     if as_json:
         console.json({**result.to_dict(), "model_folder": str(model)})
     elif quiet:

@@ -51,6 +51,7 @@ def predict(
     with gc_settings.importing():
         from frostline.cli import console
         from frostline.data.formats import kinds
+        from frostline.data.remote import url_of
         from frostline.data.sources import pictures
         from frostline.errors import PlanError
         from frostline.inference import both_views
@@ -71,6 +72,8 @@ def predict(
             raise PlanError("a cluster answers from one view", where="--tta", hint="leave --tta out, or leave --on out")
         _on_cluster(on, model, images, out, coverage=coverage, engine=engine, precision=precision, address=address)
         return
+    if out is not None and url_of(out) is not None:
+        raise PlanError("one process writes into a folder", where=f"--out {url_of(out)}", hint="--on ray writes there")
     show(trust)
     answering = open_predictor(located(model), engine=engine, precision=precision, trust=trust, tta=tta)
     if tta:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from frostline import atomic
 from frostline.data.arrow_table import arrow_table
 from frostline.data.manifest import Manifest, Row, Skipped
+from frostline.data.remote import url_of
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, PlanError
 from frostline.events import Listener, quiet
@@ -62,8 +63,10 @@ def embed(
 def write(found: Embedded, place: Path) -> None:
     """Write ``.npz`` (arrays path, label, split, digest, features) or ``.parquet`` (the same as columns).
 
-    Raises: PlanError: another ending. MissingExtra: pyarrow is not installed. DataError: it cannot be written.
+    Raises: PlanError: another ending, a URL. MissingExtra: pyarrow is not installed. DataError: it cannot be written.
     """
+    if url_of(place) is not None:
+        raise PlanError("one process writes a file", where=f"--out {url_of(place)}", hint="--on ray writes there")
     if place.suffix not in (".npz", ".parquet"):
         raise PlanError(f"features are not written as {place.suffix!r}", where=place, hint="name it .npz or .parquet")
     columns = {name: [_said(row, name) for row in found.rows] for name in ("path", "label", "split", "digest")}

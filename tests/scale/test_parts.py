@@ -1,0 +1,85 @@
+"""Parts of a result: whole or absent, named by what is in them, of one schema, in a folder as at a URL."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+from frostline.data.remote import filesystem
+from frostline.data.sources import pictures
+from frostline.errors import DataError
+from frostline.scale import Embed, Predict
+from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks
+from frostline.scale.parts import Parts
+
+
+@pytest.fixture(params=["folder", "memory"])
+def out(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "out") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/out"
+
+
+def columns(*paths: str) -> dict[str, Any]:
+    errors = np.array(["broken" if path == "broken" else None for path in paths], dtype=object)
+    return {"path": np.array(paths, dtype=object), "p": np.ones((len(paths), 2), np.float32), "error": errors}
+
+
+def damage(out: str) -> None:
+    if out.startswith("memory"):
+        system, top = filesystem(out)
+        system.pipe_file(f"{top}/half.parquet", b"PAR1 a kill")
+    else:
+        (Path(out) / "half.parquet").write_bytes(b"PAR1 a kill")
+
+
+def test_a_block_that_is_written_twice_is_there_once_and_what_is_half_is_removed(out: str) -> None:
+    parts = Parts(out)
+    assert parts.done() == set()
+    for _ in range(2):  # as a worker does that was thought dead
+        parts.write(columns("a", "broken"))
+    parts.write(columns("ü"))
+    damage(out)
+    assert Parts(out).done() == {"a", "broken", "ü"}
+    assert len(parts._names()) == 2
+
+
+def test_parts_have_one_schema_whatever_is_in_them(model: Path, paths: list[str], tmp_path: Path) -> None:
+    """Also a part whose every picture is broken, and one without any: a reader of the folder takes the first one's."""
+    for answer, column in ((Predict(model), "probabilities"), (Embed(model), "features")):
+        out = tmp_path / column
+        for some in (["gone.png"], paths[:3], [paths[4], "gone.png"]):
+            Parts(out).write(answer({"path": some}))
+        kinds = {str(pyarrow.parquet.read_schema(part)) for part in out.glob("*.parquet")}
+        assert len(kinds) == 1
+        found = pyarrow.dataset.dataset(out).to_table().to_pylist()
+        assert len(found) == 6
+        assert sum(row["error"] is not None for row in found) == 2
+        whole = answer({"path": paths[:1]})[column][0]
+        (one,) = [row[column] for row in found if row["path"] == paths[0]]
+        np.testing.assert_array_equal(np.array(one, np.float32), whole)
+
+
+def test_an_actor_writes_what_it_answers_and_counts_it(model: Path, paths: list[str], out: str) -> None:
+    saving = Saving(Predict, {"model": str(model)}, out)
+    found = saving({"path": [*paths[:3], "gone.png"]})
+    assert (found["rows"].tolist(), found["unreadable"].tolist()) == ([4], [1])
+    assert Parts(out).done() == {*paths[:3], "gone.png"}
+
+
+def test_blocks_are_the_same_ones_when_they_are_done_again(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"{n}.png") for n in range(2 * BLOCK_ROWS + 5)]
+    whole = list(_blocks(pictures([*names, names[0]]), set(), labelled=False))
+    assert [len(block["path"]) for block in whole] == [BLOCK_ROWS, BLOCK_ROWS, 5]
+    again = list(_blocks(pictures(names), set(whole[0]["path"]) | {names[-1]}, labelled=False))
+    assert again[0] == whole[1]
+    assert again[1]["path"] == whole[2]["path"][:-1]
+
+
+def test_a_place_that_takes_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written") as refused:
+        Parts(tmp_path / "file")
+    assert str(tmp_path / "file") in str(refused.value)
