@@ -128,7 +128,7 @@ def on_cluster(address: str | None) -> Iterator[Any]:
     started = not ray.is_initialized()
     if started:
         try:
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
+            ray.init(address=address or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise PlanError(
                 f"there is no Ray cluster: {one_line(str(error))[:120]}",
