@@ -135,7 +135,8 @@ def once(count: int, kills: int, place: Path) -> dict[str, Any]:
     found["unkilled"] = compared(alone, _rows([place / "p-many"], "probabilities"))
     one = _rows([place / "one.parquet"], "features")
     found["embed"] = {"kills": embedded, **compared(one, _rows([place / "e-killed"], "features"))}
-    found["memory"] = {"few": asdict(small_run), "many": asdict(whole_run)}
+    runs = {"few": small_run, "many": whole_run}
+    found["memory"] = {name: {"driver": run.driver, "worker": run.worker} for name, run in runs.items()}
     return found
 
 

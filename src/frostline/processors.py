@@ -1,14 +1,29 @@
 """How many processors there are for this process, and how many processes were launched together."""
 
+import math
 import os
+from functools import cache
+from pathlib import Path
 
 _limit: list[int] = []
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: "400000 100000" is four cores, "max 100000" all
 
 
 def processors() -> int:
-    """Cores that this process may use; 1 or more."""
+    """Cores that this process may use, by its affinity, its container's quota and FROSTLINE_CPUS; 1 or more."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min([found, *_limit])
+    asked = os.environ.get("FROSTLINE_CPUS", "")
+    limits = [_quota(_QUOTA), *_limit, *([int(asked)] if asked.isascii() and asked.isdigit() else [])]
+    return max(1, min(found, *limits))
+
+
+@cache
+def _quota(place: Path) -> int:
+    try:
+        quota, period = place.read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        return 1 << 20
 
 
 def limit_processors(most: int) -> None:

@@ -164,6 +164,7 @@ def test_processes_that_ray_starts_fit_what_those_of_accelerate_fit(
     assert "cores for 999 processes" in bad.stderr
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_parts_at_a_url_are_written_by_workers_and_gone_on_behind(
     model: Path, paths: list[str], wanted: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Parts of a result: whole or absent, named by what is in them, of one schema, in a folder as at a URL."""
 
+import tarfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from frostline.errors import DataError
 from frostline.scale import Embed, Predict
 from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks
 from frostline.scale.parts import Parts
+from frostline.ship.open_predictor import open_predictor
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -83,3 +85,28 @@ def test_a_place_that_takes_nothing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written") as refused:
         Parts(tmp_path / "file")
     assert str(tmp_path / "file") in str(refused.value)
+
+
+def test_pictures_in_shards_and_in_parquet_are_answered_as_files_are(
+    model: Path, paths: list[str], wanted: np.ndarray, tmp_path: Path
+) -> None:
+    """Read where they are; of a shard workers get file, offset and length."""
+    with tarfile.open(tmp_path / "some-000.tar", "w") as shard:
+        for n, path in enumerate(paths):
+            shard.add(path, f"{n:03}.png")
+    content = [Path(path).read_bytes() for path in paths]
+    pyarrow.parquet.write_table(
+        pyarrow.table({"image": content, "label": ["x"] * len(paths)}), tmp_path / "all.parquet"
+    )
+    for place in ("some-000.tar", "all.parquet"):
+        found = open_predictor(model).predict(pictures([str(tmp_path / place)]))
+        np.testing.assert_array_equal(np.stack([answer.probabilities for answer in found]), wanted)
+    (block,) = _blocks(pictures([str(tmp_path / "some-000.tar")]), set(), labelled=False)
+    Saving(Predict, {"model": str(model)}, str(tmp_path / "out"))(pyarrow.table(block).to_pydict())
+    (part,) = (tmp_path / "out").glob("*.parquet")
+    table = pyarrow.parquet.read_table(part)
+    assert "slice" not in table.column_names
+    assert table["path"].to_pylist() == block["path"]
+    np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), wanted)
+    mixed = list(_blocks(pictures([paths[0], str(tmp_path / "some-000.tar")]), set(), labelled=False))
+    assert [sorted(each) for each in mixed] == [["path"], ["path", "slice"]]

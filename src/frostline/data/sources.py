@@ -216,11 +216,13 @@ def claimed(place: object) -> bool:
 
 
 def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Iterator[Row]:
-    """Pictures without labels, as they come: files, folders (with all below them), globs, and ``-`` for names on stdin.
+    """Pictures without labels, as they come: files, folders (with all below them), globs, and ``-`` for names on stdin;
+    of WebDataset shards (.tar) and Parquet files the pictures in them.
 
     A file that is missing or broken is a row all the same: decoding it says what is wrong, and the others go on.
 
-    Raises: DataError: at once, before the first row: a glob that matches nothing, or a folder without pictures.
+    Raises: DataError: at once, before the first row: a glob that matches nothing, or a folder without pictures. While
+        rows come: a shard or a Parquet file that is damaged.
     """
     for place in places:
         if place == "-" or os.path.isfile(place):  # noqa: PTH113 (pathlib raises on a name that no file can have)
@@ -348,6 +350,9 @@ def _at(place: str) -> Iterator[Row]:
         yield from _below(place)
     elif (url := remote.url_of(place)) is not None:
         yield Row(remote.Remote(default_cache()).picture(url), name=url)
+    elif place.lower().endswith((".tar", ".parquet")):
+        rows = webdataset.shards if place.lower().endswith(".tar") else parquet_table
+        yield from (row for row in rows(Path(place)) if isinstance(row, Row))
     else:
         yield Row(Path(place), name=readable(place))
 

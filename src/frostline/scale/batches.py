@@ -1,16 +1,20 @@
 """Batches of columns: which one holds the pictures, and how many cores there are for them. torch-free."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Row
+from frostline.data.picture import Slice
 from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, DecodeError
 from frostline.processors import limit_processors, processors
 
-COLUMNS = ("bytes", "image", "path")
+SLICE = "slice"
+"""A column of {path, offset, length}: pictures within larger files, such as shards."""
+
+COLUMNS = (SLICE, "bytes", "image", "path")
 """Columns that may hold the pictures; the first one that a batch has is read."""
 
 Batch = Mapping[str, Any]
@@ -31,6 +35,9 @@ def column_of(batch: Batch, asked: str | None) -> str:
 def rows_of(values: Sequence[Any]) -> Iterator[Row | str]:
     """A row for each picture, or why it is none."""
     for number, value in enumerate(values):
+        if isinstance(value, Mapping) and "offset" in value:
+            yield Row(Slice(Path(value["path"]), int(value["offset"]), int(value["length"])), name=str(number))
+            continue
         if isinstance(value, Mapping):  # as Hugging Face datasets store an image that is not decoded
             value = value.get("bytes") or value.get("path")
         if value is None:
@@ -43,9 +50,8 @@ def rows_of(values: Sequence[Any]) -> Iterator[Row | str]:
 
 
 def use_given_cores(threads: int | None) -> None:
-    """Use as many cores as were asked for, or as the engine gave to this worker."""
-    given = threads or _of_ray() or int(os.environ.get("FROSTLINE_CPUS", "0"))
-    if given:
+    """Use as many cores as were asked for, or as Ray gave to this worker."""
+    if given := threads or _of_ray():
         limit_processors(given)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import numpy as np
 
 from frostline.data.decode import described
 from frostline.data.manifest import Row
+from frostline.data.picture import Slice
 from frostline.errors import EngineError, FrostlineError, MissingExtra, PlanError, one_line
+from frostline.scale.batches import SLICE
 from frostline.scale.parts import Parts
 
 BLOCK_ROWS = 512
@@ -26,7 +29,7 @@ BLOCK_ROWS = 512
 
 _SAY = 10.0  # seconds between two words on how far it is
 
-Block = Mapping[str, list[str]]
+Block = Mapping[str, list[Any]]
 """Columns of pictures that one actor is given at once."""
 
 
@@ -50,7 +53,7 @@ class Saving:
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
         """See the class."""
         found = self._answer(block)
-        self._parts.write(found)
+        self._parts.write({name: column for name, column in found.items() if name != SLICE})
         return {
             "rows": np.array([len(found["error"])]),
             "unreadable": np.array([sum(error is not None for error in found["error"])]),
@@ -91,16 +94,25 @@ def run(
     done = parts.done()
     if done:
         tell(f"{len(done):,} pictures are done already")
-    blocks = list(_blocks(rows, done, labelled=labelled))
-    total, count, said = sum(len(block["path"]) for block in blocks), Count(), time.monotonic()
-    if blocks:
-        saving = {"answer": answer, "arguments": dict(arguments), "out": parts.place}
-        with on_cluster(address) as ray:
-            for part in answered(ray, Saving, saving, blocks, cpus=cpus, workers=workers):
-                count = Count(count.rows + int(part["rows"].sum()), count.unreadable + int(part["unreadable"].sum()))
-                if time.monotonic() - said > _SAY:
-                    said = time.monotonic()
-                    tell(f"{count.rows:,} of {total:,} pictures")
+    blocks = _blocks(rows, done, labelled=labelled)
+    begun = next(blocks, None)
+    if begun is None:
+        return Count()
+    total, count, said = 0, Count(), time.monotonic()
+
+    def counted() -> Iterator[Block]:
+        nonlocal total
+        for block in chain([begun], blocks):
+            total += len(block["path"])
+            yield block
+
+    saving = {"answer": answer, "arguments": dict(arguments), "out": parts.place}
+    with on_cluster(address) as ray:
+        for part in answered(ray, Saving, saving, counted(), cpus=cpus, workers=workers):
+            count = Count(count.rows + int(part["rows"].sum()), count.unreadable + int(part["unreadable"].sum()))
+            if time.monotonic() - said > _SAY:
+                said = time.monotonic()
+                tell(f"{count.rows:,} of {total:,} pictures")
     return count
 
 
@@ -108,13 +120,25 @@ def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool) -> Iterator[
     """What is left to do. Blocks are cut before what is done is left out, so that they are the same ones when it is
     done again, and so are the names of their parts.
     """
-    unlike = list({path_of(row): row for row in rows}.items())
-    for start in range(0, len(unlike), BLOCK_ROWS):
-        left = [(path, row) for path, row in unlike[start : start + BLOCK_ROWS] if path not in done]
-        if left:
-            known = [_known(row) for _, row in left] if labelled else []
-            more = {name: [each[name] for each in known] for name in (known[0] if known else ())}
-            yield {"path": [path for path, _ in left], **more}
+    seen: set[str] = set()
+    held: list[dict[str, Any]] = []
+
+    def left() -> Iterator[Block]:
+        some = [one for one in held if one["path"] not in done]
+        held.clear()
+        if some:
+            yield {name: [one[name] for one in some] for name in some[0]}
+
+    for row in rows:
+        one = _named(row) | (_known(row) if labelled else {})
+        if held and held[-1].keys() != one.keys():  # from files to shards
+            yield from left()
+        if one["path"] not in seen:
+            seen.add(one["path"])
+            held.append(one)
+        if len(held) == BLOCK_ROWS:
+            yield from left()
+    yield from left()
 
 
 @contextmanager
@@ -201,6 +225,14 @@ def answered(
         yield part
 
 
+def _named(row: Row) -> dict[str, Any]:
+    picture = row.picture
+    if not isinstance(picture, Slice):
+        return {"path": path_of(row)}
+    place = {"path": str(picture.path.absolute()), "offset": picture.offset, "length": picture.length}
+    return {"path": row.name, SLICE: place}
+
+
 def path_of(row: Row) -> str:
     """The whole path of a picture.
 
@@ -210,7 +242,7 @@ def path_of(row: Row) -> str:
         raise PlanError(
             "only pictures that are files can be named to other machines",
             where=row.name or described(row.picture),
-            hint="unpack the archive, or leave out --on ray",
+            hint="write files or WebDataset shards, or leave out --on ray",
         )
     return str(row.picture.absolute())
 
