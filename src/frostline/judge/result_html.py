@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from frostline.judge.result import PhaseRow, RunResult
 
 _MOST_CLASSES = 16
+_LEFT = ' style="text-align: left"'  # notebooks set all cells to the right
+_ALIGNED = (_LEFT, _LEFT, "", "", _LEFT)
 
 
 def in_words(result: "RunResult") -> str:
@@ -30,7 +32,7 @@ def in_html(result: "RunResult") -> str:
     """The same with its phases, and the confusion matrix where it has few classes. All text is escaped."""
     parts = [Markup("<p><b>{}</b></p>").format(in_words(result))]
     if result.phases:
-        head = Markup("<tr><th>phase</th><th>frost line</th><th>epochs</th><th>accuracy</th><th>kept</th></tr>")
+        head = _row("th", ("phase", "frost line", "epochs", "accuracy", "kept"))
         rows = Markup("").join(_phase(row) for row in result.phases)
         parts.append(Markup("<table>{}{}</table>").format(head, rows))
     report = result.headline[1] if result.headline else None
@@ -46,8 +48,12 @@ def _reach(figure: "Interval") -> str:
 def _phase(row: "PhaseRow") -> Markup:
     figure = "" if row.val is None else f"{row.val.value:.1%} ({_reach(row.val)})"
     kept = f"{'yes' if row.kept else 'no'}{': ' + row.why if row.why else ''}"
-    cells = Markup("<td>{}</td>" * 5).format(row.name, f"under {row.line}", row.epochs or "", figure, kept)
-    return Markup("<tr>{}</tr>").format(cells)
+    return _row("td", (row.name, f"under {row.line}", row.epochs or "", figure, kept))
+
+
+def _row(tag: str, cells: tuple[object, ...]) -> Markup:
+    made = [Markup(f"<{tag}{own}>{{}}</{tag}>").format(cell) for cell, own in zip(cells, _ALIGNED, strict=True)]
+    return Markup("<tr>{}</tr>").format(Markup("").join(made))
 
 
 def _matrix(classes: tuple[str, ...], report: "Report") -> Markup:

@@ -5,10 +5,14 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
-from tqdm.auto import tqdm  # type: ignore[import-untyped]
+from tqdm import TqdmWarning  # type: ignore[import-untyped]
 
 from frostline.errors import FrostlineWarning
 from frostline.events import Event, Judged, PhaseStart, Step, Warn, Work
+
+with warnings.catch_warnings():  # without ipywidgets its bars are text, which is no reason for a red box
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 
 def somebody_watches() -> bool:
@@ -43,7 +47,7 @@ class Progress:
             case Warn(text):
                 warnings.warn(text, FrostlineWarning, stacklevel=2)
             case Work(what, done, total):
-                self._to(what, done, total, "pictures")
+                self._to(what, done, total, "folds" if what.endswith("folds") else "pictures")
             case PhaseStart(name, _, epochs):
                 self._phase, self._epochs, self._batches = name, epochs, 0
             case Step():
