@@ -293,8 +293,8 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
-    more = f"intervals: {2 * runs}; new pictures, calibration, drift: {5 * runs}; accuracy of groups: {20 * runs}"
-    said = f"`make trust`, {runs} draws of each case ({more}), {used:.0f} s of a core:"
+    more = f"intervals: {2 * runs}; new pictures, calibration, drift, folds of `auto`: {5 * runs}; "
+    said = f"`make trust`, {runs} draws of each case ({more}accuracy of groups: {20 * runs}), {used:.0f} s of a core:"
     table = "\n".join(rows)
     PAGE.write_text(f"{head}{BEGIN}\n{said}\n\n{table}\n{END}{tail}", encoding="utf-8")
 
