@@ -33,6 +33,7 @@ from PIL import Image
 
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
+from tests.data.test_bombs import scans, tiff
 from tests.ship.conftest import rows, saved
 from tests.ship.serve.client import Served, serving
 from tests.ship.serve.test_hostile import children, cmdline, form, posted
@@ -126,6 +127,7 @@ def giants() -> bytes:
 POST = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 PICTURE = POST + b"Content-Type: image/png\r\n"
 PART = b"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n"
+PATHS = (b"/page/../../etc/passwd", b"/page/%2e%2e%2f%2e%2e%2fetc/passwd", b"//etc/passwd", b"/samples/-1", b"*")
 KINDS = {
     "giants and a hang-up": giants,
     "junk": lambda: form([b"junk"] * 50),
@@ -140,6 +142,18 @@ KINDS = {
     "two lengths": lambda: POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "endless pieces": lambda: (
         POST + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 9
+    ),
+    "crumbs": lambda: POST + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000,
+    "thousands of scans": lambda: form([scans(2_000, 2_000)] * 4),
+    "millions of markers": lambda: form([b"\xff\xd8" + b"\xff\xfe\0\2" * 250_000 + b"\xff\xd9"] * 2),
+    "giant tiles": lambda: form([tiff(20_000, 3)] * 8),
+    "paths": lambda: b"".join(
+        b"GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\nRange: bytes=0-9,5-\r\n\r\n" % path
+        for path in PATHS
+    ),
+    "a socket of pages": lambda: (
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ),
     "another host": lambda: b"GET /info HTTP/1.1\r\nHost: evil\r\n\r\n",
     "no origin": lambda: POST + b"Origin: http://[\r\nContent-Length: 0\r\n\r\n",
