@@ -160,3 +160,29 @@ def test_splits_in_a_file_that_is_not_read_are_warned_of(tmp_path, names):
     assert any(f"{sorted(names)[0]}" in said and "not read" in said for said in seen(top).understood.warnings)
     found = seen(top, ignore=",".join(names))
     assert not any("not read" in said for said in found.understood.warnings)
+
+
+def test_a_file_that_is_about_something_else_changes_nothing(tmp_path):
+    """A map of classes, whose numbers are also names of pictures; a table of captions; a run's own pictures.csv."""
+    names = [f"{c}/{n}.jpg" for c in AB for n in range(3)]
+    top = tree(tmp_path / "d", *names)
+    (top / "labels.csv").write_text("id,label,label_name\n0,0,ants\n1,1,bees\n")
+    (top / "captions.csv").write_text("image,caption\n" + "".join(f"{name},{name} is seen\n" for name in names))
+    (top / "pictures.csv").write_text("name,path,label\n" + "".join(f"{name},,{name[:4]}\n" for name in names))
+    assert parts(seen(top)) == sorted((None, name[:4], name) for name in names)
+
+
+def test_pictures_of_such_a_split_that_no_row_names_are_listed(tmp_path):
+    lines = ["filename,label", *(f"v{n}.jpg,{AB[n % 2]}" for n in range(2))]
+    found = seen(made(tmp_path / "d", "train/{}", "val/v{}.jpg", ("val.csv", lines)))
+    assert [row.name for row in found.rows if row.split == "val"] == ["val/v0.jpg", "val/v1.jpg"]
+    assert [item.name for item in found.skipped] == ["val/v2.jpg", "val/v3.jpg"]
+    assert {item.reason for item in found.skipped} == {"no row of the table names it"}
+
+
+def test_one_folder_called_as_a_split_is_no_class(tmp_path):
+    top = tree(tmp_path / "d", *(f"stage_2_train_images/{n}.png" for n in range(4)))
+    (top / "stage_2_train_labels.csv").write_text("patientId,x,y,Target\n0,1,2,1\n")
+    with pytest.raises(DataError, match="no class folders") as caught:
+        seen(top)
+    assert "stage_2_train_labels.csv" in str(caught.value)

@@ -215,3 +215,14 @@ def test_pictures_in_a_linked_folder_are_found_by_name(tmp_path):
     (tmp_path / "d" / "train.csv").write_text("id,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(4)))
     for place in (tmp_path / "d", tmp_path / "d" / "train.csv"):
         assert read(place, cache=tmp_path / "cache").counts() == {"a": 2, "b": 2}
+
+
+def test_names_that_start_beside_the_folder_of_the_table(tmp_path):
+    """CheXpert: CheXpert-small/train.csv says CheXpert-small/train/patient1/view1.jpg."""
+    tree(tmp_path / "small", *(f"train/p{n}/view.png" for n in range(4)))
+    (tmp_path / "small" / "train.csv").write_text(
+        "Path,label\n" + "".join(f"small/train/p{n}/view.png,{'ab'[n % 2]}\n" for n in range(4))
+    )
+    assert read(tmp_path / "small" / "train.csv", cache=tmp_path / "cache").counts() == {"a": 2, "b": 2}
+    with pytest.raises(DataError, match="say different labels"):  # p0 to p3 may be the classes
+        read(tmp_path / "small", cache=tmp_path / "cache")

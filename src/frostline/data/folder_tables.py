@@ -191,7 +191,7 @@ def _beside_classes(
         try:
             items = list(_rows(table, _for_table(top, table, whole)))
         except DataError as error:
-            if _has_column_of(of_folders, table, whole):
+            if _is_about_others(of_folders, table, whole):
                 continue
             raise DataError(
                 f"{one_line(table.name)} names pictures, and may say other labels than the folders: {error.what}",
@@ -223,19 +223,21 @@ def _opened(top: Folder, tables: Sequence[Path], how: PlaceOptions) -> dict[Path
     return {table: _rows(table, _for_table(top, table, how)) for table in tables}
 
 
-def _has_column_of(of_folders: Mapping[Path, str], table: Path, how: PlaceOptions) -> bool:
-    """Whether some column of a table parts the pictures as the folders do, whatever the others say."""
+def _is_about_others(of_folders: Mapping[Path, str], table: Path, how: PlaceOptions) -> bool:
+    """Whether a table that cannot be read whole says nothing against the folders.
+
+    Its pictures cannot be told, or are not theirs; or some column of it parts them as the folders do.
+    """
     try:
         header, records = csv_records(table)
         found = [row for row in rows_of(header, records, table, how=how, labelled=False) if isinstance(row, Row)]
     except DataError:
-        return False
+        return True
     labels = [of_folders.get(row.picture) if isinstance(row.picture, Path) else None for row in found]
     if None in labels or len(found) != len(records):
-        return False
-    columns = ({values[n] for _, values in records} for n in range(len(header)))
-    pairs = (set(zip(labels, (values[n] for _, values in records), strict=True)) for n in range(len(header)))
-    return any(len(set(labels)) == len(column) == len(both) for column, both in zip(columns, pairs, strict=True))
+        return not any(labels)
+    columns = ([values[n] for _, values in records] for n, name in enumerate(header) if known(name) != "path")
+    return any(len(set(labels)) == len(set(cells)) == len(set(zip(labels, cells, strict=True))) for cells in columns)
 
 
 def _of_split(
@@ -274,11 +276,17 @@ def _with_folders(top: Folder, adding: Sequence[Found]) -> Iterator[Found]:
     names = {item.name for item in adding if isinstance(item, Row)}
     tables = {item.labels for item in adding if isinstance(item, Understood)}
     used = names | tables | {f"{folder}/" for name in names for folder in map(str, PurePosixPath(name).parents)}
+    passed = list[str]()
     for item in by_folders(top):
         if isinstance(item, Skipped) and item.name in used:
-            continue
-        yield item
+            passed += [item.name] if item.name.endswith("/") else []
+        else:
+            yield item
     yield from adding
+    for folder in top.walk():
+        if any(f"{folder.name}/".startswith(name) for name in passed):
+            idle = (called for file in folder.pictures if (called := folder.named(file)) not in names)
+            yield from (Skipped(called, "no row of the table names it") for called in idle)
 
 
 def _read(top: Folder, tables: Mapping[Path, str | None], opened: Mapping[Path, Iterator[Found]]) -> Iterator[Found]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_copies, check_same_within, label_of, splits_within
-from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of
+from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of, words_of
 from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood
 from frostline.data.unread import no_classes
@@ -272,7 +272,10 @@ def _parts(here: Folder) -> tuple[Folder, ...]:
 def _is_loose(here: Folder) -> bool:
     """Whether the only folder is called as no class is, and holds pictures of all classes."""
     filled = here.filled()
-    return len(filled) == 1 and filled[0].base.lower() in PICTURES and not filled[0].filled()
+    if len(filled) != 1 or filled[0].filled():
+        return False
+    words = words_of(filled[0].base)
+    return filled[0].base.lower() in PICTURES or (len(words) > 1 and any(word in SPLIT_NAMES for word in words))
 
 
 def _by_class(here: Folder, within: Mapping[Folder, Mapping[Folder, str]]) -> Iterator[Found]:

@@ -50,7 +50,14 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
 
     shown = f" in {one_line(str(how.images))}/" if how.images is not None else ""
     said = (f" + `{suffix}`" if suffix else "") + shown
-    for ways in (plain, mended):
+
+    def from_above(name: str) -> Path:
+        return base.parent / mended(name).relative_to(base)
+
+    ways_there = [plain, mended]
+    if how.images is None and all(name.startswith(f"{base.name}/") for name in sample):
+        ways_there.append(from_above)  # names start beside the folder of the table
+    for ways in ways_there:
         if any(os.path.isfile(ways(name)) for name in sample):  # noqa: PTH113 (pathlib raises on some names)
             return ways, said, None
     if (how.suffix is None or how.images is not None) and (by_name := _by_name(sample, suffix, mended, base, place)):
