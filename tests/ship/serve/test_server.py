@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from frostline.data.manifest import Row
 from frostline.ship.open_predictor import open_predictor
@@ -303,6 +305,65 @@ def test_a_body_of_a_million_tiny_chunks_is_refused_and_one_of_some_is_answered(
     assert b" 400 " in said or not said  # who sends on while the answer comes may lose it
     assert time.monotonic() - began < 5  # ten times as long without the limit
     assert served.predict(("a.png", PICTURES[0])).status == 200
+
+
+_PIECES = st.sampled_from(
+    [
+        *(b"/predict", b"/explain", b"/info", b"/samples/", b"/page/", b"/docs", b"*", b"http://evil/", b"//evil/"),
+        *(b"..%2f..%2fetc/passwd", b"%00", b"%ff", b"%zz", b"9" * 400, b"-1", b"1e3", b"?top=", b"&coverage=", b"nan"),
+        *(b"?label=", b"%ed%a0%80", b"<script>", b"%0d%0aX:%20y", b"\xe2\x80\xae", b"\\..\\", b"~", b";", b"&" * 99),
+    ]
+)
+_HEADERS = st.sampled_from(
+    [
+        *(b"Host: evil", b"Origin: null", b"Origin: http://[", b"Sec-Fetch-Site: cross-site", b"Expect: 100-continue"),
+        *(
+            b"Content-Type: image/png",
+            b"Content-Type: multipart/form-data",
+            b"Content-Encoding: gzip",
+            b"Range: bytes=9-1",
+        ),
+        *(b"Content-Type: multipart/form-data; boundary=b", b'Content-Type: multipart/form-data; boundary="\xff"'),
+        *(
+            b"X-Forwarded-Host: evil",
+            b"Upgrade: websocket",
+            b"Upgrade: h2c",
+            b"Transfer-Encoding: gzip",
+            b"X:" + b"a" * 999,
+        ),
+        *(b"If-None-Match: *", b"Content-Length: 7", b"Cookie: " + b"a=b;" * 99, b"X: \xff", b"Accept: */*;q=x"),
+    ]
+)
+_BODIES = st.sampled_from(
+    [
+        *(b"", b"junk", PICTURES[0], PICTURES[0][:99], b"--b--\r\n", b"--b\r\n\r\nx\r\n--b--\r\n", b"\r\n--b" * 99),
+        b'--b\r\nContent-Disposition: form-data; name=a; filename="<b>\x1b[2J"\r\n\r\n'
+        + PICTURES[0]
+        + b"\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=a; filename*=utf-8''%00%ff\r\n\r\nx\r\n--b--\r\n",
+    ]
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([b"GET", b"POST", b"PUT", b"OPTIONS", b"TRACE", b"G\x00T"]),
+    st.lists(_PIECES, max_size=4),
+    st.sampled_from([b"1.1", b"1.0", b"9.9"]),
+    st.lists(_HEADERS, max_size=4),
+    _BODIES,
+)
+def test_no_request_whatever_it_says_makes_the_server_fail(served, method, path, version, headers, body):
+    head = b"%s %s HTTP/%s\r\n" % (method, b"".join(path) or b"/", version)
+    own = [b"Host: 127.0.0.1", b"Connection: close", b"Content-Length: %d" % len(body)]
+    said = served.raw(head + b"\r\n".join([*headers, *own]) + b"\r\n\r\n" + body)
+    status = int(said.split()[1])
+    if status == 100:
+        status = int(said.partition(b"\r\n\r\n")[2].split()[1])
+    assert status in (200, 307, 400, 403, 404, 405, 408, 413, 415, 421, 422)
+    assert b"root:" not in said
+    assert b"evil" not in said.lower()
+    assert served.ask("GET", "/health").json["ready"]
 
 
 def test_no_torch_is_loaded_to_serve(model):
