@@ -72,5 +72,5 @@ def test_what_is_truly_better_is_kept() -> None:
 
 
 def test_few_errors_leave_nothing_to_gain() -> None:
-    assert "4 of 200 val pictures are wrong" in hopeless(logits(196, 3.0), VAL, phases=2)
+    assert "4 of 200 held-out pictures are wrong" in hopeless(logits(196, 3.0), VAL, phases=2)
     assert hopeless(logits(190, 3.0), VAL, phases=2) == ""
