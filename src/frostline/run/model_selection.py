@@ -66,7 +66,8 @@ def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
     if gain(correct, np.ones_like(correct), units(val)).p < level(phases):
         return ""
     wrong = int((correct < 1).sum())
-    return f"{wrong} of {len(val)} held-out pictures are wrong: not even a perfect model would have measurably more right"
+    those = f"{wrong} of {len(val)} held-out pictures are wrong"
+    return f"{those}: not even a perfect model would have measurably more right"
 
 
 def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
