@@ -84,7 +84,9 @@ def _section(audit: Audit, finding: Finding, pictures: dict[int, str], names: li
     title, advice = ABOUT.get(finding.check, (finding.check, ""))
 
     def label(row: int) -> str:
-        return "" if finding.check == "labels" else ", ".join(rows[row].labels)  # there the text says it
+        """Nothing where the text or the folder says it."""
+        said = ", ".join(rows[row].labels)
+        return "" if finding.check == "labels" or f"{said}/" in names[row] else said
 
     with_pictures = [item for item in finding.items if item.rows]
     cards = [
