@@ -30,9 +30,9 @@ def saved(image: Image.Image, form: str, **options) -> bytes:
     return file.getvalue()
 
 
-def scans(times: int, side: int = 64) -> bytes:
+def scans(times: int) -> bytes:
     """A progressive JPEG whose last scan comes again and again."""
-    data = saved(Image.fromarray(scene(side, side)).convert("L"), "JPEG", progressive=True)
+    data = saved(Image.fromarray(scene(64, 64)).convert("L"), "JPEG", progressive=True)
     last = data.rfind(b"\xff\xc4", 0, data.rfind(b"\xff\xda"))
     return data[:-2] + data[last:-2] * times + data[-2:]
 
