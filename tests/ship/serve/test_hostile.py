@@ -156,6 +156,7 @@ def test_a_request_of_too_many_pixels_is_refused_and_hung_up_ones_cost_nothing(m
         sock.close()
         held = [posted(server.port, form([large] * 6)) for _ in range(2)]  # as many pixels as may wait
         time.sleep(0.3)
+        assert asked(server.port, "/predict", PICTURE)["status"] == 200
         for sock in held:
             sock.close()
         began = time.monotonic()

@@ -24,7 +24,7 @@ from frostline.processors import processors
 from frostline.ship.model_info import identity
 from frostline.ship.predictor import Predictor
 from frostline.ship.serve import page
-from frostline.ship.serve.batcher import Batcher
+from frostline.ship.serve.batcher import SMALL, Batcher
 from frostline.ship.serve.engines import engine
 from frostline.ship.serve.heatmaps import Heatmaps, can_explain
 from frostline.ship.serve.metrics import KIND, Metrics
@@ -62,7 +62,7 @@ _FAULTS: dict[int | str, dict[str, Any]] = {
 class Service:
     """What the routes share.
 
-    digest: of the model. pixels: of pictures that are accepted and not answered yet. alive: see ``create_app``.
+    digest: of the model. pixels: of large pictures that are accepted and not answered yet. alive: see ``create_app``.
     batcher: made when the event loop runs.
     """
 
@@ -240,7 +240,9 @@ async def predict(request: Request, top: _Top = 5, coverage: _Coverage = None) -
     with service.memory.guest() as held:
         sent = await uploads(request, service.limits, held)
         with service.pixels.guest() as taken:
-            taken.take(sum(costs := await _costs(sent, service.limits)))
+            costs = await _costs(sent, service.limits)
+            if sum(costs) > SMALL:  # what giants have taken leaves room for small ones: their number is bounded too
+                taken.take(sum(costs))
             found = await _unless_gone(request, service.batcher.answer([upload.data for upload in sent], costs))
     faults = [seen for seen in found if isinstance(seen, DecodeError)]
     service.figures.pictures(answered=len(found) - len(faults), unreadable=len(faults))

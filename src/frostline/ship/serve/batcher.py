@@ -27,7 +27,7 @@ from frostline.ship.serve.shares import Shares
 _EACH = 100_000
 """What a picture costs beside its pixels, in pixels."""
 
-_SMALL = 4_000_000
+SMALL = 4_000_000
 """For pictures up to this cost there is one decoder more, so that none of them waits until a giant is decoded."""
 
 _Answer: TypeAlias = Found | DecodeError
@@ -60,7 +60,7 @@ class Batcher:
         self._moved = time.monotonic()
         self._decoders = [
             threading.Thread(target=self._decoding, args=(most,), name="decode", daemon=True)
-            for most in (*[math.inf] * threads, _SMALL)
+            for most in (*[math.inf] * threads, SMALL)
         ]
         self._ready: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._counted, self._busy = threading.Lock(), 0
