@@ -147,6 +147,7 @@ def in_shell(words: list[str]) -> tuple[int, str, str]:
         "frostline": [sys.executable, "-m", "frostline"],
         "cat": ["cat"],
         "python": [sys.executable],
+        "torchrun": [sys.executable, "-m", "torch.distributed.run"],
     }
     program = programs[words[0]]
     done = subprocess.run([*program, *words[1:]], capture_output=True, text=True, check=False)

@@ -135,9 +135,7 @@ def test_check_on_ray_finds_what_check_finds_and_decodes_nothing_here(
     assert found[0]["findings"]
 
 
-def test_processes_that_ray_starts_fit_what_those_of_accelerate_fit(
-    leaves: Path, tmp_path: Path, weights: Path
-) -> None:
+def test_processes_that_ray_starts_fit_what_those_of_torchrun_fit(leaves: Path, tmp_path: Path, weights: Path) -> None:
     """Two processes, a network that learns: the same bits, whoever started them."""
     pytest.importorskip("ray")
     from safetensors.numpy import load_file
@@ -145,10 +143,9 @@ def test_processes_that_ray_starts_fit_what_those_of_accelerate_fit(
     command = ["frostline", "fit", str(leaves), "--model", "test_resnet", "--weights", str(weights), "--image-size",
                "64", "--precision", "fp32", "--strategy", "freeze", "--epochs", "2", "--batch-size", "8",
                "--device", "cpu", "--quiet"]  # fmt: skip
-    launch = ["accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]  # fmt: skip
+    launch = ["torch.distributed.run", "--nproc-per-node", "2", "-m"]
     heads = []
-    for name, words in (("ray", [*command, "--on", "ray", "--workers", "2"]), ("accelerate", [*launch, *command])):
+    for name, words in (("ray", [*command, "--on", "ray", "--workers", "2"]), ("torchrun", [*launch, *command])):
         env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / f"cache-{name}"), "OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, "-m", *words, "--out", str(tmp_path / name)], check=True, env=env)
         heads.append(load_file(tmp_path / name / "model" / "model.safetensors"))

@@ -15,6 +15,7 @@ from typer import Option as TyperOption
 from frostline.cli import gc_settings
 from frostline.cli.complete import offered, plain
 from frostline.options import OPTIONS, Option
+from frostline.processors import launched_processes
 
 if TYPE_CHECKING:
     from frostline.judge.result import RunResult
@@ -69,7 +70,7 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
     from frostline.cli import console
     from frostline.cli.screen import Screen
 
-    with Screen(quiet=quiet) as screen:
+    with Screen(quiet=quiet or launched_processes()[0] > 0) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():
             from frostline.classifier import ImageClassifier
@@ -98,7 +99,7 @@ def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json:
     from frostline.scale.ray_processes import in_processes
 
     if options["on"] is None:
-        raise PlanError("processes are started by Ray", where="--workers", hint="--on ray, or accelerate launch")
+        raise PlanError("processes are started by Ray", where="--workers", hint="--on ray, or torchrun")
     check_engine(options["on"])
     out = Path(options["out"] or free_folder(data, str(options["strategy"]))).absolute()
     if not quiet:
@@ -122,6 +123,8 @@ def _shown(result: "RunResult", data: Path, out: Path, *, as_json: bool, quiet: 
     from frostline.cli import console
 
     model = out / "model"
+    if launched_processes()[0]:
+        return model  # the first process speaks for all
     if as_json:
         console.json({**result.to_dict(), "model_folder": str(model)})
     elif quiet:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,8 @@ class Activations:
 
     engine, precision: "auto" or a name, see `inference`. cache: where compiled engines are kept.
     engine_used: the engine and precision that computed last, "" if none had to. elsewhere: other machines that compute
-    what the store lacks.
+    what the store lacks. collected: gives every launched process's value, in order of rank, and so waits for them; with
+    it each fills its share of the rows, without it this process fills all.
     """
 
     net: nn.Module
@@ -67,6 +68,7 @@ class Activations:
     listen: Listener
     engine_used: str = ""
     elsewhere: Elsewhere | None = None
+    collected: Callable[[Any], list[Any]] | None = None
     _prefixes: dict[str, nn.Module] = field(default_factory=dict, repr=False)
     _announced: str = field(default="", repr=False)
 
@@ -142,8 +144,11 @@ class Activations:
         view: View,
         what: str,
     ) -> tuple[Reader, list[Skipped]]:
-        rank, processes = launched_processes()
+        rank, processes = launched_processes() if self.collected else (0, 1)
         skipped = by(shelf, rows[rank::processes], view, lambda done, total: self.listen(Work(what, done, total)))
+        if self.collected is not None:
+            found = {item.name: item for part in self.collected(skipped) for item in part}
+            skipped = [found[row.name] for row in rows if row.name in found]
         left_out = {item.name for item in skipped}
         digests = [row.digest for row in rows if row.name not in left_out]
         return lambda indices: shelf.read([digests[index] for index in indices]), skipped

@@ -26,6 +26,7 @@ from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import HEAD, cut, stages
 from frostline.options import FitOptions
+from frostline.processors import launched_processes
 from frostline.quantities import side
 from frostline.run.head2toe import over_all_stages
 from frostline.run.image_size import AUTO, chosen_side
@@ -33,7 +34,7 @@ from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
 from frostline.run.solve_phase import solvable
-from frostline.train.device import check_device
+from frostline.train.device import check_device, open_device
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
 from frostline.train.strategies import make_plan, make_recipe
 
@@ -172,6 +173,7 @@ def _activations(
         settings.precision,
         tell,
         elsewhere=settings.elsewhere(built) if settings.elsewhere and not alone else None,
+        collected=open_device(settings.device).collected if launched_processes()[1] > 1 else None,
     )
 
 

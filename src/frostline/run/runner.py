@@ -54,9 +54,10 @@ def fit(
         device = cache(partial(open_device, settings.device, settings.precision, settings.track, record.folder))
         best = _carry_out(job, device, resume=resume)
         job = refit(job, best, initial, device)
+        fitted = finish(job, best)  # the processes still fill the store together here
         if device.cache_info().currsize:
             device().accelerator.end_training()
-        return finish(job, best)
+        return fitted
     except BaseException:
         record.discard()
         raise

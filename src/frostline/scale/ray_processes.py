@@ -1,7 +1,7 @@
-"""Several processes that Ray Train starts: for accelerate they are those of a launcher.
+"""Several processes that Ray Train starts: for accelerate they are those of torchrun.
 
 Ray sets what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR) and joins the processes; what they do is what
-they do under `accelerate launch`, bit for bit.
+they do under `torchrun`, bit for bit.
 """
 
 import shutil

@@ -185,7 +185,7 @@ def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Acce
 
     def opened() -> "Accelerator":
         return Accelerator(
-            cpu=device == "cpu", mixed_precision="no", log_with=trackers or None, project_dir=folder or "."
+            cpu=_wanted(device) == "cpu", mixed_precision="no", log_with=trackers or None, project_dir=folder or "."
         )
 
     try:
@@ -203,7 +203,7 @@ def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Acce
 def _wanted(device: str) -> str:
     if device != "auto":
         return device
-    found = torch.accelerator.current_accelerator()
+    found = torch.accelerator.current_accelerator(check_available=True)
     return found.type if found else "cpu"
 
 
