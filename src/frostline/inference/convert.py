@@ -5,7 +5,8 @@ float32 weights as they are, and the engine that reads it is a dependency alread
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,11 @@ def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns of every shape that is read; what comes of it is checked
-            traced = torch.jit.trace(module, example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+            # As a function: of a module the tracer first builds a scripted copy, which takes longer than all the rest.
+            with _without_gradients(module):
+                traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                    lambda pictures: module(pictures), example, check_trace=False, strict=False
+                )
             frontend: Any = FrontEndManager().load_by_framework("pytorch")
             decoder: Any = TorchScriptPythonDecoder(traced, example_input=(example,))  # must outlive the conversion
             model = frontend.load(decoder)
@@ -75,6 +80,19 @@ def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
             return frontend.convert(model)
     except Exception as error:  # what tracer and converter raise on an operator they do not know is anything
         raise _inexpressible(error) from None
+
+
+@contextmanager
+def _without_gradients(module: nn.Module) -> Iterator[None]:
+    """What a traced function closes over becomes a constant, which no tensor that asks for gradients can."""
+    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in asking:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
 
 
 def store(graph: Any, path: Path) -> None:
