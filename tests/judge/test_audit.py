@@ -338,6 +338,23 @@ def test_swapped_labels_come_first() -> None:
     assert finding.scores[0] == pytest.approx(0.05)
 
 
+def test_a_probe_that_is_mostly_wrong_gives_no_warning_of_labels() -> None:
+    rng = np.random.default_rng(0)
+    of = listing([str(n) for n in rng.integers(0, 40, 720)])
+    findings = []
+    for strength in (0.5, 8.0):  # none of the labels is wrong
+        logits = rng.normal(size=(720, 40)) + strength * np.eye(40)[of.targets]
+        said = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
+        said[:3] = np.roll(said[:3], 1, axis=1)
+        findings.append(found("labels", Subject(of, exact_copies(of), probabilities=said)))
+    weak, strong = findings
+    assert weak.level == "note"
+    assert len(weak.items) > 200
+    assert weak.summary.endswith("so most of these are its own errors")
+    assert strong.level == "warning"
+    assert "its own errors" not in strong.summary
+
+
 def test_a_label_that_something_trivial_contradicts_as_well_comes_before_all_others() -> None:
     true = np.arange(400) % 2
     given = true.copy()

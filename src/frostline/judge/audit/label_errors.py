@@ -1,9 +1,9 @@
-"""What a trunk and a probe that did not see the picture say of it: its label is probably wrong, or it stands apart."""
+"""What a backbone and a probe that did not see a picture say of it: its label is probably wrong, or it stands apart."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_one_class
+from frostline.judge.audit.findings import AuditItem, Finding, Level, Subject, checks, count, of_one_class
 from frostline.judge.audit.shortcuts import Cue, giveaway
 from frostline.judge.intervals import share
 from frostline.judge.neighbours import nearest, unit
@@ -55,7 +55,11 @@ def labels(subject: Subject) -> Finding | None:
     )
     if cue is not None and against:
         says += f"; {cue.what} contradicts {len(against)} of them as well"
-    return Finding("labels", "warning", says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy.value})
+    weak = accuracy.value < 0.5
+    if weak:
+        says += "; it disagrees with more than it agrees with, so most of these are its own errors"
+    level: Level = "note" if weak else "warning"
+    return Finding("labels", level, says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy.value})
 
 
 def _contradicted(subject: Subject, cue: Cue) -> dict[int, int]:
@@ -69,7 +73,7 @@ def _contradicted(subject: Subject, cue: Cue) -> dict[int, int]:
 
 @checks.decorator("outliers")
 def outliers(subject: Subject) -> Finding | None:
-    """Pictures unlike all others: the mean distance to the nearest ones, in the trunk's features, is far out."""
+    """Pictures unlike all others: the mean distance to the nearest ones, in the backbone's features, is far out."""
     asked = np.flatnonzero(subject.listing.readable)
     if subject.features is None or len(asked) < 4 * _NEIGHBOURS:
         return None
