@@ -3,6 +3,7 @@
 Rich is imported where it is used. Everything but results goes to standard error.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -314,10 +315,10 @@ def percent(figure: "Interval") -> str:
 
 
 def new() -> "Console":
-    """Standard output, as wide as the terminal."""
+    """Standard output, as wide as the terminal or as COLUMNS says."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    return Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 120)
 
 
 def simple() -> Any:
