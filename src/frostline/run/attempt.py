@@ -142,14 +142,14 @@ def _asking(job: Job) -> int:
 def _least(job: Job, number: int) -> float:
     """The share of a phase's epochs below which it is left out: half-trained it would only be undone.
 
-    All of them where a phase that unfreezes less can take its place.
+    More where a phase that unfreezes less can take its place.
     """
     if job.plan.keep == "always":
         return 0.0
     depth = job.context.stages.names.index
     line = depth(job.plan.phases[number].line)
     rest = job.plan.phases[number + 1 :]
-    return 1.0 if any(isinstance(phase, Train) and depth(phase.line) > line for phase in rest) else 0.5
+    return 0.75 if any(isinstance(phase, Train) and depth(phase.line) > line for phase in rest) else 0.5
 
 
 def _seconds_for(job: Job, number: int) -> float | None:

@@ -217,7 +217,7 @@ class Plan:
 
     keep: "always", or "if-better": a phase that is not measurably better than the best so far is undone, and those
         that unfreeze more are then left out. One that unfreezes less than a phase before it is for where that was not
-        carried out, having time for some of its epochs only; one without such a phase behind it makes do with half.
+        carried out, for want of time for three quarters of its epochs; one with none behind it makes do with half.
     budget: seconds that all phases together may take, or None; phases that train share what is left of it.
     """
 
