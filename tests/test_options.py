@@ -22,7 +22,7 @@ def typed(line: str) -> dict[str, Any]:
     app, seen = typer.Typer(), {}
     fit = command.fit
 
-    def note(data: Path, json: bool = False, quiet: bool = False, **options: Any) -> None:
+    def note(data: Path, json: bool = False, quiet: bool = False, workers: int | None = None, **options: Any) -> None:
         seen.update(options, data=data)
 
     note.__signature__ = inspect.signature(fit)  # type: ignore[attr-defined]

@@ -81,7 +81,10 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
 
 def line(console: "Console", text: str, style: str | None = None) -> None:
     """A sentence of our own, in the language of the command line; no word is cut at the terminal's edge."""
-    said = in_language(text)
+    _print(console, in_language(text), style)
+
+
+def _print(console: "Console", said: str, style: str | None = None) -> None:
     console.print(
         wrapped(said, console.width) if console.is_terminal else said, style=style, markup=False, soft_wrap=True
     )
@@ -167,12 +170,12 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
     console.print(one_line(title), style="bold", markup=False)
     label, other = _aligned("accuracy", "macro F1")
     counts = sentence(f", {right:,} of {accuracy.n:,} right")
-    console.print(f"{label}  {percent(accuracy)}{counts}", markup=False)
+    _print(console, f"{label}  {percent(accuracy)}{counts}")
     if "macro_f1" in figures.figures:
         present = sum(row.support > 0 for row in figures.per_class)
         over = f", over the {present} of {len(figures.per_class)} classes that have pictures here"
         over = sentence(over) if present < len(figures.per_class) else ""
-        console.print(f"{other}  {percent(figures.figures['macro_f1'])}{over}", markup=False)
+        _print(console, f"{other}  {percent(figures.figures['macro_f1'])}{over}")
     _baseline(figures, console)
     _classes(figures.per_class[:50], console)
     if len(figures.per_class) > 50:

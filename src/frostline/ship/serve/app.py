@@ -138,6 +138,7 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
         exception_handlers=_FAULT_ANSWERS,
+        redirect_slashes=False,  # nothing that a client wrote comes back as an address
     )
     app.state.service = service
     app.include_router(_routes)
