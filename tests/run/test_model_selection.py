@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bench.trust.__main__ import of_folded_keeping
+from scipy.stats import binom
 
 from frostline.data.manifest import Manifest, Row
 from frostline.run.model_selection import KEEP_LEVEL, hopeless, losses, verdict
@@ -71,6 +72,12 @@ def test_what_is_truly_better_is_kept() -> None:
     assert kept > 36
 
 
-def test_few_errors_leave_nothing_to_gain() -> None:
-    assert "4 of 200 held-out pictures are wrong" in hopeless(logits(196, 3.0), VAL, phases=2)
-    assert hopeless(logits(190, 3.0), VAL, phases=2) == ""
+@pytest.mark.parametrize("phases", [1, 2])
+def test_a_phase_is_begun_only_where_half_of_the_errors_less_could_be_measured(phases: int) -> None:
+    needed = KEEP_LEVEL / (2 * phases)
+    for wrong in range(14):
+        fixed = wrong // 2
+        mid_p = 0.5 * binom.pmf(fixed, fixed, 0.5) if fixed else 1.0  # McNemar's, where all that moves gets better
+        why = hopeless(logits(N - wrong, 3.0), VAL, phases=phases)
+        assert (why == "") == (mid_p < needed), wrong
+        assert not why or why.startswith(f"{wrong} of {N} held-out pictures are wrong")
