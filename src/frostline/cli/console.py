@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from frostline.cli import output
 from frostline.cli.language import sentence
-from frostline.cli.wrap import for_stream, wrapped
+from frostline.cli.wrap import for_console, for_stream
 from frostline.errors import one_line, shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from frostline.judge.figures import ClassFigures, Report
     from frostline.judge.intervals import Interval
     from frostline.judge.result import RunResult
+    from frostline.scale.on_ray import Count
     from frostline.ship.export import Exported
     from frostline.ship.hub import HubUpload
     from frostline.workflows.evaluate import Evaluation
@@ -39,6 +40,13 @@ def json(values: Any) -> None:
 def aside(text: str) -> None:
     """A line or more for a person, beside the results."""
     print(for_stream(in_language(text), sys.stderr), file=sys.stderr, flush=True)
+
+
+def parts(count: "Count", out: Path) -> None:
+    """What a cluster has written."""
+    aside(f"{count.rows:,} pictures, saved to {out} (Parquet)")
+    if count.unreadable:
+        aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
 
 
 def in_language(text: str) -> str:
@@ -85,9 +93,7 @@ def line(console: "Console", text: str, style: str | None = None) -> None:
 
 
 def _print(console: "Console", said: str, style: str | None = None) -> None:
-    console.print(
-        wrapped(said, console.width) if console.is_terminal else said, style=style, markup=False, soft_wrap=True
-    )
+    console.print(for_console(said, console), style=style, markup=False, soft_wrap=True)
 
 
 def _phases(found: "RunResult", console: "Console") -> None:

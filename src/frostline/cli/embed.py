@@ -70,9 +70,8 @@ def _on_cluster(on: str, manifest: "Manifest", out: Path, *, address: str | None
     if out.suffix in (".npz", ".parquet"):
         raise PlanError("a cluster writes a folder of Parquet parts", where=f"--out {out}", hint="--out FOLDER")
     new = run(Embed, how, manifest.rows, out, address=address, labelled=True, tell=console.aside)
-    console.aside(f"{new.rows:,} pictures, saved to {out} (Parquet)")
+    console.parts(new, out)
     if new.unreadable:
-        console.aside(f"{new.rows:,} pictures, {new.unreadable:,} of them could not be read")
         raise typer.Exit(1)
 
 

@@ -146,9 +146,8 @@ def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, ad
     new = run(
         Predict, {"model": str(located(model)), **how}, pictures(images), out, address=address, tell=console.aside
     )
-    console.aside(f"{new.rows:,} pictures, saved to {out} (Parquet)")
+    console.parts(new, out)
     if new.unreadable:
-        console.aside(f"{new.rows:,} pictures, {new.unreadable:,} of them could not be read")
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from frostline.cli.language import sentence
-from frostline.cli.wrap import wrapped
+from frostline.cli.wrap import for_console
 from frostline.errors import shown
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ class Screen:
     def say(self, text: str, style: str = "dim") -> None:
         """A line for a person; quiet, only warnings."""
         if not self._quiet or style == WARNING:
-            said = shown(sentence(text))
-            if self._console.is_terminal:
-                said = wrapped(said, self._console.width)
-            self._console.print(said, style=style, markup=False)
+            self._console.print(for_console(shown(sentence(text)), self._console), style=style, markup=False)
 
     def __call__(self, event: "Event") -> None:
         """Show what happened."""

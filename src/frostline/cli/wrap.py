@@ -3,7 +3,10 @@
 import os
 import re
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _CHINESE = "\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff60"
 _AFTER = "，。；：、）》”！？"  # never first in a line
@@ -31,6 +34,11 @@ def wrapped(text: str, width: int, indent: int = 0) -> str:
                 continue
         line, used = line + piece, used + length
     return "\n".join([*lines, line.rstrip()])
+
+
+def for_console(text: str, console: "Console") -> str:
+    """A text as it should be printed by Rich: wrapped on a terminal, else as it is."""
+    return wrapped(text, console.width) if console.is_terminal else text
 
 
 def for_stream(text: str, stream: TextIO, indent: int = 0) -> str:

@@ -32,6 +32,7 @@ from frostline.data.picture import (
     fetched,
     refusal,
     source,
+    whole_of,
 )
 from frostline.data.pillow_settings import strict_and_silent
 from frostline.data.reading import WHITE, Reading
@@ -120,7 +121,7 @@ def samples(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Samples | None
     """
 
     def found() -> Samples | None:
-        given = fetched(picture.of if isinstance(picture, Crop) else picture)
+        given = fetched(whole_of(picture))
         if isinstance(given, Samples):
             return given
         with strict_and_silent():

@@ -14,7 +14,6 @@ from frostline.data.lists import text_list
 from frostline.data.locate import NotThere
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.nesting import PICTURES
-from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import split_of, splits_of, words_of
 from frostline.data.tables import csv_records, csv_table, rows_of
@@ -147,10 +146,8 @@ def _rows_of_pictures(top: Folder, table: Path, how: PlaceOptions) -> Iterator[F
     except DataError as error:
         # A table with a column of pictures and another fault is meant; without one, or without labels, it is not.
         return _rows(table, options) if "no column" not in error.what and _has_picture_column(table) else None
-    whole = [
-        item.picture.of if isinstance(item.picture, Crop) else item.picture for item in first if isinstance(item, Row)
-    ]
-    return chain(first, rows) if any(isinstance(file, Path) and file.is_file() for file in whole) else None
+    there = any(isinstance(item, Row) and item.file is not None and item.file.is_file() for item in first)
+    return chain(first, rows) if there else None
 
 
 def _has_picture_column(table: Path) -> bool:
@@ -295,9 +292,7 @@ def _read(top: Folder, tables: Mapping[Path, str | None], opened: Mapping[Path, 
     for table, split in tables.items():
         rows = opened[table]
         for item in rows if split is None else in_split(split, rows):
-            if isinstance(item, Row):
-                picture = item.picture.of if isinstance(item.picture, Crop) else item.picture
-                used |= {picture} if isinstance(picture, Path) else set()
+            used |= {item.file} if isinstance(item, Row) and item.file is not None else set()
             yield item
     if any(tables.values()):
         yield Understood(split=", ".join(str(table.relative_to(top.path)) for table in tables))

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from frostline.data.decode import guarded, is_tiff
 from frostline.data.formats import dicom, kinds, pillow
 from frostline.data.formats.tiff import has_pages
-from frostline.data.picture import Crop, Picture, fetched, source
+from frostline.data.picture import Picture, fetched, source, whole_of
 from frostline.data.pillow_settings import strict_and_silent
 from frostline.data.samples import Samples
 
@@ -41,7 +41,7 @@ def header(picture: Picture) -> Header:
     """
 
     def said() -> Header:
-        found = fetched(picture.of if isinstance(picture, Crop) else picture)
+        found = fetched(whole_of(picture))
         if isinstance(found, Samples):
             return Header("", str(found.values.dtype), False, 0, found.values.nbytes)
         if isinstance(found, np.ndarray):

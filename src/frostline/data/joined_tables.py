@@ -7,7 +7,6 @@ from pathlib import Path
 
 from frostline.data.columns import Record, known, plain
 from frostline.data.manifest import Found, Row
-from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import csv_records, rows_of
 from frostline.data.tree import Folder, maybe_picture, unused_in
@@ -62,9 +61,7 @@ def _read(top: Folder, labels: _Table, pictures: _Table, key: str, how: PlaceOpt
     yield from top.left_out()
     used: set[Path] = set()
     for item in _rows(labels, pictures, key, how):
-        picture = item.picture if isinstance(item, Row) else None
-        whole = picture.of if isinstance(picture, Crop) else picture
-        used |= {whole} if isinstance(whole, Path) else set()
+        used |= {item.file} if isinstance(item, Row) and item.file is not None else set()
         yield item
     yield from unused_in(top, [labels[0], pictures[0]], used)
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.formats import kinds
-from frostline.data.picture import Picture, content_digest, described
+from frostline.data.picture import Picture, content_digest, described, whole_of
 from frostline.data.understood import NOTHING, Understood, said
 from frostline.errors import DataError, DecodeError, one_line
 
@@ -37,6 +38,12 @@ class Row:
     group: str | None = None
     name: str = ""
     digest: str = ""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the picture is, or was cut from; None if it is none."""
+        whole = whole_of(self.picture)
+        return whole if isinstance(whole, Path) else None
 
 
 @dataclass(frozen=True, slots=True)

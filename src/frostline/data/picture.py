@@ -154,6 +154,11 @@ def described(picture: Picture) -> str:
     return f"{len(picture):,} bytes"
 
 
+def whole_of(picture: Picture) -> Whole:
+    """The whole picture: of a crop, what it was cut from."""
+    return picture.of if isinstance(picture, Crop) else picture
+
+
 def fetched(picture: Whole) -> Path | bytes | NDArray[Any] | Samples | Slice:
     """The same, and what an ``Item`` stands for.
 

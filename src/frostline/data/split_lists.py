@@ -7,7 +7,6 @@ from pathlib import Path
 
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.nesting import BESIDE
-from frostline.data.picture import Crop
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import splits_of
 from frostline.data.tables import csv_records, rows_of
@@ -50,9 +49,8 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     for item in held:
         if isinstance(item, Skipped) and any(name == item.name or _only(item, name) for name in said.files):
             continue
-        whole = _whole(item)
-        if isinstance(item, Row) and whole is not None:
-            found = said.of.get(whole)
+        if isinstance(item, Row) and item.file is not None:
+            found = said.of.get(item.file)
             if found is None and said.complete and not parted:
                 yield Skipped(item.name, f"in none of {', '.join(said.files)}")
                 continue
@@ -61,12 +59,6 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
         else:
             yield item
     yield Understood(split="" if parted else said.split, group=said.group)
-
-
-def _whole(item: Found) -> Path | None:
-    picture = item.picture if isinstance(item, Row) else None
-    whole = picture.of if isinstance(picture, Crop) else picture
-    return whole if isinstance(whole, Path) else None
 
 
 def _unread(top: Folder) -> str:

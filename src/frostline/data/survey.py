@@ -17,7 +17,7 @@ from PIL import UnidentifiedImageError
 from frostline.data import decode
 from frostline.data.formats import kinds, pillow, png, tiff
 from frostline.data.manifest import Row
-from frostline.data.picture import Crop, Item, Picture, Whole, fetched, source
+from frostline.data.picture import Item, Picture, fetched, source, whole_of
 from frostline.data.pillow_settings import strict_and_silent
 from frostline.data.reading import DEPTHS, Reading, Window, text
 from frostline.data.samples import Doubt, Extent, Samples, read
@@ -126,7 +126,7 @@ def _pictures(count: int) -> str:
 
 
 def _peeked(rows: Sequence[Row]) -> list[_Leaves]:
-    items = [number for number, row in enumerate(rows) if isinstance(_within(row.picture), Item)]
+    items = [number for number, row in enumerate(rows) if isinstance(whole_of(row.picture), Item)]
     step = max(1, len(items) // _PEEKED_ITEMS)
     first = {number: _peek(rows[number].picture) for number in items[::step]}
     if all(what is _Leaves.NOTHING for what in first.values()):
@@ -136,13 +136,9 @@ def _peeked(rows: Sequence[Row]) -> list[_Leaves]:
     return [first.get(number) or found.get(id(row), _Leaves.NOTHING) for number, row in enumerate(rows)]
 
 
-def _within(picture: Picture) -> Whole:
-    return picture.of if isinstance(picture, Crop) else picture
-
-
 def _plain(picture: Picture) -> bool:
     """Whether a picture leaves no choice, by its kind or its name."""
-    whole = _within(picture)
+    whole = whole_of(picture)
     if isinstance(whole, Path):
         return whole.suffix.lower() in _PLAIN_NAMES
     return isinstance(whole, np.ndarray) and (whole.dtype == np.uint8 or whole.dtype.kind not in "iuf")
@@ -150,7 +146,7 @@ def _plain(picture: Picture) -> bool:
 
 def _peek(picture: Picture) -> _Leaves:
     try:
-        found = fetched(_within(picture))
+        found = fetched(whole_of(picture))
         if isinstance(found, Samples):
             return _Leaves.VALUES
         if isinstance(found, np.ndarray):

@@ -327,8 +327,7 @@ class _Reader:
 
         Raises: ValueError: it does.
         """
-        whole = row.picture.of if isinstance(row.picture, Crop) else row.picture
-        if isinstance(whole, Path) and isinstance(row.picture, Path | Crop) and row.labels:
+        if row.file is not None and isinstance(row.picture, Path | Crop) and row.labels:
             first, labels = self._seen.setdefault(row.picture, (line, row.labels))
             if labels != row.labels:
                 both = f"{', '.join(labels)} in row {first}, {', '.join(row.labels)} here"

@@ -12,7 +12,6 @@ from functools import partial
 from frostline.errors import Diverged
 from frostline.events import Warn
 from frostline.judge.result import PhaseRow
-from frostline.quantities import seconds
 from frostline.run import cross_validation
 from frostline.run.best_so_far import BestSoFar, held_out
 from frostline.run.cross_validation import CrossValidated
@@ -157,10 +156,9 @@ def _seconds_for(job: Job, number: int) -> float | None:
 
     An equal share if the plan needs all its phases; else all of it, for two phases cut short are worth less than one.
     """
-    budget = job.plan.budget if job.settings.budget is None else seconds(job.settings.budget)
-    if budget is None:
+    if job.budget is None:
         return None
-    left = max(0.0, budget - (time.monotonic() - job.begun))
+    left = max(0.0, job.budget - (time.monotonic() - job.begun))
     ahead = sum(isinstance(phase, Train) for phase in job.plan.phases[number:])
     return left if job.plan.keep == "if-better" else left / max(1, ahead)
 

@@ -17,16 +17,14 @@ from frostline.errors import DataError, EngineError, StageError, StoreError
 from frostline.events import Event, Listener, Note, Warn
 from frostline.judge import ood
 from frostline.judge.result import PhaseRow
-from frostline.quantities import seconds
 from frostline.run.attempt import OpenDevice, repeated
 from frostline.run.best_so_far import BestSoFar, held_out
 from frostline.run.model_selection import share_right
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import counted
 from frostline.run.resolve import Job
-from frostline.run.solve_phase import solve_head
 from frostline.run.uncertainty import distances_of, features_of
-from frostline.train.plan import Solve, Train
+from frostline.train.plan import Train
 
 NAME = "refit"
 
@@ -64,8 +62,7 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
     else:
         job.tell(Note(f"nothing deeper is kept: the head is fitted to all {len(train)} pictures"))
         for phase, _ in kept:
-            if isinstance(phase, Solve):
-                result = solve_head(whole.context, phase)
+            result = repeated(whole.context, phase, open_device)
         best.take(job.context.net, result, None)
         judged = held_out(whole, best)
         figure = None if judged is None else share_right(judged[1], judged[0])
@@ -87,10 +84,9 @@ def _without_notes(tell: Listener) -> Listener:
 
 def _wanted(job: Job, took: float, open_device: OpenDevice) -> bool:
     """Whether phases that took so many seconds may take as many again, and a quarter more for the val pictures."""
-    budget = job.plan.budget if job.settings.budget is None else seconds(job.settings.budget)
-    if job.settings.refit == "on" or budget is None:
+    if job.settings.refit == "on" or job.budget is None:
         return job.settings.refit == "on"
-    return open_device().agreed(time.monotonic() - job.begun) + 1.25 * took < budget
+    return open_device().agreed(time.monotonic() - job.begun) + 1.25 * took < job.budget
 
 
 def _distances(context: PhaseContext) -> NDArray[np.float32] | None:

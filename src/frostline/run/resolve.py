@@ -27,7 +27,7 @@ from frostline.net.freeze import rates
 from frostline.net.stages import HEAD, cut, stages
 from frostline.options import FitOptions
 from frostline.processors import launched_processes
-from frostline.quantities import side
+from frostline.quantities import seconds, side
 from frostline.run.head2toe import over_all_stages
 from frostline.run.image_size import AUTO, chosen_side
 from frostline.run.phase_context import PhaseContext
@@ -76,6 +76,11 @@ class Job:
     split_off: bool = False
     sized: bool = False
 
+    @property
+    def budget(self) -> float | None:
+        """Seconds that the phases may take: those that were asked for, else the plan's; None is without end."""
+        return self.plan.budget if self.settings.budget is None else seconds(self.settings.budget)
+
 
 def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Listener, begun: float) -> Job:
     """Everything that can be refused is refused here, before anything is learnt."""
@@ -118,8 +123,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if all_stages:
         backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
     _check_network(backbone, plan)
-    own = "val" in manifest.splits or settings.val != FitOptions.val
-    judging = _folds(manifest, plan, settings)
+    said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
+    judging = settings.folds if said else _folds(manifest, plan, settings)
     manifest = _split(manifest, plan, settings, judging)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
@@ -155,7 +160,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         "machine": machine(),
     }
     record.json("plan.json", {**facts, **told})
-    split_off = not own and settings.few is None and ("val" in manifest.splits or judging != settings.folds)
+    split_off = not said and ("val" in manifest.splits or judging != settings.folds)
     return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, judging, split_off, sized)
 
 
@@ -230,10 +235,9 @@ def _check_network(backbone: zoo.Backbone, plan: Plan) -> None:
 def _folds(manifest: Manifest, plan: Plan, settings: Settings) -> int | None:
     """The folds that are asked for; or those that judge the phases where a fifth of the pictures were too few to.
 
-    They cost more than twice the training, so only where training costs little, and nobody says what shall judge.
+    They cost more than twice the training, so only where training costs little.
     """
-    said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
-    if settings.folds is not None or plan.keep == "always" or said:
+    if settings.folds is not None or plan.keep == "always":
         return settings.folds
     learning = manifest.part("train") if "train" in manifest.splits else manifest
     if len(learning) >= _FEW:
