@@ -33,5 +33,5 @@ def whole(place: Place) -> Found:
     peer = place.peer("fastai fine_tune(1)", "fastai_fine_tune", data, place.trunk, "--epochs", "1")
     runs = place.alternate([auto, peer])
     work = "solar cells, all, pictures to a saved model: `auto` at its defaults"
-    limit = "eight epochs of the upper half, for accuracy's sake, where the peer trains two of all"
+    limit = "eight epochs of the whole network, for accuracy's sake, where the peer trains two of all"
     return Found([compared(work, runs, auto.name, peer.name, target=4.0, limit=limit)])
