@@ -1,5 +1,6 @@
 """Parts of a result: whole or absent, named by what is in them, of one schema, in a folder as at a URL."""
 
+import heapq
 import tarfile
 import uuid
 from pathlib import Path
@@ -14,7 +15,7 @@ from frostline.data.remote import filesystem
 from frostline.data.sources import pictures
 from frostline.errors import DataError
 from frostline.scale import Embed, Predict
-from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks
+from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks, in_blocks
 from frostline.scale.parts import Parts
 from frostline.ship.open_predictor import open_predictor
 
@@ -72,12 +73,25 @@ def test_an_actor_writes_what_it_answers_and_counts_it(model: Path, paths: list[
 
 
 def test_blocks_are_the_same_ones_when_they_are_done_again(tmp_path: Path) -> None:
-    names = [str(tmp_path / f"{n}.png") for n in range(2 * BLOCK_ROWS + 5)]
+    names = [str(tmp_path / f"{n}.png") for n in range(3 * BLOCK_ROWS)]
     whole = list(_blocks(pictures([*names, names[0]]), set(), labelled=False))
-    assert [len(block["path"]) for block in whole] == [BLOCK_ROWS, BLOCK_ROWS, 5]
+    assert [path for block in whole for path in block["path"]] == names
     again = list(_blocks(pictures(names), set(whole[0]["path"]) | {names[-1]}, labelled=False))
-    assert again[0] == whole[1]
-    assert again[1]["path"] == whole[2]["path"][:-1]
+    assert again[:-1] == whole[1:-1]
+    assert again[-1]["path"] == whole[-1]["path"][:-1]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 40])
+def test_blocks_of_the_end_are_small_so_that_workers_end_together(workers: int) -> None:
+    """Whoever is free takes the next block: if a row is a second, all end within a twentieth of the time."""
+    blocks = list(in_blocks(range(30_000)))
+    assert [row for block in blocks for row in block] == list(range(30_000))
+    assert max(map(len, blocks)) == len(blocks[0]) == BLOCK_ROWS
+    assert len(blocks) < 3 * 30_000 / BLOCK_ROWS
+    ends = [0] * workers
+    for block in blocks:
+        heapq.heapreplace(ends, ends[0] + len(block))
+    assert max(ends) < 1.05 * 30_000 / workers
 
 
 def test_a_place_that_takes_nothing_is_named(tmp_path: Path) -> None:

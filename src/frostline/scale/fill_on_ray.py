@@ -23,7 +23,7 @@ from frostline.inference.convert import samples
 from frostline.inference.engine import Engine
 from frostline.net import zoo
 from frostline.scale.batches import use_given_cores
-from frostline.scale.on_ray import BLOCK_ROWS, answered, on_cluster, path_of
+from frostline.scale.on_ray import answered, in_blocks, on_cluster, path_of
 
 
 class FeaturesOf:
@@ -87,8 +87,7 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
         if not todo:
             return []
         asked = [
-            {"digest": [row.digest for row in some], "path": [path_of(row) for row in some]}
-            for some in (todo[start : start + BLOCK_ROWS] for start in range(0, len(todo), BLOCK_ROWS))
+            {"digest": [row.digest for row in some], "path": [path_of(row) for row in some]} for some in in_blocks(todo)
         ]
         arguments = {
             "built": dict(built),

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,11 @@ from frostline.scale.batches import SLICE
 from frostline.scale.parts import Parts
 
 BLOCK_ROWS = 512
-"""Pictures of a block: what a kill can cost."""
+"""Pictures of a block at the most: what a kill can cost."""
+
+_LEAST_ROWS, _LAST = 64, 32  # a block is a 32nd of what is left, once that is less than 32 blocks
+
+T = TypeVar("T")
 
 _SAY = 10.0  # seconds between two words on how far it is
 
@@ -120,25 +124,37 @@ def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool) -> Iterator[
     """What is left to do. Blocks are cut before what is done is left out, so that they are the same ones when it is
     done again, and so are the names of their parts.
     """
+    for some in in_blocks(_once(rows, labelled)):
+        left = (one for one in some if one["path"] not in done)
+        for names, alike in groupby(left, key=tuple):  # files have other columns than pictures in shards
+            columns = zip(*(one.values() for one in alike), strict=True)
+            yield {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
+def _once(rows: Iterable[Row], labelled: bool) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
-    held: list[dict[str, Any]] = []
-
-    def left() -> Iterator[Block]:
-        some = [one for one in held if one["path"] not in done]
-        held.clear()
-        if some:
-            yield {name: [one[name] for one in some] for name in some[0]}
-
     for row in rows:
         one = _named(row) | (_known(row) if labelled else {})
-        if held and held[-1].keys() != one.keys():  # from files to shards
-            yield from left()
         if one["path"] not in seen:
             seen.add(one["path"])
-            held.append(one)
-        if len(held) == BLOCK_ROWS:
-            yield from left()
-    yield from left()
+            yield one
+
+
+def in_blocks(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Blocks of `BLOCK_ROWS`, and ever smaller ones at the end: whoever has the last one keeps all others waiting.
+
+    How many rows there are decides it alone, so that another number of workers finds the same blocks.
+    """
+    held: list[T] = []
+    for row in rows:
+        held.append(row)
+        if len(held) == (_LAST + 1) * BLOCK_ROWS:
+            yield held[:BLOCK_ROWS]
+            del held[:BLOCK_ROWS]
+    while held:
+        size = min(BLOCK_ROWS, max(_LEAST_ROWS, len(held) // _LAST))
+        yield held[:size]
+        del held[:size]
 
 
 @contextmanager
