@@ -6,6 +6,7 @@ when they are first used, so that ``import frostline`` costs nothing.
 """
 
 from importlib import import_module
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from frostline.train.strategies import strategy
 
 __version__ = "0.1.0"
+_BEGAN = monotonic()  # the command counts its seconds from here, imports and all
 
 _HOMES = {
     "ImageClassifier": "frostline.classifier",

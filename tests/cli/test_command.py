@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -21,8 +23,14 @@ def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def model(leaves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "leaves"
+    began = monotonic()
     found = run("fit", leaves, "--strategy", "probe", "--out", out)
+    waited = monotonic() - began
     assert found.returncode == 0, found.stderr
+    said = re.search(r"^(\d+\.\d) s; model saved to", found.stdout, re.MULTILINE)
+    assert said is not None
+    # What the person waited for: imports and the report too, which the fit's own seconds leave out.
+    assert json.loads((out / "metrics.json").read_text())["seconds"] + 0.1 < float(said[1]) <= waited + 0.1
     assert "accuracy" in found.stdout
     assert "frostline predict" in found.stdout
     return out

@@ -100,7 +100,7 @@ def test_what_val_has_chosen_is_said_wherever_its_figures_stand(
     assert fitted.result_.chosen_on == chosen
     assert json.loads((out / "metrics.json").read_text())["chosen_on"] == chosen
     assert ("chose what was kept" in (out / "model" / "README.md").read_text()) == bool(chosen)
-    console.result(fitted.result_, data=data, model=out / "model")
+    console.result(fitted.result_, model=out / "model", seconds=1.0)
     assert ("these pictures also chose what was kept" in capsys.readouterr().out) == bool(chosen)
     assert ("These pictures also decided" in (out / "report.html").read_text("utf-8")) == bool(chosen)
     assert ("these pictures also chose what was kept" in repr(fitted.result_)) == bool(chosen)

@@ -63,8 +63,11 @@ def in_bytes(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def result(found: "RunResult", *, data: Path, model: Path) -> None:
-    """The closing tables of a fit: phases, figures, where the model lies, what to type next."""
+def result(found: "RunResult", *, model: Path, seconds: float) -> None:
+    """The closing tables of a fit: phases, figures, where the model lies, what to type next.
+
+    seconds: of the whole command, as the person at the terminal waited.
+    """
     console = new()
     if len(found.phases) > 1:
         _phases(found, console)
@@ -81,7 +84,7 @@ def result(found: "RunResult", *, data: Path, model: Path) -> None:
         _promises(found, console)
     place, page = one_line(str(model)), one_line(str(model.parent / "report.html"))
     console.print()
-    line(console, f"{found.seconds:.1f} s; model saved to {place}")
+    line(console, f"{seconds:.1f} s; model saved to {place}")
     if found.metrics:
         line(console, f"report: {page}")
     line(console, f"next: frostline predict {shlex.quote(place)} PICTURE...", "bold")

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from json import loads
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument
 from typer import Option as TyperOption
 
+from frostline import _BEGAN
 from frostline.cli import gc_settings
 from frostline.cli.complete import offered, plain
 from frostline.options import OPTIONS, Option
@@ -84,7 +86,7 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
                 "are kept, and the same command begins again from them"
             )
             raise
-    return _shown(classifier.result_, data, Path(str(options["out"])), as_json=as_json, quiet=quiet)
+    return _shown(classifier.result_, Path(str(options["out"])), as_json=as_json, quiet=quiet)
 
 
 def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json: bool, quiet: bool) -> None:
@@ -109,7 +111,7 @@ def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json:
     gpu = options["device"] in ("auto", "cuda")
     in_processes(act, workers, state=out.parent / f".{out.name}.ray", gpu=gpu, address=options["address"])
     said = loads((out / "metrics.json").read_text(encoding="utf-8"))
-    _shown(RunResult.from_dict(said), data, out, as_json=as_json, quiet=quiet)
+    _shown(RunResult.from_dict(said), out, as_json=as_json, quiet=quiet)
 
 
 def _one_process(folder: Path, data: Path, options: dict[str, Any]) -> None:
@@ -119,7 +121,7 @@ def _one_process(folder: Path, data: Path, options: dict[str, Any]) -> None:
     ImageClassifier(**options).fit(data)
 
 
-def _shown(result: "RunResult", data: Path, out: Path, *, as_json: bool, quiet: bool) -> Path:
+def _shown(result: "RunResult", out: Path, *, as_json: bool, quiet: bool) -> Path:
     from frostline.cli import console
 
     model = out / "model"
@@ -130,7 +132,7 @@ def _shown(result: "RunResult", data: Path, out: Path, *, as_json: bool, quiet: 
     elif quiet:
         print(model)
     else:
-        console.result(result, data=data, model=model)
+        console.result(result, model=model, seconds=monotonic() - _BEGAN)
     return model
 
 

@@ -55,7 +55,8 @@ class RunResult:
     metrics: by split, "val" and, if there is one, "test" (read once, at the end); "cross-validation" stands for
         out-of-fold figures of the training pictures where there is no val split.
     folder: the model folder, or None if nothing was written. classes: in the order of the outputs.
-    counts: usable pictures by split. skipped: what was left out. seconds: of the whole run.
+    counts: usable pictures by split. skipped: what was left out.
+    seconds: from the list of pictures to the judged model, imports and the report left out.
     engine: that ran the frozen prefix. temperature: of the calibration, 1.0 if it did not help.
     calibration: how far probabilities were off, before and after, or None where nothing was held out.
     coverage: what prediction sets of the usual coverages came to. novelty: the threshold of pictures unlike these.
