@@ -153,3 +153,13 @@ def test_every_command_is_in_the_documentation() -> None:
         for word in command.split()
     }
     assert set(get_command(app).commands) - shown == set()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README.zh-CN.md"], ids=named)
+def test_the_readme_says_of_the_probe_what_the_measured_table_says(page: Path) -> None:
+    table = (ROOT / "bench" / "ACCURACY.md").read_text(encoding="utf-8").split("## Beside scikit-learn")[1]
+    row = re.search(r"\| probe \| (\d+) \| \+([\d.]+) \| (\d+): .*? \| (\d+) \|", table)
+    assert row is not None
+    said = page.read_text(encoding="utf-8").split("LogisticRegression")[1].split("ACCURACY.md")[0]
+    figures = re.findall(r"\d+(?:\.\d+)?", said)
+    assert sorted([*row.groups(), "3"]) == sorted(figures)  # 3-fold
