@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from frostline import ImageClassifier
 from frostline.data.sources import read
 from frostline.errors import PlanError
 from frostline.events import Warn
-from tests.run.test_fit import TRAINING, of_chance, same, state
+from frostline.run.phase_context import PhaseContext, PhaseResult
+from tests.run.test_fit import SMALL, TRAINING, of_chance, same, state
 
 ONE = {**TRAINING, "epochs": 1}
 
@@ -50,6 +52,7 @@ def test_few_pictures_are_judged_by_folds_and_what_is_kept_learned_from_all(
 ) -> None:
     monkeypatch.setattr("frostline.run.attempt.verdict", lambda *args, **more: (True, "kept"))
     monkeypatch.setattr("frostline.run.attempt.hopeless", lambda *args, **more: "")
+    monkeypatch.setattr("frostline.run.cross_validation.harmed", lambda *args: "")
     few = ImageClassifier(**ONE, strategy="auto").fit(*some(leaves, "train"))
     assert [row.kept for row in few.result_.phases] == [True, True, False]
     assert few.result_.phases[2].why == "unfreezing more has been tried"
@@ -57,6 +60,28 @@ def test_few_pictures_are_judged_by_folds_and_what_is_kept_learned_from_all(
     assert few.result_.counts == {"train": 48}
     assert few.result_.chosen_on == "cross-validation"
     assert same(state(few), state(ImageClassifier(**ONE, strategy="auto").fit(leaves)))
+
+
+def test_a_phase_that_harms_the_first_fold_is_not_carried_out_in_the_others(
+    leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that trains towards wrong labels harms for certain; which pictures a phase learned from is noted."""
+    monkeypatch.setattr("frostline.run.attempt.hopeless", lambda *args, **more: "")
+    learned: list[int] = []
+
+    def astray(context: PhaseContext, *args: object, **more: object) -> PhaseResult:
+        learned.append(len(context.train))
+        with torch.no_grad():
+            context.net.get_submodule(context.head.path).get_parameter("weight").neg_()
+        return PhaseResult(None, None, 1)
+
+    monkeypatch.setattr("frostline.run.cross_validation.train_stages", astray)
+    harmed = ImageClassifier(**ONE, strategy="auto").fit(*some(leaves, "train"))
+    _, whole, half, _ = harmed.result_.phases
+    assert learned == [32]
+    assert whole.why.startswith("the first of 3 folds: accuracy ")
+    assert (whole.epochs, whole.kept, half.why) == (1, False, "unfreezing more has been tried")
+    assert same(state(harmed), state(ImageClassifier(**SMALL, strategy="probe").fit(*some(leaves, "train"))))
 
 
 def test_folds_are_not_begun_that_could_not_be_half_finished(leaves: Path) -> None:

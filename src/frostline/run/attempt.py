@@ -65,13 +65,14 @@ def _cross_validated(job: Job, best: BestSoFar, number: int, open_device: OpenDe
     # k networks that learn from all but a kth, and the one that is kept, take as long as k that learn from all.
     k, total = len(best.folds), _seconds_for(job, number)
     each = None if total is None else total / k * (1 - 1 / k)
+    standing = best.crossed if job.plan.keep == "if-better" else None
     crossed = cross_validation.cross_validate(
-        context, phase, best.folds, open_device(), seconds=each, least=_least(job, number)
+        context, phase, best.folds, open_device(), seconds=each, least=_least(job, number), before=standing
     )
     context.net.load_state_dict(before)
     if crossed.early:
-        return Attempt(PhaseResult(None, None, 0, crossed.early), False, crossed.early)
-    result = PhaseResult(None, crossed.logits, crossed.phase.epochs if isinstance(crossed.phase, Train) else 0)
+        return Attempt(PhaseResult(None, None, crossed.epochs, crossed.early), False, crossed.early)
+    result = PhaseResult(None, crossed.logits, crossed.epochs)
     kept, why = _verdict(job, best, result)
     if kept:
         again = repeated(job.context, crossed.phase, open_device)

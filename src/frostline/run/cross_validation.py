@@ -21,6 +21,7 @@ from frostline.features.activations import BOTTOM
 from frostline.inference.network import Normalise
 from frostline.judge import ood
 from frostline.net.stages import cut
+from frostline.run.model_selection import harmed
 from frostline.run.phase_context import Logits, PhaseContext
 from frostline.run.solve_phase import solve_head
 from frostline.run.train_phase import train_stages
@@ -49,13 +50,15 @@ class CrossValidated:
         no picture of its class. distances: (N,) to the pictures
         which that network learnt from, or None where the trunk did not learn or its features cannot be had.
     folds: with the weights after the phase. phase: as each of them carried it out, in as many epochs as there was time
-        for. early: why there was time for too few, or ""; nothing else holds then.
+        for. epochs: their number, 0 for a fitted head. early: why not all folds were gone through, or ""; the logits,
+        distances and folds then hold nothing.
     """
 
     logits: Logits
     distances: NDArray[np.float32] | None
     folds: tuple[Fold, ...]
     phase: Phase
+    epochs: int
     early: str = ""
 
 
@@ -84,17 +87,19 @@ def cross_validate(
     *,
     seconds: float | None,
     least: float = 0.0,
+    before: Logits | None = None,
 ) -> CrossValidated:
     """Carry out a phase in every fold; the network is left with the weights of the last one.
 
     No epoch is chosen by the fold: the last one counts. seconds: that one fold may take; the first finds how many
     epochs fit, and the others take as many. least: the share of the epochs without which it is not begun.
+    before: out-of-fold logits (N, K) before the phase; it ends after the first fold if that was only harmed.
 
     Raises: Diverged: the loss of a fold is not finite. KeyboardInterrupt: interrupted.
     """
     logits = np.zeros((len(context.train), len(context.train.classes)), np.float32)
     distances: NDArray[np.float32] | None = np.zeros(len(context.train), np.float32)
-    after = []
+    after, epochs = [], 0
     what = f"{phase.name}, folds"
     for number, fold in enumerate(standing):
         context.listen(Work(what, number, len(standing)))
@@ -106,10 +111,12 @@ def cross_validate(
         else:
             result = train_stages(inner, phase, machine, seconds=seconds, least=least)
             if not result.epochs:
-                return CrossValidated(logits, None, standing, phase, result.early)
-            phase, seconds = replace(phase, epochs=result.epochs), None
+                return CrossValidated(logits, None, standing, phase, 0, result.early)
+            phase, seconds, epochs = replace(phase, epochs=result.epochs), None, result.epochs
         logits[fold.out], features = _answers(inner, phase, out, machine)
         logits[fold.out[~_known(out, learns)]] = np.nan
+        if number == 0 and before is not None and (why := harmed(before[fold.out], logits[fold.out], out)):
+            return CrossValidated(logits, None, standing, phase, epochs, f"the first of {len(standing)} folds: {why}")
         known = None
         if features is not None and not isinstance(phase, Solve):
             kept = ood.remembered(learns.targets(), seed=context.seed)
@@ -120,7 +127,7 @@ def cross_validate(
             distances[fold.out] = ood.distances(known, features)
         after.append(replace(fold, state={name: t.detach().clone() for name, t in context.net.state_dict().items()}))
     context.listen(Work(what, len(standing), len(standing)))
-    return CrossValidated(logits, distances, tuple(after), phase)
+    return CrossValidated(logits, distances, tuple(after), phase, epochs)
 
 
 def _part(manifest: Manifest, indices: NDArray[np.int64]) -> Manifest:

@@ -1,5 +1,6 @@
 """Judge a phase, a model and a finished run: logits and labels in, figures and reasons out."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -71,6 +72,22 @@ def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
     if gain(correct, halved, units(val)).p < level(phases):
         return ""
     return f"{len(wrong)} of {len(val)} held-out pictures are wrong: half as many would not be measurably fewer"
+
+
+def harmed(before: Logits, after: Logits, part: Manifest) -> str:
+    """How a phase made a fold's logits (N, K) worse in both figures, which others would hardly outweigh; or "".
+
+    Rows with a NaN judge nothing.
+    """
+    there = np.flatnonzero(np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1))
+    if not len(there):
+        return ""
+    part = replace(part, rows=tuple(part.rows[number] for number in there))
+    share = [right(logits[there], part).mean() for logits in (before, after)]
+    nats = [losses(logits[there], part).mean() for logits in (before, after)]
+    if share[1] >= share[0] or nats[1] <= nats[0]:
+        return ""
+    return f"accuracy {share[0]:.1%} to {share[1]:.1%}, log loss {nats[0]:.3f} to {nats[1]:.3f}"
 
 
 def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
