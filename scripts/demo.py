@@ -49,7 +49,7 @@ def installed(*, locked: bool) -> list[list[str]]:
     """What pip is told, call by call. locked: with the tests' packages, which the same file holds."""
     if not locked:
         return [["--editable", f"{ROOT}[demo]"]]
-    hashed = ["--require-hashes", "--requirement", str(ROOT / "requirements.lock")]
+    hashed = ["--no-deps", "--require-hashes", "--requirement", str(ROOT / "requirements.lock")]
     return [hashed, ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]]
 
 

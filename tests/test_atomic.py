@@ -57,3 +57,14 @@ def test_a_really_full_disk_is_called_that() -> None:
         full.write(b"x")
     assert atomic.reason(caught.value) == "the disk is full"
     assert atomic.reason(OSError(errno.EDQUOT, "x")) == "the disk quota is used up"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """As root `--out /dev/null` would take the device from every program of the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="a device or a pipe") as caught:
+        atomic.write(tmp_path / "pipe", b"page")
+    assert caught.value.filename == str(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    assert names(tmp_path) == ["pipe"]

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from frostline import processors as counted
+from frostline.errors import PlanError
 
 
 @pytest.mark.parametrize(
     ("quota", "asked", "found"),
     [("400000 100000", "", 4), ("150000 100000", "", 2), ("10000 100000", "", 1), ("max 100000", "", 64),
-     ("no such thing", "", 64), ("400000 100000", "3", 3), ("max 100000", "0", 1), ("max 100000", "many", 64)],
+     ("no such thing", "", 64), ("400000 100000", "3", 3), ("max 100000", "0", 1), ("max 100000", " 7 ", 7)],
 )  # fmt: skip
 def test_a_container_and_a_user_may_give_fewer(
     quota: str, asked: str, found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -23,3 +24,22 @@ def test_a_container_and_a_user_may_give_fewer(
     monkeypatch.setattr(counted, "_limit", [])
     monkeypatch.setenv("FROSTLINE_CPUS", asked)
     assert counted.processors() == found
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("FROSTLINE_CPUS", "many"), ("FROSTLINE_CPUS", "-1"), ("FROSTLINE_CPUS", "2.5"), ("FROSTLINE_CPUS", "²"),
+     ("RANK", "x"), ("RANK", "1"), ("RANK", "-1"), ("WORLD_SIZE", "0"), ("WORLD_SIZE", "9" * 5000),
+     ("WORLD_SIZE", "\x1b[2J")],
+)  # fmt: skip
+def test_what_the_environment_cannot_mean_is_refused_with_its_name(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("RANK", "WORLD_SIZE", "FROSTLINE_CPUS"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, said)
+    with pytest.raises(PlanError) as caught:
+        counted.processors() if name == "FROSTLINE_CPUS" else counted.launched_processes()
+    assert name in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert "\x1b" not in str(caught.value)

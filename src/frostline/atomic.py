@@ -43,6 +43,8 @@ def beside(path: Path) -> Iterator[Path]:
     Raises: OSError: it cannot be written, also where a library raised something else for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/null would be a page from now on
+        raise OSError(errno.EEXIST, "a device or a pipe stands there", str(path))
     fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
         yield fresh

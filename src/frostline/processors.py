@@ -5,16 +5,20 @@ import os
 from functools import cache
 from pathlib import Path
 
+from frostline.errors import PlanError, one_line
+
 _limit: list[int] = []
+_UNSET = "unset these environment variables, or let a launcher set them"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: "400000 100000" is four cores, "max 100000" all
 
 
 def processors() -> int:
-    """Cores that this process may use, by its affinity, its container's quota and FROSTLINE_CPUS; 1 or more."""
+    """Cores that this process may use, by its affinity, its container's quota and FROSTLINE_CPUS; 1 or more.
+
+    Raises: PlanError: FROSTLINE_CPUS is no number.
+    """
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("FROSTLINE_CPUS", "")
-    limits = [_quota(_QUOTA), *_limit, *([int(asked)] if asked.isascii() and asked.isdigit() else [])]
-    return max(1, min(found, *limits))
+    return max(1, min(found, _quota(_QUOTA), *_limit, _number("FROSTLINE_CPUS", found)))
 
 
 @cache
@@ -32,5 +36,18 @@ def limit_processors(most: int) -> None:
 
 
 def launched_processes() -> tuple[int, int]:
-    """(rank, processes) as the launcher tells them in the environment, without importing accelerate."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    """(rank, processes) as the launcher tells them in the environment, without importing accelerate.
+
+    Raises: PlanError: they are no numbers, or there are not so many processes.
+    """
+    rank, processes = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    if rank >= processes:
+        raise PlanError(f"there is no process {rank} of {processes}", where="RANK/WORLD_SIZE", hint=_UNSET)
+    return rank, processes
+
+
+def _number(name: str, otherwise: int) -> int:
+    asked = os.environ.get(name, "").strip() or str(otherwise)
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 10):
+        raise PlanError(f"{one_line(asked)[:40]!r} is no number", where=name, hint=_UNSET)
+    return int(asked)

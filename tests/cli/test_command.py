@@ -182,3 +182,35 @@ def test_results_with_unread_pictures_exit_with_1_and_say_how_many(model: Path, 
     code, _, err = in_process(["predict", str(model), str(new), "--out", str(tmp_path / "job")])
     assert code == 1
     assert "2 pictures, 1 of them could not be read" in err
+
+
+@pytest.mark.parametrize("place", ["pipe", "folder", "file/x", "x" * 300])
+def test_a_place_that_cannot_be_written_is_said_in_three_parts(
+    place: str, model: Path, leaves: Path, tmp_path: Path
+) -> None:
+    """Of commands that have no words of their own for it, too; what stands there stays."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "precious").touch()
+    (tmp_path / "file").touch()
+    job = str(tmp_path / "job")
+    assert in_process(["predict", str(model), str(leaves / "val" / "red leaf"), "--out", job])[0] == 0
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    for words in (["merge", job], ["report", str(model)], ["export", str(model), "--to", "openvino"]):
+        code, _, err = in_process([*words, "--out", str(tmp_path / place)])
+        assert code == 2, (words, err)
+        assert err.count("error: ") == 1
+        assert "\n  at " in err
+        assert "\n  hint: " in err
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_home_that_nobody_has_is_said(monkeypatch: pytest.MonkeyPatch, leaves: Path, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-is-called-so/cache")
+    code, _, err = in_process(["check", str(leaves), "--no-features"])
+    assert code == 2
+    assert "no such home folder" in err
+    assert "XDG_CACHE_HOME" in err
+    assert list(tmp_path.iterdir()) == []

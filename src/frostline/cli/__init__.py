@@ -94,12 +94,13 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        if error.errno not in atomic.FULL:
+        if error.filename is None and error.errno not in atomic.FULL:
             raise
-        full = FrostlineError(
-            atomic.reason(error), where=error.filename, hint="make room there, or choose another place"
-        )
-        print(language.message(full), file=sys.stderr)
+        hint = "is there such a place, and permission?"
+        if error.errno in atomic.FULL:
+            hint = "make room there, or choose another place"
+        found = FrostlineError(atomic.reason(error), where=error.filename2 or error.filename, hint=hint)
+        print(language.message(found), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(language.sentence("interrupted"), file=sys.stderr)

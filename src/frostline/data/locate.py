@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from frostline.data import remote
-from frostline.data.cache_folder import default_cache
+from frostline.data.cache_folder import default_cache, expanded
 from frostline.data.picture import Item
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tree import SUFFIXES, is_junk, maybe_picture
@@ -34,7 +34,7 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
     sample = every[:: max(1, len(every) // _LOOKED_AT)]
     if (far := _elsewhere(sample, place, how)) is not None:
         return far
-    base = Path(how.images).expanduser() if how.images is not None else place.parent
+    base = expanded(how.images) if how.images is not None else place.parent
     if not base.is_dir():
         raise DataError("there is no such folder of pictures", where=base, hint="--images DIR names it")
     suffix = how.suffix or ""

@@ -23,6 +23,7 @@ from typing import Any
 from frostline.data import arrays, coco, dataframe, huggingface, remote, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
 from frostline.data.cache_folder import default_cache as default_cache
+from frostline.data.cache_folder import expanded
 from frostline.data.decode import Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folder_tables import json_lines
@@ -81,7 +82,7 @@ def by_split(parts: Mapping[str, object], *, how: PlaceOptions) -> Iterator[Foun
     Raises: DataError: no source reads a part, and as these do.
     """
     for name, part in parts.items():
-        here = Path(part).expanduser() if isinstance(part, str) else part
+        here = expanded(part) if isinstance(part, str) else part
         if (found := _claiming(here)) is None:
             raise _unread(here)
         yield from in_split(SPLIT_NAMES[name.lower()], found.rows(here, **_asked(found, here, how)))
@@ -182,7 +183,7 @@ def _opened(
     place: object, cache: Path | None, digest: Callable[[Picture], str] | None, how: PlaceOptions
 ) -> Iterator[tuple[Iterator[Found], str, Callable[[Picture], str]]]:
     cache = cache or default_cache()
-    asked = Path(place).expanduser() if isinstance(place, str | Path) else place
+    asked = expanded(place) if isinstance(place, str | Path) else place
     how = replace(how, cache=cache)
     if (url := remote.url_of(place)) is not None:
         asked, how = _fetched(url, how, cache)

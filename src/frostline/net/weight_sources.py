@@ -24,6 +24,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from frostline import atomic
+from frostline.data.cache_folder import expanded
 from frostline.errors import WeightsError, one_line
 from frostline.net.weight_files import INDEX, USUAL, digest_of, shard_names, shards
 from frostline.registry import Registry
@@ -271,7 +272,7 @@ def _torch_cache() -> Path:
     if "torch.hub" in sys.modules:  # a program may have set another
         return Path(sys.modules["torch.hub"].get_dir()) / "checkpoints"
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return expanded(home) / "hub" / "checkpoints"
 
 
 def _basename(url: str) -> str:

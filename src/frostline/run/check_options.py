@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from frostline.data.boxes import check_box_options
+from frostline.data.cache_folder import expanded
 from frostline.data.folders import compiled
 from frostline.data.reading import asked
 from frostline.data.split import shares_of
@@ -51,7 +52,7 @@ def check_options(options: FitOptions) -> None:
     make_recipe(options.training, pictures=1)
     zoo.check_name(options.model)
     weights = options.weights
-    if weights not in (None, "auto", "none") and not Path(str(weights)).expanduser().exists():
+    if weights not in (None, "auto", "none") and not expanded(str(weights)).exists():
         raise WeightsError("there is no such weights file", where=weights, hint="check the path")
     if options.out is not None:
         check_place(Path(options.out), resume=options.resume, overwrite=options.overwrite)

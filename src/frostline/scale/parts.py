@@ -15,6 +15,7 @@ from typing import Any
 
 from frostline import atomic
 from frostline.data.arrow_table import arrow_table
+from frostline.data.cache_folder import expanded
 from frostline.data.remote import filesystem, url_of
 from frostline.errors import DataError, FrostlineError, one_line
 
@@ -29,7 +30,7 @@ class Parts:
 
     def __init__(self, place: str | Path) -> None:
         self.url = url_of(place)
-        self.place = str(Path(place).expanduser().absolute()) if self.url is None else self.url
+        self.place = str(expanded(place).absolute()) if self.url is None else self.url
         if self.url is None:
             with _explained(self.place):
                 Path(self.place).mkdir(parents=True, exist_ok=True)

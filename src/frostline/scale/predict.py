@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from frostline.data.cache_folder import expanded
 from frostline.scale.batches import Batch, column_of, rows_of, use_given_cores
 from frostline.ship.open_predictor import open_predictor
 from frostline.ship.predictor import Failure, Prediction, Predictor, best, members
@@ -36,7 +37,7 @@ class Predict:
         precision: str = "fp32",
         threads: int | None = None,
     ) -> None:
-        self.model = str(Path(model).expanduser().absolute())
+        self.model = str(expanded(model).absolute())
         self.column, self.coverage = column, coverage
         self.engine, self.precision, self.threads = engine, precision, threads
         self._opened: Predictor | None = None

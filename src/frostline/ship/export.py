@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data import sources
+from frostline.data.cache_folder import expanded
 from frostline.data.manifest import Manifest, Row
 from frostline.data.split import with_validation
 from frostline.errors import DataError, EngineError, JudgementError, PlanError
@@ -87,7 +88,7 @@ def export(
     form = forms.get(to)
     source = _about.located(model)
     shipped = open_folder(source, trust=trust)
-    out = (out or source.with_name(f"{source.resolve().name}-{to}")).expanduser().resolve()
+    out = expanded(out or source.with_name(f"{source.resolve().name}-{to}")).resolve()
     atomic_folder.check(out, {*form.files, SCRIPT, DESCRIPTION})
     leaving = (pictured if with_preprocessing else prepared)(shipped.net, shipped.about)
     manifest: Manifest | None = None

@@ -30,6 +30,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from frostline import __version__
+from frostline.data.cache_folder import expanded
 from frostline.errors import CheckpointError, EngineError
 from frostline.inference import convert
 from frostline.inference.network import Network
@@ -57,7 +58,7 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
     Raises: CheckpointError: the place holds something that is not a model folder of ours, cannot be written, or net and
         classes do not agree.
     """
-    folder = folder.expanduser().resolve()
+    folder = expanded(folder).resolve()
     _check_place(folder)
     kind = _kind(about.name, net)
     about = replace(about, kind=kind, versions=_versions(), files={}, graph={})

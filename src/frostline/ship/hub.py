@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frostline.data.cache_folder import expanded
 from frostline.errors import CheckpointError, one_line
 from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
@@ -96,7 +97,7 @@ def pull(repo: str, *, out: Path | None = None, revision: str | None = None) -> 
         digest differs.
     """
     hub = _hub()
-    out = (out or Path(repo.rsplit("/", 1)[-1])).expanduser().resolve()
+    out = expanded(out or repo.rsplit("/", 1)[-1]).resolve()
     atomic_folder.check(out, ALL)
     with _hubs_errors(repo):
         hub.utils.validate_repo_id(repo)

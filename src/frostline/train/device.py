@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frostline.errors import MissingExtra, PlanError
+from frostline.errors import MissingExtra, PlanError, one_line
 from frostline.inference.precision import best_precision
 from frostline.processors import launched_processes
 from frostline.train.cpu import bf16_autocast, self_test
@@ -192,9 +192,13 @@ def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Acce
         accelerator = opened()
         if launched_processes()[1] > 1 or accelerator.device.type == _wanted(device):
             return accelerator
-    except ValueError:
+    except ValueError as error:
         if launched_processes()[1] > 1:
-            raise
+            raise PlanError(
+                f"the processes cannot meet: {one_line(str(error))[:200]}",
+                where="RANK/WORLD_SIZE",
+                hint="unset these environment variables, or let a launcher set them",
+            ) from None
     # accelerate keeps the first device and precision of a process for good; a second fit may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     return opened()
