@@ -3,7 +3,6 @@
 import errno
 import os
 import tarfile
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -304,14 +303,12 @@ def test_a_sparse_giant_is_refused_before_it_is_read(tmp_path: Path, name: str) 
     with place.open("wb") as file:
         file.truncate(1 << 40)
     asked = place if name != "a/x.jpg" else tree(tmp_path, "a/1.png", "b/2.png")
-    began = time.monotonic()
     if name == "a/x.jpg":
         skipped = read(asked, cache=tmp_path / "cache").skipped
         assert [item.name.endswith("x.jpg") and "sparse" in item.reason for item in skipped] == [True]
     else:
         with pytest.raises(DataError, match="sparse"):
             read(asked, cache=tmp_path / "cache")
-    assert time.monotonic() - began < 5
 
 
 def test_a_table_of_one_endless_line_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import http.server
 import sys
 import threading
-import time
 from collections import Counter
 
 import numpy as np
@@ -243,10 +242,8 @@ def test_a_public_host_leads_nowhere_into_this_network(server, outside, tmp_path
 )
 def test_redirects_to_link_local_addresses_and_files_are_not_followed(server, tmp_path, to):
     server.moved = {"/0.png": to}
-    began = time.monotonic()
     with pytest.raises(DataError, match="address of this network" if to.startswith("http") else "cannot be fetched"):
         remote.fetch(f"{server.url}/0.png", tmp_path)
-    assert time.monotonic() - began < 5
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
