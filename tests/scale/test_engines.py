@@ -107,6 +107,15 @@ def test_embed_on_ray_gives_what_embed_gives(leaves: Path, tmp_path: Path, weigh
     assert list(one["path"]) == list(many["path"])
     assert list(one["label"]) == list(many["label"])
     np.testing.assert_array_equal(np.stack(one["features"]), np.stack(many["features"]))
+    # Without labels, and out of Parquet: workers are given the file, the column and the row.
+    held = pyarrow.table({"image": [Path(path).read_bytes() for path in one["path"]]})
+    pyarrow.parquet.write_table(held, tmp_path / "all.parquet", row_group_size=20)
+    command = ["embed", str(tmp_path / "all.parquet"), *command[2:], "--unlabelled", "--on", "ray"]
+    subprocess.run([sys.executable, "-m", "frostline", *command, "--out", str(tmp_path / "loose")], check=True)
+    loose = pyarrow.parquet.read_table(tmp_path / "loose").to_pandas()
+    order = loose["path"].str.rsplit(" ", n=1).str[1].astype(int).to_numpy() - 1
+    np.testing.assert_array_equal(np.stack(one["features"])[order], np.stack(loose["features"]))
+    assert sorted(order) == list(range(len(one)))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")

@@ -11,9 +11,10 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
+from frostline.data.manifest import Row
 from frostline.data.remote import filesystem
 from frostline.data.sources import pictures
-from frostline.errors import DataError
+from frostline.errors import DataError, PlanError
 from frostline.scale import Embed, Predict
 from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks, in_blocks
 from frostline.scale.parts import Parts
@@ -115,12 +116,31 @@ def test_pictures_in_shards_and_in_parquet_are_answered_as_files_are(
     for place in ("some-000.tar", "all.parquet"):
         found = open_predictor(model).predict(pictures([str(tmp_path / place)]))
         np.testing.assert_array_equal(np.stack([answer.probabilities for answer in found]), wanted)
-    (block,) = _blocks(pictures([str(tmp_path / "some-000.tar")]), set(), labelled=False)
-    Saving(Predict, {"model": str(model)}, str(tmp_path / "out"))(pyarrow.table(block).to_pydict())
-    (part,) = (tmp_path / "out").glob("*.parquet")
-    table = pyarrow.parquet.read_table(part)
-    assert "slice" not in table.column_names
-    assert table["path"].to_pylist() == block["path"]
-    np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), wanted)
-    mixed = list(_blocks(pictures([paths[0], str(tmp_path / "some-000.tar")]), set(), labelled=False))
-    assert [sorted(each) for each in mixed] == [["path"], ["path", "slice"]]
+        Saving(Predict, {"model": str(model)}, str(tmp_path / "out" / place))(_as_a_worker_gets_it(tmp_path / place))
+        table = pyarrow.parquet.read_table(tmp_path / "out" / place)
+        assert not {"slice", "cell"} & set(table.column_names)
+        assert len(set(table["path"].to_pylist())) == len(paths)
+        np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), wanted)
+    mixed = list(_blocks(pictures([paths[0], *map(str, tmp_path.glob("*.*"))]), set(), labelled=False))
+    assert sorted(map(sorted, mixed)) == [["cell", "path"], ["path"], ["path", "slice"]]
+
+
+def test_pictures_at_a_url_are_fetched_by_workers_and_what_only_this_process_has_is_refused(
+    model: Path, paths: list[str], wanted: np.ndarray
+) -> None:
+    place = f"memory://{uuid.uuid4().hex}"
+    system, top = filesystem(place)
+    system.pipe_file(f"{top}/a.png", Path(paths[0]).read_bytes())
+    (block,) = _blocks(pictures([f"{place}/a.png", f"{place}/gone.png"]), set(), labelled=False)
+    assert block == {"path": [f"{place}/a.png", f"{place}/gone.png"]}
+    found = Predict(model)(block)
+    np.testing.assert_array_equal(found["probabilities"][0], wanted[0])
+    assert found["error"][0] is None
+    assert "gone.png" in found["error"][1] or "no such" in found["error"][1].lower()
+    with pytest.raises(PlanError, match="named to other machines"):
+        list(_blocks([Row(Path(paths[0]).read_bytes(), name="bytes")], set(), labelled=False))
+
+
+def _as_a_worker_gets_it(place: Path) -> dict[str, list[Any]]:
+    (block,) = _blocks(pictures([str(place)]), set(), labelled=False)
+    return dict(pyarrow.table(block).to_pydict())

@@ -1,5 +1,6 @@
 """Features as a table are what timm gives of the same pictures."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
-from frostline.data.sources import default_cache, read
-from frostline.errors import PlanError
+from frostline.cli import app
+from frostline.data.sources import default_cache, read, unlabelled
+from frostline.errors import FrostlineError, PlanError
 from frostline.features.store import Store
 from frostline.net import zoo
 from frostline.workflows.embed import Embedded, embed, write
@@ -43,6 +46,30 @@ def test_both_files_hold_path_label_split_and_features(found: Embedded, tmp_path
     np.testing.assert_array_equal(np.array(held["features"], np.float32), found.features)
     assert held["label"] == [Path(path).parent.name for path in held["path"]]
     assert held["split"] == [Path(path).parents[1].name for path in held["path"]]
+
+
+def test_pictures_without_labels_have_the_features_that_they_have_with_them(
+    found: Embedded, leaves: Path, tmp_path: Path
+) -> None:
+    cache = default_cache()
+    for number, row in enumerate(found.rows[:4]):
+        shutil.copy(str(row.picture), tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"")
+    loose = unlabelled(tmp_path)
+    alone = embed(loose, store=Store(cache / "store"), cache=cache, model="test_resnet", weights="none")
+    np.testing.assert_array_equal(alone.features, found.features[:4])
+    assert [row.labels for row in alone.rows] == [()] * 4
+    assert [item.name for item in alone.skipped] == [str(tmp_path / "broken.png")]
+
+
+def test_labels_are_missed_with_the_option_that_does_without_and_not_spoken_of_beside_it(
+    leaves: Path, tmp_path: Path
+) -> None:
+    shutil.copy(next(leaves.rglob("*.png")), tmp_path / "a.png")
+    for more, said in (([], "--unlabelled"), (["--unlabelled", "--label-column", "kind"], "--label-column")):
+        refused = CliRunner().invoke(app, ["embed", str(tmp_path), "--out", str(tmp_path / "x.npz"), *more])
+        assert isinstance(refused.exception, FrostlineError)
+        assert said in f"{refused.exception.where} {refused.exception.hint}"
 
 
 def test_another_ending_is_refused(found: Embedded, tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from frostline.cli.fit import with_options
 from frostline.options import OPTIONS, READING
 
 if TYPE_CHECKING:
-    from frostline.data.manifest import Manifest
+    from collections.abc import Iterable
+
+    from frostline.data.manifest import Manifest, Row
+    from frostline.data.place_options import PlaceOptions
 
 
 def embed(
@@ -22,6 +25,10 @@ def embed(
     weights: Annotated[str, Option(help=OPTIONS["weights"].help)] = "auto",
     engine: Annotated[str, Option(help=OPTIONS["engine"].help)] = "auto",
     precision: Annotated[str, Option(help=OPTIONS["precision"].help)] = "auto",
+    unlabelled: Annotated[
+        bool,
+        Option("--unlabelled", help="Take all pictures of a folder, WebDataset shard or Parquet file."),
+    ] = False,
     on: Annotated[str | None, Option(help="ray: compute on a Ray cluster; --out is a folder of Parquet.")] = None,
     address: Annotated[str | None, Option(help=OPTIONS["address"].help)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -34,7 +41,8 @@ def embed(
     from frostline.cli import console
     from frostline.cli.screen import Screen
     from frostline.data.place_options import PlaceOptions
-    from frostline.data.sources import default_cache, read
+    from frostline.data.sources import default_cache, pictures
+    from frostline.data.sources import unlabelled as all_of
 
     with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
@@ -43,11 +51,14 @@ def embed(
             from frostline.workflows import embed as run
 
         cache = default_cache()
-        manifest = read(data, how=PlaceOptions.of(place))
+        said = PlaceOptions.of(place)
         if on is not None:
             how = {"model": model, "weights": weights, "line": line, "engine": engine, "precision": precision}
-            _on_cluster(on, manifest, out, address=address, how=how)
+            # Without labels nothing asks for digests: what there is to read, the workers read.
+            rows = pictures([_unlabelled(data, said)]) if unlabelled else _read(data, said).rows
+            _on_cluster(on, rows, out, address=address, labelled=not unlabelled, how=how)
             return
+        manifest = all_of(_unlabelled(data, said)) if unlabelled else _read(data, said)
         found = run.embed(
             manifest, store=Store(cache / "store"), cache=cache, model=model,
             weights=weights, line=line, engine=engine, precision=precision, listen=screen,
@@ -60,7 +71,30 @@ def embed(
         raise typer.Exit(1)
 
 
-def _on_cluster(on: str, manifest: "Manifest", out: Path, *, address: str | None, how: dict[str, str]) -> None:
+def _read(data: Path, said: "PlaceOptions") -> "Manifest":
+    from frostline.data.sources import read
+    from frostline.errors import DataError
+
+    try:
+        return read(data, how=said)
+    except DataError as error:
+        hint = f"{error.hint}; if there are no labels: --unlabelled" if data.exists() else error.hint
+        raise DataError(error.what, where=error.where, hint=hint) from None
+
+
+def _unlabelled(data: Path, said: "PlaceOptions") -> str:
+    """Raises: PlanError: labels are spoken of, and there are to be none."""
+    from frostline.data.place_options import option
+    from frostline.errors import PlanError
+
+    for name in said.given():
+        raise PlanError("pictures without labels are taken as they lie", where=option(name), hint="leave it out")
+    return str(data)
+
+
+def _on_cluster(
+    on: str, rows: "Iterable[Row]", out: Path, *, address: str | None, labelled: bool, how: dict[str, str]
+) -> None:
     from frostline.cli import console
     from frostline.errors import PlanError
     from frostline.scale.embed import Embed
@@ -69,7 +103,7 @@ def _on_cluster(on: str, manifest: "Manifest", out: Path, *, address: str | None
     check_engine(on)
     if out.suffix in (".npz", ".parquet"):
         raise PlanError("a cluster writes a folder of Parquet parts", where=f"--out {out}", hint="--out FOLDER")
-    new = run(Embed, how, manifest.rows, out, address=address, labelled=True, tell=console.aside)
+    new = run(Embed, how, rows, out, address=address, labelled=labelled, tell=console.aside)
     console.parts(new, out)
     if new.unreadable:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterato
             header = list(schema.names)
             held = _columns_of_pictures(schema, how)
             wanted = [name for name in header if name not in held and _is_said(schema.field(name).type)]
-            pictures = {name: _Column(place, name) for name in held}
+            pictures = {name: ParquetColumn(place, name) for name in held}
             if how.image_column is None and len(held) == 1 and known(held[0]) != "path":
                 how = replace(how, image_column=held[0])
             records = _records(file, header, wanted, pictures, _class_names(schema.metadata))
@@ -74,7 +75,11 @@ def _is_picture(kind: Any) -> bool:
 
 
 def _records(
-    file: Any, header: Sequence[str], wanted: list[str], pictures: dict[str, "_Column"], named: Mapping[str, list[str]]
+    file: Any,
+    header: Sequence[str],
+    wanted: list[str],
+    pictures: dict[str, "ParquetColumn"],
+    named: Mapping[str, list[str]],
 ) -> Iterator[tuple[int, Sequence[Any]]]:
     lines = itertools.count()
     for batch in file.iter_batches(batch_size=4096, columns=wanted):
@@ -109,14 +114,14 @@ def _by_name(cell: Any, names: Sequence[str]) -> Any:
     return names[cell]
 
 
-class _Column:
+class ParquetColumn:
     """The pictures of one column, by row; row groups are read whole, as the format wants it, and few are kept."""
 
     def __init__(self, place: Path, column: str) -> None:
         import pyarrow.parquet
 
-        self._place = place
-        self._column = column
+        self.place = place
+        self.column = column
         self._file = pyarrow.parquet.ParquetFile(place, memory_map=True)
         sizes = (self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups))
         self._starts = [0, *itertools.accumulate(sizes)]
@@ -129,12 +134,18 @@ class _Column:
             if number not in self._held:
                 while len(self._held) >= _HELD:
                     self._held.popitem(last=False)
-                self._held[number] = self._file.read_row_group(number, columns=[self._column]).column(0)
+                self._held[number] = self._file.read_row_group(number, columns=[self.column]).column(0)
             self._held.move_to_end(number)
             value = self._held[number][index - self._starts[number]].as_py()
         content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
         if isinstance(content, bytes) and content:
             return content
         if isinstance(path, str) and path.strip():
-            return self._place.parent / path.strip()
+            return self.place.parent / path.strip()
         raise DecodeError("there is neither a picture nor a path in the cell", hint="remove the row")
+
+
+@lru_cache(maxsize=2)
+def parquet_column(place: Path, column: str) -> ParquetColumn:
+    """The one that was asked for a moment ago, with what it holds, or a new one: for pictures named one by one."""
+    return ParquetColumn(place, column)

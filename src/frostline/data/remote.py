@@ -73,16 +73,23 @@ class Remote:
         self._urls.append(url)
         return Item(self, len(self._urls) - 1)
 
-    def __getitem__(self, index: int, /) -> Path:
+    def url(self, index: int) -> str:
+        """The URL of a picture.
+
+        Raises: DecodeError: its host is of this network, and ``like`` is not.
+        """
         url = self._urls[index]
+        if self._like is not None and reach.inward(url) and not reach.inward(self._like):
+            raise DecodeError(
+                "the host is of this network, and the others of the table are not",
+                where=url,
+                hint="if it is meant, put it into a table of its own",
+            )
+        return url
+
+    def __getitem__(self, index: int, /) -> Path:
         try:
-            if self._like is not None and reach.inward(url) and not reach.inward(self._like):
-                raise DataError(
-                    "the host is of this network, and the others of the table are not",
-                    where=url,
-                    hint="if it is meant, put it into a table of its own",
-                )
-            return fetch(url, self._cache, largest=_LARGEST_PICTURE)
+            return fetch(self.url(index), self._cache, largest=_LARGEST_PICTURE)
         except DataError as error:
             raise DecodeError(error.what, where=error.where, hint=error.hint) from None
 

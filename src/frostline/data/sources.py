@@ -236,6 +236,27 @@ def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Itera
     return _pictures(places, sys.stdin if stdin is None else stdin)
 
 
+def unlabelled(place: str | Path, *, cache: Path | None = None) -> Manifest:
+    """All ``pictures`` of a place with their digests, whatever folders and tables say of labels.
+
+    Raises: DataError: as ``pictures``; none of them can be read.
+    """
+    rows: list[Row] = []
+    skipped: list[Skipped] = []
+    with DigestCache((cache or default_cache()) / "digests.sqlite") as digest:
+        for item in digested(pictures([str(place)]), digest):
+            if isinstance(item, tuple):
+                row, reason = item
+                if reason:
+                    skipped.append(Skipped(row.name, reason))
+                else:
+                    rows.append(row)
+    if not rows:
+        hint = skipped[0].reason if skipped else "name a folder, shards or Parquet"
+        raise DataError("there is no usable picture", where=str(place), hint=hint)
+    return Manifest(tuple(rows), (), tuple(skipped), str(place))
+
+
 def pairs(
     pictures: Iterable[Picture | str],
     labels: Iterable[object] | None = None,

@@ -1,20 +1,24 @@
 """Batches of columns: which one holds the pictures, and how many cores there are for them. torch-free."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from frostline.data.cache_folder import default_cache
 from frostline.data.manifest import Row
-from frostline.data.picture import Slice
+from frostline.data.parquet import ParquetColumn, parquet_column
+from frostline.data.picture import Item, Picture, Slice, described
+from frostline.data.remote import Remote, url_of
 from frostline.data.to_picture import picture_of
-from frostline.errors import DataError, DecodeError
+from frostline.errors import DataError, DecodeError, PlanError
 from frostline.processors import limit_processors, processors
 
-SLICE = "slice"
-"""A column of {path, offset, length}: pictures within larger files, such as shards."""
+SLICE, CELL = "slice", "cell"
+"""Columns of {path, offset, length} and {path, column, row}: pictures within larger files, shards and Parquet."""
 
-COLUMNS = (SLICE, "bytes", "image", "path")
+COLUMNS = (SLICE, CELL, "bytes", "image", "path")
 """Columns that may hold the pictures; the first one that a batch has is read."""
 
 Batch = Mapping[str, Any]
@@ -32,21 +36,57 @@ def column_of(batch: Batch, asked: str | None) -> str:
     return found
 
 
+def named(row: Row) -> dict[str, Any]:
+    """Columns by which another process finds a picture, and "path", which no two have in common.
+
+    Raises: PlanError: it lies in this process's memory, or is a part of a picture.
+    """
+    picture = row.picture
+    if isinstance(picture, Path):
+        return {"path": str(picture.absolute())}
+    if isinstance(picture, Slice):
+        place = {"path": str(picture.path.absolute()), "offset": picture.offset, "length": picture.length}
+        return {"path": row.name, SLICE: place}
+    if isinstance(picture, Item) and isinstance(picture.of, ParquetColumn):
+        file = str(picture.of.place.absolute())
+        return {"path": f"{file}, {row.name}", CELL: {"path": file, "column": picture.of.column, "row": picture.index}}
+    if isinstance(picture, Item) and isinstance(picture.of, Remote):
+        return {"path": picture.of.url(picture.index)}
+    raise PlanError(
+        "only pictures in files or at a URL can be named to other machines",
+        where=row.name or described(picture),
+        hint="write files, WebDataset shards or Parquet, or leave out --on ray",
+    )
+
+
+def alike(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, list[Any]]]:
+    """Batches of rows that are neighbours and have the same columns: files have others than pictures in shards."""
+    for names, some in groupby(rows, key=tuple):
+        columns = zip(*(row.values() for row in some), strict=True)
+        yield {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
 def rows_of(values: Sequence[Any]) -> Iterator[Row | str]:
     """A row for each picture, or why it is none."""
     for number, value in enumerate(values):
-        if isinstance(value, Mapping) and "offset" in value:
-            yield Row(Slice(Path(value["path"]), int(value["offset"]), int(value["length"])), name=str(number))
-            continue
-        if isinstance(value, Mapping):  # as Hugging Face datasets store an image that is not decoded
-            value = value.get("bytes") or value.get("path")
-        if value is None:
-            yield "there is no picture"
-            continue
         try:
-            yield Row(picture_of(str(value) if isinstance(value, str) else value), name=str(number))
+            yield Row(_picture(value), name=str(number))
         except DecodeError as error:
             yield error.what
+
+
+def _picture(value: Any) -> Picture:
+    if isinstance(value, Mapping):
+        if "offset" in value:
+            return Slice(Path(value["path"]), int(value["offset"]), int(value["length"]))
+        if "row" in value:
+            return Item(parquet_column(Path(value["path"]), str(value["column"])), int(value["row"]))
+        value = value.get("bytes") or value.get("path")  # as Hugging Face datasets store an image that is not decoded
+    if value is None:
+        raise DecodeError("there is no picture")
+    if isinstance(value, str) and (url := url_of(value)):
+        return Remote(default_cache()).picture(url)
+    return picture_of(str(value) if isinstance(value, str) else value)
 
 
 def use_given_cores(threads: int | None) -> None:

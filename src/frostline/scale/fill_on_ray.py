@@ -5,7 +5,7 @@ the one that a fit on one machine gives.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,16 @@ from frostline.features.store import Address, Shelf, Store
 from frostline.inference.convert import samples
 from frostline.inference.engine import Engine
 from frostline.net import zoo
-from frostline.scale.batches import use_given_cores
-from frostline.scale.on_ray import answered, in_blocks, on_cluster, path_of
+from frostline.scale.batches import alike, column_of, named, rows_of, use_given_cores
+from frostline.scale.on_ray import answered, in_blocks, on_cluster
 
 
 class FeaturesOf:
     """What one actor does: the rows of a line for batches of pictures.
 
     built: what `zoo.build` is given. line: of the network. view: how pictures are seen. address: of the shelf that is
-    to be filled. Batches have columns "digest" and "path"; the answer has "digest", "row" (bytes, empty where there is
-    an error), "shape", "dtype", "error" and "note" (see `Noting`).
+    to be filled. Batches have a column "digest" and one with pictures; the answer has "digest", "row" (bytes, empty
+    where there is an error), "shape", "dtype", "error" and "note" (see `Noting`).
 
     Raises: WeightsError, UnknownName: the network cannot be made there. EngineError: the engine is not to be had there,
         or the network has other weights there.
@@ -44,9 +44,10 @@ class FeaturesOf:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """See the class."""
         digests = list(map(str, batch["digest"]))
-        rows = [Row(Path(str(path)), digest=digest) for path, digest in zip(batch["path"], digests, strict=True)]
+        listed = list(zip(rows_of(batch[column_of(batch, None)]), digests, strict=True))
+        errors = {digest: row for row, digest in listed if isinstance(row, str)}
+        rows = [replace(row, digest=digest) for row, digest in listed if isinstance(row, Row)]
         found: dict[str, NDArray[np.generic]] = {}
-        errors: dict[str, str] = {}
         for part in computed(rows, self.view, lambda _: self._engine()):
             found |= zip((row.digest for row in part.rows), part.found, strict=True)
             errors |= {row.digest: reason for row, reason in part.failed}
@@ -87,7 +88,7 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
         if not todo:
             return []
         asked = [
-            {"digest": [row.digest for row in some], "path": [path_of(row) for row in some]} for some in in_blocks(todo)
+            block for some in in_blocks(todo) for block in alike(named(row) | {"digest": row.digest} for row in some)
         ]
         arguments = {
             "built": dict(built),

@@ -11,17 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from frostline.data.decode import described
 from frostline.data.manifest import Row
-from frostline.data.picture import Slice
 from frostline.errors import EngineError, FrostlineError, MissingExtra, PlanError, one_line
-from frostline.scale.batches import SLICE
+from frostline.scale.batches import CELL, SLICE, alike, named
 from frostline.scale.parts import Parts
 
 BLOCK_ROWS = 512
@@ -57,7 +55,7 @@ class Saving:
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
         """See the class."""
         found = self._answer(block)
-        self._parts.write({name: column for name, column in found.items() if name != SLICE})
+        self._parts.write({name: column for name, column in found.items() if name not in (SLICE, CELL)})
         return {
             "rows": np.array([len(found["error"])]),
             "unreadable": np.array([sum(error is not None for error in found["error"])]),
@@ -87,12 +85,13 @@ def run(
 ) -> Count:
     """Answer pictures on a Ray cluster and write Parquet parts; returns how many were answered now.
 
-    answer: `Predict` or `Embed`, made with `arguments` once in each actor. rows: pictures that are files, on a disk
-    that every worker reaches. out: a folder that every worker reaches, or a URL. address: of a cluster, "auto" for the
+    answer: `Predict` or `Embed`, made with `arguments` once in each actor. rows: pictures in files on a disk that every
+    worker reaches, or at URLs. out: a folder that every worker reaches, or a URL. address: of a cluster, "auto" for the
     one of this machine; None starts one here. workers: actors at the most; None is one for each `cpus` of the cluster.
     cpus: of an actor. labelled: write columns label ("|" joins several), split and digest as well.
 
-    Raises: MissingExtra: Ray is not installed. PlanError: pictures that are no files. DataError: it cannot be written.
+    Raises: MissingExtra: Ray is not installed. PlanError: pictures that no other machine finds. DataError: the results
+        cannot be written.
     """
     parts = Parts(out)
     done = parts.done()
@@ -125,16 +124,13 @@ def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool) -> Iterator[
     done again, and so are the names of their parts.
     """
     for some in in_blocks(_once(rows, labelled)):
-        left = (one for one in some if one["path"] not in done)
-        for names, alike in groupby(left, key=tuple):  # files have other columns than pictures in shards
-            columns = zip(*(one.values() for one in alike), strict=True)
-            yield {name: list(column) for name, column in zip(names, columns, strict=True)}
+        yield from alike(one for one in some if one["path"] not in done)
 
 
 def _once(rows: Iterable[Row], labelled: bool) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for row in rows:
-        one = _named(row) | (_known(row) if labelled else {})
+        one = named(row) | (_known(row) if labelled else {})
         if one["path"] not in seen:
             seen.add(one["path"])
             yield one
@@ -239,28 +235,6 @@ def answered(
         for error in part.get("refused", ()):
             raise error
         yield part
-
-
-def _named(row: Row) -> dict[str, Any]:
-    picture = row.picture
-    if not isinstance(picture, Slice):
-        return {"path": path_of(row)}
-    place = {"path": str(picture.path.absolute()), "offset": picture.offset, "length": picture.length}
-    return {"path": row.name, SLICE: place}
-
-
-def path_of(row: Row) -> str:
-    """The whole path of a picture.
-
-    Raises: PlanError: it is no file.
-    """
-    if not isinstance(row.picture, Path):
-        raise PlanError(
-            "only pictures that are files can be named to other machines",
-            where=row.name or described(row.picture),
-            hint="write files or WebDataset shards, or leave out --on ray",
-        )
-    return str(row.picture.absolute())
 
 
 def _known(row: Row) -> dict[str, str]:
