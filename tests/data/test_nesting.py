@@ -204,3 +204,17 @@ def test_boxes_of_yolo_are_named(tmp_path):
             (top / split / "labels" / f"{n}.txt").write_text("0 0.5 0.5 0.2 0.2")
     with pytest.raises(DataError, match="boxes of YOLO"):
         seen(top)
+
+
+def test_numbers_within_numbers_are_asked_about(tmp_path):
+    """IDC of breast histology: a folder a patient, in each 0 (no cancer) and 1. The outer ones were classes."""
+    top = made(tmp_path / "d", *(f"{patient}/{label}" for patient in (8863, 8864, 9000) for label in (0, 1)))
+    with pytest.raises(DataError, match=r"8863, 8864, 9000 hold the same folders \(0, 1\)") as caught:
+        seen(top)
+    assert "--label-pattern '([^/]+)/[^/]+$'" in caught.value.hint
+    found = seen(top, label_pattern=r"^(?P<group>\d+)/(?P<label>[01])/")
+    assert (found.classes, {row.group for row in found.rows}) == (("0", "1"), {"8863", "8864", "9000"})
+    assert seen(made(tmp_path / "e", *(f"{k}/{one}" for k in (1, 2) for one in ("images", "masks")))).classes == (
+        "1",
+        "2",
+    )

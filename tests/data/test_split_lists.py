@@ -95,3 +95,53 @@ def test_lists_of_labels_in_a_folder_of_loose_pictures(tmp_path):
     assert [(row.split, row.labels[0]) for row in found.rows] == [
         ("train", "a"), ("train", "b"), ("val", "a"), ("val", "b"),
     ]  # fmt: skip
+
+
+def test_lists_of_names_without_their_folders(tmp_path):
+    """NIH's chest X-rays: images_001/images/ and more, train_val_list.txt and test_list.txt, and a table of labels."""
+    names = [f"{n:08}_000.png" for n in range(6)]
+    top = tree(tmp_path / "d", *(f"images_{1 + n // 3:03}/images/{name}" for n, name in enumerate(names)))
+    lines = [f"{name},{('Mass', 'Mass|Edema', 'No Finding')[n % 3]},{n // 2}" for n, name in enumerate(names)]
+    (top / "Data_Entry_2017.csv").write_text("\n".join(["Image Index,Finding Labels,Patient ID", *lines]))
+    (top / "train_val_list.txt").write_text("\n".join(names[:4]))
+    (top / "test_list.txt").write_text("\n".join(names[4:]))
+    found = read(top, cache=tmp_path / "cache")
+    assert [(row.split, row.group) for row in found.rows] == [
+        *(("train", "0"), ("train", "0"), ("train", "1"), ("train", "1"), ("test", "2"), ("test", "2"))
+    ]
+
+
+def test_partitions_that_are_not_read_are_warned_of_and_never_labels(tmp_path):
+    """CelebA's list_eval_partition: 0 is train, 1 val and 2 test, which only its README says."""
+    top = tree(tmp_path / "d", *(f"img_align_celeba/{n:06}.jpg" for n in range(1, 7)))
+    parts = [(f"{n:06}.jpg", min(2, n // 3)) for n in range(1, 7)]
+    (top / "list_eval_partition.txt").write_text("".join(f"{name} {part}\n" for name, part in parts))
+    with pytest.raises(DataError, match="only one class"):
+        read(top, cache=tmp_path / "cache")
+    (top / "list_attr_celeba.csv").write_text(
+        "image_id,Male,Young\n"
+        + "".join(f"{name},{(1, -1)[k % 2]},{(-1, 1)[k // 3]}\n" for k, (name, _) in enumerate(parts))
+    )
+    for name in ("list_eval_partition.txt", "list_eval_partition.csv"):
+        (top / name).write_text("image_id,partition\n" + "".join(f"{name},{part}\n" for name, part in parts))
+        found = read(top, cache=tmp_path / "cache")
+        assert found.classes == ("Male", "Young")
+        assert found.splits == ()
+        assert "list_eval_partition" in found.understood.warnings[0]
+        (top / name).unlink()
+
+
+def test_numbered_lists_of_one_split_say_how_to_keep_the_first(tmp_path):
+    """DTD: train1.txt to train10.txt, val1.txt, test1.txt, ... and labels_joint_anno.txt in labels/."""
+    names = [f"{label}/{label}_{n}.jpg" for label in ("banded", "blotchy") for n in range(6)]
+    top = tree(tmp_path / "d", *(f"images/{name}" for name in names))
+    (top / "labels").mkdir()
+    for draw in (1, 2, 10):
+        for k, split in enumerate(("train", "val", "test")):
+            (top / "labels" / f"{split}{draw}.txt").write_text("\n".join(names[(k + draw) % 3 :: 3]))
+    (top / "labels" / "labels_joint_anno.txt").write_text("\n".join(f"{name} {name.split('/')[0]} " for name in names))
+    with pytest.raises(DataError, match="two lists for the split") as caught:
+        read(top, cache=tmp_path / "cache")
+    assert "--ignore '*[!1].txt'" in caught.value.hint
+    found = read(top, how=PlaceOptions.of({"ignore": "*[!1].txt"}), cache=tmp_path / "cache")
+    assert {split: len(found.part(split)) for split in found.splits} == {"train": 4, "val": 4, "test": 4}

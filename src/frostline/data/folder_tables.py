@@ -15,14 +15,14 @@ from frostline.data.locate import NotThere
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.nesting import PICTURES
 from frostline.data.place_options import PlaceOptions
-from frostline.data.split_names import split_of, splits_of, words_of
+from frostline.data.split_names import says_splits, split_of, splits_of, words_of
 from frostline.data.tables import csv_records, csv_table, rows_of
 from frostline.data.tree import Folder, unused_in
 from frostline.data.understood import Understood
+from frostline.data.unread import SUBMISSION
 from frostline.errors import DataError, one_line
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".txt")
-_SUBMISSION = re.compile(r"submission", re.IGNORECASE)
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _LOOKED_AT = 20  # rows of a table by which it is known whether it names pictures that are there
 _DEPTH = 3  # folders from the top in which a table is looked for
@@ -105,7 +105,8 @@ def _tables(top: Folder) -> list[Path]:
         for folder in folders
         for name in folder.others
         if name.lower().endswith(_ENDINGS)
-        and not _SUBMISSION.search(name)
+        and not SUBMISSION.search(name)
+        and not (name.lower().endswith(".txt") and says_splits(name))
         and (folder is top or not folder.count or name in _METADATA or folder.name in splits)
     ] + [
         folder.path / name

@@ -11,6 +11,7 @@ from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import csv_records, rows_of
 from frostline.data.tree import Folder, maybe_picture, unused_in
 from frostline.data.understood import Understood
+from frostline.data.unread import SUBMISSION
 from frostline.errors import DataError, one_line
 
 _ENDINGS = (".csv", ".tsv")
@@ -25,7 +26,8 @@ def joined(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
 
     Raises: DataError: several pairs would do; a key stands twice among the pictures; a label has no picture.
     """
-    places = [top.path / name for name in top.others if name.lower().endswith(_ENDINGS)]
+    names = [name for name in top.others if name.lower().endswith(_ENDINGS) and not SUBMISSION.search(name)]
+    places = [top.path / name for name in names]
     if not 2 <= len(places) <= _MOST_TABLES:
         return None
     try:

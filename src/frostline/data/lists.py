@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from frostline.data.columns import known
 from frostline.data.manifest import Found, Row
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
-from frostline.data.tables import rows_of
+from frostline.data.tables import csv_table, rows_of
 from frostline.data.tree import SUFFIXES, Folder, unused_in
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
@@ -22,11 +23,17 @@ _Records = list[tuple[int, Sequence[str | None]]]
 
 
 def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
-    """A picture and its label a line, parted by a tab or by the last space; after tabs, numbers may follow.
+    """A picture and its label a line, parted by a tab or by the last space; after tabs, numbers may follow. With a
+    header and commas or tabs it is a table.
 
     Raises: DataError: a line is no such pair, or as ``rows_of``.
     """
     lines = _lines(place)
+    if lines and len(cells := re.split(r"[,;\t]", lines[0][1])) > 1 and any(known(cell) == "path" for cell in cells):
+        yield from csv_table(place, how=how)
+        return
+    if lines and [known(word) for word in lines[0][1].split()] == ["path", "label"]:
+        lines = lines[1:]
     tabs = all("\t" in text for _, text in lines)
     spaced = not tabs and _labels_have_spaces([text for _, text in lines])
     records: _Records = []

@@ -13,6 +13,7 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.class_names import doubtful
 from frostline.data.formats import kinds
 from frostline.data.picture import Picture, content_digest, described, whole_of
 from frostline.data.understood import NOTHING, Understood, said
@@ -146,7 +147,9 @@ class Manifest:
             understood = replace(understood, split="", unused=(*understood.unused, f"the given splits ({given})"))
         named = _classes(listed, classes, source)
         if classes is None:
-            understood = understood.warned(*_lacking(listed, named), *_perhaps_none(listed, named))
+            understood = understood.warned(
+                *_lacking(listed, named), *doubtful(_counts(listed, named)), *_parted_groups(listed)
+            )
         return cls(tuple(usable), named, tuple(skipped), source, several, understood=understood)
 
     def __len__(self) -> int:
@@ -202,8 +205,7 @@ class Manifest:
 
     def counts(self) -> dict[str, int]:
         """How many pictures each class has, in the order of ``classes``."""
-        counted = Counter(label for row in self.rows for label in row.labels)
-        return {name: counted[name] for name in self.classes}
+        return _counts(self.rows, self.classes)
 
     def without(self, skipped: Sequence[Skipped]) -> Self:
         """Leave out the rows of these names, and remember why."""
@@ -231,26 +233,8 @@ class Manifest:
             )
 
 
-_PERHAPS_NONE = frozenset(
-    (
-        "none",
-        "nan",
-        "null",
-        "na",
-        "n.a.",
-        "?",
-        "-",
-        "--",
-        ".",
-        "missing",
-        "unlabeled",
-        "unlabelled",
-        "undefined",
-        "todo",
-        "tbd",
-    )
-)
 _LAYOUT = "put each class into a folder of its own, DIR/<class>/…, or list them in a CSV with columns path,label"
+_ONE = f"{_LAYOUT}; labels in file names: --label-pattern"
 
 
 def natural(text: str) -> tuple[object, ...]:
@@ -285,6 +269,11 @@ def digested(
         while block := list(islice(waiting, 256)):
             for found in pool.map(some, (block[start : start + 16] for start in range(0, len(block), 16))):
                 yield from found
+
+
+def _counts(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, int]:
+    found = Counter(label for row in rows for label in row.labels)
+    return {name: found[name] for name in classes}
 
 
 def _check_complete(rows: Sequence[Row], source: str, several: bool) -> None:
@@ -322,7 +311,7 @@ def _classes(rows: Sequence[Row], given: Sequence[str] | None, source: str) -> t
             )
         return tuple(given)
     if len(there) == 1:
-        raise DataError(f"there is only one class, {next(iter(there))!r}", where=source or None, hint=_LAYOUT)
+        raise DataError(f"there is only one class, {next(iter(there))!r}", where=source or None, hint=_ONE)
     _check_train_has(rows, there, source)
     return tuple(sorted(there, key=natural))
 
@@ -351,13 +340,17 @@ def _lacking(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
     return found
 
 
-def _perhaps_none(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
-    """A warning for each class whose name may say that there is none."""
-    odd = [name for name in classes if name.strip().casefold() in _PERHAPS_NONE]
-    counts = Counter(label for row in rows for label in row.labels) if odd else Counter[str]()
+def _parted_groups(rows: Sequence[Row]) -> list[str]:
+    """A warning where groups have pictures in train and in another split, as the data itself says."""
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        if row.group is not None and row.split is not None:
+            splits.setdefault(row.group, set()).add(row.split)
+    parted = [group for group, own in splits.items() if "train" in own and len(own) > 1]
     return [
-        f"the class {one_line(repr(name))} ({counts[name]:,}) may mean that there is no label: if so, remove those rows"
-        for name in odd
+        f"{len(parted):,} of {len(splits):,} groups, such as {one_line(repr(group))}, have pictures in train and in "
+        "another split, whose figures are too good: --split 70/15/15 parts none; --group none if they are no groups"
+        for group in parted[:1]
     ]
 
 

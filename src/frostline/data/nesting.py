@@ -81,7 +81,8 @@ def splits_within(here: Folder) -> dict[Folder, dict[Folder, str]]:
 def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
     """Notice folders that hold the same folders each: the inner ones are the classes, or the outer ones are.
 
-    Days, numbers and sides within a class keep its pictures in order, and are no classes.
+    Days, numbers and sides within a class keep its pictures in order, and are no classes; if the folders around them
+    are called so, too (8863/0, 8863/1, 9000/0, 9000/1), it cannot be told.
 
     Raises: DataError: it cannot be told.
     """
@@ -89,7 +90,10 @@ def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
     if len(folders) < 2 or any(folder.pictures for folder in folders) or not all(inner):
         return
     common = set.intersection(*inner)
-    if len(common) < 2 or len(common) < max(map(len, inner)) / 2 or all(_only_order(name) for name in common):
+    if len(common) < 2 or len(common) < max(map(len, inner)) / 2:
+        return
+    numbered = all(_only_order(folder.base) for folder in folders) and not common <= PICTURES | BESIDE
+    if all(_only_order(name) for name in common) and not numbered:
         return
     raise DataError(
         f"{_listed(folders)} hold the same folders ({', '.join(map(one_line, sorted(common)[:5]))}): "

@@ -17,6 +17,7 @@ Parted = Callable[[Any], Any]
 
 _SEPARATORS = {"|": "`|`", ",": "commas", ";": "semicolons", " ": "spaces"}
 _SIGNS = "+&/"  # also within one name: "a/b" is never taken for two unasked
+_DECIMAL_COMMA = re.compile(r"\d+,0+")
 _PLURAL = frozenset(("labels", "tags", "classes", "categories", "findinglabels", "attributes"))
 _PAIRS = (("1", "0"), ("1", "-1"), ("true", "false"), ("yes", "no"), ("y", "n"))
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
@@ -44,6 +45,11 @@ def parted(
         return _by(how.label_separator)
     cells = () if index is None else (v[index] for _, v in records if len(v) > index and isinstance(v[index], str))
     texts = Counter(text for cell in cells if (text := cell.strip()) not in missing)
+    if texts and all(map(_DECIMAL_COMMA.fullmatch, texts)):
+        return (lambda cell: cell.strip().partition(",")[0] if isinstance(cell, str) else cell), "decimal commas"
+    objects = {text: _choices(text) for text in texts if text.startswith("{")}
+    if objects and all(objects.values()):
+        return (lambda cell: objects.get(cell.strip(), cell) if isinstance(cell, str) else cell), "choices"
     if texts and all(_BRACKETS.get(text[0]) == text[-1] for text in texts):
         _refuse_vectors([_listed(text) for text in texts], place)
         return (lambda cell: _listed(cell.strip()) if isinstance(cell, str) and cell.strip() else cell), "lists"
@@ -216,6 +222,18 @@ def _doubtful(several: Sequence[str], separator: str, place: Path | str) -> Data
 
 def _words(text: str, separator: str) -> list[str]:
     return [word.strip() for word in text.split(separator) if word.strip()]
+
+
+def _choices(text: str) -> list[str] | None:
+    """What stands in Label Studio's {"choices": ["a", "b"]}, by which it writes several labels beside single words."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    values = list(found.values()) if isinstance(found, dict) else []
+    if len(values) == 1 and isinstance(values[0], list) and all(isinstance(one, str) for one in values[0]):
+        return values[0]
+    return None
 
 
 def _listed(text: str) -> list[str]:

@@ -8,15 +8,15 @@ from pathlib import Path
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.nesting import BESIDE
 from frostline.data.place_options import PlaceOptions
-from frostline.data.split_names import splits_of
+from frostline.data.split_names import says_splits, splits_of
 from frostline.data.tables import csv_records, rows_of
 from frostline.data.tree import SUFFIXES, Folder
 from frostline.data.understood import Understood
+from frostline.data.unread import SUBMISSION
 from frostline.errors import DataError, one_line
 
 _LISTS = (".txt", ".csv", ".tsv")
 _UNREAD = (".mat", ".json", ".pkl", ".pickle", ".npy", ".npz", ".xlsx", ".yaml", ".yml")
-_SPLITS = re.compile(r"(?:.*[_-])?splits?(?:[_-]?\d+)?|train[_-]?test.*", re.IGNORECASE)
 _LOOKED_AT = 20  # lines by which a list is known to name pictures that are there
 _LARGEST = 64 << 20
 
@@ -43,7 +43,7 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     said = _lists(top, read) or _table(top, read)
     if said is None:
         yield from held
-        if not parted and (unread := _unread(top)):
+        if not parted and (unread := _unread(top, read)):
             yield Understood(warnings=(unread,))
         return
     for item in held:
@@ -61,12 +61,16 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     yield Understood(split="" if parted else said.split, group=said.group)
 
 
-def _unread(top: Folder) -> str:
-    """What to say of files that are called as splits are, and are of a kind that is not read."""
+def _unread(top: Folder, read: Sequence[str]) -> str:
+    """What to say of files that are called as splits are, and are of a kind or a form that is not read."""
     names = [folder.named(name) for folder, name in _idle_files(top, _UNREAD)]
+    listed = [(folder, name) for folder, name in _idle_files(top, _LISTS) if not any(name in one for one in read)]
+    names += [folder.named(name) for folder, name in listed if not SUBMISSION.search(name)]
     said = splits_of(Path(name).stem for name in names)
-    found = [name for name in names if Path(name).stem in said or _SPLITS.fullmatch(Path(name).stem)]
-    if len(set(said.values())) < 2 and not any(_SPLITS.fullmatch(Path(name).stem) for name in found):
+    if len(set(said.values())) < 2:
+        said = {}
+    found = [name for name in names if Path(name).stem in said or says_splits(Path(name).name)]
+    if not found:
         return ""
     return (
         f"{one_line(', '.join(found[:3]))} may say which pictures are of which split, and is not read: "
@@ -96,7 +100,7 @@ def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
             raise DataError(
                 f"two lists for the split {split!r}: {one_line(rival)}, {one_line(called)}",
                 where=top.path,
-                hint=f"leave one out: --ignore {one_line(name)!r}",
+                hint=_one_of(name, rival),
             )
         if twice := next((path for path in pictures if path in found), None):
             raise DataError(
@@ -108,6 +112,14 @@ def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
         found |= dict.fromkeys(pictures, (split, None))
     names = tuple(files)
     return _Said(found, names, ", ".join(names), "", True) if len(set(files.values())) > 1 else None
+
+
+def _one_of(name: str, rival: str) -> str:
+    """How to leave out one of two lists; of DTD's train1.txt to train10.txt, all but the first."""
+    ending = Path(name).suffix
+    if re.sub(r"\d+", "1", name) == Path(rival).name:
+        return f"leave all but one out: --ignore '*[!1]{ending}'"
+    return f"leave one out: --ignore {one_line(name)!r}"
 
 
 def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder, str]]:
@@ -132,7 +144,18 @@ def _listed(top: Folder, place: Path) -> list[Path] | None:
             way = _way(base, names[:_LOOKED_AT])
             if way is not None:
                 return [path for name in names if (path := way(name)).is_file()]
-    return None
+    return _by_name(top, lines)
+
+
+def _by_name(top: Folder, names: list[str]) -> list[Path] | None:
+    """Pictures of names without their folders, as NIH's lists have them; None if they are not just that."""
+    homes: dict[str, list[Path]] = {}
+    for folder in top.walk():
+        for name in folder.pictures:
+            homes.setdefault(name, []).append(folder.path)
+    if not names or not all(len(homes.get(name, ())) == 1 for name in names[:_LOOKED_AT]):
+        return None
+    return [homes[name][0] / name for name in names if len(homes.get(name, ())) == 1]
 
 
 def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
@@ -149,7 +172,14 @@ def _table(top: Folder, read: Sequence[str]) -> _Said | None:
             continue
         rows, said = found
         if said.split or said.group:
-            of = {row.picture: (row.split, row.group) for row in rows if isinstance(row.picture, Path)}
+            of: dict[Path, tuple[str | None, str | None]] = {}
+            for row in rows:
+                if isinstance(row.picture, Path) and of.setdefault(row.picture, (row.split, row.group))[0] != row.split:
+                    raise DataError(
+                        f"{one_line(name)} says two splits of {one_line(row.name)}",
+                        where=top.path,
+                        hint=f"keep the rows of one; or leave it out: --ignore {one_line(name)!r}",
+                    )
             split = f"{said.split} of {name}" if said.split else ""
             return _Said(of, (name,), split, f"{said.group} of {name}" if said.group else "", bool(said.split))
     return None

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 
 SPLIT_NAMES = {
     "train": "train",
@@ -33,6 +34,8 @@ _FILLERS = frozenset(
 _FUSED = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing)(?:sets?|data|images?|imgs|files|split|dir)"
 )
+_SPLITS = re.compile(r"(?:.*[_-])?(?:splits?|partitions?)(?:[_-]?\d+)?|train[_-]?test.*", re.IGNORECASE)
+_BOTH = (("train", "val"), ("train", "valid"))
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
 
 
@@ -69,6 +72,13 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def says_splits(file: str) -> bool:
+    """Whether a file is called as one is that says splits: split_1.json, list_eval_partition.txt."""
+    return _SPLITS.fullmatch(file.partition(".")[0]) is not None
+
+
 def words_of(name: str) -> list[str]:
-    """Its words in small letters: of "trainLabels_2" train and labels."""
-    return [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(name)]
+    """Its words in small letters: of "trainLabels_2" train and labels, of "train_val_list" trainval and list."""
+    words = [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(name)]
+    pairs = [n for n, pair in enumerate(pairwise(words)) if pair in _BOTH]
+    return ["trainval" if n in pairs else word for n, word in enumerate(words) if n - 1 not in pairs]

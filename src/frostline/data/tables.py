@@ -3,55 +3,28 @@
 import csv
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
-from unicodedata import normalize
-
-import numpy as np
+from typing import TextIO
 
 from frostline.data.boxes import boxes
 from frostline.data.columns import Columns, Record, chosen, known
-from frostline.data.decode import Item, Picture
 from frostline.data.locate import Finder, NotThere, finder
-from frostline.data.manifest import Found, Row
-from frostline.data.picture import Crop, refuse_sparse
+from frostline.data.manifest import Found
+from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
 from frostline.data.split_names import split_of
-from frostline.data.to_picture import picture_of
+from frostline.data.table_rows import MISSING, Reader
 from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
 _LONGEST_LINE = 4 << 20
-_MISSING = frozenset(  # as pandas reads it, too
-    (
-        *(
-            "",
-            "nan",
-            "NaN",
-            "NAN",
-            "-nan",
-            "-NaN",
-            "NA",
-            "N/A",
-            "n/a",
-            "#N/A",
-            "#N/A N/A",
-            "#NA",
-            "None",
-            "null",
-            "NULL",
-        ),
-        *("<NA>", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
-    )
-)
-_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"  # what spreadsheets and web pages leave around a word, and nobody sees
-_NONE = frozenset(("-1", "-1.0"))
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
+_FORMULA = re.compile(r'="([^"]*)"')
 _AT_MOST = 5  # faults that one message lists
 
 
@@ -61,6 +34,9 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
     header, records = csv_records(place)
+    again = {line for line, values in records if [cell.strip() for cell in values] == header}
+    yield Understood(unused=tuple(f"row {line} (the header again)" for line in sorted(again)))
+    records = [record for record in records if record[0] not in again]
     if (named := _headless(header, records, place, how)) is not None:
         yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
         records, (header, how) = [(1, header), *records], named
@@ -77,12 +53,19 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
             refuse_sparse(place, place.stat())
             delimiter, above = _delimiter(source)
             reader = csv.reader(_lines(source, place), delimiter=delimiter)
-            header = [name.strip() for name in next(reader, [])]
-            return header, [(reader.line_num + above, values) for values in reader if any(values)]
+            header = [_shown(name).strip() for name in next(reader, [])]
+            rows = ((reader.line_num + above, values) for values in reader if any(values))
+            return header, [(line, [*map(_shown, v)] if any("=" in cell for cell in v) else v) for line, v in rows]
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
     except OSError as error:
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+
+
+def _shown(cell: str) -> str:
+    """What a spreadsheet shows of ="007", by which people keep it from making a number of it."""
+    found = _FORMULA.fullmatch(cell)
+    return found[1] if found else cell
 
 
 def _encoding(place: Path) -> str:
@@ -140,10 +123,10 @@ def rows_of(
     header, records, binary = one_hot(header, records, place, how) if labelled else (header, records, ())
     columns = chosen(header, records, place, _less_labels(how, binary), ("path", "label") if labelled else ("path",))
     where, warnings = _worth(columns, header, records, how)
-    part, part_said = parted(header, records, where.get("label"), _MISSING, place, how)
+    part, part_said = parted(header, records, where.get("label"), MISSING, place, how)
     find, added, absent = _finder(records, where["path"], place, how)
     boxed = boxes(header, records, where, place, how, _files(records, where["path"], find))
-    read = _Reader(where, part, columns.split, find, _whole_numbers(records, where.get("label"), place))
+    read = Reader(where, part, columns.split, find, _numbers(records, where.get("label"), place))
     faults: list[str] = []
     several, bare = how.several, list[str]()
     for line, values in records:
@@ -155,10 +138,9 @@ def rows_of(
             if not row.labels:
                 said = values[where["label"]] if labelled else ""
                 bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
-            found = row if boxed is None else boxed.crop(row, values, line)
-            if isinstance(found, Row):
-                read.check_once(found, line)
-            yield found
+            found = read.once(row if boxed is None else boxed.crop(row, values, line), row.labels, line)
+            if found is not None:
+                yield found
         except IndexError:
             faults.append(f"row {line} has {len(values)} of {len(written)} columns")
         except DecodeError as error:
@@ -171,6 +153,7 @@ def rows_of(
         raise _wrong(faults, place)
     if absent is not None:
         raise absent
+    read.check_all_seen(place)
     said_of = _said_of(header, where, binary, part_said)
     used = (*where.values(), *binary, *(() if boxed is None else boxed.columns))
     yield Understood(
@@ -179,7 +162,7 @@ def rows_of(
         said_of.get("label", ""),
         said_of.get("split", ""),
         said_of.get("group", "the pictures of the boxes" if boxed is not None and boxed.grouped else ""),
-        unused=tuple(f"column `{name}`" for n, name in enumerate(header) if n not in used),
+        unused=(*read.repeated(), *(f"column `{name}`" for n, name in enumerate(header) if n not in used)),
         warnings=(*columns.warnings, *warnings),
     )
 
@@ -208,7 +191,12 @@ def _finder(
 def _wrong(faults: Sequence[str], place: Path | str) -> DataError:
     shown = "; ".join(faults[:_AT_MOST])
     more = f"; and {len(faults) - _AT_MOST} more" if len(faults) > _AT_MOST else ""
-    return DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint="correct the table")
+    hint = "correct the table"
+    if any(" is no split " in fault for fault in faults):
+        hint += "; --split-column none if that column says no split"
+    if any(" is in two groups, " in fault for fault in faults):
+        hint += "; --group none if that column says no group"
+    return DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint=hint)
 
 
 def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[int], part_said: str) -> dict[str, str]:
@@ -241,23 +229,24 @@ def _worth(
     return kept, tuple(warnings)
 
 
-def _whole_numbers(records: Sequence[Record], index: int | None, place: Path | str) -> bool:
-    """Whether all labels are whole numbers, however they are written: then 0 and 0.0 are one.
+def _numbers(records: Sequence[Record], index: int | None, place: Path | str) -> str:
+    """ "whole" if all labels are whole numbers, however they are written, so that 0 and 0.0 are one; "signs" if they
+    are 1 and -1, which then means no label nowhere; else "".
 
     Raises: DataError: they are numbers with a fraction, and hardly any comes again.
     """
     if index is None:
-        return False
-    labels = {str(values[index]).strip() for _, values in records if len(values) > index} - _MISSING
+        return ""
+    labels = {str(values[index]).strip() for _, values in records if len(values) > index} - MISSING
     if bool(labels) and all(_WHOLE.fullmatch(label) for label in labels):
-        return True
+        return "signs" if {label.partition(".")[0] for label in labels} == {"1", "-1"} else "whole"
     if len(labels) > max(10, 0.2 * len(records)) and all(map(_NUMBER.fullmatch, labels)) and "." in "".join(labels):
         raise DataError(
             f"labels are {len(labels):,} numbers with a fraction, such as {sorted(labels)[0]}: a quantity is no class",
             where=place,
             hint="--label-column names the column of classes; or put the numbers into a few classes",
         )
-    return False
+    return ""
 
 
 def _headless(
@@ -282,80 +271,3 @@ def _headless(
     names = [f"column {n + 1}" for n in range(len(header))]
     how = replace(how, image_column=names[pictures[0]], label_column=names[labels[0]])
     return names, replace(how, split_column=how.split_column or names[splits[0]]) if splits else how
-
-
-class _Reader:
-    """What makes rows of a table's records."""
-
-    def __init__(
-        self,
-        where: Mapping[str, int],
-        part: Callable[[Any], Any],
-        splits: Callable[[str], str | None],
-        find: Finder,
-        whole: bool,
-    ) -> None:
-        self._where, self._part, self._splits, self._find, self._whole = where, part, splits, find, whole
-        self._seen: dict[Path | Crop, tuple[int, tuple[str, ...]]] = {}
-
-    def row(self, values: Sequence[Any], line: int, place: Path | str) -> Row:
-        """Raises: ValueError, IndexError: a cell means nothing, or is not there."""
-        cells = {kind: values[index] for kind, index in self._where.items()}
-        picture, name = _picture(cells["path"], line, place, self._find)
-        split = str("" if cells.get("split") is None else cells["split"]).strip()
-        if split and self._splits(split) is None:
-            raise ValueError(f"{split!r} is no split (train, val or test)")
-        group = cells.get("group")
-        return Row(
-            picture,
-            self._labels(self._part(cells.get("label"))),
-            self._splits(split) if split else None,
-            None if group is None or group == "" else str(group).strip(),
-            name,
-        )
-
-    def _labels(self, value: Any) -> tuple[str, ...]:
-        found = labels_of(value)
-        if len(found) != 1 or isinstance(value, list):
-            return found
-        if found[0] in _MISSING or found[0] in _NONE:
-            return ()
-        return (found[0].partition(".")[0],) if self._whole else found
-
-    def check_once(self, row: Row, line: int) -> None:
-        """Notice a picture that stands in two rows with different labels.
-
-        Raises: ValueError: it does.
-        """
-        if row.file is not None and isinstance(row.picture, Path | Crop) and row.labels:
-            first, labels = self._seen.setdefault(row.picture, (line, row.labels))
-            if labels != row.labels:
-                both = f"{', '.join(labels)} in row {first}, {', '.join(row.labels)} here"
-                raise ValueError(f"{row.name} has two labels, {both}: in one row, a|b are several labels")
-
-
-def _picture(value: Any, line: int, place: Path | str, find: Finder) -> tuple[Picture, str]:
-    if isinstance(value, Mapping):
-        content, name = value.get("bytes"), value.get("path")
-        return (
-            (content, f"row {line}" + (f" ({name})" if name else "")) if content else _picture(name, line, place, find)
-        )
-    if isinstance(value, Item | bytes):
-        return value, f"row {line}"
-    if not isinstance(value, str | Path | None):
-        return picture_of(value), f"row {line}"
-    text = str(value or "").strip()
-    if not text:
-        raise ValueError("no path")
-    if "\0" in text:
-        raise ValueError(f"{text!r} is no path")
-    return find(text), text
-
-
-def labels_of(value: Any) -> tuple[str, ...]:
-    """Labels as text, in their order, each once: of a list, of ``a|b``, or the one there is."""
-    listed = isinstance(value, list | tuple | np.ndarray)
-    several = value if listed else str("" if value is None else value).split("|")
-    texts = (str(label).strip() for label in several)
-    seen = (text if text.isascii() else normalize("NFC", text).strip(_UNSEEN).strip() for text in texts)
-    return tuple(dict.fromkeys(text for text in seen if text))

@@ -24,9 +24,16 @@ _KINDS = {
     r".*\.xml": "labels in {}? export them as COCO's JSON (boxes and all), or " + _TABLE,
     r".*\.(json|ndjson|manifest|lst|mat)": f"labels in {{}}? {_TABLE}",
 }
+SUBMISSION = re.compile(r"submission", re.IGNORECASE)
+"""What stands in the name of a table that is to be filled in, and says nothing yet."""
+
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
 _NUMBER_FIRST = re.compile(r"\d+[\s._-]+(?P<label>[^\W\d_].*?)(?:\.[^.]*)?")
+
+
+def _is_table(name: str) -> bool:
+    return name.lower().endswith((".csv", ".tsv")) and not SUBMISSION.search(name)
 
 
 def advice(names: Iterable[str]) -> str:
@@ -52,7 +59,7 @@ def no_classes(here: Folder) -> DataError:
     stems = {name.rpartition(".")[0] for name in names}
     boxes = [name for name in others if name.lower().endswith(".txt") and name[:-4] in stems]
     archives = [name for name in others if name.lower().endswith(_ARCHIVES)]
-    if tables := [name for name in here.others if name.lower().endswith((".csv", ".tsv"))]:
+    if tables := [name for name in here.others if _is_table(name)]:
         hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
     elif boxes and len(boxes) > len(names) / 2:
         hint = f"{one_line(boxes[0])} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"

@@ -18,7 +18,7 @@ from frostline.data.columns import COLUMNS
 from frostline.data.decode import Slice
 from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.split_names import SPLIT_NAMES, split_of
-from frostline.data.tables import labels_of
+from frostline.data.table_rows import labels_of
 from frostline.data.tree import SUFFIXES, is_junk, readable
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line

@@ -1,10 +1,10 @@
 """Classes: how many pictures each has, whether every split has them all, and whether two are one, spelt twice."""
 
-import unicodedata
 from collections import Counter
 
 import numpy as np
 
+from frostline.data.class_names import alike
 from frostline.data.manifest import natural
 from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
@@ -49,11 +49,7 @@ def unlabelled(subject: Subject) -> Finding | None:
 @checks.decorator("names")
 def names(subject: Subject) -> Finding | None:
     """Class names that differ only in case, spaces, punctuation or Unicode form: probably one class."""
-    spellings: dict[str, list[str]] = {}
-    for name in subject.listing.classes:
-        spellings.setdefault(_plain(name), []).append(name)
-    doubled = [group for group in spellings.values() if len(group) > 1]
-    if not doubled:
+    if not (doubled := alike(subject.listing.classes)):
         return None
     counts = Counter(label for row in subject.listing.rows for label in row.labels)
     items = [AuditItem((), " and ".join(f"{name!r} ({counts[name]:,})" for name in group)) for group in doubled]
@@ -106,9 +102,3 @@ def _learnt(subject: Subject) -> dict[str, int]:
         for label in row.labels
     )
     return {name: counted[name] for name in listing.classes}
-
-
-def _plain(name: str) -> str:
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    letters = "".join(c for c in unicodedata.normalize("NFKC", folded) if c.isalnum())
-    return letters or name

@@ -1,0 +1,51 @@
+"""What names of classes may mean beside what they say: one class in two spellings, or none."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+
+from frostline.errors import one_line
+
+_PERHAPS_NONE = frozenset(
+    (
+        *("none", "nan", "null", "na", "n.a.", "?", "-", "--", ".", "missing", "unlabeled", "unlabelled"),
+        *("undefined", "todo", "tbd"),
+    )
+)
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[\W_]+(?=\d)")
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ only in case, spaces, punctuation, leading zeros or Unicode form.
+
+    >>> alike(["Cat", "cat ", "dog", "1", "01", "-1", "C", "C++", "3-9", "39"])
+    [['Cat', 'cat '], ['1', '01']]
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(_folded(name), []).append(name)
+    return [found for found in spellings.values() if len(found) > 1]
+
+
+def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
+    """A warning for names of one class in two spellings, and for each that may say that there is none.
+
+    counts: of pictures, by class.
+    """
+    if found := alike(counts):
+        shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in found[:3])
+        yield f"class names that are nearly the same: {one_line(shown)}: if they mean one class, write them in one way"
+    for name in counts:
+        if name.strip().casefold() in _PERHAPS_NONE:
+            yield (
+                f"the class {one_line(repr(name))} ({counts[name]:,}) may mean that there is no label: "
+                "if so, remove those rows"
+            )
+
+
+def _folded(name: str) -> str:
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+    if text.removeprefix("-").isdecimal():
+        return str(int(text))
+    parted = _BETWEEN_DIGITS.sub("\0", text)  # 3-9 is not 39
+    return "".join(c for c in parted if c.isalnum() or c in "+#\0") or name
