@@ -1,6 +1,7 @@
 """The terminal: help that can be read, completion, widths, quiet runs, and the demo's last lines."""
 
 import io
+import itertools
 import re
 import shlex
 import subprocess
@@ -218,3 +219,35 @@ def test_no_figure_of_the_table_of_classes_is_broken(width: int, monkeypatch, ca
     ends = re.findall(r"\d+\.\d% \(\d+ to \d+\)", out)
     assert len(ends) == (2 if width == 80 else 6)  # precision and recall leave theirs to the report
     assert out.count("(") - out.count("(Acer") == len(ends)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_help_is_not_broken_where_our_source_is(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    command = typer.main.get_command(app)
+    shown = language.translated(command, "en").commands["predict"]  # type: ignore[attr-defined]
+    (_, paragraph) = shown.help.split("\n\n")
+    _, out, _ = in_process(["predict", "--help"])
+    lines = [line.strip() for line in out.partition("pictures show.")[2].partition("╭")[0].splitlines() if line.strip()]
+    assert " ".join(lines) == paragraph
+    assert all(len(f"{line} {after.split()[0]}") > width - 2 for line, after in itertools.pairwise(lines))
+    fit = language.translated(command, "en").commands["fit"].help  # type: ignore[attr-defined]
+    assert fit.count("\n[dim]frostline fit") == 2  # examples have a line each
+
+
+@pytest.mark.parametrize("width", [12, 30, 60])
+def test_a_cell_ends_its_lines_as_a_line_does(width: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(width=width)
+    for text in (ENGLISH, CHINESE):
+        lines = [line.plain.rstrip() for line in wrap.in_cell(Text(text)).wrap(console, width)]
+        assert all(cell_len(line) <= width for line in lines)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert not [line for line in lines if line[0] in "，。；：、）" or line[-1] in "（“"]
+        # Nothing that follows would have fitted: a character, or a word.
+        for line, after in itertools.pairwise(lines):
+            first = re.match(r"[^\s一-鿿，。；：、（）]+|.", after)
+            assert first is not None
+            assert cell_len(line) + cell_len(first[0]) >= width - 3 or "/" in line + after

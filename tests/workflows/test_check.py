@@ -16,9 +16,10 @@ from frostline.data.manifest import Row
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DataError, MissingExtra
-from frostline.events import Event, Warn, Work
+from frostline.events import Event, Note, Warn, Work
 from frostline.features.store import Store
 from frostline.judge.audit.image_stats import looked
+from frostline.workflows import check as checking
 from frostline.workflows.check import _Notes, _Noting, check, check_files
 from tests.data.planting import plant, shortcomings
 
@@ -187,3 +188,29 @@ def test_what_another_machine_noted_is_what_is_noted_here(leaves: Path) -> None:
         assert there.note_of(row.digest) == b""
     np.testing.assert_array_equal(home.of(rows), here.of(rows))
     assert home.of(rows)["width"].tolist() == [64, 64, 64]
+
+
+def test_a_large_problem_is_asked_along_its_principal_axes(
+    leaves: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.decomposition import PCA
+    from sklearn.metrics import pairwise_distances
+    from sklearn.preprocessing import StandardScaler
+
+    monkeypatch.setattr(checking, "_DIRECTIONS", 5)
+    x = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32) @ np.diag(np.arange(1, 13)).astype(np.float32)
+    x[:, 3] = x[:, 4]
+    expected = PCA(5).fit_transform(StandardScaler().fit_transform(x.astype(np.float64)))
+    assert np.allclose(pairwise_distances(checking._strongest(x)), pairwise_distances(expected), atol=1e-3)
+
+    def asked() -> tuple[int, list[str]]:
+        notes: list[Event] = []
+        audit = check(leaves, store=Store(own_cache / "store"), cache=own_cache, listen=notes.append, **SMALL)
+        assert audit.subject.probabilities is not None
+        right = (audit.subject.probabilities.argmax(1) == audit.subject.listing.targets).sum()
+        return int(right), [note.text for note in notes if isinstance(note, Note)]
+
+    monkeypatch.setattr(checking, "_MANY", 0)
+    right, said = asked()
+    assert right >= 90  # of 96: classes of random colours, and a tenth of what the network says
+    assert any("asking a probe about the labels" in text for text in said)

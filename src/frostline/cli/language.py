@@ -62,19 +62,12 @@ def translated(command: Any, lang: str, parent: Any = None) -> Any:
     """
     from frostline.judge.pages.translations import checked, speaking
 
-    if checked(lang) == "en":
+    say = speaking(checked(lang))
+    command.help = _in_lines(command.help, say)
+    if lang == "en":
+        for below in getattr(command, "commands", {}).values():
+            translated(below, lang)
         return command
-    say = speaking(lang)
-
-    def in_lines(text: str | None) -> str | None:
-        """Its paragraphs, and the examples as they are."""
-        written = []
-        for paragraph in (text or "").split("\n\n"):
-            lines = [line.strip() for line in paragraph.splitlines()]
-            written += lines if "[dim]" in paragraph else [say(" ".join(lines).strip())]
-        return "\n\n".join(written) if text else text
-
-    command.help = in_lines(command.help)
     for option in command.params:
         if getattr(option, "help", None):
             option.help = say(option.help.replace("\\[", "[")).replace("[", "\\[")
@@ -91,20 +84,29 @@ def translated(command: Any, lang: str, parent: Any = None) -> Any:
     return command
 
 
+def _in_lines(text: str | None, say: Callable[[str], str]) -> str | None:
+    """Its paragraphs, a line each, and the examples as they are: Typer keeps the line breaks of our source."""
+    written = []
+    for paragraph in (text or "").split("\n\n"):
+        lines = [line.strip() for line in paragraph.splitlines()]
+        written.append("\n".join(lines) if "[dim]" in paragraph else say(" ".join(lines).strip()))
+    return "\n\n".join(written) if text else text
+
+
 def _frames(say: Callable[[str], str]) -> None:
     """What Typer writes itself: the titles of its panels, and what is wrong with what was typed."""
     from typer import rich_utils
+
+    from frostline.cli.wrap import in_cell
 
     for name in ("ARGUMENTS_PANEL_TITLE", "OPTIONS_PANEL_TITLE", "COMMANDS_PANEL_TITLE", "ERRORS_PANEL_TITLE"):
         setattr(rich_utils, name, say(getattr(rich_utils, name)))
 
     class Folding(rich_utils.OptionHighlighter):
-        """Usage and what is wrong with it pass here too. Chinese has no spaces: what is too long goes on below."""
+        """Usage and what is wrong with it pass here too."""
 
         def __call__(self, text: Any) -> Any:
-            found = super().__call__(sentence(text) if isinstance(text, str) and " " in text else text)
-            found.overflow = "fold"
-            return found
+            return in_cell(super().__call__(sentence(text) if isinstance(text, str) and " " in text else text))
 
     rich_utils.highlighter = Folding()
     rich_utils.DEFAULT_STRING = say("[default: {value}]").replace("{value}", "{}")

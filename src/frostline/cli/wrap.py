@@ -3,15 +3,19 @@
 import os
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 _CHINESE = "\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff60"
+_BEFORE = "“（《"  # never last in a line
 _AFTER = "，。；：、）》”！？"  # never first in a line
 _COMMAND = re.compile(r"\bfrostline [a-z]")
-_PIECE = re.compile(rf"\s+|[{_CHINESE}“（《]+?(?![{_AFTER}])[{_AFTER}]*|[^\s{_CHINESE}“]+[{_AFTER}]*")
+_PIECE = re.compile(rf"\s+|[{_BEFORE}]*(?:[{_CHINESE}]|[^\s{_CHINESE}{_BEFORE}]+)?[{_AFTER}]*")
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> str:
@@ -24,16 +28,48 @@ def wrapped(text: str, width: int, indent: int = 0) -> str:
 
     if _COMMAND.search(text) or cell_len(text) <= width:
         return text
-    lines, line, used = [], "", 0
+    ends = [0, *_ends(text, width, indent), len(text)]
+    lines = [text[start:end].rstrip() for start, end in pairwise(ends)]
+    return f"\n{' ' * indent}".join(lines)
+
+
+def _ends(text: str, width: int, indent: int = 0) -> list[int]:
+    """Where its lines end, but for the last."""
+    from rich.cells import cell_len
+
+    ends, used, place, empty = [], 0, 0, True
     for piece in _PIECE.findall(text):
         length = cell_len(piece)
-        if line.strip() and used + length > width:
-            lines.append(line.rstrip())
-            line, used = " " * indent, indent
-            if piece.isspace():
-                continue
-        line, used = line + piece, used + length
-    return "\n".join([*lines, line.rstrip()])
+        if used + length > width and not empty and not piece.isspace():
+            ends.append(place)
+            used, empty = indent, True
+        used, place, empty = used + length, place + len(piece), empty and piece.isspace()
+    return ends
+
+
+def in_cell(text: "Text") -> "Text":
+    """The text as tables and help have it: their lines end as those of `wrapped`, and a longer word is folded."""
+    cell: Text = _cell()(style=text.style, justify=text.justify, overflow="fold")
+    return cell.append_text(text)
+
+
+@cache
+def _cell() -> Any:
+    from rich.containers import Lines
+    from rich.text import Text
+
+    class Cell(Text):
+        """Rich itself breaks at spaces alone, and sets what follows a long Chinese word apart from it."""
+
+        def wrap(self, console: Any, width: int, **how: Any) -> Any:
+            lines = Lines()
+            for line in self.split(allow_blank=True):
+                for part in line.divide(_ends(line.plain, width)):
+                    part.rstrip()
+                    lines.extend(part.wrap(console, width, **how))
+            return lines
+
+    return Cell
 
 
 def for_console(text: str, console: "Console") -> str:
