@@ -1,6 +1,8 @@
 """A server among hostile clients, dying workers and replaced folders: nobody honest is shut out or answered by another
 model."""
 
+import asyncio
+import contextlib
 import http.client
 import io
 import json
@@ -17,10 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
+from uvicorn.server import ServerState
 
 from frostline.errors import PlanError
 from frostline.ship.model_info import identity, read
+from frostline.ship.serve.protocol import Protocol
 from frostline.ship.serve.quota import Limits
 from frostline.ship.serve.shares import Shares
 from frostline.ship.serve.uploads import pixels
@@ -185,6 +190,100 @@ def test_more_idle_connections_than_are_allowed_make_room(model):
             assert asked(server.port)["status"] == 200
         for sock in held:
             sock.close()
+
+
+@contextlib.asynccontextmanager
+async def answering(size: int, **limits: float):
+    """A server of bodies of so many bytes, and how to ask it: a socket of the least room, or the first bytes read."""
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/wait":
+            state.waiting += 1
+            await state.go.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    config = uvicorn.Config(app, http=type("Own", (Protocol,), limits), ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    state.waiting, state.go = 0, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: config.http_protocol_class(config, state, {}), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def ask(*paths: str, read: bool) -> bytes | socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_sendall(
+            sock, b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths or "/")
+        )
+        if not read:
+            return sock
+        with sock:
+            return await asyncio.wait_for(loop.sock_recv(sock, 12), 20)
+
+    yield state, ask
+    for one in list(state.connections):
+        one.transport.abort()
+    server.close()
+    await asyncio.sleep(0)
+
+
+def test_clients_that_ask_and_do_not_read_make_room():
+    """Closing waits until everything is sent, so that a few of them kept a server from all others for ever."""
+
+    async def attack() -> list[bytes]:
+        async with answering(16 << 20, patience=600.0, most=5) as (state, ask):
+            held = [await ask(read=False) for _ in range(5)]
+            while sum(one.transport.get_write_buffer_size() > 0 for one in state.connections) < 5:
+                await asyncio.sleep(0.01)
+            for one in state.connections:
+                one.transport.close()  # as uvicorn does when nothing more is asked
+            found = [await ask(read=True) for _ in range(3)]
+            for sock in held:
+                sock.close()
+            return found
+
+    assert asyncio.run(attack()) == [b"HTTP/1.1 200"] * 3
+
+
+def test_who_asks_for_more_before_the_first_is_answered_makes_room_and_who_waits_for_one_answer_does_not():
+    async def attack() -> list[bytes]:
+        async with answering(3, patience=600.0, most=5) as (state, ask):
+            patient = asyncio.create_task(ask("/wait", read=True))
+            held = [await ask("/", "/wait", "/wait", read=False) for _ in range(4)]
+            while state.waiting < 5:
+                await asyncio.sleep(0.01)
+            found = [await ask("/", read=True) for _ in range(3)]
+            state.go.set()
+            for sock in held:
+                sock.close()
+            return [*found, await patient]
+
+    assert asyncio.run(asyncio.wait_for(attack(), 60)) == [b"HTTP/1.1 200"] * 4
+
+
+def test_an_answer_that_nobody_reads_is_given_up_and_one_that_is_read_is_not():
+    async def attack() -> None:
+        async with answering(16 << 20, patience=600.0, most=100) as (state, ask):
+            sock = await ask(read=False)
+            while not any(one.transport.get_write_buffer_size() for one in state.connections):
+                await asyncio.sleep(0.01)
+            (one,) = state.connections
+            one._look()
+            before = one.transport.get_write_buffer_size()
+            while one.transport.get_write_buffer_size() >= before:
+                await asyncio.get_running_loop().sock_recv(sock, 1 << 20)
+            one._look()
+            assert not one.transport.is_closing()
+            while not one.transport.is_closing():  # what the system itself holds may still be on its way
+                one._look()
+                await asyncio.sleep(0.01)
+            sock.close()
+
+    asyncio.run(asyncio.wait_for(attack(), 60))
 
 
 def test_info_and_each_answer_say_which_model(served, model):

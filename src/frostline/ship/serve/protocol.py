@@ -1,4 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it, with patience for slow heads, and limits on connections and on tiny pieces of a body.
+"""HTTP/1.1 as uvicorn speaks it, with patience for slow heads and for clients that do not read what they asked for,
+and limits on connections and on tiny pieces of a body.
 
 It stands on uvicorn's ``H11Protocol``, whose inner names are no public interface: pyproject.toml bounds the version,
 and tests/ship/serve/test_server.py sends each of the cases.
@@ -39,12 +40,16 @@ class _Pieces(h11.Connection):
 
 
 class Protocol(H11Protocol):
-    """A request's head must come in time; past so many connections the one that is idle longest makes room."""
+    """A request's head must come in time, and an answer be read; past so many connections the one that has been idle,
+    has not read its answer, or has asked for more before it was answered, for longest makes room."""
 
     patience = 15.0
     most = 1024
     _waiting: asyncio.TimerHandle | None = None
     _since = 0.0
+    _ahead = False  # the request that is answered was sent before the last one had been
+    _unread = 0  # bytes, when last looked at
+    _looking: asyncio.TimerHandle | None = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -58,17 +63,26 @@ class Protocol(H11Protocol):
             self.transport.write(_FULL)
             self.transport.close()
             return
+        self._looking = self.loop.call_later(self.patience, self._look)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
         """As asyncio has it."""
+        self._ahead = self._ahead and not self._idle()
         super().data_received(data)
         self._since = self.loop.time()
         self._await_head()
 
+    def on_response_complete(self) -> None:
+        """As uvicorn has it."""
+        self._ahead = bool(self.conn.trailing_data[0])
+        super().on_response_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio has it."""
         self._stop_waiting()
+        if self._looking is not None:
+            self._looking.cancel()
         super().connection_lost(exc)
 
     def _idle(self) -> bool:
@@ -78,13 +92,23 @@ class Protocol(H11Protocol):
         others = [
             other
             for other in self.connections
-            if isinstance(other, Protocol) and other is not self and other._idle() and not other.transport.is_closing()
+            if isinstance(other, Protocol)
+            and other is not self
+            and (_unread(other.transport) or ((other._ahead or other._idle()) and not other.transport.is_closing()))
         ]
         if not others:
             return False
         oldest = min(others, key=lambda other: other._since)
-        oldest.transport.close()
+        _end(oldest.transport)
         return True
+
+    def _look(self) -> None:
+        """End a connection whose client takes nothing of its answer: `close` would wait for it for ever."""
+        before, self._unread = self._unread, _unread(self.transport)
+        if before and self._unread >= before:
+            self.transport.abort()
+        else:
+            self._looking = self.loop.call_later(self.patience, self._look)
 
     def _await_head(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -102,3 +126,16 @@ class Protocol(H11Protocol):
         if self._idle() and self.timeout_keep_alive_task is None and not self.transport.is_closing():
             self.transport.write(_SLOW_DOWN)
             self.transport.close()
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Bytes of an answer that the system does not take, since its client does not."""
+    return transport.get_write_buffer_size()
+
+
+def _end(transport: asyncio.Transport) -> None:
+    """Now, if it waits for a client that does not read."""
+    if _unread(transport):
+        transport.abort()
+    else:
+        transport.close()
