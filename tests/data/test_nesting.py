@@ -218,3 +218,48 @@ def test_numbers_within_numbers_are_asked_about(tmp_path):
         "1",
         "2",
     )
+
+
+@pytest.mark.parametrize("inner", ["images", "{}"])
+def test_the_same_classes_below_one_more_folder_are_asked_about(tmp_path, inner):
+    """Office-31: amazon/images/<class>, dslr/images/<class>; Kaggle: "Original Images/Original Images/<class>"."""
+    outer = ("amazon", "dslr")
+    top = made(tmp_path / "d", *(f"{one}/{inner.format(one)}/{label}" for one in outer for label in ("bike", "mug")))
+    with pytest.raises(DataError, match=r"amazon, dslr hold the same folders \(bike, mug\)"):
+        seen(top)
+    assert seen(top, label_pattern="([^/]+)/[^/]+$").classes == ("bike", "mug")
+    assert seen(made(tmp_path / "e", "bus/images", "plane/images")).classes == ("bus", "plane")
+
+
+def test_one_data_set_in_two_sizes_is_asked_about(tmp_path):
+    """Kaggle's flowers: jpeg-224x224/train/<class>, jpeg-331x331/train/<class>; the sizes were the classes."""
+    places = [f"jpeg-{size}/{split}/{label}" for size in (224, 331) for split in ("train", "val") for label in "ab"]
+    top = made(tmp_path / "d", *places)
+    with pytest.raises(DataError, match=r"hold splits of the same folders \(a, b\)") as caught:
+        seen(top)
+    assert "--ignore 'jpeg-331'" in caught.value.hint
+    one = seen(top, ignore="jpeg-331")
+    both = seen(top, label_pattern="/(?P<split>train|val)/(?P<label>[^/]+)/")
+    assert "'/(?P<split>train|val)/(?P<label>[^/]+)/'" in caught.value.hint
+    assert [one.part(split).counts() for split in one.splits] == [{"a": 2, "b": 2}] * 2
+    assert [both.part(split).counts() for split in both.splits] == [{"a": 4, "b": 4}] * 2
+
+
+def test_unlabelled_pictures_beside_a_folder_of_classes_are_asked_about(tmp_path):
+    top = made(tmp_path / "d", "labeled/ants", "labeled/bees", "unlabeled")
+    with pytest.raises(DataError, match="'unlabeled' may be a class, or hold pictures without labels") as caught:
+        seen(top)
+    assert "--ignore 'unlabeled'" in caught.value.hint
+    assert seen(top, ignore="unlabeled").classes == ("ants", "bees")
+
+
+def test_what_storage_and_desktops_leave_is_no_class(tmp_path):
+    """Recycle bins of Synology and QNAP, caches; a copy and a new folder are warned of."""
+    top = made(tmp_path / "d", "ants", "bees", *("#recycle", "@Recycle", "#snapshot", "__pycache__", "@eaDir"))
+    assert seen(top).counts() == {"ants": 2, "bees": 2}
+    made(top, "ants - Copy", "New folder", "bees (2)")
+    warnings = seen(top).understood.warnings
+    assert [line.partition(" may ")[0] for line in warnings] == [
+        *("the class 'New folder' (2)", "the class 'ants - Copy' (2)", "the class 'bees (2)' (2)")
+    ]
+    assert warnings[1].endswith("may be a copy of 'ants'")

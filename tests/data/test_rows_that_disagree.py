@@ -114,3 +114,30 @@ def test_a_text_file_with_a_header_is_a_table(tmp_path, between):
     found = table(tmp_path, f"image{between}label", *lines, name="t.txt")
     assert found.counts() == {"a": 4, "b": 4}
     assert found.skipped == ()
+
+
+def test_folders_of_paths_say_the_split_where_no_column_does(tmp_path):
+    """One metadata.csv above train/ and test/, as Hugging Face's documentation of ImageFolder has it."""
+    top = tree(tmp_path / "d", *(f"{split}/{n}.png" for split in ("train", "test") for n in range(4)))
+    lines = [f"{split}/{n}.png,{'ab'[n % 2]}" for split in ("train", "test") for n in range(4)]
+    (top / "metadata.csv").write_text("\n".join(["file_name,label", *lines]))
+    found = read(top, cache=tmp_path / "cache")
+    assert {split: found.part(split).counts() for split in found.splits} == {s: {"a": 2, "b": 2} for s in found.splits}
+    assert found.splits == ("train", "test")
+    assert "split from the folders in `file_name`" in found.summary()
+    assert read(top, how=PlaceOptions(split_column="none"), cache=tmp_path / "cache").splits == ()
+    (top / "metadata.csv").write_text("\n".join(["file_name,label", *lines[:4], "../d/train/../test/1.png,b"]))
+    assert read(top, how=PlaceOptions(), cache=tmp_path / "cache").splits == ()
+
+
+def test_a_label_that_is_an_object_is_refused(tmp_path):
+    tree(tmp_path, *(f"img/{n}.png" for n in range(4)))
+    lines = [f'{{"image": "img/{n}.png", "label": {{"name": "a{n % 2}", "id": 1}}}}\n' for n in range(4)]
+    (tmp_path / "t.jsonl").write_text("".join(lines))
+    with pytest.raises(DataError, match="row 1: its label is an object with name, id"):
+        read(tmp_path / "t.jsonl", cache=tmp_path / "cache")
+
+
+def test_an_empty_column_of_splits_is_none(tmp_path):
+    found = table(tmp_path, "path,label,split", *rows(lambda n: f"{'ab'[n % 2]},"))
+    assert "no split" in found.summary()

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from frostline.errors import one_line
 
-_PERHAPS_NONE = frozenset(
-    (
-        *("none", "nan", "null", "na", "n.a.", "?", "-", "--", ".", "missing", "unlabeled", "unlabelled"),
-        *("undefined", "todo", "tbd"),
-    )
+UNLABELLED = frozenset(("unlabeled", "unlabelled", "unlabeled_images", "unlabelled_images", "unsup", "unsorted"))
+_PERHAPS_NONE = UNLABELLED | {
+    *("none", "nan", "null", "na", "n.a.", "?", "-", "--", ".", "missing", "undefined", "todo", "tbd"),
+    *("new folder", "untitled folder", "neuer ordner", "nouveau dossier", "新建文件夹", "未命名文件夹"),
+}
+_COPY = re.compile(
+    r"(?P<of>.+?)(?: - (?:copy|kopie|copie|副本)(?: \(\d+\))?| copy(?: \d+)?| \(copy\)| ?\(\d+\))", re.IGNORECASE
 )
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\W_]+(?=\d)")
 
@@ -36,6 +38,8 @@ def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
         shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in found[:3])
         yield f"class names that are nearly the same: {one_line(shown)}: if they mean one class, write them in one way"
     for name in counts:
+        if (copied := _COPY.fullmatch(name)) and copied["of"] in counts:
+            yield f"the class {one_line(repr(name))} ({counts[name]:,}) may be a copy of {one_line(repr(copied['of']))}"
         if name.strip().casefold() in _PERHAPS_NONE:
             yield (
                 f"the class {one_line(repr(name))} ({counts[name]:,}) may mean that there is no label: "

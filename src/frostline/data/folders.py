@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from frostline.data.class_names import UNLABELLED
 from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_copies, check_same_within, label_of, splits_within
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of, words_of
@@ -309,6 +310,14 @@ def _check_classes(here: Folder) -> None:
     check_copies(here.filled(), here)
     check_same_within(here.filled(), here)
     names = [folder.base for folder in here.filled()]
+    labelled = [folder for folder in here.filled() if folder.base.lower() not in UNLABELLED]
+    if len(labelled) == 1 < len(names) and len(labelled[0].filled()) > 1:
+        other = next(folder.base for folder in here.filled() if folder is not labelled[0])
+        raise DataError(
+            f"{one_line(other)!r} may be a class, or hold pictures without labels",
+            where=here.path,
+            hint=f"without labels: --ignore {one_line(other)!r}; a class: --label-pattern '^([^/]+)/'",
+        )
     if len(names) > 1 and all(name.lower() in PICTURES | BESIDE for name in names):
         raise DataError(
             f"the folders {one_line(', '.join(names))} name no classes",

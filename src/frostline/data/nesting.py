@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from frostline.data.split_names import splits_of
 from frostline.data.tree import Folder, readable
@@ -29,6 +29,7 @@ _PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE
 _IN_PARTS = frozenset(
     ("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "part", "parts", "data", "batch")
 )
+_NUMBER = re.compile(r"[\d\W_]+")
 _ORDER = re.compile(
     r"[\d\W_]+|(?:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?:day)?"
     r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
@@ -68,6 +69,7 @@ def splits_within(here: Folder) -> dict[Folder, dict[Folder, str]]:
         if len(set(splits.values())) > 1 and len(splits) == len(inner) and not folder.pictures:
             found[folder] = splits
     if not found or len(found) == len(here.filled()):
+        _check_splits_of_copies(here, found)
         return found
     own = next(iter(found))
     other = next(folder for folder in here.filled() if folder not in found)
@@ -78,6 +80,32 @@ def splits_within(here: Folder) -> dict[Folder, dict[Folder, str]]:
     )
 
 
+def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder, str]]) -> None:
+    """Notice that the same classes stand in the splits of each folder: jpeg-224x224/train/<class> and another size.
+
+    Raises: DataError: they do.
+    """
+    within = [[{label_of(one) for one in split.filled()} for split in splits] for splits in found.values()]
+    common = set.intersection(*(set.union(*sets) for sets in within)) if len(within) > 1 else set[str]()
+    if len(common) < 2 or all(map(_only_order, common)):
+        return
+    splits = "|".join(sorted({re.escape(split.base) for splits in found.values() for split in splits}))
+    raise DataError(
+        f"{_listed(found)} hold splits of the same folders ({', '.join(map(one_line, sorted(common)[:5]))}): "
+        "which are the classes?",
+        where=here.path,
+        hint=f"leave all but one out: --ignore {one_line(list(found)[-1].base)!r}; or all of them together: "
+        f"--label-pattern '/(?P<split>{one_line(splits)})/(?P<label>[^/]+)/'",
+    )
+
+
+def _inside(folder: Folder) -> Folder:
+    """The folder within those that hold nothing but one other: amazon/images/<class>."""
+    while not folder.pictures and len(folder.filled()) == 1:
+        folder = folder.filled()[0]
+    return folder
+
+
 def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
     """Notice folders that hold the same folders each: the inner ones are the classes, or the outer ones are.
 
@@ -86,13 +114,13 @@ def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
 
     Raises: DataError: it cannot be told.
     """
-    inner = [{label_of(one) for one in folder.filled()} for folder in folders]
+    inner = [{label_of(one) for one in _inside(folder).filled()} for folder in folders]
     if len(folders) < 2 or any(folder.pictures for folder in folders) or not all(inner):
         return
     common = set.intersection(*inner)
     if len(common) < 2 or len(common) < max(map(len, inner)) / 2:
         return
-    numbered = all(_only_order(folder.base) for folder in folders) and not common <= PICTURES | BESIDE
+    numbered = all(_only_order(folder.base) for folder in folders) and all(map(_NUMBER.fullmatch, common))
     if all(_only_order(name) for name in common) and not numbered:
         return
     raise DataError(

@@ -72,6 +72,12 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def split_in(path: str) -> str | None:
+    """The one split that folders of a path name: of "data/train/ants/0.png" train."""
+    found = {split_of(name) for name in path.replace("\\", "/").split("/")[:-1]} - {None}
+    return found.pop() if len(found) == 1 else None
+
+
 def says_splits(file: str) -> bool:
     """Whether a file is called as one is that says splits: split_1.json, list_eval_partition.txt."""
     return _SPLITS.fullmatch(file.partition(".")[0]) is not None

@@ -42,10 +42,11 @@ _NONE = frozenset(("-1", "-1.0"))
 
 
 class Reader:
-    """What makes rows of a table's records."""
+    """What makes rows of a table's records; it knows those that have no label, and whether any has several."""
 
     def __init__(
         self,
+        columns: int,
         where: Mapping[str, int],
         part: Callable[[Any], Any],
         splits: Callable[[str], str | None],
@@ -54,25 +55,35 @@ class Reader:
     ) -> None:
         self._where, self._part, self._splits, self._find, self._numbers = where, part, splits, find, numbers
         self._seen: dict[Path | Crop, tuple[int, Row]] = {}
+        self._columns, self.several, self.bare = columns, False, list[str]()
         self._shown, self._without_box, self._again = set[str](), set[str](), 0
 
     def row(self, values: Sequence[Any], line: int, place: Path | str) -> Row:
         """Raises: ValueError, IndexError: a cell means nothing, or is not there."""
+        if len(values) > self._columns and any(values[self._columns :]):
+            raise IndexError
         cells = {kind: values[index] for kind, index in self._where.items()}
         picture, name = _picture(cells["path"], line, place, self._find)
         split = str("" if cells.get("split") is None else cells["split"]).strip()
         if split and self._splits(split) is None:
             raise ValueError(f"{split!r} is no split (train, val or test)")
         group = cells.get("group")
+        labels = self._labels(self._part(cells.get("label")))
+        self.several |= len(labels) > 1
+        if not labels:
+            said = cells.get("label")
+            self.bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
         return Row(
             picture,
-            self._labels(self._part(cells.get("label"))),
+            labels,
             self._splits(split) if split else None,
             None if group is None or group == "" else str(group).strip(),
             name,
         )
 
     def _labels(self, value: Any) -> tuple[str, ...]:
+        if isinstance(value, Mapping):
+            raise ValueError(f"its label is an object with {one_line(', '.join(map(str, value)))}, and no text")
         found = labels_of(value)
         if len(found) != 1 or isinstance(value, list):
             return found

@@ -15,7 +15,7 @@ from frostline.data.manifest import Found
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
-from frostline.data.split_names import split_of
+from frostline.data.split_names import split_in, split_of
 from frostline.data.table_rows import MISSING, Reader
 from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
@@ -126,18 +126,12 @@ def rows_of(
     part, part_said = parted(header, records, where.get("label"), MISSING, place, how)
     find, added, absent = _finder(records, where["path"], place, how)
     boxed = boxes(header, records, where, place, how, _files(records, where["path"], find))
-    read = Reader(where, part, columns.split, find, _numbers(records, where.get("label"), place))
-    faults: list[str] = []
-    several, bare = how.several, list[str]()
+    splits = split_in if where.get("split") == where["path"] else columns.split
+    numbers = _numbers(records, where.get("label"), place)
+    read, faults = Reader(len(header), where, part, splits, find, numbers), list[str]()
     for line, values in records:
         try:
-            if len(values) > len(header) and any(values[len(header) :]):
-                raise IndexError
             row = read.row(values, line, place)
-            several |= len(row.labels) > 1
-            if not row.labels:
-                said = values[where["label"]] if labelled else ""
-                bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
             found = read.once(row if boxed is None else boxed.crop(row, values, line), row.labels, line)
             if found is not None:
                 yield found
@@ -147,8 +141,8 @@ def rows_of(
             faults.append(f"row {line}: {error.what}")
         except ValueError as error:
             faults.append(f"row {line}: {error}")
-    if labelled and not several:
-        faults += bare
+    if labelled and not (how.several or read.several):
+        faults += read.bare
     if faults:
         raise _wrong(faults, place)
     if absent is not None:
@@ -165,6 +159,18 @@ def rows_of(
         unused=(*read.repeated(), *(f"column `{name}`" for n, name in enumerate(header) if n not in used)),
         warnings=(*columns.warnings, *warnings),
     )
+
+
+def _say_splits(records: Sequence[Record], where: Mapping[str, int], how: PlaceOptions) -> bool:
+    """Whether no column is the split, but every path leads through a folder called as one is: train/0.png."""
+    if "split" in where or how.split_column is not None:
+        return False
+    index, found = where["path"], set[str | None]()
+    for _, values in records:
+        found.add(split_in(values[index]) if len(values) > index and isinstance(values[index], str) else None)
+        if None in found:
+            return False
+    return "train" in found and len(found) > 1
 
 
 def _less_labels(how: PlaceOptions, binary: Sequence[int]) -> PlaceOptions:
@@ -202,6 +208,8 @@ def _wrong(faults: Sequence[str], place: Path | str) -> DataError:
 def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[int], part_said: str) -> dict[str, str]:
     """How to say which column is what, by kind."""
     columns = {kind: f"`{header[index]}`" for kind, index in where.items()}
+    if where.get("split") == where["path"]:
+        columns["split"] = f"the folders in {columns['path']}"
     if binary:
         columns["label"] = f"the columns {', '.join(f'`{header[n]}`' for n in binary[:_AT_MOST])}"
         columns["label"] += f" and {len(binary) - _AT_MOST} more" if len(binary) > _AT_MOST else ""
@@ -213,19 +221,26 @@ def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[i
 def _worth(
     columns: Columns, header: Sequence[str], records: Sequence[Record], how: PlaceOptions
 ) -> tuple[Mapping[str, int], tuple[str, ...]]:
-    """The columns less a split or group that only its name speaks for, and what to say of those."""
+    """The columns less a split or group that only its name speaks for, and what to say of those.
+
+    The column of pictures is that of the split, too, where the folders in it say that.
+    """
     kept, warnings = dict(columns.where), list[str]()
     for kind, field in (("split", "split_column"), ("group", "group")):
         index = kept.get(kind)
-        if index is None or getattr(how, field) is not None or header[index].strip().lower() == kind:
+        if index is None or getattr(how, field) is not None:
             continue
         values = {str(v[index]).strip() for _, v in records if len(v) > index and v[index] not in (None, "")}
+        if header[index].strip().lower() == kind and values:
+            continue
         name = one_line(header[index])
-        if kind == "split" and not (values and all(map(columns.split, values))):
+        if kind == "split" and values and not all(map(columns.split, values)):
             warnings.append(f"the column {name!r} may be a split or a group: --split-column or --group says so")
             del kept[kind]
-        elif kind == "group" and len(values) < 2:
+        elif len(values) < (2 if kind == "group" else 1):
             del kept[kind]
+    if "label" in kept and _say_splits(records, kept, how):
+        kept["split"] = kept["path"]
     return kept, tuple(warnings)
 
 

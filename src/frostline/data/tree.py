@@ -20,6 +20,7 @@ SUFFIXES = frozenset(
 _JUNK = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
     | {"icon\r", "lost+found", ".git", ".svn", ".hg", ".cache", ".venv", ".ds_store", ".idea", ".vscode"}
+    | {"#recycle", "#snapshot", "@recycle", "@recently-snapshot", "recycler", "__pycache__", "node_modules"}
 )
 _NO_PICTURES = frozenset((".parquet", ".feather", ".geojson", ".safetensors", ".torrent"))  # longer than most endings
 _HIDDEN_AT_MOST = 10_000  # files of a hidden folder that are counted

@@ -28,8 +28,11 @@ SUBMISSION = re.compile(r"submission", re.IGNORECASE)
 """What stands in the name of a table that is to be filled in, and says nothing yet."""
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
-_NUMBERED = re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?")
-_NUMBER_FIRST = re.compile(r"\d+[\s._-]+(?P<label>[^\W\d_].*?)(?:\.[^.]*)?")
+_NAMES = {  # forms of file names, and what reads their labels
+    re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?"): r"'^(.+?)[ ._-]*\(?\d+'",
+    re.compile(r"\d+[\s._-]+(?P<label>[^\W\d_].*?)(?:\.[^.]*)?"): r"'^\d+[ ._-]+(.+)\.'",
+    re.compile(r"(?P<label>\d+)[_-]\d+(?:\.[^.]*)?"): r"'^(\d+)[_-]'",
+}
 
 
 def _is_table(name: str) -> bool:
@@ -50,7 +53,7 @@ def no_classes(here: Folder) -> DataError:
     names = [name for folder in here.walk() for name in folder.pictures]
     others = [name for folder in here.walk() for name in folder.others]
     hint = f"expected: {LAYOUTS}"
-    for form, pattern in ((_NUMBERED, r"'^(.+?)[ ._-]*\(?\d+'"), (_NUMBER_FIRST, r"'^\d+[ ._-]+(.+)\.'")):
+    for form, pattern in _NAMES.items():
         labels = Counter(match["label"] for name in names if (match := form.fullmatch(name)))
         if 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.3 * len(names):
             shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
