@@ -17,17 +17,13 @@ speed   pictures as they are on the web, a model as people have it: one process 
 import argparse
 import hashlib
 import json
-import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -37,49 +33,33 @@ import psutil
 import pyarrow.parquet
 from PIL import Image
 
-from bench.pictures import first, made
+from bench.pictures import made
 from bench.report import HERE, commit, machine
+from bench.scale_memory import memory, memory_lines
+from bench.scale_runs import ENV, WORKERS, Run, cluster, frostline, is_worker, of_ray, on_ray, run
 
 RESULTS, TEXT = HERE / "scale.json", HERE / "SCALE.md"
 PAGE = HERE.parent / "docs" / "how-to" / "many-machines.md"
 BEGIN, END = "<!-- written by python -m bench.scale -->", "<!-- end of what bench.scale wrote -->"
-WORKERS = 2
 SIDE = 64
+PARTS = ("once", "memory", "speed")
 Rows = dict[str, bytes]
 """The bits of each picture's answer, by its name."""
-
-ENV = {**os.environ, "HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """seconds: from start to end. driver, worker: the most bytes that the command and any one worker held. cpu: seconds
-    of processor time of the command's processes and of the workers, start included; for a cluster `around` is that of
-    everything else: the driver and Ray's own processes. busy: share of the time between a worker's first and last part
-    that workers had a core for themselves. steady: pictures/s of all workers in that time.
-    """
-
-    seconds: float
-    cpu: float
-    driver: int
-    worker: int = 0
-    around: float = 0.0
-    busy: float = 0.0
-    steady: float = 0.0
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=["once", "speed", []], help="default: both")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--data", type=Path, help="a folder of JPEGs that pictures are made from, for speed")
     parser.add_argument("--model", type=Path, help="a run's folder, for speed")
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=5, help="of workers; the driver is killed once beside them")
+    parser.add_argument("--rounds", type=int, default=1, help="of speed: the fastest of so many counts")
     parser.add_argument("--place", type=Path, help="a folder for what is written on the way, kept [default: temporary]")
     parser.add_argument("--dry", action="store_true", help="print the page and write nothing")
     given = parser.parse_args()
-    parts = given.parts or ["once", "speed"]
+    parts = given.parts or PARTS
     if "speed" in parts and (given.data is None or given.model is None):
         parser.error("speed needs --data and --model")
     place = given.place or Path(mkdtemp(prefix="bench-scale-"))
@@ -89,8 +69,11 @@ def main() -> None:
     try:
         if "once" in parts:
             found["once"] = said | once(given.pictures, given.kills, place)
+        if "memory" in parts:
+            pictures = small(place / "small", given.pictures)
+            found["memory"] = said | memory(_fitted(place, pictures, 200), pictures, given.pictures, place)
         if "speed" in parts:
-            found["speed"] = said | speed(given.model, given.data, given.pictures, place)
+            found["speed"] = said | speed(given.model, given.data, given.pictures, place, given.rounds)
     finally:
         if given.place is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -110,75 +93,44 @@ def write(found: Mapping[str, Any]) -> None:
 
 def once(count: int, kills: int, place: Path) -> dict[str, Any]:
     """Every picture once, by the bits of one process, whatever is killed; and the head that `fit` gives."""
-    pictures, weights = small(place / "small", count), _weights(place)
-    backbone = ["--model", "test_resnet", "--weights", str(weights), "--precision", "fp32"]
-    few, table = first(place / "few", pictures, count // 10), _labels(place / "labels.csv", pictures, count // 4)
-    fit = [*frostline("fit"), str(table), *backbone, "--image-size", str(SIDE), "--strategy", "probe", "--quiet"]
-    for name, more in (("alone", []), ("ray", ["--on", "ray"])):
-        shutil.rmtree(place / name, ignore_errors=True)
-        env = {**ENV, "XDG_CACHE_HOME": str(place / f"cache-{name}")}
-        subprocess.run([*fit, *more, "--out", str(place / name)], check=True, env=env, stdout=subprocess.DEVNULL)
-    model = place / "alone" / "model"
-    heads = [
-        hashlib.sha256((place / n / "model" / "model.safetensors").read_bytes()).hexdigest() for n in ("alone", "ray")
-    ]
+    pictures = small(place / "small", count)
+    fitted = [_fitted(place, pictures, count // 4, *more) for more in ((), ("--on", "ray"))]
+    model = fitted[0]
+    heads = [hashlib.sha256((one / "model.safetensors").read_bytes()).hexdigest() for one in fitted]
     found: dict[str, Any] = {"pictures": count, "fit": {"pictures": count // 4, "same": heads[0] == heads[1]}}
-    command = [*frostline("embed"), str(_labels(place / "all.csv", pictures, count)), *backbone]
+    command = [*frostline("embed"), str(_labels(place / "all.csv", pictures, count)), *_backbone(place)]
     subprocess.run([*command, "--out", str(place / "one.parquet")], check=True, env=ENV, stdout=subprocess.DEVNULL)
-    with cluster():
-        small_run = _run([*frostline("predict"), str(model), str(few), *on_ray(place / "p-few")])
-        whole_run = _run([*frostline("predict"), str(model), str(pictures), *on_ray(place / "p-many")])
-        killed = _killed([*frostline("predict"), str(model), str(pictures), *on_ray(place / "p-killed")], kills)
-        embedded = _killed([*command, *on_ray(place / "e-killed")], kills)
+    with cluster() as nodes:
+        run([*frostline("predict"), str(model), str(pictures), *on_ray(place / "p-many")], nodes)
+        killed = _killed([*frostline("predict"), str(model), str(pictures), *on_ray(place / "p-killed")], kills, nodes)
+        embedded = _killed([*command, *on_ray(place / "e-killed")], kills, nodes)
     alone = _alone(model, pictures)
     found["predict"] = {"kills": killed, **compared(alone, _rows([place / "p-killed"], "probabilities"))}
     found["unkilled"] = compared(alone, _rows([place / "p-many"], "probabilities"))
     one = _rows([place / "one.parquet"], "features")
     found["embed"] = {"kills": embedded, **compared(one, _rows([place / "e-killed"], "features"))}
-    runs = {"few": small_run, "many": whole_run}
-    found["memory"] = {name: {"driver": run.driver, "worker": run.worker} for name, run in runs.items()}
     return found
 
 
-def speed(model: Path, sources: Path, count: int, place: Path) -> dict[str, Any]:
-    """One process of one core beside workers of one core, in turn, on the same pictures."""
+def speed(model: Path, sources: Path, count: int, place: Path, rounds: int) -> dict[str, Any]:
+    """One process of one core beside workers of one core, by turns, on the same pictures; of each the fastest run."""
     pictures = made(place / "pictures", sources, count)
-    one = _run(
-        [
-            "taskset",
-            "-c",
-            "0",
-            *frostline("predict"),
-            str(model),
-            str(pictures),
-            "--out",
-            str(place / "one"),
-            "--shard",
-            "0/1",
-        ]
-    )
-    with cluster():
-        many = _run([*frostline("predict"), str(model), str(pictures), *on_ray(place / "many")])
+    predict = [*frostline("predict"), str(model), str(pictures)]
+    alone: list[Run] = []
+    many: list[Run] = []
+    for number in range(rounds):
+        alone.append(run(["taskset", "-c", "0", *predict, "--out", str(place / f"one-{number}"), "--shard", "0/1"]))
+        with cluster() as nodes:
+            many.append(run([*predict, *on_ray(place / "many")], nodes))
     sizes = [path.stat().st_size for path in sorted(pictures.iterdir())[:1000]]
     result = sum(path.stat().st_size for path in (place / "many").glob("*.parquet")) / count
     return {
         "pictures": count,
-        "one": asdict(one),
-        "ray": asdict(many),
+        "one": asdict(min(alone, key=lambda run: run.seconds)),
+        "ray": asdict(min(many, key=lambda run: run.seconds)),
         "bytes": float(np.mean(sizes)),
         "result bytes": result,
     }
-
-
-def frostline(command: str) -> list[str]:
-    """The command as this Python runs it."""
-    return [sys.executable, "-m", "frostline", command]
-
-
-def on_ray(out: Path) -> list[str]:
-    """The options that send it to the cluster, and begin it anew."""
-    shutil.rmtree(out, ignore_errors=True)
-    return ["--on", "ray", "--address", "auto", "--out", str(out)]
 
 
 def small(folder: Path, count: int) -> Path:
@@ -200,11 +152,30 @@ def _labels(path: Path, pictures: Path, count: int) -> Path:
     return path
 
 
+def _fitted(place: Path, pictures: Path, count: int, *more: str) -> Path:
+    """The model folder of a head that was fitted on so many."""
+    out = place / f"model-{count}{''.join(more)}"
+    shutil.rmtree(out, ignore_errors=True)
+    table = str(_labels(place / "labels.csv", pictures, count))
+    options = [*_backbone(place), "--image-size", str(SIDE), "--strategy", "probe", "--quiet", *more]
+    env = {**ENV, "XDG_CACHE_HOME": str(place / f"cache-{out.name}")}
+    subprocess.run(
+        [*frostline("fit"), table, *options, "--out", str(out)], check=True, env=env, stdout=subprocess.DEVNULL
+    )
+    return out / "model"
+
+
+def _backbone(place: Path) -> list[str]:
+    return ["--model", "test_resnet", "--weights", str(_weights(place)), "--precision", "fp32"]
+
+
 def _weights(place: Path) -> Path:
     import timm
     import torch
 
     path = place / "test_resnet.pth"
+    if path.exists():
+        return path
     torch.manual_seed(0)
     torch.save(timm.create_model("test_resnet", num_classes=5).state_dict(), path)
     return path
@@ -244,62 +215,7 @@ def compared(wanted: Rows, found: Rows) -> dict[str, int]:
     }
 
 
-@contextmanager
-def cluster() -> Iterator[None]:
-    """A Ray cluster on this machine, with as many cores as there are workers; its processes end with it."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    start = [ray, "start", "--head", f"--num-cpus={WORKERS}", "--include-dashboard=false", "--disable-usage-stats"]
-    subprocess.run(start, check=True, env=ENV, stdout=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        subprocess.run([ray, "stop", "--force"], check=True, env=ENV, stdout=subprocess.DEVNULL)
-
-
-def _run(command: Sequence[str]) -> Run:
-    """Run a command to its end and look at it and at Ray's processes twice a second."""
-    out = Path(command[command.index("--out") + 1])
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    others = {process.pid: _cpu(process) for process in _of_ray()}
-    process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL)
-    driver = worker = 0
-    seen: dict[int, float] = {}
-    samples: list[tuple[float, float]] = []
-    ours: set[int] = set()
-    while process.poll() is None:
-        driver = max(driver, _held(psutil.Process(process.pid)))
-        for one in _of_ray():
-            seen[one.pid] = max(seen.get(one.pid, 0.0), _cpu(one) - others.get(one.pid, 0.0))
-            if _is_worker(one):
-                ours.add(one.pid)
-                worker = max(worker, _held(one))
-        samples.append((time.time(), sum(seen[pid] for pid in ours)))
-        time.sleep(0.5)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    working = sum(seen[pid] for pid in ours)
-    if not ours:
-        return Run(seconds, own, driver)
-    around = own + sum(seen.values()) - working
-    return Run(seconds, working, driver, worker, around, *_steadily(out, samples))
-
-
-def _steadily(out: Path, samples: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """(busy, steady) between the first part of the last worker to begin and the last part: see `Run`."""
-    parts = sorted(
-        (part.stat().st_mtime, pyarrow.parquet.read_metadata(part).num_rows) for part in out.glob("*.parquet")
-    )
-    if len(parts) <= WORKERS + 1:
-        return 0.0, 0.0
-    start, end = parts[WORKERS - 1][0], parts[-1][0]
-    within = [(when, cpu) for when, cpu in samples if start <= when <= end]
-    busy = 0.0 if len(within) < 3 else (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0]) / WORKERS
-    return busy, sum(rows for _, rows in parts[WORKERS:]) / (end - start)
-
-
-def _killed(command: Sequence[str], kills: int) -> int:
+def _killed(command: Sequence[str], kills: int, nodes: Sequence[psutil.Process]) -> int:
     """Run a command to its end while workers are killed, and the driver once; returns the kills."""
     out = Path(command[command.index("--out") + 1])
     rng, done, driver_killed = random.Random(0), 0, False
@@ -308,7 +224,7 @@ def _killed(command: Sequence[str], kills: int) -> int:
         due = time.monotonic() + rng.uniform(1, 4)
         while process.poll() is None:
             time.sleep(0.2)
-            workers = [one for one in _of_ray() if _is_worker(one)] if time.monotonic() > due else []
+            workers = [one for one in of_ray(nodes) if is_worker(one)] if time.monotonic() > due else []
             written = len(list(out.glob("*.parquet")))
             if not workers or not written:
                 continue
@@ -328,34 +244,6 @@ def _killed(command: Sequence[str], kills: int) -> int:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
 
 
-def _of_ray() -> Iterator[psutil.Process]:
-    """Ray's processes."""
-    for process in psutil.process_iter(["name", "cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if words.startswith("ray::") or "/ray/" in words:
-            yield process
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    """Whether it holds the model."""
-    return " ".join(process.info["cmdline"] or ()).startswith("ray::MapWorker")
-
-
-def _cpu(process: psutil.Process) -> float:
-    try:
-        used = process.cpu_times()
-        return float(used.user + used.system)
-    except psutil.NoSuchProcess:
-        return 0.0
-
-
-def _held(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.NoSuchProcess:
-        return 0
-
-
 def text(found: Mapping[str, Any]) -> str:
     """The page of results."""
     return (
@@ -372,6 +260,7 @@ def block(found: Mapping[str, Any]) -> str:
 def _lines(found: Mapping[str, Any]) -> list[str]:
     return [
         *(_once_lines(found["once"]) if "once" in found else ()),
+        *(memory_lines(found["memory"], _where(found["memory"])) if "memory" in found else ()),
         *(_speed_lines(found["speed"]) if "speed" in found else ()),
     ]
 
@@ -382,7 +271,6 @@ def _once_lines(found: Mapping[str, Any]) -> list[str]:
             return f"{part['missing']:,} pictures are MISSING and {part['other']:,} have OTHER BITS"
         return f"{part['answered']:,} pictures, each once, the bits of one process"
 
-    few, many = found["memory"]["few"], found["memory"]["many"]
     head = "the head of `fit`, bit for bit" if found["fit"]["same"] else "ANOTHER head"
     return [
         f"{found['pictures']:,} pictures of {SIDE} pixels, {WORKERS} workers of one core, {_where(found)}:",
@@ -391,8 +279,6 @@ def _once_lines(found: Mapping[str, Any]) -> list[str]:
         f"- `predict --on ray`, {found['predict']['kills']} kills, one of them the driver: {said(found['predict'])}",
         f"- `embed --on ray`, {found['embed']['kills']} kills, one of them the driver: {said(found['embed'])}",
         f"- `fit --on ray`, {found['fit']['pictures']:,} pictures: {head}",
-        f"- memory at {found['pictures'] // 10:,} and {found['pictures']:,} pictures: driver {few['driver'] >> 20} and "
-        f"{many['driver'] >> 20} MiB, largest worker {few['worker'] >> 20} and {many['worker'] >> 20} MiB",
         "",
     ]
 
