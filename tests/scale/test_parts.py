@@ -2,6 +2,7 @@
 
 import heapq
 import tarfile
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from frostline.data.manifest import Row
 from frostline.data.remote import filesystem
 from frostline.data.sources import pictures
 from frostline.errors import DataError, PlanError
-from frostline.scale import Embed, Predict
+from frostline.scale import Embed, Predict, fetch_ahead
 from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks, in_blocks
 from frostline.scale.parts import Parts
 from frostline.ship.open_predictor import open_predictor
@@ -139,6 +140,27 @@ def test_pictures_at_a_url_are_fetched_by_workers_and_what_only_this_process_has
     assert "gone.png" in found["error"][1] or "no such" in found["error"][1].lower()
     with pytest.raises(PlanError, match="named to other machines"):
         list(_blocks([Row(Path(paths[0]).read_bytes(), name="bytes")], set(), labelled=False))
+
+
+def test_urls_are_fetched_some_at_a_time_in_order_and_no_more_than_some_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that answers only when eight have asked: one after another would wait for ever."""
+    begun: list[str] = []
+    eight = threading.Event()
+
+    def content(url: str) -> bytes:
+        begun.append(url)
+        if len(begun) == 8:
+            eight.set()
+        assert eight.wait(60)
+        return url.encode()
+
+    monkeypatch.setattr(fetch_ahead, "content", content)
+    urls = [f"s3://bucket/{n}" for n in range(40)]
+    some = fetch_ahead.FetchAhead(urls)
+    assert some[0] == b"s3://bucket/0"
+    assert set(begun) <= set(urls[: fetch_ahead.AHEAD])
+    assert [some[n] for n in range(1, 40)] == [url.encode() for url in urls[1:]]
+    assert sorted(begun) == sorted(urls)
 
 
 def _as_a_worker_gets_it(place: Path) -> dict[str, list[Any]]:

@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from functools import partial
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
-from frostline.data.cache_folder import default_cache
 from frostline.data.manifest import Row
 from frostline.data.parquet import ParquetColumn, parquet_column
 from frostline.data.picture import Item, Picture, Slice, described
@@ -14,6 +14,7 @@ from frostline.data.remote import Remote, url_of
 from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, DecodeError, PlanError
 from frostline.processors import limit_processors, processors
+from frostline.scale.fetch_ahead import FetchAhead
 
 SLICE, CELL = "slice", "cell"
 """Columns of {path, offset, length} and {path, column, row}: pictures within larger files, shards and Parquet."""
@@ -68,9 +69,12 @@ def alike(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, list[Any]]]:
 
 def rows_of(values: Sequence[Any]) -> Iterator[Row | str]:
     """A row for each picture, or why it is none."""
+    urls = [url for value in values if isinstance(value, str) and (url := url_of(value))]
+    elsewhere = map(partial(Item, FetchAhead(urls)), count())
     for number, value in enumerate(values):
         try:
-            yield Row(_picture(value), name=str(number))
+            there = isinstance(value, str) and url_of(value)
+            yield Row(next(elsewhere) if there else _picture(value), name=str(number))
         except DecodeError as error:
             yield error.what
 
@@ -84,8 +88,6 @@ def _picture(value: Any) -> Picture:
         value = value.get("bytes") or value.get("path")  # as Hugging Face datasets store an image that is not decoded
     if value is None:
         raise DecodeError("there is no picture")
-    if isinstance(value, str) and (url := url_of(value)):
-        return Remote(default_cache()).picture(url)
     return picture_of(str(value) if isinstance(value, str) else value)
 
 
