@@ -342,12 +342,15 @@ def test_a_probe_that_is_mostly_wrong_gives_no_warning_of_labels() -> None:
     rng = np.random.default_rng(0)
     of = listing([str(n) for n in rng.integers(0, 40, 720)])
     findings = []
-    for strength in (0.5, 8.0):  # none of the labels is wrong
-        logits = rng.normal(size=(720, 40)) + strength * np.eye(40)[of.targets]
+    for strength, sure in ((0.5, 1), (2.3, 3), (8.0, 1)):  # none of the labels is wrong
+        logits = sure * (rng.normal(size=(720, 40)) + strength * np.eye(40)[of.targets])
         said = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
         said[:3] = np.roll(said[:3], 1, axis=1)
         findings.append(found("labels", Subject(of, exact_copies(of), probabilities=said)))
-    weak, strong = findings
+    weak, middling, strong = findings
+    assert middling.figures["probe_accuracy"] > 0.5
+    assert middling.level == "note"
+    assert middling.summary.endswith("these are so many that most are probably its own errors")
     assert weak.level == "note"
     assert len(weak.items) > 200
     assert weak.summary.endswith("so most of these are its own errors")

@@ -132,3 +132,18 @@ def test_a_folder_that_all_names_share_is_said_once(tmp_path: Path) -> None:
     assert text.count("/far/away/") == 1
     assert "in /far/away/" in text
     assert re.search(r'<span class="path"><b>[^<]*</b> 0\.png</span>', text)
+
+
+def test_a_thousand_classes_scroll_in_a_box_of_their_own(tmp_path: Path) -> None:
+    found = audit(tmp_path)
+    names = [f"class {number:04}" for number in range(1000)]
+    rows = tuple(replace(found.subject.listing.rows[0], labels=(name,), digest=name) for name in names for _ in "ab")
+    listing = Inventory(rows, ("",) * len(rows))
+    text = page(audited(Subject(listing, exact_copies(listing))))
+    assert '<div class="scroll tall"' in text
+    assert text.count('<td data-value="2">') == 1000
+    few = re.search(r'id="few".*?</section>', text, re.S)
+    assert few is not None
+    assert "…</p>" in few[0]  # and no full stop behind it
+    assert '<ul class="lines many">' in few[0]
+    assert '<div class="scroll"' in page(audit(tmp_path))

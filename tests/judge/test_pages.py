@@ -22,7 +22,7 @@ def test_a_finished_sentence_is_found_by_its_pattern_in_one_and_in_many() -> Non
     say = speaking("zh")
     assert say("1 picture is blurry") == "1 张图片模糊"
     assert say("1,204 pictures are blurry") == "1,204 张图片模糊"
-    assert say("1 class with fewer than 10 training pictures: 'a' has 2") == "1 个类别的训练图片少于 10 张：'a' has 2"
+    assert say("1 class with fewer than 10 training pictures: 'a' (2)") == "1 个类别的训练图片少于 10 张：'a' (2)"
     assert say("exact copies, labelled ants and bees") == "完全相同的副本，标签为 ants 和 bees"
     assert say("labelled a, looks like b (97%); its file name is that of b") == (
         "标签为 a，看起来像 b（97%）；它的文件名与 b 一致"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from frostline.cli import output
 from frostline.cli.language import sentence
-from frostline.cli.wrap import for_console, for_stream
+from frostline.cli.wrap import for_console, for_stream, in_cell
 from frostline.errors import one_line, shown
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def audit(found: "Audit", *, page: Path) -> None:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for finding in found.findings:
         style = {"error": "bold red", "warning": "yellow", "note": "dim"}[finding.level]
-        summary = Text(one_line(sentence(finding.summary)))
+        summary = in_cell(Text(one_line(sentence(finding.summary))))
         table.add_row(Text(sentence(finding.level), style), Text(finding.check), summary)
     if found.findings:
         console.print(table)

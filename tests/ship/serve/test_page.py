@@ -15,6 +15,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES
@@ -132,6 +133,13 @@ def test_a_batch_is_a_table_that_can_be_chosen_from_by_keyboard_and_downloaded(o
     expect(page.locator("#choose")).to_be_focused()
 
 
+def _png(width: int, height: int) -> bytes:
+    """A picture of one colour, which is small however many pixels it has."""
+    found = io.BytesIO()
+    Image.new("1", (width, height)).save(found, "PNG")
+    return found.getvalue()
+
+
 def test_what_cannot_be_read_is_told_beside_what_can(opened):
     page = opened()
     broken = {"name": "<img src=x onerror=alert(1)>.png", "mimeType": "image/png", "buffer": b"junk"}
@@ -181,9 +189,16 @@ def test_it_speaks_the_browsers_language_and_can_be_switched(opened):
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     page.set_input_files("#files", files("a.png", "b.png"))
     expect(page.locator("#status")).to_have_text("已识别 2 张。")
+    huge = {"name": "huge.png", "mimeType": "image/png", "buffer": _png(12_000, 9_000)}
+    half = {"name": "half.png", "mimeType": "image/png", "buffer": files("a.png")[0]["buffer"][:120]}
+    page.set_input_files("#files", [*files("a.png"), huge, half])
+    refused = page.locator("#rows .fault-text")
+    expect(refused.first).to_have_text("无法读取：12000 x 9000 像素超过上限 50,000,000")
+    expect(refused.last).to_have_text(re.compile("^无法解码：[^a-z]*"))
+    assert refused.last.evaluate("cell => cell.colSpan") == page.locator("thead th:visible").count() - 1
     page.click("#language")
     expect(page.locator("h1")).to_have_text("What does the picture show?")
-    expect(page.locator("#status")).to_have_text("2 answered.")
+    expect(page.locator("#status")).to_have_text("1 answered, 2 not readable.")
     page.reload()
     expect(page.locator("h1")).to_have_text("What does the picture show?")
 

@@ -67,7 +67,7 @@ def few(subject: Subject) -> Finding | None:
     items = [
         AuditItem((), f"{name!r} has {number}" + ("; fit needs 2" if number < 2 else "")) for number, name in small
     ]
-    shown = ", ".join(f"{name!r} has {number}" for number, name in small[:3]) + (", …" if len(small) > 3 else "")
+    shown = ", ".join(f"{name!r} ({number})" for number, name in small[:3]) + (", …" if len(small) > 3 else "")
     level = "error" if small[0][0] < 2 else "warning"
     says = f"{count(len(small), 'class', 'classes')} with fewer than {_FEW} training pictures: {shown}"
     finding = whole(subject, "few", "warning", says, items)

@@ -8,6 +8,7 @@ from frostline.judge.audit.shortcuts import Cue, giveaway
 from frostline.judge.intervals import share
 from frostline.judge.neighbours import nearest, unit
 
+_MANY = 0.25  # of all labels; people seldom get as many wrong
 _NEIGHBOURS = 10
 _REFERENCES = 20_000
 _FAR = 3.0  # quartile ranges above the upper quartile: Tukey's "far out"
@@ -55,10 +56,12 @@ def labels(subject: Subject) -> Finding | None:
     )
     if cue is not None and against:
         says += f"; {cue.what} contradicts {len(against)} of them as well"
-    weak = accuracy.value < 0.5
+    weak, many = accuracy.value < 0.5, len(items) > _MANY * len(asked)
     if weak:
         says += "; it disagrees with more than it agrees with, so most of these are its own errors"
-    level: Level = "note" if weak else "warning"
+    elif many:
+        says += "; these are so many that most are probably its own errors"
+    level: Level = "note" if weak or many else "warning"
     return Finding("labels", level, says, scores, mask, tuple(items), mask, {"probe_accuracy": accuracy.value})
 
 

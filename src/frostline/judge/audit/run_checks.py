@@ -1,5 +1,6 @@
 """All checks over one subject, and the little of them that costs nothing and that `fit` runs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -40,12 +41,10 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         listing = self.subject.listing
-        counts = {
-            split or "all": {
-                name: sum(name in row.labels for row in listing.rows if split is None or row.split == split)
-                for name in listing.classes
-            }
-            for split in listing.splits or (None,)
+        tally = Counter((row.split, name) for row in listing.rows for name in set(row.labels))
+        of_all = Counter(name for row in listing.rows for name in set(row.labels))
+        counts = {split: {name: tally[split, name] for name in listing.classes} for split in listing.splits} or {
+            "all": {name: of_all[name] for name in listing.classes}
         }
         return {
             "data": listing.source,

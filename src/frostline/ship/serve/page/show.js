@@ -96,7 +96,7 @@ function sets(item, list, state, acts) {
   label.htmlFor = "coverage";
   const fill = () => {
     const coverage = COVERAGES[state.coverage], inside = setOf(item, coverage);
-    label.textContent = `${word("coverage", percent(coverage, 0))}:`;
+    label.textContent = word("coverage", percent(coverage, 0));
     slider.setAttribute("aria-valuetext", `${percent(coverage, 0)}: ${setText(inside)}`);
     members.textContent = setSentence(inside, acts.classes);
     for (const row of list.children) row.classList.toggle("member", inside.includes(row.dataset.name));
@@ -120,7 +120,12 @@ export function row(item, state, choose) {
   const said = !result ? "…" : result.error ? result.gone ? word("away") : word("unreadable", result.error) : result.label;
   const answer = made("td", result?.error ? "fault-text" : "", said);
   if (result?.novel) answer.append(made("div", "muted", word("novel")));
-  line.append(first, answer, made("td", "number", result?.probability === undefined ? "" : share(result.probability)));
+  line.append(first, answer);
+  if (result?.error) {
+    answer.colSpan = state.sets ? 3 : 2;  // a reason is longer than a class
+    return line;
+  }
+  line.append(made("td", "number", result?.probability === undefined ? "" : share(result.probability)));
   if (state.sets) line.append(made("td", "", result?.sets ? setText(setOf(item, COVERAGES[state.coverage])) : ""));
   return line;
 }

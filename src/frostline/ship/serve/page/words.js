@@ -13,9 +13,9 @@ const en = {
   done: (all, faults) => (!all ? ["Not readable.", {}] : faults ? ["{all} answered, {faults} not readable.", { all, faults }] : ["{all} answered.", { all }]),
   said: (name, label, share) => ["{name}: {label}, {share}", { name, label, share }],
   count: (n) => ["{n} pictures", { n }],
-  fault: "It cannot be read:", unreadable: (reason) => ["cannot be read: {reason}", { reason: sentence(reason) }],
+  fault: "It cannot be read:", unreadable: (reason) => [reason.startsWith("cannot be ") ? "{reason}" : "cannot be read: {reason}", { reason: sentence(reason) }],
   novel: "Unlike the pictures that it was trained on: perhaps none of these.",
-  coverage: (share) => ["A set that contains the true class {share} of the time", { share }],
+  coverage: (share) => ["A set that contains the true class {share} of the time:", { share }],
   nothing: "None of the classes is likely enough.",
   one: (label) => ["It is {label}.", { label }],
   several: (labels, last) => ["It is {labels} or {last}.", { labels, last }],
@@ -28,7 +28,7 @@ const en = {
   no_camera: "The camera cannot be used:",
   not_pictures: (names) => ["Not pictures, and left out: {names}", { names }],
 };
-let chinese = null;
+let chinese = null, patterns = null;
 
 let language = "en";
 try {
@@ -41,12 +41,36 @@ async function learn() {
 }
 await learn();
 
-// What the server says, such as why a picture cannot be read.
-export const sentence = (text) => (language === "zh" && chinese[text]) || text;
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+// What the server says, such as why a picture cannot be read: in the table as it is, or with places for what it names.
+export function sentence(text) {
+  if (language !== "zh") return text;
+  if (chinese[text]) return chinese[text];
+  patterns ??= Object.keys(chinese).filter((key) => /\{\w+\}/.test(key) && /[a-z]{4}/.test(key.replace(/\{\w+\}/g, "")))
+    .sort((one, other) => other.length - one.length).map((key) => [pattern(key), key]);
+  for (const [form, key] of patterns) {
+    const found = form.exec(text)?.groups;
+    if (!found) continue;
+    const own = Object.entries(found).map(([name, value]) => [name, name.startsWith("what") ? sentence(value) : value]);
+    return filled(chinese[key], Object.fromEntries(own));
+  }
+  return text;
+}
+
+function pattern(key) {
+  const seen = new Set();
+  const place = (_, name) => {
+    if (seen.has(name)) return `\\k<${name}>`;
+    seen.add(name);
+    return `(?<${name}>${name === "n" || name === "m" ? "[\\d,]+" : ".+"})`;
+  };
+  return new RegExp(`^${key.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{(\w+)\}/g, place)}$`);
+}
 
 export function word(key, ...given) {
   const found = en[key], [text, values] = typeof found === "function" ? found(...given) : [found, {}];
-  return sentence(text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return filled((language === "zh" && chinese[text]) || text, values);
 }
 
 export const percent = (p, digits = 1) =>
