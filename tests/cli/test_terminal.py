@@ -201,6 +201,7 @@ def test_lines_end_between_words_and_chinese_ones_between_characters(width: int)
     words = set(re.findall(r"[A-Za-z]+|[0-9.]+%?", CHINESE))
     assert words == {word for line in lines for word in re.findall(r"[A-Za-z]+|[0-9.]+%?", line)}  # none is cut
     assert wrap.wrapped(f"next: frostline predict {'x' * 90}", width).count("\n") == 0  # a command is copied whole
+    assert "p = 0.35" in wrap.wrapped(f"{'x' * (width - 4)} p = 0.35", width)
     assert wrap.for_stream(ENGLISH, io.StringIO()) == ENGLISH  # what reads a pipe gets lines as they are
 
 
@@ -251,3 +252,31 @@ def test_a_cell_ends_its_lines_as_a_line_does(width: int) -> None:
             first = re.match(r"[^\s一-鿿，。；：、（）]+|.", after)
             assert first is not None
             assert cell_len(line) + cell_len(first[0]) >= width - 3 or "/" in line + after
+
+
+def test_a_terminal_that_cannot_go_back_gets_no_bars(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, says Rich
+    for term, bars in (("dumb", False), ("xterm", True)):
+        monkeypatch.setenv("TERM", term)
+        with Screen() as screen:
+            screen(Work("pictures", 1, 2))
+        err = capsys.readouterr().err
+        assert ("pictures" in err) is bars
+        assert bars or err == ""
+
+
+def test_the_store_is_listed_in_lines_that_can_be_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from frostline.features.store import Usage
+
+    about = 'openvino fp32, prefix 162a9006, view evaluation-1 {"crop_mode":"center","crop_pct":0.875,"size":[224,224]}'
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    console.usage([Usage("x", about, 15_298, 78_900_000, 0.0)], [], where=Path("/cache"))
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].startswith(" " * 27)
+    assert "crop_pct:0.875, size:[224, 224]" in " ".join(" ".join(lines).split())

@@ -281,7 +281,8 @@ def audit(found: "Audit", *, page: Path) -> None:
 def usage(items: "Sequence[Usage]", everything: "Sequence[Kept]", *, where: Path) -> None:
     """A table of the store's shelves, and one of all kinds of things that are kept."""
     for item in items:
-        print(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} {sentence('rows')}  {item.about}")
+        about = re.sub(",(?! )", ", ", re.sub('[{}"]', "", item.about))  # JSON has no place for a line to end at
+        print(for_stream(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} {sentence('rows')}  {about}", sys.stdout, 27))
     for kind in everything:
         print(f"{in_bytes(kind.bytes):>9}  {kind.files:>8,} {sentence('files')} {kind.name}: {sentence(kind.what)}")
     aside(f"{in_bytes(sum(kind.bytes for kind in everything))} in all, in {where}")

@@ -66,7 +66,9 @@ def evaluate(
     if json:
         console.json(found.to_dict() | ({"tta": tta} if tta else {}))
     else:
-        console.report(found.report, title=f"{model} on {data}", skipped=len(found.skipped))
+        console.report(
+            found.report, title=", ".join(map(str, filter(None, (model, data, split)))), skipped=len(found.skipped)
+        )
         console.left_out(found)
         console.drift(found)
 

@@ -34,7 +34,7 @@ class Screen:
 
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._live = self._console.is_terminal and not quiet
+        self._live = self._console.is_terminal and not self._console.is_dumb_terminal and not quiet
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

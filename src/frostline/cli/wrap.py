@@ -15,7 +15,8 @@ _CHINESE = "\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff60"
 _BEFORE = "“（《"  # never last in a line
 _AFTER = "，。；：、）》”！？"  # never first in a line
 _COMMAND = re.compile(r"\bfrostline [a-z]")
-_PIECE = re.compile(rf"\s+|[{_BEFORE}]*(?:[{_CHINESE}]|[^\s{_CHINESE}{_BEFORE}]+)?[{_AFTER}]*")
+_WORD = rf"[^\s{_CHINESE}{_BEFORE}]+"
+_PIECE = re.compile(rf"\s+|[{_BEFORE}]*(?:[{_CHINESE}]|{_WORD}(?: = {_WORD})?)?[{_AFTER}]*")
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> str:
