@@ -14,7 +14,7 @@ from frostline.errors import shown
 if TYPE_CHECKING:
     from frostline.events import Event
 
-PLAIN_EVERY = 5.0  # seconds between plain progress lines
+PLAIN_EVERY = 4.0  # seconds between plain progress lines, so that none is silent for 5
 WARNING = "yellow"
 
 
