@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
-from frostline.cli import gc_settings
+from frostline.cli import gc_settings, idle
 from frostline.cli.complete import offered, plain
 from frostline.cli.fit import with_options
 from frostline.options import OPTIONS, READING
+
+_DROPPED = "unreadable,duplicates,leakage"
 
 
 def check(
@@ -18,9 +20,7 @@ def check(
     json: Annotated[bool, Option("--json", help="Print what was found as JSON.")] = False,
     strict: Annotated[bool, Option("--strict", help="Exit with 1 if there is leakage or a label conflict.")] = False,
     write: Annotated[Path | None, Option(help="Write a CSV for `fit` without what --drop names.")] = None,
-    drop: Annotated[
-        str, Option(help="Findings that --write leaves out, joined by commas.")
-    ] = "unreadable,duplicates,leakage",
+    drop: Annotated[str, Option(help="Findings that --write leaves out, joined by commas.")] = _DROPPED,
     features: Annotated[
         bool, Option("--features/--no-features", help="Ask a network about labels and outliers.")
     ] = True,
@@ -48,14 +48,23 @@ def check(
     from frostline.data.place_options import PlaceOptions, option
     from frostline.data.reading import asked
     from frostline.data.sources import default_cache
-    from frostline.errors import PlanError
     from frostline.judge.audit.write_csv import chosen, write_cleaned
     from frostline.judge.check_page.render import page
     from frostline.judge.write_html import write_html
     from frostline.scale.elsewhere import elsewhere
 
-    if on is not None and not features:
-        raise PlanError("a cluster is for what the network is asked", where="--on", hint="leave --no-features out")
+    if not features:
+        idle.refuse(
+            beside="--no-features",
+            model=model != OPTIONS["model"].default,
+            weights=weights != "auto",
+            engine=engine != "auto",
+            on=on is not None,
+        )
+    if on is None:
+        idle.refuse(without="--on", address=address is not None)
+    if write is None:
+        idle.refuse(without="--write", drop=drop != _DROPPED)
     with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():

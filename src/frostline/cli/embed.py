@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from frostline.cli import gc_settings
+from frostline.cli import gc_settings, idle
 from frostline.cli.fit import with_options
 from frostline.options import OPTIONS, READING
 
@@ -44,6 +44,8 @@ def embed(
     from frostline.data.sources import default_cache, pictures
     from frostline.data.sources import unlabelled as all_of
 
+    if on is None:
+        idle.refuse(without="--on", address=address is not None)
     with Screen(quiet=quiet) as screen:
         screen.say(f"reading {data}")
         with gc_settings.importing():

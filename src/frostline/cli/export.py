@@ -5,9 +5,11 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from frostline.cli import gc_settings
+from frostline.cli import gc_settings, idle
 from frostline.cli.complete import offered
 from frostline.cli.trust import Trust, show
+
+_DROP = 0.01
 
 
 def export(
@@ -21,7 +23,7 @@ def export(
     data: Annotated[
         Path | None, Option(help="Pictures to compare with torch on; int8 needs labelled ones, as for `fit`.")
     ] = None,
-    max_drop: Annotated[float, Option(help="How much accuracy on val int8 may cost.", min=0, max=1)] = 0.01,
+    max_drop: Annotated[float, Option(help="How much accuracy on val int8 may cost.", min=0, max=1)] = _DROP,
     trust: Trust = None,
     json: Annotated[bool, Option("--json", help="Print what was measured as JSON.")] = False,
 ) -> None:
@@ -33,6 +35,8 @@ def export(
         from frostline.cli import console
         from frostline.ship.export import export as write
 
+    if to != "int8":
+        idle.refuse(without="--to int8", max_drop=max_drop != _DROP)
     show(trust)
     found = write(model, to, out=out, with_preprocessing=with_preprocessing, data=data, max_drop=max_drop, trust=trust)
     if json:

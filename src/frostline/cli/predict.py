@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from frostline.cli import gc_settings, output
+from frostline.cli import gc_settings, idle, output
 from frostline.cli.language import sentence
 from frostline.cli.trust import Trust, show
 
@@ -67,7 +67,10 @@ def predict(
         raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
     if out is not None and (json or as_csv):
         raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
-    if on is not None:
+    if on is None:
+        idle.refuse(without="--on", address=address is not None)
+    else:
+        idle.refuse(beside="--on", top=top != 1, shard=shard is not None, trust=trust is not None)
         if tta:
             raise PlanError("a cluster answers from one view", where="--tta", hint="leave --tta out, or leave --on out")
         _on_cluster(on, model, images, out, coverage=coverage, engine=engine, precision=precision, address=address)

@@ -123,6 +123,9 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if all_stages:
         backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
     _check_network(backbone, plan)
+    _check_of_training(settings, plan)
+    if "val" in manifest.splits and settings.val != FitOptions.val:
+        tell(Warn("--val says nothing here: there is a val split"))
     said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
     judging = settings.folds if said else _folds(manifest, plan, settings)
     manifest = _split(manifest, plan, settings, judging)
@@ -204,6 +207,20 @@ def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:
     for line in found.warnings:
         tell(Warn(line))
     return found.reading
+
+
+def _check_of_training(settings: Settings, plan: Plan) -> None:
+    """Refuse what only a phase that trains has a use for, where there is none.
+
+    Raises: PlanError: it is given.
+    """
+    if any(isinstance(phase, Train) for phase in plan.phases):
+        return
+    if idle := [name for name in ("drop_path", "track") if getattr(settings, name)]:
+        raise PlanError(
+            f"the strategy {settings.strategy!r} has no use for {', '.join(idle)}",
+            hint="leave that out, or take a strategy that trains",
+        )
 
 
 def _check_network(backbone: zoo.Backbone, plan: Plan) -> None:
