@@ -37,6 +37,14 @@ def test_a_split_is_known_by_what_stands_in_its_column(tmp_path, header, split):
     assert plain.splits == ()
 
 
+@pytest.mark.parametrize(("last", "several"), [("a|b", 1), ("b", 0)])
+def test_labels_that_are_parted_are_said_to_be(tmp_path, last, several):
+    """One bar in one cell makes every picture one that may have several labels."""
+    found = table(tmp_path, ("path,label", lambda n: f"img/{n}.png,{last if n == 5 else label(n)}"))
+    assert ("1 of them with several labels" in found.summary()) == bool(several)
+    assert "2 classes (a, b)" in found.summary()
+
+
 def test_a_flag_of_most_rows_may_be_no_split(tmp_path):
     text = ("path,label,is_valid", lambda n: f"img/{n}.png,{label(n)},{n > 0}")
     with pytest.raises(DataError, match="'is_valid' says yes of 83% of the rows: is it a split") as caught:

@@ -74,6 +74,19 @@ def test_a_damaged_block_is_found_out_and_its_rows_are_missing(tmp_path: Path, p
     np.testing.assert_array_equal(shelf.read(NAMES), ROWS)
 
 
+def test_folders_in_place_of_files_cost_a_recomputation(tmp_path: Path) -> None:
+    shelf = Store(tmp_path).shelf(ADDRESS)
+    shelf.write(["a"], np.ones((1, 4), np.float32))
+    shelf.close()
+    for path in (*(tmp_path / ADDRESS.key).iterdir(), tmp_path / f"{ADDRESS.key}.lock"):
+        path.unlink()
+        path.mkdir()
+    again = Store(tmp_path).shelf(ADDRESS)
+    assert again.missing(["a"]) == ["a"]
+    again.write(["a"], np.full((1, 4), 2, np.float32))
+    assert again.read(["a"]).tolist() == [[2, 2, 2, 2]]
+
+
 def test_features_open_elsewhere(tmp_path: Path) -> None:
     Store(tmp_path).shelf(ADDRESS).write(NAMES, ROWS)
     (block,) = tmp_path.rglob("*.safetensors")

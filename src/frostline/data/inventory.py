@@ -70,6 +70,7 @@ class Inventory:
             classes=self.classes,
             splits={name: count for name, count in splits.items() if count},
             pictures=len(self),
+            several=sum(len(row.labels) > 1 for row in self.rows),
             left_out=left_out(self.passed_over),
         )
 

@@ -185,6 +185,7 @@ class Manifest:
             classes=self.classes,
             splits={split: splits[split] for split in self.splits},
             pictures=len(self.rows),
+            several=sum(len(row.labels) > 1 for row in self.rows),
             left_out=left_out(self.skipped),
         )
 

@@ -57,9 +57,16 @@ _TEXTS = ("source", "pictures", "labels", "split", "group")
 
 
 def said(
-    understood: Understood, *, classes: Sequence[str], splits: Mapping[str, int], pictures: int, left_out: Sequence[str]
+    understood: Understood,
+    *,
+    classes: Sequence[str],
+    splits: Mapping[str, int],
+    pictures: int,
+    several: int,
+    left_out: Sequence[str],
 ) -> str:
-    """The line that says it. splits: pictures of each. left_out: what is not used beside what the source says."""
+    """The line that says it. splits: pictures of each. several: pictures with more than one label, each of which makes
+    all of them multi-label. left_out: what is not used beside what the source says."""
     parts = [
         f"pictures from {understood.pictures}" if understood.pictures else "",
         f"labels from {understood.labels}" if understood.labels else "",
@@ -72,7 +79,8 @@ def said(
     if classes:
         counts += f", {len(classes):,} {'class' if len(classes) == 1 else 'classes'} ({_some(classes)})"
     unused = (*understood.unused, *left_out)
-    line = "; ".join(part for part in (", ".join(part for part in parts if part), counts) if part)
+    more = f"{several:,} of them with several labels" if several else ""
+    line = "; ".join(part for part in (", ".join(part for part in parts if part), counts, more) if part)
     line = f"{understood.source}: {line}" if understood.source else line
     return one_line(f"{line}; not used: {_some(unused)}" if unused else line)
 

@@ -26,6 +26,8 @@ class Held:
 
     def __init__(self, path: Path, content: bytes) -> None:
         while True:
+            if path.is_dir():  # by accident: an empty folder protects nothing
+                path.rmdir()
             number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
             self.alone = _lock(number, exclusive=True, wait=False)
             if not self.alone:

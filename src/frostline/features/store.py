@@ -285,7 +285,7 @@ class Shelf:
                 self._add(store_file.read_header(path))
             except Damaged as error:
                 self._discard(path, error)
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 continue
 
     def _add(self, block: Block) -> None:
