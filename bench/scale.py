@@ -1,15 +1,17 @@
 """Many machines, tried on this one: a Ray cluster of two workers beside one process, with kills; and what a million
 pictures cost.
 
-    python -m bench.scale --data PICTURES --model RUN      both parts; writes bench/scale.json, bench/SCALE.md and the
+    python -m bench.scale --data PICTURES --model RUN      all parts; writes bench/scale.json, bench/SCALE.md and the
                                                            table in docs/how-to/many-machines.md
-    python -m bench.scale once                             the first part only; needs neither pictures nor a model
+    python -m bench.scale once memory                      these parts only, which need neither pictures nor a model
     python -m bench.scale speed --data PICTURES --model RUN [--pictures 4000]
     python -m bench.scale --dry ...                        prints, and writes nothing
 
 once    20,000 small made pictures and a small network: predicted and embedded while workers are killed five times and
         the driver once, every picture must be answered once, bit for bit as by one process; the head of a `fit --on
-        ray` on 5,000 must be that of `fit`; memory at a tenth and at the whole of the pictures.
+        ray` on 5,000 must be that of `fit`.
+memory  a tenth and the whole of as many, in files, WebDataset shards and Parquet: of one process and of a cluster.
+nodes   two nodes in network namespaces, and a store that takes its time; needs root.
 speed   pictures as they are on the web, a model as people have it: one process of one core beside a worker of one core,
         by the clock (which needs a quiet machine) and by processor time (which does not).
 """
@@ -36,13 +38,14 @@ from PIL import Image
 from bench.pictures import made
 from bench.report import HERE, commit, machine
 from bench.scale_memory import memory, memory_lines
+from bench.scale_nodes import node_lines, nodes
 from bench.scale_runs import ENV, WORKERS, Run, cluster, frostline, is_worker, of_ray, on_ray, run
 
 RESULTS, TEXT = HERE / "scale.json", HERE / "SCALE.md"
 PAGE = HERE.parent / "docs" / "how-to" / "many-machines.md"
 BEGIN, END = "<!-- written by python -m bench.scale -->", "<!-- end of what bench.scale wrote -->"
 SIDE = 64
-PARTS = ("once", "memory", "speed")
+PARTS = ("once", "memory", "nodes", "speed")
 Rows = dict[str, bytes]
 """The bits of each picture's answer, by its name."""
 
@@ -72,6 +75,9 @@ def main() -> None:
         if "memory" in parts:
             pictures = small(place / "small", given.pictures)
             found["memory"] = said | memory(_fitted(place, pictures, 200), pictures, given.pictures, place)
+        if "nodes" in parts:
+            pictures = small(place / "small", 1500)
+            found["nodes"] = said | nodes(_fitted(place, pictures, 200), pictures, 1500, place)
         if "speed" in parts:
             found["speed"] = said | speed(given.model, given.data, given.pictures, place, given.rounds)
     finally:
@@ -261,6 +267,7 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
     return [
         *(_once_lines(found["once"]) if "once" in found else ()),
         *(memory_lines(found["memory"], _where(found["memory"])) if "memory" in found else ()),
+        *(node_lines(found["nodes"], _where(found["nodes"])) if "nodes" in found else ()),
         *(_speed_lines(found["speed"]) if "speed" in found else ()),
     ]
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import secrets
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,13 @@ import psutil
 import pyarrow.parquet
 
 WORKERS = 2
-ENV = {**os.environ, "HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+ENV = {
+    **os.environ,
+    "HF_HUB_OFFLINE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",  # nodes and drivers of this process only
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Run:
     """seconds: from start to end. driver, worker: the most bytes that the command and any one worker held. cpu: seconds
     of processor time of the command's processes and of the workers, start included; for a cluster `around` is that of
     everything else: the driver and Ray's own processes. busy: share of the time between a worker's first and last part
-    that workers had a core for themselves. steady: pictures/s of all workers in that time.
+    that workers had a core for themselves. steady: pictures/s of all workers in that time. nodes: that had workers.
     """
 
     seconds: float
@@ -33,6 +40,7 @@ class Run:
     around: float = 0.0
     busy: float = 0.0
     steady: float = 0.0
+    nodes: int = 0
 
 
 def frostline(command: str) -> list[str]:
@@ -58,11 +66,16 @@ def node(*words: str, cores: int, within: Sequence[str] = ()) -> Iterator[psutil
     """The process of one node, as `ray start` starts it. within: what the command is given to, as `ip netns exec`."""
     ray = str(Path(sys.executable).with_name("ray"))
     start = [*within, ray, "start", *words, f"--num-cpus={cores}", "--disable-usage-stats", "--block"]
-    process = subprocess.Popen(start, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(start, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
-        if not any("Ray runtime started" in line for line in process.stdout):
-            raise RuntimeError(f"{' '.join(start)} ended with {process.wait()}")
+        said: list[str] = []
+        for line in process.stdout:
+            said.append(line)
+            if "Ray runtime started" in line:
+                break
+        else:
+            raise RuntimeError(f"{' '.join(start)} ended with {process.wait()}: {''.join(said[-3:])}")
         yield psutil.Process(process.pid)
     finally:
         below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
@@ -82,13 +95,13 @@ def run(command: Sequence[str], nodes: Sequence[psutil.Process] = ()) -> Run:
     driver = worker = 0
     seen: dict[int, float] = {}
     samples: list[tuple[float, float]] = []
-    ours: set[int] = set()
+    ours: dict[int, int] = {}
     while process.poll() is None:
         driver = max(driver, _held(psutil.Process(process.pid)))
-        for one in of_ray(nodes):
+        for number, one in ((n, one) for n, place in enumerate(nodes) for one in of_ray([place])):
             seen[one.pid] = max(seen.get(one.pid, 0.0), _cpu(one) - others.get(one.pid, 0.0))
             if is_worker(one):
-                ours.add(one.pid)
+                ours[one.pid] = number
                 worker = max(worker, _held(one))
         samples.append((time.time(), sum(seen[pid] for pid in ours)))
         time.sleep(0.5)
@@ -101,7 +114,7 @@ def run(command: Sequence[str], nodes: Sequence[psutil.Process] = ()) -> Run:
         return Run(seconds, own, driver)
     around = own + sum(seen.values()) - working
     out = Path(command[command.index("--out") + 1])
-    return Run(seconds, working, driver, worker, around, *_steadily(out, samples))
+    return Run(seconds, working, driver, worker, around, *_steadily(out, samples), len(set(ours.values())))
 
 
 def _steadily(out: Path, samples: Sequence[tuple[float, float]]) -> tuple[float, float]:
