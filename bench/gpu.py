@@ -43,6 +43,10 @@ from frostline.ship.open_predictor import open_predictor
 
 TEXT = HERE / "GPU.md"
 EPOCHS = 3
+NEVER = (
+    "**Never run on a GPU.** These are the figures of a processor in its place: they say that the command runs from "
+    "end to end, and nothing of any card."
+)
 
 
 @dataclass(frozen=True)
@@ -246,6 +250,7 @@ def text(setting: Setting, found: list[Measured]) -> str:
         f"{card}; {setting.model}, {setting.pictures:,} pictures, batch {setting.batch}, {setting.precision}; torch "
         f"{torch.__version__}, timm {timm.__version__}; {commit()}.",
         "",
+        *(() if setting.device.type == "cuda" else (NEVER, "")),
         "| | | | |",
         "| --- | ---: | --- | --- |",
         *(f"| {row.what} | {said(row.value)} | {row.unit} | {row.beside} |" for row in found),

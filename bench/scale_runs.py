@@ -106,7 +106,7 @@ def run(command: Sequence[str], nodes: Sequence[psutil.Process] = ()) -> Run:
         samples.append((time.time(), sum(seen[pid] for pid in ours)))
         time.sleep(0.5)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+        raise RuntimeError(f"{' '.join(command)[:200]} ended with {process.returncode}")
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     working = sum(seen[pid] for pid in ours)

@@ -21,6 +21,7 @@ def test_it_runs_from_end_to_end_and_its_figures_are_speeds(tmp_path: Path, monk
     assert next(row.beside for row in found if row.what == "a full epoch").startswith("frostline")
     page = gpu.text(setting, found)
     assert "no GPU" in page
+    assert gpu.NEVER in page
     assert all(f"| {row.what} | {gpu.said(row.value)} |" in page for row in found)
 
 
@@ -28,3 +29,10 @@ def test_a_clock_leaves_the_first_run_out(monkeypatch: pytest.MonkeyPatch) -> No
     ticks = iter([0, 100, 100, 101, 101, 103, 103, 106])
     monkeypatch.setattr(gpu.time, "perf_counter", lambda: next(ticks))
     assert gpu._timed(lambda: None, torch.device("cpu")) == 2
+
+
+def test_the_table_says_by_itself_whether_a_card_was_there() -> None:
+    page = gpu.TEXT.read_text(encoding="utf-8")
+    assert ("no GPU:" in page) == (gpu.NEVER in page)
+    guide = (gpu.HERE.parent / "docs" / "how-to" / "gpu.md").read_text(encoding="utf-8")
+    assert (gpu.NEVER in page) == ("It was never run on a GPU" in guide)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from bench import scale
+from bench import scale, scale_memory, scale_nodes
 from typer.testing import CliRunner
 
 from frostline.cli import app
+from frostline.data.picture import content_digest
+from frostline.data.sources import pictures as listed
 
 
 def test_the_guide_says_what_the_command_found() -> None:
@@ -46,6 +48,31 @@ def test_what_a_million_costs_follows_from_what_was_measured() -> None:
                                 "machine": "m", "commit": "c"})  # fmt: skip
     (million,) = [line for line in lines if line.startswith("| 1,000,000 |")]
     assert million == "| 1,000,000 | 10.0 | 0.10 | 0.02 TB | 0.00 h | 0.05 GB |"
+
+
+def test_memory_stands_in_mib_by_kind_of_source() -> None:
+    held = {"one process": 100 << 20, "driver": 200 << 20, "worker": 300 << 20}
+    found = {"pictures": 20_000, "Parquet": {"few": held, "many": {**held, "worker": 301 << 20}}}
+    lines = scale_memory.memory_lines(found, "here")
+    assert lines[0].startswith("The most memory in MiB, with 2,000 and 20,000 pictures")
+    assert lines[-2] == "| Parquet | 100 and 100 | 200 and 200 | 300 and 301 |"
+
+
+@pytest.mark.parametrize("kind", list(scale_memory.SOURCES))
+def test_the_same_pictures_lie_in_every_kind_of_source(kind: str, tmp_path: Path) -> None:
+    pictures = scale.small(tmp_path / "small", 5)
+    places = scale_memory.SOURCES[kind](tmp_path / "made", pictures, 4)
+    found = [content_digest(row.picture) for row in listed([str(place) for place in places])]
+    assert found == [content_digest(path) for path in sorted(pictures.iterdir())[:4]]
+
+
+def test_other_bits_of_a_store_are_said() -> None:
+    found = {"pictures": 1500, "nodes": 2, "same": {"files": True, "store": False},
+             "cpu": {"files": 0.001, "store": 0.006}, "seconds": {"files": 0.002, "store": 0.01}}  # fmt: skip
+    files, store = scale_nodes.node_lines(found, "here")[2:4]
+    assert "500 pictures/s without the start, 1.0 ms" in files
+    assert "OTHER BITS" in store
+    assert "OTHER" not in files
 
 
 def test_the_manifest_of_an_indexed_job_is_one_and_its_options_exist() -> None:

@@ -44,7 +44,9 @@ def aside(text: str) -> None:
 
 def parts(count: "Count", out: Path) -> None:
     """What a cluster has written."""
-    aside(f"{count.rows:,} pictures, saved to {out} (Parquet)")
+    from frostline.data.remote import url_of
+
+    aside(f"{count.rows:,} pictures, saved to {url_of(out) or out} (Parquet)")
     if count.unreadable:
         aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
 
