@@ -141,3 +141,26 @@ def test_a_label_that_is_an_object_is_refused(tmp_path):
 def test_an_empty_column_of_splits_is_none(tmp_path):
     found = table(tmp_path, "path,label,split", *rows(lambda n: f"{'ab'[n % 2]},"))
     assert "no split" in found.summary()
+
+
+def test_labels_that_are_objects_of_json(tmp_path):
+    """VIA writes {"class": "ants"}: the key is no label. Labelbox's hold more than one thing, and are refused."""
+    cell = '"{{""class"":""{}""}}"'.format
+    found = table(tmp_path, "path,label", *rows(lambda n: cell(("ants", "bees")[n % 2])))
+    assert found.counts() == {"ants": 4, "bees": 4}
+    more = '"{{""objects"":[],""classifications"":[""{}""]}}"'.format
+    with pytest.raises(DataError, match="which of classifications, objects is it"):
+        table(tmp_path, "path,label", *rows(lambda n: more(n % 2)))
+
+
+def test_two_facts_beside_what_may_be_the_label_are_asked_about(tmp_path):
+    """The COVID chest X-rays: `survival` and `intubated` stand beside `finding`, and were the labels."""
+    header = "path,survival,intubated,finding"
+    lines = rows(lambda n: f"{'YN'[n % 2]},{'YN'[n // 4]},{('viral', 'fungal')[n % 2]}")
+    with pytest.raises(DataError, match="the label may be 'finding', or the columns survival,intubated") as caught:
+        table(tmp_path, header, *lines)
+    assert "--label-column 'survival,intubated'" in caught.value.hint
+    assert table(tmp_path, header, *lines, label_column="finding").classes == ("fungal", "viral")
+    assert table(tmp_path, header, *lines, label_column="survival,intubated").classes == ("intubated", "survival")
+    exclusive = rows(lambda n: f"{n % 2},{1 - n % 2},{('left', 'right')[n // 4]}")
+    assert table(tmp_path, "path,cat,dog,eye", *exclusive).classes == ("cat", "dog")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ def parted(
     texts = Counter(text for cell in cells if (text := cell.strip()) not in missing)
     if texts and all(map(_DECIMAL_COMMA.fullmatch, texts)):
         return (lambda cell: cell.strip().partition(",")[0] if isinstance(cell, str) else cell), "decimal commas"
-    objects = {text: _choices(text) for text in texts if text.startswith("{")}
-    if objects and all(objects.values()):
+    if objects := _objects(texts, place):
         return (lambda cell: objects.get(cell.strip(), cell) if isinstance(cell, str) else cell), "choices"
     if texts and all(_BRACKETS.get(text[0]) == text[-1] for text in texts):
         _refuse_vectors([_listed(text) for text in texts], place)
@@ -108,6 +107,7 @@ def one_hot(
                 hint="--label-column names the column of labels, or columns of 0 and 1 joined by commas",
             )
         _refuse_one_beside(header, records, binary, place)
+        _refuse_two_facts(header, records, columns, binary, place)
     yes = {n: _cells_of_yes(records, n) for n in binary}
     made: list[Record] = []
     for line, values in records:
@@ -176,6 +176,28 @@ def _refuse_one_beside(
             )
 
 
+def _refuse_two_facts(
+    header: Sequence[str], records: Sequence[Record], columns: Sequence[int], binary: Sequence[int], place: Path | str
+) -> None:
+    """Two columns of yes and no that do not exclude each other may be facts beside the label: survival, intubated.
+
+    Raises: DataError: another column may be the label as well.
+    """
+    rows = [[values[n] for n in binary] for _, values in records if len(values) > max(binary)]
+    yes = [_cells_of_yes(records, n) for n in binary]
+    if len(binary) > 2 or all(sum(cell in own for cell, own in zip(row, yes, strict=True)) == 1 for row in rows):
+        return
+    for n in columns:
+        texts = {str(cell).strip() for cell in _distinct(records, n)} if n not in binary else set[str]()
+        if 1 < len(texts) <= len(records) / 2 and all(text and not text[0].isdecimal() for text in texts):
+            both = ",".join(header[k] for k in binary)
+            raise DataError(
+                f"the label may be {one_line(header[n])!r}, or the columns {one_line(both)} of yes and no",
+                where=place,
+                hint=f"--label-column {one_line(header[n])!r}, or --label-column {one_line(repr(both))}",
+            )
+
+
 def _yes_of(records: Sequence[Record], index: int) -> str | None:
     """What stands for yes in a column of yes and no, or None: it is no such column."""
     for some in (records[:_SAMPLED], records):
@@ -224,16 +246,32 @@ def _words(text: str, separator: str) -> list[str]:
     return [word.strip() for word in text.split(separator) if word.strip()]
 
 
-def _choices(text: str) -> list[str] | None:
-    """What stands in Label Studio's {"choices": ["a", "b"]}, by which it writes several labels beside single words."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    values = list(found.values()) if isinstance(found, dict) else []
-    if len(values) == 1 and isinstance(values[0], list) and all(isinstance(one, str) for one in values[0]):
-        return values[0]
-    return None
+def _objects(texts: Iterable[str], place: Path | str) -> dict[str, list[str]]:
+    """Labels of cells that are objects of JSON with one text or list in them, by the cell; {} where none is.
+
+    Label Studio writes {"choices": ["a", "b"]} beside single words, VIA {"class": "a"}.
+
+    Raises: DataError: an object holds more, or another key than the others.
+    """
+    labels, keys = dict[str, list[str]](), set[str]()
+    for text in texts:
+        try:
+            found = json.loads(text) if text.startswith("{") else None
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(found, dict):
+            continue
+        keys |= found.keys()
+        values = next(iter(found.values()), None)
+        labels[text] = [values] if isinstance(values, str) else values if isinstance(values, list) else []
+        if len(keys) != 1 or not labels[text] or not all(isinstance(one, str) for one in labels[text]):
+            named = one_line(", ".join(sorted(keys)))
+            raise DataError(
+                f"labels are objects, such as {one_line(text)[:60]}: which of {named} is it?",
+                where=place,
+                hint="give the label a column of its own, of names",
+            )
+    return labels
 
 
 def _listed(text: str) -> list[str]:
