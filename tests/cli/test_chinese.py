@@ -167,6 +167,8 @@ def test_the_parts_of_an_error_are_named_in_chinese() -> None:
         ["models", "no such model"],
         ["compare", "one"],
         ["report", "nowhere"],
+        ["merge", "nowhere"],
+        ["check", "nowhere", "--on", "ray", "--no-features"],
     ],
 )
 def test_what_is_refused_every_day_is_refused_in_chinese(
