@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 from frostline import ImageClassifier
 from tests.docs.pages import ROOT
@@ -20,6 +21,11 @@ def test_the_site_is_built_without_a_broken_link_and_with_a_full_reference(tmp_p
     own = {name for name in vars(ImageClassifier) if not name.startswith(("_", "set_"))}
     assert own <= documented
     assert {"plot_confusion", "top_losses", "to_frame"} <= documented
+    for page in (tmp_path / "site").rglob("*.html"):  # mkdocs itself overlooks headings that are not in ASCII
+        text = page.read_text(encoding="utf-8")
+        assert {unquote(found) for found in re.findall(r'href="#([^"]+)"', text)} <= set(
+            re.findall(r'id="([^"]+)"', text)
+        )
 
 
 def test_every_page_is_in_the_navigation() -> None:
