@@ -34,9 +34,11 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
     header, records = csv_records(place)
-    again = {line for line, values in records if [cell.strip() for cell in values] == header}
-    yield Understood(unused=tuple(f"row {line} (the header again)" for line in sorted(again)))
-    records = [record for record in records if record[0] not in again]
+    first = header[0] if header else ""
+    again = {n for n, row in records if row[0].strip() == first and [cell.strip() for cell in row] == header}
+    if again:
+        yield Understood(unused=tuple(f"row {line} (the header again)" for line in sorted(again)))
+        records = [record for record in records if record[0] not in again]
     if (named := _headless(header, records, place, how)) is not None:
         yield Understood(warnings=(f"{one_line(place.name)} has no header: its first row names a picture",))
         records, (header, how) = [(1, header), *records], named
