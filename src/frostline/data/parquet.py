@@ -21,8 +21,10 @@ from frostline.errors import DataError, DecodeError, MissingExtra, one_line
 _HELD = 2  # row groups whose pictures are in memory at a time: pictures are read in order, by some threads at once
 
 
-def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
+def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions(), labelled: bool = True) -> Iterator[Found]:
     """As ``csv_table``; the picture may be a path, encoded bytes, or Hugging Face's {bytes, path}; labels may be lists.
+
+    labelled: False asks for no labels.
 
     Raises: DataError: as ``csv_table``, or not a Parquet file. MissingExtra: pyarrow is not installed.
     """
@@ -43,7 +45,7 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterato
             if how.image_column is None and len(held) == 1 and known(held[0]) != "path":
                 how = replace(how, image_column=held[0])
             records = _records(file, header, wanted, pictures, _class_names(schema.metadata))
-            yield from rows_of(header, records, place, how=how)
+            yield from rows_of(header, records, place, how=how, labelled=labelled)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
         raise DataError(
             f"not a Parquet file that can be read: {one_line(str(error))}", where=place, hint="write it again"

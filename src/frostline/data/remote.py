@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -115,6 +116,25 @@ def fetch(url: str, cache: Path, *, largest: int = _LARGEST_PLACE) -> Path:
     incoming.replace(held)
     atomic.write(named, held.name)
     return held
+
+
+def content(url: str) -> bytes:
+    """A picture elsewhere, by one request where the scheme can; it is not kept.
+
+    Raises: DataError, MissingExtra: as ``fetch``.
+    """
+    if url.startswith("http"):
+        with TemporaryDirectory(prefix="frostline-") as place:
+            return fetch(url, Path(place), largest=_LARGEST_PICTURE).read_bytes()
+
+    def read() -> bytes:
+        system, path = filesystem(url)
+        found: bytes = system.cat_file(path, start=0, end=_LARGEST_PICTURE + 1)
+        if len(found) > _LARGEST_PICTURE:
+            raise DataError(f"more than {_LARGEST_PICTURE:,} bytes", where=url, hint="a picture is smaller")
+        return found
+
+    return _again(url, read)
 
 
 def check(url: str) -> None:

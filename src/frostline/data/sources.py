@@ -373,8 +373,9 @@ def _at(place: str) -> Iterator[Row]:
     elif (url := remote.url_of(place)) is not None:
         yield Row(remote.Remote(default_cache()).picture(url), name=url)
     elif place.lower().endswith((".tar", ".parquet")):
-        rows = webdataset.shards if place.lower().endswith(".tar") else parquet_table
-        yield from (row for row in rows(Path(place)) if isinstance(row, Row))
+        shard = place.lower().endswith(".tar")
+        found = webdataset.shards(Path(place)) if shard else parquet_table(Path(place), labelled=False)
+        yield from (row for row in found if isinstance(row, Row))
     else:
         yield Row(Path(place), name=readable(place))
 

@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from frostline.data.remote import Remote
+from frostline.data.remote import content
+from frostline.errors import DataError, DecodeError
 
 AHEAD = 16
 """Pictures that are fetched at a time: an object store answers after some 50 ms, whoever else is asking."""
@@ -15,7 +14,7 @@ AHEAD = 16
 class FetchAhead:
     """The encoded pictures of URLs, by number; they are asked for in about their order, each once.
 
-    Raises (``[]``): DecodeError: as `Remote`.
+    Raises (``[]``): DecodeError: as `Remote` of `data.remote`.
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
@@ -31,15 +30,7 @@ class FetchAhead:
                 self._waiting[number] = self._pool.submit(content, self._urls[number])
                 self._next = number + 1
             found = self._waiting.pop(index, None)
-        return content(self._urls[index]) if found is None else found.result()
-
-
-def content(url: str) -> bytes:
-    """The bytes of a picture at a URL; the cache is not asked, and nothing is left in it.
-
-    Raises: DecodeError: as `Remote`.
-    """
-    with TemporaryDirectory(prefix="frostline-") as place:
-        remote = Remote(Path(place))
-        remote.picture(url)
-        return remote[0].read_bytes()
+        try:
+            return content(self._urls[index]) if found is None else found.result()
+        except DataError as error:
+            raise DecodeError(error.what, where=error.where, hint=error.hint) from None
