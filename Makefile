@@ -86,7 +86,7 @@ lock: $(VENV)/ready
 	$(BIN)/pip install --quiet "uv>=0.5"
 	mkdir -p build
 	$(BIN)/pip freeze --exclude-editable > build/installed.txt
-	echo hatchling > build/backend.in
+	printf 'hatchling\neditables\n' > build/backend.in
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" \
 		--extra dev --constraint build/installed.txt --output-file requirements.lock pyproject.toml build/backend.in

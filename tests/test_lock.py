@@ -31,7 +31,7 @@ def test_every_package_that_is_asked_for_is_pinned_with_its_hash_in_a_version_th
     text = (ROOT / "requirements.lock").read_text()
     pinned = {canonicalize_name(name): version for name, version, _ in PINNED.findall(text)}
     assert len(pinned) == len(re.findall(r"^[a-zA-Z0-9]", text, re.M))
-    for wanted in (*asked(None), *asked("demo"), *asked("dev"), Requirement("hatchling")):
+    for wanted in (*asked(None), *asked("demo"), *asked("dev"), Requirement("hatchling"), Requirement("editables")):
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), f"{wanted}: run make lock"
 
 
@@ -39,7 +39,7 @@ def test_all_that_those_packages_need_in_turn_is_pinned_too() -> None:
     """By what they say of themselves where they are installed. pip is told not to look: pip 23.2 takes
     another's `coverage[toml]` for something else than the pinned coverage, and stops."""
     pinned = {canonicalize_name(name) for name, _, _ in PINNED.findall((ROOT / "requirements.lock").read_text())}
-    waiting = [*asked(None), *asked("demo"), *asked("dev"), Requirement("hatchling")]
+    waiting = [*asked(None), *asked("demo"), *asked("dev"), Requirement("hatchling"), Requirement("editables")]
     seen: set[tuple[str, str]] = set()
     while waiting:
         wanted = waiting.pop()

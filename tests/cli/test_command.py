@@ -214,3 +214,25 @@ def test_a_home_that_nobody_has_is_said(monkeypatch: pytest.MonkeyPatch, leaves:
     assert "no such home folder" in err
     assert "XDG_CACHE_HOME" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"null", b'"text"', b"path,reason\n" + b"x" * 300_000 + b",y\n"])
+def test_what_a_run_or_a_job_holds_may_be_damaged_in_any_way(
+    content: bytes, model: Path, leaves: Path, tmp_path: Path
+) -> None:
+    """Read, or refused in three parts: of none of its files a traceback."""
+    few = str(leaves / "val" / "red leaf")
+    assert in_process(["predict", str(model), few, "--out", str(tmp_path / "job")])[0] == 0
+    for name in ("job.json", "shard-00000-of-00001.done"):
+        shutil.copytree(tmp_path / "job", tmp_path / name)
+        (tmp_path / name / name).write_bytes(content)
+        code, _, err = in_process(["merge", str(tmp_path / name), "--out", str(tmp_path / "all.csv")])
+        assert code == 2, err
+        assert "\n  hint: " in err
+    for name in ("metrics.json", "plan.json", "log.jsonl", "skipped.csv"):
+        run = str(tmp_path / f"run {name}")
+        shutil.copytree(model, run)
+        (tmp_path / f"run {name}" / name).write_bytes(content)
+        for words in (["report", run], ["compare", str(model), run])[: 2 if name == "metrics.json" else 1]:
+            code, _, err = in_process(words)
+            assert code == 0 or (code == 2 and "\n  hint: " in err), (words, err)

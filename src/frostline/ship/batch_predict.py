@@ -243,9 +243,9 @@ def _csv(lines: Iterable[Sequence[str]], columns: Columns) -> bytes:
 def _marker(folder: Path, shard: Shard) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((folder / f"{shard.name}.done").read_bytes())
-    except (OSError, ValueError):
+        return found if {"rows", "unreadable", "sha256"} <= found.keys() else None
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
-    return found if {"rows", "unreadable", "sha256"} <= set(found) else None
 
 
 def _job(
@@ -289,7 +289,7 @@ def _read_job(folder: Path) -> dict[str, Any]:
         counts = (found["of"], found["top"])
         if found.get("format") != 2 or not all(type(count) is int and 1 <= count <= _MOST for count in counts):
             raise ValueError
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(
             f"there is no {JOB} that this version reads", where=folder, hint="name the --out of `frostline predict`"
         ) from None

@@ -192,7 +192,7 @@ def _entry(
     accuracy = share(right, units)
     try:
         result = RunResult.from_dict(json.loads((place / "metrics.json").read_text(encoding="utf-8")))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError, JudgementError):
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, JudgementError):
         return Entry(name, place, "", "", accuracy, {}, None)  # its pictures say what is compared
     report = result.metrics.get(split)
     known = {key: figure.value for key, figure in report.figures.items() if key != "accuracy"} if report else {}

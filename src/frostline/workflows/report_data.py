@@ -313,8 +313,8 @@ def _json(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"there is no finished run: {error.strerror}", where=path, hint="name the folder of a `frostline fit`"
         ) from None
-    except ValueError as error:
-        raise CheckpointError(f"damaged: {error}", where=path, hint="fit again") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"damaged: {one_line(str(error))[:200]}", where=path, hint="fit again") from None
     if not isinstance(values, dict):
         raise CheckpointError("damaged: it should hold an object", where=path, hint="fit again")
     return values
@@ -332,7 +332,7 @@ def _log(path: Path) -> tuple[tuple[Curve, ...], float | None]:
     for text in lines:
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # a kill may have cut a line short
         if "phase" in line:
             own = found.setdefault(line["phase"], {})
@@ -347,5 +347,5 @@ def _skipped(path: Path) -> Iterator[Skipped]:
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             yield from (Skipped(row["path"], row["reason"]) for row in csv.DictReader(file))
-    except OSError:
+    except (OSError, csv.Error, KeyError):
         return
