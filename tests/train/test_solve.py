@@ -184,3 +184,13 @@ def test_a_fit_that_ran_out_of_steps_says_so(monkeypatch: pytest.MonkeyPatch) ->
     assert solve(x, y, classes=3).converged
     monkeypatch.setattr(logistic, "MOST_STEPS", 1)
     assert not solve(x, y, classes=3).converged
+
+
+def test_a_long_fit_says_that_it_goes_on_and_is_the_same() -> None:
+    x, y = features(), np.arange(120) % 3
+    told: list[int] = []
+    found = solve(x, y, classes=3, tell=told.append)
+    assert told == list(range(1, len(told) + 1))
+    assert len(told) % 5 == 0  # five folds a setting
+    assert len(told) >= 20
+    assert np.array_equal(found.weight, solve(x, y, classes=3).weight)

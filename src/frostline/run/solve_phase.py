@@ -10,7 +10,7 @@ from torch import nn
 from frostline.data.split import bound, fold_numbers
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, PlanError
-from frostline.events import Note, PhaseStart, Warn
+from frostline.events import Note, PhaseStart, Warn, Work
 from frostline.net.all_stages import AllStages
 from frostline.net.head import Head, find_head
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
@@ -20,6 +20,7 @@ from frostline.train.solve import Solved, solve
 from frostline.train.two_views import solve_two_views
 
 _FOLDS = 5
+_FITTING = "fitting the head"
 _COSTLY = 300_000  # weights from which fitting the folds takes longer than computing the features did
 
 
@@ -61,7 +62,17 @@ def _how(context: PhaseContext, phase: Solve) -> dict[str, Any]:
 
 
 def _solved(context: PhaseContext, phase: Solve, x: NDArray[np.float32]) -> Solved:
-    return solve(x, context.train.targets(), **_how(context, phase))
+    done = 0
+
+    def tell(fits: int) -> None:
+        nonlocal done
+        done = fits
+        context.listen(Work(_FITTING, fits, 0))
+
+    solved = solve(x, context.train.targets(), **_how(context, phase), tell=tell)
+    if done:
+        context.listen(Work(_FITTING, done, done))
+    return solved
 
 
 def _with_mirror_images(context: PhaseContext, phase: Solve, x: NDArray[np.float32]) -> Solved:

@@ -61,6 +61,7 @@ def solve(
     seed: int = 0,
     folds: int | Indices = 5,
     ends: tuple[int, ...] = (),
+    tell: Callable[[int], None] | None = None,
 ) -> Solved:
     """Solve a head for features.
 
@@ -68,6 +69,7 @@ def solve(
         several classes or none. balanced: weigh pictures by the inverse frequency of their class.
     folds: how many, or (N,) the fold of each picture, where duplicates and groups must stay together.
     ends: where groups of features end, if each is to have a scale of its own (Evci et al. 2022, arXiv:2201.03529).
+    tell: is told how many fits are done; there are some dozens, and how many is not known before.
 
     Deterministic: equal input gives equal output on one machine. Memory beside x: some (N, K) arrays, 20 of (K, D),
     some of (D, D), and at most 500 MB.
@@ -88,7 +90,7 @@ def solve(
     fold = stratified(likelihood.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
     fold = np.where(likelihood.alone(fold), _EVERYONE, fold)
     with _threads(x):
-        return _solved(_Pictures.of(x, likelihood, importance, fold, ends))
+        return _solved(_Pictures.of(x, likelihood, importance, fold, ends), tell)
 
 
 def out_of_fold_losses(solved: Solved, y: Indices | AnyFloats, classes: int) -> Floats:
@@ -155,11 +157,11 @@ class _Pictures:
         return Problem(design.rough() if self.large else design, self.likelihood, self.importance)
 
 
-def _solved(pictures: _Pictures) -> Solved:
+def _solved(pictures: _Pictures, tell: Callable[[int], None] | None) -> Solved:
     asked = pictures.numbers[:1] if pictures.large else pictures.numbers
     loose, final = (1e-4, 1e-7) if pictures.large else (1e-5, 1e-9)
     held = np.isin(pictures.fold, asked)
-    searching = _Search(pictures, tuple(asked), held, loose)
+    searching = _Search(pictures, tuple(asked), held, loose, tell)
     trials: list[Trial] = []
     number, floor, start = strength.IN_DOUBT, strength.FLOORS[0], None
     if asked:
@@ -213,8 +215,16 @@ def _solved(pictures: _Pictures) -> Solved:
 class _Search:
     """Tries settings on the folds that are asked; what it has prepared for a floor is kept."""
 
-    def __init__(self, pictures: _Pictures, asked: tuple[int, ...], held: NDArray[np.bool_], tolerance: float) -> None:
+    def __init__(
+        self,
+        pictures: _Pictures,
+        asked: tuple[int, ...],
+        held: NDArray[np.bool_],
+        tolerance: float,
+        tell: Callable[[int], None] | None,
+    ) -> None:
         self.pictures, self.asked, self.held, self.tolerance = pictures, asked, held, tolerance
+        self.tell, self.done = tell, 0
         self.likelihood = pictures.likelihood.of(held)
         self.fold = pictures.fold[held]
         self.weight = pictures.importance[held] / max(pictures.importance[held].sum(), 1e-300)
@@ -230,6 +240,9 @@ class _Search:
             head = problem.design.folded_in(problem.solve(strength.STRENGTHS[number], start, self.tolerance))
             logits[self.fold == one] = _logits(self.pictures.x[self.pictures.fold == one], *head)
             heads.append(head)
+            self.done += 1
+            if self.tell is not None:
+                self.tell(self.done)
         return Trial(floor, number, self.likelihood.losses(logits), logits, tuple(heads))
 
 

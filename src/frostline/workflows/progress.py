@@ -47,7 +47,8 @@ class Progress:
             case Warn(text):
                 warnings.warn(text, FrostlineWarning, stacklevel=2)
             case Work(what, done, total):
-                self._to(what, done, total, "folds" if what.endswith("folds") else "pictures")
+                unit = {"folds": "folds", "head": "fits"}.get(what.split()[-1], "pictures")
+                self._to(what, done, total, unit)
             case PhaseStart(name, _, epochs):
                 self._phase, self._epochs, self._batches = name, epochs, 0
             case Step():
