@@ -124,8 +124,9 @@ def speed(model: Path, sources: Path, count: int, place: Path, rounds: int) -> d
     predict = [*frostline("predict"), str(model), str(pictures)]
     alone: list[Run] = []
     many: list[Run] = []
-    for number in range(rounds):
-        alone.append(run(["taskset", "-c", "0", *predict, "--out", str(place / f"one-{number}"), "--shard", "0/1"]))
+    for _ in range(rounds):
+        shutil.rmtree(place / "one", ignore_errors=True)
+        alone.append(run(["taskset", "-c", "0", *predict, "--out", str(place / "one"), "--shard", "0/1"]))
         with cluster() as nodes:
             many.append(run([*predict, *on_ray(place / "many")], nodes))
     sizes = [path.stat().st_size for path in sorted(pictures.iterdir())[:1000]]
