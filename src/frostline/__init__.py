@@ -5,6 +5,7 @@
 when they are first used, so that ``import frostline`` costs nothing.
 """
 
+import sys
 from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'frostline' has no attribute {name!r}")
+    if "ipykernel" in sys.modules:
+        import_module("frostline.workflows.progress")  # before timm, whose hub warns there that bars are text
     return getattr(import_module(_HOMES[name]), name)
 
 
