@@ -65,6 +65,23 @@ def test_a_last_batch_too_small_joins_the_one_before(pictures: int, processes: i
     assert [whole for _, _, whole in order.epoch(0)] == list(sizes)
 
 
+@pytest.mark.parametrize("pictures", [1, 5, 16, 23, 24, 25, 99, 100, 150, 1000])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_even_batches_are_of_about_the_size_asked_for_and_one_apart(pictures: int, processes: int) -> None:
+    if pictures < processes:
+        return
+    order = Order(pictures, 16, seed=0, processes=processes, even=True)
+    assert sorted(order.sizes, reverse=True) == [len(part) for part in np.array_split(np.arange(pictures), order.steps)]
+    assert min(order.sizes) >= min(pictures, 11)
+    assert max(order.sizes) < 24
+    assert sorted(whole_epoch(Order(pictures, 16, seed=0, even=True))) == list(range(pictures))
+
+
+def test_even_batches_leave_every_process_a_picture() -> None:
+    assert Order(3, 2, seed=0, processes=2, even=True).sizes == (3,)
+    assert Order(4, 1, seed=0, even=True).sizes == (1, 1, 1, 1)
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 def test_slices_of_several_processes_are_the_batch_of_one(processes: int) -> None:
     whole = Order(47, 10, seed=2, processes=processes)

@@ -82,6 +82,7 @@ def _rows(context: PhaseContext, phase: Train, device: Device, line: str) -> Row
         balanced_over=targets if recipe.balance == "sampling" else None,
         rank=device.rank,
         processes=device.processes,
+        even=phase.even_batches,
     )
     if recipe.views == 0:
         options = augmentation(recipe.augment, recipe.erasing)

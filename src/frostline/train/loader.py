@@ -46,6 +46,7 @@ class Order:
 
     balanced_over: class indices (N,); pictures are then drawn with replacement so that every class comes equally often.
     rank, processes: this process takes slice `rank` of `processes` of every batch.
+    even: batches of about that size that differ by one picture at most, in place of whole ones and a rest.
 
     Raises: PlanError: a batch leaves a process without a picture, or several labels a picture are to be balanced.
     """
@@ -56,6 +57,7 @@ class Order:
     balanced_over: Tensor | None = None
     rank: int = 0
     processes: int = 1
+    even: bool = False
 
     def __post_init__(self) -> None:
         if min(self.pictures, self.batch_size) < self.processes:
@@ -70,6 +72,12 @@ class Order:
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Pictures in each batch of an epoch."""
+        if self.even:
+            steps = max(1, round(self.pictures / self.batch_size))
+            if self.pictures // steps < 2 * self.processes:
+                steps = max(1, self.pictures // self.batch_size)
+            least, more = divmod(self.pictures, steps)
+            return (least + 1,) * more + (least,) * (steps - more)
         sizes = [self.batch_size] * (self.pictures // self.batch_size)
         rest = self.pictures - sum(sizes)
         # A batch that leaves a process one picture or none cannot be batch-normalised: it joins the one before.

@@ -167,6 +167,8 @@ class Train:
     rates: (stage, learning rate at the schedule's peak) for every stage of the network, stem first.
     learns: which of the parameters in those stages: all, biases only, normalisation only, or low-rank adapters. The
         head always learns whole.
+    even_batches: all of an epoch are about as large. The few pictures left over at its end would take a whole step:
+        after batches of 16 and one of 3 a network with a fitted head fell from 75 to 68 % on textile; even, it rose to 91.
     """
 
     name: str
@@ -174,6 +176,7 @@ class Train:
     epochs: int
     recipe: Recipe = field(default_factory=Recipe)
     learns: Learns = "all"
+    even_batches: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1:

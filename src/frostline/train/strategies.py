@@ -32,7 +32,9 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
     names = stages.names
     half = names[len(names) // 2]
     deeper = (
-        _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe)
+        replace(
+            _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe), even_batches=True
+        )
         for line in (names[0], half)
     )
     solved = Solve(balanced=recipe.balance != "none", flips=flips)
@@ -84,7 +86,8 @@ def gradual(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epoch
 def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int, flips: bool) -> Plan:
     """Fit the head, then train everything at a small rate from there (Kumar et al. 2022, arXiv:2202.10054)."""
     solved = Solve(balanced=recipe.balance != "none", flips=flips)
-    return Plan("lp-ft", (solved, _train("all", stages, rates(stages, head=trunk_lr, trunk=trunk_lr), epochs, recipe)))
+    trained = _train("all", stages, rates(stages, head=trunk_lr, trunk=trunk_lr), epochs, recipe)
+    return Plan("lp-ft", (solved, replace(trained, even_batches=True)))
 
 
 @strategy("full")
