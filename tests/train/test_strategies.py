@@ -127,3 +127,11 @@ def test_strangers_functions_are_checked(found: Stages, monkeypatch: pytest.Monk
     with pytest.raises(UnknownName, match="layerwis") as refused:
         planned(found, "layerwis")
     assert "layerwise" in str(refused.value)
+
+
+def test_what_starts_from_a_fitted_head_trains_in_even_batches_and_the_lesson_in_whole_ones_and_a_rest(
+    found: Stages,
+) -> None:
+    names = ("auto", "lp-ft", "freeze", "discriminative")
+    even = [{phase.even_batches for phase in trains(planned(found, name))} for name in names]
+    assert even == [{True}, {True}, {False}, {False}]

@@ -168,7 +168,8 @@ class Train:
     learns: which of the parameters in those stages: all, biases only, normalisation only, or low-rank adapters. The
         head always learns whole.
     even_batches: all of an epoch are about as large. The few pictures left over at its end would take a whole step:
-        after batches of 16 and one of 3 a network with a fitted head fell from 75 to 68 % on textile; even, it rose to 91.
+        after batches of 16 and one of 3 a network with a fitted head fell from 75 to 68 % on textile; even, it rose
+        to 91.
     """
 
     name: str
