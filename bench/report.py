@@ -103,12 +103,18 @@ def _line(row: Row) -> str:
 
 def _misses(rows: list[Row], sections: list[Any]) -> list[str]:
     found = [
-        f"- {row.work}, against {row.theirs.name}: {row.ratio:.1f}x of {row.target:g}x. What bounds it: {row.limit}."
+        f"- {row.work}, against {row.theirs.name}: {row.ratio:.1f}x of {row.target:g}x. {_why(row)}."
         for row in rows
         if row.target is not None and not row.reached
     ]
     found += [f"- {name}: {why}" for section in sections for name, why in section["misses"].items()]
     return found or ["None is."]
+
+
+def _why(row: Row) -> str:
+    if row.target is not None and row.ratio < row.target:
+        return f"What bounds it: {row.limit}"
+    return f"It is fast enough, but less accurate: {row.ours.accuracy:.1%} for {row.theirs.accuracy:.1%}"
 
 
 def _memory(rows: list[Row]) -> list[str]:
