@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,8 +58,12 @@ def on_ray(out: Path) -> list[str]:
 @contextmanager
 def cluster(cores: int = WORKERS) -> Iterator[list[psutil.Process]]:
     """The process of a Ray cluster on this machine, with so many cores; those below it end with it."""
-    with node("--head", "--port=6379", "--include-dashboard=false", cores=cores) as head:
-        yield [head]
+    try:
+        with node("--head", "--port=6379", "--include-dashboard=false", cores=cores) as head:
+            yield [head]
+    finally:
+        # Ended by a signal, Ray leaves it, and whoever starts Ray next waits for a cluster that is gone.
+        Path(tempfile.gettempdir(), "ray", "ray_current_cluster").unlink(missing_ok=True)
 
 
 @contextmanager

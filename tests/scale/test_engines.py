@@ -35,6 +35,7 @@ def test_what_the_page_shows_gives_what_predict_gives(
         pytest.skip("Spark needs Java: apt-get install openjdk-17-jre-headless")
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_ADDRESS", "local")  # not a cluster that somebody left behind
     section = PAGE.read_text(encoding="utf-8").split(f"## {engine}\n")[1].split("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     names: dict[str, Any] = {"paths": paths, "__name__": "__main__"}
