@@ -8,7 +8,7 @@ from pathlib import Path
 from frostline.errors import PlanError, one_line
 
 _limit: list[int] = []
-_UNSET = "unset these environment variables, or let a launcher set them"
+LAUNCHER_HINT = "unset these environment variables, or let a launcher set them"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: "400000 100000" is four cores, "max 100000" all
 
 
@@ -42,12 +42,12 @@ def launched_processes() -> tuple[int, int]:
     """
     rank, processes = _number("RANK", 0), _number("WORLD_SIZE", 1)
     if rank >= processes:
-        raise PlanError(f"there is no process {rank} of {processes}", where="RANK/WORLD_SIZE", hint=_UNSET)
+        raise PlanError(f"there is no process {rank} of {processes}", where="RANK/WORLD_SIZE", hint=LAUNCHER_HINT)
     return rank, processes
 
 
 def _number(name: str, otherwise: int) -> int:
     asked = os.environ.get(name, "").strip() or str(otherwise)
     if not (asked.isascii() and asked.isdigit() and len(asked) < 10):
-        raise PlanError(f"{one_line(asked)[:40]!r} is no number", where=name, hint=_UNSET)
+        raise PlanError(f"{one_line(asked)[:40]!r} is no number", where=name, hint=LAUNCHER_HINT)
     return int(asked)

@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -89,10 +90,8 @@ class Remote:
         return url
 
     def __getitem__(self, index: int, /) -> Path:
-        try:
+        with as_picture():
             return fetch(self.url(index), self._cache, largest=_LARGEST_PICTURE)
-        except DataError as error:
-            raise DecodeError(error.what, where=error.where, hint=error.hint) from None
 
 
 def fetch(url: str, cache: Path, *, largest: int = _LARGEST_PLACE) -> Path:
@@ -116,6 +115,18 @@ def fetch(url: str, cache: Path, *, largest: int = _LARGEST_PLACE) -> Path:
     incoming.replace(held)
     atomic.write(named, held.name)
     return held
+
+
+@contextmanager
+def as_picture() -> Iterator[None]:
+    """What cannot be fetched is a picture that cannot be read, and no reason to give up all others.
+
+    Raises: DecodeError: in place of a DataError.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DecodeError(error.what, where=error.where, hint=error.hint) from None
 
 
 def content(url: str) -> bytes:

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from frostline.data.remote import content
-from frostline.errors import DataError, DecodeError
+from frostline.data.remote import as_picture, content
 
 AHEAD = 16
 """Pictures that are fetched at a time: an object store answers after some 50 ms, whoever else is asking."""
@@ -30,7 +29,5 @@ class FetchAhead:
                 self._waiting[number] = self._pool.submit(content, self._urls[number])
                 self._next = number + 1
             found = self._waiting.pop(index, None)
-        try:
+        with as_picture():
             return content(self._urls[index]) if found is None else found.result()
-        except DataError as error:
-            raise DecodeError(error.what, where=error.where, hint=error.hint) from None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from frostline.errors import MissingExtra, PlanError, one_line
 from frostline.inference.precision import best_precision
-from frostline.processors import launched_processes
+from frostline.processors import LAUNCHER_HINT, launched_processes
 from frostline.train.cpu import bf16_autocast, self_test
 from frostline.train.cpu.frozen_batchnorm_fusion import Fusion
 
@@ -197,7 +197,7 @@ def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Acce
             raise PlanError(
                 f"the processes cannot meet: {one_line(str(error))[:200]}",
                 where="RANK/WORLD_SIZE",
-                hint="unset these environment variables, or let a launcher set them",
+                hint=LAUNCHER_HINT,
             ) from None
     # accelerate keeps the first device and precision of a process for good; a second fit may want others.
     AcceleratorState._reset_state(reset_partial_state=True)

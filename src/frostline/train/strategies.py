@@ -32,9 +32,7 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
     names = stages.names
     half = names[len(names) // 2]
     deeper = (
-        replace(
-            _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe), even_batches=True
-        )
+        _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe, even_batches=True)
         for line in (names[0], half)
     )
     solved = Solve(balanced=recipe.balance != "none", flips=flips)
@@ -86,8 +84,8 @@ def gradual(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epoch
 def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int, flips: bool) -> Plan:
     """Fit the head, then train everything at a small rate from there (Kumar et al. 2022, arXiv:2202.10054)."""
     solved = Solve(balanced=recipe.balance != "none", flips=flips)
-    trained = _train("all", stages, rates(stages, head=trunk_lr, trunk=trunk_lr), epochs, recipe)
-    return Plan("lp-ft", (solved, replace(trained, even_batches=True)))
+    by_stage = rates(stages, head=trunk_lr, trunk=trunk_lr)
+    return Plan("lp-ft", (solved, _train("all", stages, by_stage, epochs, recipe, even_batches=True)))
 
 
 @strategy("full")
@@ -262,9 +260,17 @@ def _check(plan: Plan, name: str, stages: Stages) -> None:
 
 
 def _train(
-    name: str, stages: Stages, by_stage: Mapping[str, float], epochs: int, recipe: Recipe, learns: Learns = "all"
+    name: str,
+    stages: Stages,
+    by_stage: Mapping[str, float],
+    epochs: int,
+    recipe: Recipe,
+    learns: Learns = "all",
+    *,
+    even_batches: bool = False,
 ) -> Train:
-    return Train(name, rates_of({stage: by_stage[stage] for stage in stages.names}), epochs, recipe, learns)
+    by_name = rates_of({stage: by_stage[stage] for stage in stages.names})
+    return Train(name, by_name, epochs, recipe, learns, even_batches)
 
 
 def _above(stages: Stages, by_stage: Mapping[str, float], line: str) -> dict[str, float]:
