@@ -2,6 +2,7 @@
 # make test   the tests
 # make coverage  the tests, and which lines they did not reach
 # make test-scale  Ray, Daft, Dask and Spark, for real (Spark needs Java)
+# make test-gpu    on a CUDA card: what only that can show
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/; broken links stop it
 # make trust  whether figures hold what they promise; writes the table in docs/how-to/trust.md
@@ -21,7 +22,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage test-scale lint docs bench soak kills audit sbom lock accuracy clean
+.PHONY: demo test coverage test-scale test-gpu lint docs bench soak kills audit sbom lock accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -46,6 +47,9 @@ coverage: $(VENV)/ready
 test-scale: $(VENV)/ready
 	$(BIN)/pip install --quiet --editable ".[dev,scale]"
 	$(BIN)/python -m pytest -m scale tests/scale
+
+test-gpu: $(VENV)/ready
+	$(BIN)/python -m pytest -rs tests/gpu
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check src tests bench docs

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
@@ -96,13 +97,17 @@ def main() -> None:
 
 def made(folder: Path, count: int) -> Path:
     """Two classes of JPEGs of noise, 500 pixels wide: so many for train and a quarter for val."""
-    rng = np.random.default_rng(0)
+
+    def draw(split: str, index: int) -> None:
+        noise = np.random.default_rng([index, len(split)]).integers(0, 256, (25, 33, 3), dtype=np.uint8)
+        place = folder / split / f"class {index % 2}" / f"{index:06}.jpg"
+        Image.fromarray(noise).resize((500, 375), Image.Resampling.BICUBIC).save(place, quality=90)
+
     for split, number in (("train", count), ("val", max(4, count // 4))):
-        for index in range(number):
-            place = folder / split / f"class {index % 2}" / f"{index:06}.jpg"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            noise = rng.integers(0, 256, (25, 33, 3), dtype=np.uint8)
-            Image.fromarray(noise).resize((500, 375), Image.Resampling.BICUBIC).save(place, quality=90)
+        for label in range(2):
+            (folder / split / f"class {label}").mkdir(parents=True)
+        with ThreadPoolExecutor(processors()) as pool:
+            list(pool.map(partial(draw, split), range(number)))
     return folder
 
 
@@ -114,7 +119,7 @@ def measured(setting: Setting, place: Path) -> list[Measured]:
     found += [_epoch(setting, place), _epoch_by_hand(setting)]
     if find_spec("lightning"):
         found.append(_epoch_of_lightning(setting))
-    return [*found, _predict(setting, place)]
+    return [*found, _predict(setting, place), _predict_by_hand(setting)]
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:
@@ -160,20 +165,22 @@ def _prefix(setting: Setting, precision: str, peak: float) -> Measured:
 
 
 def _epoch(setting: Setting, place: Path) -> Measured:
+    """Every epoch decodes its pictures and cuts them anew, as the peers do."""
     heard: list[Event] = []
     ImageClassifier(
-        model=setting.model, weights="none", strategy="full", epochs=EPOCHS, batch_size=setting.batch, augment="basic",
-        views=EPOCHS, schedule="constant", device=setting.device.type, precision=setting.precision, out=place / "run",
+        model=setting.model, weights="none", strategy="full", epochs=EPOCHS + 1, batch_size=setting.batch, views=0,
+        augment="resized-crop", schedule="constant", device=setting.device.type, precision=setting.precision,
+        out=place / "run",
     ).fit(setting.data, listen=heard.append)  # fmt: skip
     speeds = [event.pictures_per_second for event in heard if isinstance(event, Judged)]
     return Measured("a full epoch", median(speeds[1:]), "pictures/s", "frostline, validation left out")
 
 
-def _loader(setting: Setting) -> tuple[torch.nn.Module, "DataLoader[object]"]:
+def _loader(setting: Setting, *, training: bool = True) -> tuple[torch.nn.Module, "DataLoader[object]"]:
     net = timm.create_model(setting.model, num_classes=2)
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=True)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=training)
     loader: DataLoader[object] = DataLoader(
-        ImageFolder(str(setting.data / "train"), transform), batch_size=setting.batch, shuffle=True,
+        ImageFolder(str(setting.data / "train"), transform), batch_size=setting.batch, shuffle=training,
         num_workers=setting.workers, pin_memory=setting.device.type == "cuda", persistent_workers=setting.workers > 0,
     )  # fmt: skip
     return net, loader
@@ -236,19 +243,36 @@ def _predict(setting: Setting, place: Path) -> Measured:
     paths = sorted(map(str, (setting.data / "train").rglob("*.jpg")))
     predictor = open_predictor(place / "run" / "model", engine="torch", precision=setting.precision)
     seconds = _timed(lambda: list(predictor.predict(pictures(paths))), setting.device)
-    return Measured("predict, decoding included", len(paths) / seconds, "pictures/s")
+    return Measured("predict, decoding included", len(paths) / seconds, "pictures/s", "frostline")
+
+
+def _predict_by_hand(setting: Setting) -> Measured:
+    net, loader = _loader(setting, training=False)
+    device = setting.device
+    net = net.to(device).to(memory_format=torch.channels_last).eval()
+
+    def predict() -> None:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=setting.precision == "bf16"):
+            for pictures, _ in loader:
+                x = pictures.to(device, memory_format=torch.channels_last, non_blocking=True)
+                net(x).softmax(1).float().cpu()
+
+    seconds = _timed(predict, device)
+    return Measured(
+        "predict, decoding included", setting.pictures / seconds, "pictures/s", f"a loop over timm {timm.__version__}"
+    )
 
 
 def text(setting: Setting, found: list[Measured]) -> str:
     """The page."""
-    card = torch.cuda.get_device_name(setting.device) if setting.device.type == "cuda" else f"no GPU: {machine()}"
+    card = f"{torch.cuda.get_device_name(setting.device)} and " if setting.device.type == "cuda" else "no GPU: "
     lines = [
         "# On a GPU",
         "",
         "Written by `python -m bench.gpu`; do not edit.",
         "",
-        f"{card}; {setting.model}, {setting.pictures:,} pictures, batch {setting.batch}, {setting.precision}; torch "
-        f"{torch.__version__}, timm {timm.__version__}; {commit()}.",
+        f"{card}{machine()}; {setting.model}, {setting.pictures:,} pictures, batch {setting.batch}, "
+        f"{setting.precision}; torch {torch.__version__}, timm {timm.__version__}; {commit()}.",
         "",
         *(() if setting.device.type == "cuda" else (NEVER, "")),
         "| | | | |",

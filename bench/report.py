@@ -49,6 +49,7 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
         *(_compared(rows, sections) if rows else ["The comparison with other tools has not been run whole yet.", ""]),
         *_strategies(),
         *_curves(sections),
+        *_gpu(),
         NOTES.read_text().rstrip() if NOTES.exists() else "",
     ]
     return "\n".join(lines) + "\n"
@@ -135,6 +136,12 @@ def _strategies() -> list[str]:
     lines = [json.loads(line) for line in STRATEGIES.read_text(encoding="utf-8").splitlines()]
     how = "`python -m bench.strategies DATA --out bench/strategies.jsonl`: whole processes, on the default backbone."
     return ["## Every strategy", "", how, "", *table(lines)]
+
+
+def _gpu() -> list[str]:
+    """What `bench.gpu` wrote last."""
+    _, _, *lines = HERE.joinpath("GPU.md").read_text(encoding="utf-8").splitlines()
+    return ["## On a GPU", "", *lines, ""]
 
 
 def _curves(sections: list[Any]) -> list[str]:

@@ -17,6 +17,7 @@ def test_it_runs_from_end_to_end_and_its_figures_are_speeds(tmp_path: Path, monk
         "frozen layers, fp32",
         "a full epoch",
         "predict, decoding included",
+        "predict, decoding included",
     ]
     assert next(row.beside for row in found if row.what == "a full epoch").startswith("frostline")
     page = gpu.text(setting, found)

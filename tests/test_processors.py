@@ -43,3 +43,16 @@ def test_what_the_environment_cannot_mean_is_refused_with_its_name(
     assert name in str(caught.value)
     assert len(str(caught.value)) < 300
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("shown", "there", "found"), [(None, True, True), ("0,1", True, True), ("", True, False),
+                         ("-1", True, False), (None, False, False)])  # fmt: skip
+def test_a_card_that_is_hidden_is_none(
+    shown: str | None, there: bool, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    monkeypatch.setattr(counted, "_DRIVERS", (tmp_path if there else tmp_path / "no",))
+    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
+    assert counted.gpu_driver() == found

@@ -330,7 +330,7 @@ class FitOptions:
         "auto", "Inference engine of the frozen layers: auto, openvino, torch or a plugin.", "machine", panel=_MACHINE
     )
     precision: str = _option("auto", "Number format: auto, fp32 or bf16.", "machine", panel=_MACHINE)
-    device: str = _option("auto", "Training device: auto, cpu, cuda or mps.", "machine", panel=_MACHINE)
+    device: str = _option("auto", "Device: auto, cpu, cuda or mps.", "machine", panel=_MACHINE)
     on: str | None = _option(
         None, "Compute the features of frozen layers elsewhere: ray, on a Ray cluster.", "output", panel=_MACHINE
     )

@@ -1,4 +1,4 @@
-"""How many processors there are for this process, and how many processes were launched together."""
+"""What this process may compute with: cores, a GPU's driver, processes that were launched together."""
 
 import math
 import os
@@ -9,6 +9,7 @@ from frostline.errors import PlanError, one_line
 
 _limit: list[int] = []
 LAUNCHER_HINT = "unset these environment variables, or let a launcher set them"
+_DRIVERS = Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd")  # NVIDIA's, that of Windows' Linux, AMD's
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: "400000 100000" is four cores, "max 100000" all
 
 
@@ -35,6 +36,16 @@ def limit_processors(most: int) -> None:
     _limit[:] = [max(1, most)]
 
 
+def gpu_driver() -> bool:
+    """Whether a driver for GPUs is here and they are not hidden from this process; nothing is loaded to find out.
+
+    Without one, a command that could do without torch need not import it to learn that there is no card.
+    """
+    windows = Path(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32", "nvcuda.dll")
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() not in ("", "-1")
+    return shown and any(place.exists() for place in (*_DRIVERS, windows))
+
+
 def launched_processes() -> tuple[int, int]:
     """(rank, processes) as the launcher tells them in the environment, without importing accelerate.
 
@@ -44,6 +55,14 @@ def launched_processes() -> tuple[int, int]:
     if rank >= processes:
         raise PlanError(f"there is no process {rank} of {processes}", where="RANK/WORLD_SIZE", hint=LAUNCHER_HINT)
     return rank, processes
+
+
+def processes_here() -> int:
+    """How many of them are on this machine, as the launcher tells it; 1 if it does not.
+
+    Raises: PlanError: it is no number.
+    """
+    return max(1, _number("LOCAL_WORLD_SIZE", 1))
 
 
 def _number(name: str, otherwise: int) -> int:

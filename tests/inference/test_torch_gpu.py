@@ -1,22 +1,33 @@
 """The path that a GPU takes, run on a CPU in its place: same rows as plain torch, and a batch too large is halved."""
 
+import threading
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import timm
 import torch
 
+from frostline.data.decode import Picture
+from frostline.data.decode_ahead import DecodeAhead
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError
+from frostline.features import fill
 from frostline.features.fill import computed
+from frostline.inference import engine as engine_module
 from frostline.inference import torch_engine, torch_gpu
 from frostline.inference.engine import Function
 from frostline.inference.network import Network
 from frostline.inference.torch_engine import Plain
 from frostline.inference.torch_gpu import OnGpu
+from frostline.ship import predictor
+from frostline.ship.model_info import ModelInfo
+from frostline.ship.predictor import Predictor
 
 SIDE = 64
 CPU = torch.device("cpu")
@@ -167,3 +178,113 @@ def test_what_mps_lacks_is_computed_by_the_cpu(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch_engine, "gpu", lambda: torch.device("cuda", 0))
     with pytest.raises(EngineError, match="aten::x"):
         torch_engine.make(function, "fp32", 1, Path())
+
+
+def test_openvino_is_asked_first_only_where_torch_has_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(engine_module, "gpu_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(1) or True)
+    assert engine_module.in_order() == ["torch", "openvino"]
+    assert engine_module.in_order("cpu") == ["openvino", "torch"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # a driver, and torch's build for CPUs
+    assert engine_module.in_order() == ["openvino", "torch"]
+    monkeypatch.setattr(engine_module, "gpu_driver", lambda: False)
+    asked.clear()
+    assert engine_module.in_order() == ["openvino", "torch"]
+    assert not asked
+
+
+def test_a_card_is_left_alone_where_the_cpu_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(Small(), Preprocessing((SIDE, SIDE)))
+    monkeypatch.setattr(torch_engine, "gpu", lambda: CPU)
+    made = {
+        device: torch_engine.make(Function(lambda: network, "", (SIDE, SIDE), device=device), "fp32", 1, Path())
+        for device in ("auto", "cpu")
+    }
+    assert isinstance(made["auto"], OnGpu)
+    assert isinstance(made["cpu"], Plain)
+
+
+def test_what_the_next_call_takes_is_decoded_while_the_card_is_busy(leaves: Path) -> None:
+    """The engine waits until its next pictures are decoded: with fewer decoded ahead it would wait in vain."""
+    rows = [Row(path, name=str(n), digest=str(n)) for n, path in enumerate(sorted((leaves / "train").rglob("*.png")))]
+    decoded = threading.Semaphore(0)
+    view = EvaluationView(Preprocessing((SIDE, SIDE)))
+
+    @dataclass
+    class Counted:
+        key: str = "counted"
+
+        def __call__(self, picture: Picture, digest: str) -> np.ndarray:
+            found = view(picture, digest)
+            decoded.release()
+            return found
+
+    class Busy:
+        name, precision, at_once = "busy", "fp32", 16
+        calls = 0
+
+        def run(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+            Busy.calls += 1
+            for _ in range(32 if Busy.calls == 1 else 16 if Busy.calls == 2 else 0):  # its own, and the next call's
+                assert decoded.acquire(timeout=30)
+            return (np.zeros((len(pictures), 1), np.float32),)
+
+    parts = list(computed(rows[:48], Counted(), lambda _: Busy(), batch=4, threads=2))
+    assert sum(len(part.rows) for part in parts) == 48
+    assert Busy.calls == 3
+
+
+def test_where_a_card_waits_processes_decode_once_there_are_many(leaves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Row(path, name=str(n), digest=str(n)) for n, path in enumerate(sorted((leaves / "train").rglob("*.png")))]
+    view = EvaluationView(Preprocessing((SIDE, SIDE)))
+    asked: list[bool] = []
+
+    def submit(self: DecodeAhead, rows: list[Row], *, in_processes: bool = False) -> Callable[[], list[np.ndarray]]:
+        asked.append(in_processes)
+        return lambda: [view(row.picture, row.digest) for row in rows]
+
+    monkeypatch.setattr(DecodeAhead, "submit", submit)
+
+    def ways(module: ModuleType, few: int, work: Callable[[], object]) -> list[bool]:
+        asked.clear()
+        monkeypatch.setattr(module, "FEW", few)
+        work()
+        return asked
+
+    def filled() -> None:
+        list(computed(rows[:48], view, lambda _: engine(batch=4), batch=8))
+
+    assert ways(fill, 48, filled) == [False] * 6
+    assert ways(fill, 47, filled) == [False] * 3 + [True] * 3  # three before it is known who computes
+    about = ModelInfo(name="small", classes=("green", "red", "blue"), preprocessing=Preprocessing((SIDE, SIDE)))
+    card = Predictor(about, engine(batch=8))
+    assert ways(predictor, 16, lambda: list(card.predict(rows[:40]))) == [False, True, True]
+    assert ways(predictor, 16, lambda: list(card.predict(rows[:20], batch=1))) == [False] * 20
+    assert ways(predictor, 0, lambda: list(Predictor(about, Plain(card.engine._network)).predict(rows))) == [False] * 3
+
+
+def test_a_lone_picture_does_not_cost_a_whole_batch() -> None:
+    made = engine(batch=64)
+    made.run(PICTURES[:1])
+    made.run(PICTURES)
+    assert made._network.net.seen == [(16, True), (64, True)]
+
+
+def test_torchs_newer_names_for_tf32_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses to tell the older ones once the newer were used."""
+    kinds = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
+    if not hasattr(kinds[0], "fp32_precision"):
+        pytest.skip("this torch has not got them")
+    before, allowed = [kind.fp32_precision for kind in kinds], []
+    made = engine()
+    made._network.register_forward_pre_hook(lambda *_: allowed.append([kind.fp32_precision for kind in kinds]))
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "tf32"
+        made.run(PICTURES[:3])
+        assert [kind.fp32_precision for kind in kinds] == ["tf32", "tf32"]
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
+    assert allowed == [["ieee", "ieee"]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-COMMON = ["--weights", "none", "--image-size", "64", "--precision", "fp32", "--engine",
-          "torch", "--views", "2", "--batch-size", "16", "--epochs", "6", "--frozen-norm", "hold"]  # fmt: skip
+COMMON = ["--weights", "none", "--image-size", "64", "--precision", "fp32", "--engine", "torch", "--views", "2",
+          "--batch-size", "16", "--epochs", "6", "--frozen-norm", "hold", "--device", "cpu"]  # fmt: skip
 ONE = [sys.executable, "-m"]
 TWO = [*ONE, "torch.distributed.run", "--nproc-per-node", "2", "-m"]  # accelerate launch --cpu starts one, whatever
 # --num_processes says

@@ -290,10 +290,10 @@ def test_predict_is_in_eval_mode_and_whole(machine: Device) -> None:
 
 
 class Loud:
-    """Rows that fail if a phase reads further than a rehearsal should."""
+    """Rows that fail if a phase reads further than a rehearsal should. prefetched: as processes would."""
 
-    def __init__(self, data: Stored) -> None:
-        self.order, self.data, self.read = data.order, data, 0
+    def __init__(self, data: Stored, prefetched: int = 0) -> None:
+        self.order, self.data, self.read, self.prefetched = data.order, data, 0, prefetched
 
     def epoch(self, epoch: int, *, after: int = 0) -> Iterator[Batch]:
         for batch in self.data.epoch(epoch, after=after):
@@ -313,6 +313,9 @@ def test_rehearsals_leave_no_trace(machine: Device) -> None:
     seconds = seconds_a_step(task(machine, net, recipe, data, own))
     assert data.read == 5
     assert 0 < seconds < 60
+    ahead = Loud(rows(), prefetched=3)
+    seconds_a_step(task(machine, net, recipe, ahead, own))
+    assert ahead.read == 8  # what was decoded before the first was asked for says nothing of decoding
     range_test(task(machine, net, recipe, data, own, Objective(K, mixup=0.3)), steps=20)
     assert 5 < data.read <= 45  # the range test sees its batches twice
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())

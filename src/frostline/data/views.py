@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,6 +169,17 @@ class View(Protocol):
 
         Raises: DecodeError: the picture cannot be decoded.
         """
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A view that notes what it sees: on another machine ``note_of`` gives it, at home ``noted`` takes it."""
+
+    def note_of(self, digest: str) -> bytes:
+        """The note, b"" if there is none; once."""
+
+    def noted(self, digest: str, note: bytes) -> None:
+        """Take a note that another machine made."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +32,6 @@ Reader = Callable[[NDArray[np.int64]], NDArray[np.generic]]
 Elsewhere = Callable[[str, Shelf, Sequence[Row], View, Progress], list[Skipped]]
 """Fills the shelf of a line on other machines, as `fill` does it on this one: line, shelf, rows, view, progress."""
 
-
-@runtime_checkable
-class Noting(Protocol):
-    """A view that notes what it sees: on another machine ``note_of`` gives it, at home ``noted`` takes it."""
-
-    def note_of(self, digest: str) -> bytes:
-        """The note, b"" if there is none; once."""
-
-    def noted(self, digest: str, note: bytes) -> None:
-        """Take a note that another machine made."""
-
-
 SAMPLES = 8
 BOTTOM = ""  # the line below which there is nothing: what reaches it are the pictures themselves
 
@@ -52,7 +40,8 @@ BOTTOM = ""  # the line below which there is nothing: what reaches it are the pi
 class Activations:
     """Readers of what reaches any line of one network.
 
-    engine, precision: "auto" or a name, see `inference`. cache: where compiled engines are kept.
+    engine, precision: "auto" or a name, see `inference`. device: "cpu" leaves a GPU alone.
+    cache: where compiled engines are kept.
     engine_used: the engine and precision that computed last, "" if none had to. elsewhere: other machines that compute
     what the store lacks. collected: gives every launched process's value, in order of rank, and so waits for them; with
     it each fills its share of the rows, without it this process fills all.
@@ -66,6 +55,7 @@ class Activations:
     engine: str
     precision: str
     listen: Listener
+    device: str = "auto"
     engine_used: str = ""
     elsewhere: Elsewhere | None = None
     collected: Callable[[Any], list[Any]] | None = None
@@ -92,7 +82,7 @@ class Activations:
                 opened.append(self._opened(prefix, samples, digest, line))
             return opened[0]
 
-        verdict = settled(digest, self.cache, engine=self.engine, precision=self.precision)
+        verdict = settled(digest, self.cache, engine=self.engine, precision=self.precision, device=self.device)
         if verdict is None:
             chosen = engine(_samples(rows, view))
             verdict = chosen.name, chosen.precision
@@ -128,6 +118,7 @@ class Activations:
             digest,
             (samples.shape[1], samples.shape[2]),
             channels=samples.shape[3],
+            device=self.device,
         )
         engine = open_engine(function, engine=self.engine, precision=self.precision, samples=samples, cache=self.cache)
         says = f"frozen layers are computed by {engine.name}, {engine.precision}"

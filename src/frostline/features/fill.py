@@ -1,15 +1,15 @@
-"""Fill a shelf with what it lacks: threads decode, the engine computes meanwhile, blocks are written as they come."""
+"""Fill a shelf with what it lacks: pictures are decoded ahead, the engine computes, blocks are written as they come."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.decode_ahead import FEW, DecodeAhead, Seen
 from frostline.data.manifest import Row, Skipped
 from frostline.data.views import View
 from frostline.errors import DecodeError, EngineError
@@ -28,7 +28,7 @@ BLOCK_BYTES = 32 << 20
 BLOCK_SECONDS = 5.0
 """A block is written when it is that large or that old: what a kill can cost."""
 
-_AHEAD = 3  # batches that are decoded or waiting, so that memory does not grow with the number of pictures
+_AHEAD = 3  # batches that are decoded or waiting, at least: memory must not grow with the number of pictures
 
 
 def fill(
@@ -84,34 +84,41 @@ class Computed:
 def computed(
     rows: Sequence[Row], view: View, opened: Callable[[Batch], Engine], *, batch: int = 32, threads: int | None = None
 ) -> Iterator[Computed]:
-    """What an engine gives for rows, some at a time, in order, while threads decode those that come next.
+    """What an engine gives for rows, some at a time, in order, while those that come next are decoded.
 
     opened, batch, threads: as `fill`; an engine that says what it wants ``at_once`` is given that many.
 
     Raises: whatever ``opened`` raises.
     """
     engine: Engine | None = None
-    held: list[tuple[Row, Batch | str]] = []
-    with ThreadPoolExecutor(threads or processors(), thread_name_prefix="decode") as pool:
-        try:
-            for part in _decoded(pool, rows, view, batch):
-                held += part
-                if engine is None:
-                    samples = [picture for _, picture in held if not isinstance(picture, str)][:SAMPLES]
-                    engine = opened(np.stack(samples)) if samples else None
-                if engine is None or len(held) >= getattr(engine, "at_once", batch):
-                    yield _run(engine, held)
-                    held = []
-            if held:
+    held: list[tuple[Row, Seen]] = []
+    waiting: deque[tuple[list[Row], Callable[[], list[Seen]]]] = deque()
+    remaining = iter(rows)
+    with DecodeAhead(view, threads or processors()) as decoders:
+        while True:
+            at_once = getattr(engine, "at_once", 0)  # of a GPU, which threads could not keep busy
+            # What the next call takes is decoded while the engine is busy with this one.
+            while len(waiting) < max(_AHEAD, 2 * at_once // batch) and (part := list(islice(remaining, batch))):
+                in_processes = bool(at_once) and len(rows) > FEW
+                waiting.append((part, decoders.submit(part, in_processes=in_processes)))
+            if not waiting:
+                break
+            part, decoded = waiting.popleft()
+            held += zip(part, decoded(), strict=True)
+            if engine is None:
+                samples = [picture for _, picture in held if not isinstance(picture, DecodeError)][:SAMPLES]
+                engine = opened(np.stack(samples)) if samples else None
+            if engine is None or len(held) >= getattr(engine, "at_once", batch):
                 yield _run(engine, held)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+                held = []
+        if held:
+            yield _run(engine, held)
 
 
-def _run(engine: Engine | None, held: Sequence[tuple[Row, Batch | str]]) -> Computed:
+def _run(engine: Engine | None, held: Sequence[tuple[Row, Seen]]) -> Computed:
     """engine: None if there is nothing to compute."""
-    good = [(row, picture) for row, picture in held if not isinstance(picture, str)]
-    failed = [(row, picture) for row, picture in held if isinstance(picture, str)]
+    good = [(row, picture) for row, picture in held if not isinstance(picture, DecodeError)]
+    failed = [(row, picture.what) for row, picture in held if isinstance(picture, DecodeError)]
     if engine is None or not good:
         return Computed([], np.zeros((0, 0), np.float32), failed)
     return Computed([row for row, _ in good], engine.run(np.stack([picture for _, picture in good]))[0], failed)
@@ -121,28 +128,6 @@ def missing(shelf: Shelf, rows: Sequence[Row]) -> list[Row]:
     """The rows that a shelf lacks; equal pictures once."""
     first = {row.digest: row for row in reversed(rows)}
     return [first[digest] for digest in shelf.missing(row.digest for row in rows)]
-
-
-def _decoded(
-    pool: ThreadPoolExecutor, rows: Sequence[Row], view: View, size: int
-) -> Iterator[list[tuple[Row, Batch | str]]]:
-    """Batches of rows with their pictures, or the reason why there is none, a few batches ahead of who takes them."""
-    waiting: deque[tuple[list[Row], list[Future[Batch | str]]]] = deque()
-    remaining = iter(rows)
-    while True:
-        while len(waiting) < _AHEAD and (part := list(islice(remaining, size))):
-            waiting.append((part, [pool.submit(_seen, view, row) for row in part]))
-        if not waiting:
-            return
-        part, futures = waiting.popleft()
-        yield [(row, future.result()) for row, future in zip(part, futures, strict=True)]
-
-
-def _seen(view: View, row: Row) -> Batch | str:
-    try:
-        return view(row.picture, row.digest)
-    except DecodeError as error:
-        return error.what
 
 
 def _matching(engine: Engine, shelf: Shelf) -> Engine:

@@ -29,14 +29,16 @@ from frostline.inference.torch_engine import Plain
 from frostline.processors import processors
 
 
-def settled(digest: str, cache: Path, *, engine: str = "auto", precision: str = "auto") -> tuple[str, str] | None:
+def settled(
+    digest: str, cache: Path, *, engine: str = "auto", precision: str = "auto", device: str = "auto"
+) -> tuple[str, str] | None:
     """(name, precision) that ``open_engine`` chose for this function on such a machine; None if it never did."""
     try:
-        kept = json.loads(_choice(digest, cache, engine, precision).read_bytes())
+        kept = json.loads(_choice(digest, cache, engine, precision, device).read_bytes())
         found = str(kept["engine"]), str(kept["precision"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if found in _candidates(engine, precision) else None  # a damaged one is chosen again
+    return found if found in _candidates(engine, precision, device) else None  # a damaged one is chosen again
 
 
 def open_engine(
@@ -50,13 +52,14 @@ def open_engine(
 
     Raises: EngineError: no engine allowed agrees. PlanError: there is no such precision. UnknownName: no such engine.
     """
-    earlier = settled(function.digest, cache, engine=engine, precision=precision)
+    device = function.device
+    earlier = settled(function.digest, cache, engine=engine, precision=precision, device=device)
     if earlier is not None:
         with suppress(EngineError):
             return engines.get(earlier[0])(function, earlier[1], processors(), cache)
     wanted: Outputs | None = None
     refused = []
-    for name, kind in _candidates(engine, precision):
+    for name, kind in _candidates(engine, precision, device):
         try:
             found = engines.get(name)(function, kind, processors(), cache)
             wanted = Plain(function.torch()).run(samples) if wanted is None else wanted
@@ -67,7 +70,7 @@ def open_engine(
         if not reason:
             with suppress(OSError):  # without it the next run checks again, and that is all
                 kept = {"engine": name, "precision": kind}
-                atomic.write(_choice(function.digest, cache, engine, precision), json.dumps(kept))
+                atomic.write(_choice(function.digest, cache, engine, precision, device), json.dumps(kept))
             return found
         refused.append(f"{name} {kind}: {reason}")
     raise EngineError(
@@ -77,20 +80,24 @@ def open_engine(
     )
 
 
-def _candidates(engine: str, precision: str) -> list[tuple[str, str]]:
+def _candidates(engine: str, precision: str, device: str) -> list[tuple[str, str]]:
     checked_precision(precision)
-    kinds = [precision] if precision != "auto" else ["bf16", "fp32"] if best_precision() == "bf16" else ["fp32"]
+    kinds = [precision] if precision != "auto" else ["bf16", "fp32"] if _best(device) == "bf16" else ["fp32"]
     if engine != "auto":
         names = [engine]
         engines.get(engine)
     else:
-        # OpenVINO in fp32 is still faster than torch in bf16, on a CPU; it does not run on CUDA.
-        names = [name for name in in_order() if name != "openvino" or not torch.cuda.is_available()]
+        names = in_order(device)
     return [(name, kind) for name in names for kind in kinds]
 
 
-def _choice(digest: str, cache: Path, engine: str, precision: str) -> Path:
-    machine = torch.backends.cpu.get_cpu_capability(), best_precision(), torch.cuda.is_available()
+def _best(device: str) -> str:
+    return best_precision("cpu" if device == "cpu" else "auto")
+
+
+def _choice(digest: str, cache: Path, engine: str, precision: str, device: str) -> Path:
+    cuda = device != "cpu" and torch.cuda.is_available()
+    machine = torch.backends.cpu.get_cpu_capability(), _best(device), cuda
     parts = (digest, engine, precision, *engines.names(), torch.__version__, _version("openvino"), machine)
     return cache / "engines" / f"{blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.json"
 

@@ -34,6 +34,7 @@ class Network(nn.Module):
         self.normalise = Normalise(preprocessing)
         self.net = net
         self.head = head
+        self.size = preprocessing.size
 
     @property
     def device(self) -> torch.device:

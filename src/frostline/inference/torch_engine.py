@@ -69,7 +69,7 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> Engin
     Raises: EngineError: the network cannot be copied, or does not run in that precision.
     """
     network: Network = function.torch()
-    device = gpu()
+    device = None if function.device == "cpu" else gpu()
     if precision == "fp32" and device is None:
         return Plain(network)
     try:

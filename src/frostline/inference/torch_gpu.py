@@ -8,7 +8,8 @@ import copy
 import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,10 @@ from frostline.inference.engine import Batch, Outputs
 from frostline.inference.network import Network
 
 LARGE_CARD = 16 << 30
-"""Bytes of memory from which a card is given 256 pictures at once, else 64."""
+"""Bytes of memory from which a card is given 256 pictures of 256 x 256 at once, else 64."""
+
+FEW = 16
+"""So many pictures or fewer are a batch of that size: a lone picture must not cost a whole one."""
 
 _IN_FLIGHT = 2  # batches whose results are still on their way home
 
@@ -35,13 +39,13 @@ def gpu() -> torch.device | None:
     return torch.device("mps") if torch.backends.mps.is_available() else None
 
 
-def batch_for(device: torch.device) -> int:
-    """Pictures at once, by the card's whole memory: what is free changes from run to run, and a batch's size may change
-    the last bit of a row.
+def batch_for(device: torch.device, size: tuple[int, int] = (256, 256)) -> int:
+    """Pictures (H, W) at once, by the card's whole memory: what is free changes from run to run, and a batch's size may
+    change the last bit of a row.
     """
-    if device.type != "cuda":
-        return 64
-    return 256 if torch.cuda.get_device_properties(device).total_memory >= LARGE_CARD else 64
+    large = device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory >= LARGE_CARD
+    most = 256 if large else 64
+    return max(1, min(most, most * 256 * 256 // (size[0] * size[1])))
 
 
 class OnGpu:
@@ -53,7 +57,7 @@ class OnGpu:
 
     def __init__(self, network: Network, device: torch.device, precision: str, *, batch: int | None = None) -> None:
         self.precision = precision
-        self.batch = batch or batch_for(device)
+        self.batch = batch or batch_for(device, network.size)
         self._network = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last).eval()
         self._device = device
         self._copies = _stream(device) if device.type == "cuda" else None
@@ -93,7 +97,7 @@ class OnGpu:
         found: list[tuple[Batch, ...]] = []
         with torch.inference_mode(), _in_full():
             flying: deque[_Flight] = deque()
-            for part, count in equal_batches(pictures, self.batch):
+            for part, count in equal_batches(pictures, self.batch if len(pictures) > FEW else min(self.batch, FEW)):
                 flying.append(self._sent(part, count))
                 if len(flying) > _IN_FLIGHT:
                     found.append(flying.popleft().landed())
@@ -158,5 +162,26 @@ def equal_batches(pictures: Batch, size: int) -> Iterator[tuple[Batch, int]]:
         yield np.ascontiguousarray(full), len(part)
 
 
-def _in_full() -> AbstractContextManager[None]:
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+@contextmanager
+def _in_full() -> Iterator[None]:
+    """Neither convolutions nor products of matrices in TF32, whatever was set outside."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set by names that torch has since 2.9, and does not let mix with the older ones
+        backends: Any = torch.backends
+        kinds = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
+        named = [kind.fp32_precision for kind in kinds]
+        try:
+            for kind in kinds:
+                kind.fp32_precision = "ieee"
+            yield
+        finally:
+            for kind, precision in zip(kinds, named, strict=True):
+                kind.fp32_precision = precision
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from frostline.data.decode_ahead import pictures_ahead
 from frostline.data.views import EvaluationView, TrainingView
 from frostline.features.activations import BOTTOM, Reader, augmentation, training_views
 from frostline.inference.network import Normalise
@@ -28,7 +29,6 @@ from frostline.train.task import Task
 def set_up(context: PhaseContext, phase: Train, device: Device) -> tuple[Task, Reader | None]:
     """The network cut and frozen as the phase asks, with what reaches its frost line; and what reads the val split.
 
-
     Raises: StageError: the network cannot be cut there. StoreError, EngineError: see `features.activations`.
     """
     if isinstance(phase.learns, Lora):
@@ -45,11 +45,12 @@ def set_up(context: PhaseContext, phase: Train, device: Device) -> tuple[Task, R
     for name, parameter in context.net.named_parameters():
         parameter.requires_grad_(name in learning)
     own = _renamed(chosen, context.net, suffix)
+    rows = _rows(context, phase, device, line)
+    read_val = _val(context, device, line)
+    # Only now: what reaches the line may have to be computed first, and cutting there runs the whole network.
     suffix.to(device.device)
     if device.device.type == "cuda":
         suffix.to(memory_format=torch.channels_last)  # what its convolutions are fastest in
-    rows = _rows(context, phase, device, line)
-    read_val = _val(context, device, line)
     objective = _objective(context, phase, suffix, device)
     fusions = _fusions(suffix, rows, prepare, device)
     return Task(suffix, objective, own, phase.recipe, rows, device, prepare, fusions), read_val
@@ -91,7 +92,10 @@ def _rows(context: PhaseContext, phase: Train, device: Device, line: str) -> Row
         def view(epoch: int) -> EvaluationView | TrainingView:
             return plain if options is None else TrainingView(activations.preprocessing, options, epoch, context.seed)
 
-        return Fresh(order, train.rows, view, targets)
+        if device.device.type != "cuda":
+            return Fresh(order, train.rows, view, targets)
+        ahead = max(2, pictures_ahead(activations.preprocessing.size) // recipe.batch_size)
+        return Fresh(order, train.rows, view, targets, ahead=ahead, in_processes=True)
     views = training_views(activations.preprocessing, recipe.augment, recipe.erasing, recipe.views, context.seed)
     views = views[: phase.epochs]
     readers = [

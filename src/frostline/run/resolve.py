@@ -180,6 +180,7 @@ def _activations(
         settings.engine,
         settings.precision,
         tell,
+        settings.device,
         elsewhere=settings.elsewhere(built) if settings.elsewhere and not alone else None,
         collected=open_device(settings.device).collected if launched_processes()[1] > 1 else None,
     )

@@ -59,36 +59,24 @@ def train_stages(
     began = time.monotonic()
     if device.low_on_cpu and (why := self_test.disagreement()):
         context.listen(Warn(f"fast bfloat16 kernels are not used, they disagree with this version of torch: {why}"))
-    task, read_val = set_up(context, phase, device)
-    initial = _weights(task.suffix, None) if phase.recipe.interpolate < 1 else {}
-    task = _with_rates(task, start, context)
-    epochs = start.facts["phase_facts"]["epochs"] if start else _affordable(task, phase, seconds, began, context)
-    if epochs < max(1, least * phase.epochs):
-        tear_down(context, phase)
-        what = "enough of its epochs" if epochs else "an epoch of it"
-        return PhaseResult(None, None, 0, early=f"no time was left for {what}")
-    if not start and epochs < phase.epochs:
-        context.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
-    context.listen(PhaseStart(phase.name, phase.line, epochs))
-    training = _begun(phase.name, context, task, read_val, epochs, start)
-    deadline = None if seconds is None else began + 1.25 * seconds
     try:
-        early = _carry_out(training, save, deadline)
-    except (KeyboardInterrupt, Diverged) as error:
-        if not training.state.epoch:
-            tear_down(context, phase)
-            raise
-        early = error.what if isinstance(error, Diverged) else "interrupted"
-        if isinstance(error, Diverged):
-            context.listen(Warn(f"{error}; the best epoch so far is kept"))
-    loss = max([training.loss, *training.state.losses[-1:]])
-    if loss > _ASTRAY:
-        rate = max(group.lr for group in task.groups)
-        context.listen(Warn(f"the loss ended at {loss:.3g}, far above guessing: try a tenth of --lr {rate:.2g}"))
-    logits = _settled(training, initial)
-    trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
-    tear_down(context, phase)
-    return PhaseResult(logits, None, training.state.epoch, early, trainable)
+        task, read_val = set_up(context, phase, device)
+        initial = _weights(task.suffix, None) if phase.recipe.interpolate < 1 else {}
+        task = _with_rates(task, start, context)
+        epochs = start.facts["phase_facts"]["epochs"] if start else _affordable(task, phase, seconds, began, context)
+        if epochs < max(1, least * phase.epochs):
+            what = "enough of its epochs" if epochs else "an epoch of it"
+            return PhaseResult(None, None, 0, early=f"no time was left for {what}")
+        if not start and epochs < phase.epochs:
+            context.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
+        context.listen(PhaseStart(phase.name, phase.line, epochs))
+        training = _begun(phase.name, context, task, read_val, epochs, start)
+        early = _until_stopped(training, save, None if seconds is None else began + 1.25 * seconds)
+        logits = _settled(training, initial)
+        trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
+        return PhaseResult(logits, None, training.state.epoch, early, trainable)
+    finally:
+        tear_down(context, phase)
 
 
 @dataclass
@@ -156,6 +144,24 @@ def _begun(
         training.best = start.under("best")
         training.best_logits = start.tensors["best_logits"].numpy() if "best_logits" in start.tensors else None
     return training
+
+
+def _until_stopped(training: "_Training", save: Save, deadline: float | None) -> str:
+    """As `_carry_out`; what stops it after its first epoch is a reason like others."""
+    listen = training.context.listen
+    try:
+        early = _carry_out(training, save, deadline)
+    except (KeyboardInterrupt, Diverged) as error:
+        if not training.state.epoch:
+            raise
+        early = error.what if isinstance(error, Diverged) else "interrupted"
+        if isinstance(error, Diverged):
+            listen(Warn(f"{error}; the best epoch so far is kept"))
+    loss = max([training.loss, *training.state.losses[-1:]])
+    if loss > _ASTRAY:
+        rate = max(group.lr for group in training.task.groups)
+        listen(Warn(f"the loss ended at {loss:.3g}, far above guessing: try a tenth of --lr {rate:.2g}"))
+    return early
 
 
 def _carry_out(training: _Training, save: Save, deadline: float | None) -> str:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Row, Skipped
 from frostline.data.sources import default_cache
-from frostline.data.views import View
+from frostline.data.views import Noting, View
 from frostline.errors import EngineError
 from frostline.events import quiet
-from frostline.features.activations import SAMPLES, Activations, Elsewhere, Noting
+from frostline.features.activations import SAMPLES, Activations, Elsewhere
 from frostline.features.fill import BlockWriter, Progress, computed, missing
 from frostline.features.store import Address, Shelf, Store
 from frostline.inference.convert import samples

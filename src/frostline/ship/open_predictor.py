@@ -41,8 +41,8 @@ def open_predictor(
 ) -> Predictor:
     """A model folder that answers.
 
-    engine: a name in `inference.engine.engines`. "auto" is OpenVINO where the folder has a graph and this machine runs
-        it, then whatever plugin runs it, then torch.
+    engine: a name in `inference.engine.engines`. "auto" is torch where it finds a CUDA card; else OpenVINO where the
+        folder has a graph and this machine runs it, then whatever plugin runs it, then torch.
     precision: "fp32", or "bf16", which differs in the third digit and is faster where the processor has it.
     trust: the ``package.module:factory`` that may be imported and run, where torch needs it to build the network.
     streams: pictures computed at once, each by its share of the processor: several make the most pictures a second
@@ -58,7 +58,9 @@ def open_predictor(
     checked_precision(precision, PRECISIONS)
     function = _function(place, about, trust)
     streams = min(processors(), BATCH) if streams is None else streams
-    names = in_order() if engine == "auto" else [engine]
+    # The graph needs no code of a stranger's, torch does.
+    graph_first = about.kind == "factory" and trust is None
+    names = in_order("cpu" if graph_first else "auto") if engine == "auto" else [engine]
     for name in names:
         make = engines.get(name)
         try:
@@ -75,10 +77,16 @@ def open_predictor(
     raise AssertionError
 
 
-def of_network(net: "nn.Module", about: ModelInfo) -> Predictor:
-    """The same for a network in memory, on whatever device it is, by torch; it is put into eval mode."""
+def of_network(net: "nn.Module", about: ModelInfo, *, device: str = "auto") -> Predictor:
+    """The same for a network in memory, by torch.
+
+    device: "cpu" answers where the network is, which is put into eval mode; else a copy does on the GPU, if there is
+    one.
+    """
     network = import_module("frostline.inference.network").Network(net, about.preprocessing, head=_head(about))
-    return Predictor(about, import_module("frostline.inference.torch_engine").Plain(network))
+    wants = about.preprocessing
+    function = Function(lambda: network, "", wants.size, channels=wants.channels, device=device)
+    return Predictor(about, engines.get("torch")(function, "fp32", processors(), default_cache()))
 
 
 def _function(folder: Path, about: ModelInfo, trust: str | None) -> Function:

@@ -1,11 +1,10 @@
-"""Rows in, answers out, in order: decoding in a bounded pool of threads while an engine answers batch by batch.
+"""Rows in, answers out, in order: pictures are decoded ahead while an engine answers batch by batch.
 
 What computes is an engine of `inference`, a function of uint8 pictures; nothing here knows which.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Self, TypeAlias
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.decode import described
+from frostline.data.decode_ahead import FEW, DecodeAhead, Seen
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, View
 from frostline.errors import CheckpointError, DecodeError, JudgementError, one_line
@@ -116,8 +116,9 @@ class Predictor:
 
         batch: None is what the engine says it wants ``at_once``, else `BATCH`.
         """
-        wanted: int = getattr(self.engine, "at_once", BATCH) if batch is None else batch
-        return answers(rows, self._view, self.see, self.about, wanted)
+        at_once: int = getattr(self.engine, "at_once", 0)
+        wanted = batch or at_once or BATCH
+        return answers(rows, self._view, self.see, self.about, wanted, in_processes=bool(at_once) and wanted > 1)
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         return [np.asarray(rows, dtype=np.float32) for rows in self.engine.run(pixels)]
@@ -129,32 +130,33 @@ def answers(
     see: Callable[[NDArray[np.uint8]], Outputs],
     about: ModelInfo,
     batch: int,
+    *,
+    in_processes: bool = False,
 ) -> Iterator[Answer]:
     """One Prediction or Failure a row, in order.
 
-    At most two batches of rows are held, so rows may be endless. With ``batch=1`` each row is answered before the next
-    is asked for, which is what a person or a program at the other end of a pipe needs.
+    in_processes: from the `FEW`th on pictures are decoded by processes. At most two batches of rows are held, so rows
+    may be endless. With ``batch=1`` each row is answered before the next is asked for, which is what a person or a
+    program at the other end of a pipe needs.
 
     Raises: CheckpointError: as ``refuse_broken``; a picture that alone gives NaN is a Failure.
     """
     source = iter(rows)
     height, width = about.preprocessing.size
     batch = min(batch, max(1, _MOST_PIXELS // (height * width)))
-    held = batch if batch == 1 else 2 * batch
-    with ThreadPoolExecutor(min(processors(), _MOST_THREADS, held), thread_name_prefix="decode") as pool:
-        waiting: deque[tuple[str, Future[NDArray[np.uint8] | Failure]]] = deque()
-        try:
-            while True:
-                for row in islice(source, held - len(waiting)):
-                    name = row.name or described(row.picture)
-                    waiting.append((name, pool.submit(_viewed, view, row, name)))
-                if not waiting:
-                    return
-                named = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-                yield from _answered([(name, future.result()) for name, future in named], see, about)
-        finally:  # whoever stops listening early does not wait for pictures that nobody asks for
-            for _, future in waiting:
-                future.cancel()
+    ahead = 1 if batch == 1 else 2
+    waiting: deque[tuple[list[str], Callable[[], list[Seen]]]] = deque()
+    begun = 0
+    with DecodeAhead(view, min(processors(), _MOST_THREADS, ahead * batch)) as decoders:
+        while True:
+            while len(waiting) < ahead and (part := list(islice(source, batch))):
+                names = [row.name or described(row.picture) for row in part]
+                waiting.append((names, decoders.submit(part, in_processes=in_processes and begun >= FEW)))
+                begun += len(part)
+            if not waiting:
+                return
+            names, decoded = waiting.popleft()
+            yield from _answered(list(zip(names, decoded(), strict=True)), see, about)
 
 
 def refuse_broken(see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo) -> None:
@@ -172,15 +174,15 @@ def refuse_broken(see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo)
 
 
 def _answered(
-    decoded: list[tuple[str, NDArray[np.uint8] | Failure]],
+    decoded: list[tuple[str, Seen]],
     see: Callable[[NDArray[np.uint8]], Outputs],
     about: ModelInfo,
 ) -> Iterator[Answer]:
-    pixels = [picture for _, picture in decoded if not isinstance(picture, Failure)]
+    pixels = [picture for _, picture in decoded if not isinstance(picture, DecodeError)]
     found = iter(_found(np.stack(pixels), see, about) if pixels else ())
     for name, picture in decoded:
-        if isinstance(picture, Failure):
-            yield picture
+        if isinstance(picture, DecodeError):
+            yield Failure(name, picture.what)
             continue
         probabilities, distance, novel = next(found)
         finite = bool(np.isfinite(probabilities).all())
@@ -199,10 +201,3 @@ def _found(
         return ((p, None, None) for p in probabilities)
     limit = about.novelty.threshold
     return ((p, float(far), bool(far > limit)) for p, far in zip(probabilities, distances, strict=True))
-
-
-def _viewed(view: View, row: Row, name: str) -> NDArray[np.uint8] | Failure:
-    try:
-        return view(row.picture, row.digest)
-    except DecodeError as error:
-        return Failure(name, error.what)

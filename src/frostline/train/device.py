@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from frostline.errors import MissingExtra, PlanError, one_line
 from frostline.inference.precision import best_precision
-from frostline.processors import LAUNCHER_HINT, launched_processes
+from frostline.processors import LAUNCHER_HINT, launched_processes, processes_here
 from frostline.train.cpu import bf16_autocast, self_test
 from frostline.train.cpu.frozen_batchnorm_fusion import Fusion
 
@@ -188,6 +188,12 @@ def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Acce
             cpu=_wanted(device) == "cpu", mixed_precision="no", log_with=trackers or None, project_dir=folder or "."
         )
 
+    if _wanted(device) == "cuda" and processes_here() > (cards := torch.cuda.device_count()):
+        raise PlanError(
+            f"{processes_here()} processes were started on this machine, and it has {cards} GPU{'s' * (cards > 1)}",
+            where="LOCAL_WORLD_SIZE",
+            hint="start one a GPU, or give --device cpu",
+        )
     try:
         accelerator = opened()
         if launched_processes()[1] > 1 or accelerator.device.type == _wanted(device):

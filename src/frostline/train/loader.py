@@ -6,19 +6,19 @@ processes each takes its slice of every batch, and the slices together are exact
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frostline.data.decode_ahead import FEW, DecodeAhead, Seen
 from frostline.data.manifest import Row
 from frostline.data.views import View
-from frostline.errors import PlanError
+from frostline.errors import DecodeError, PlanError
 from frostline.processors import processors
 from frostline.train.loss import one_label
 
@@ -113,6 +113,11 @@ class Rows(Protocol):
         """Who comes when."""
         ...
 
+    @property
+    def prefetched(self) -> int:
+        """Batches that may be ready, by processes of their own, before the first is asked for."""
+        ...
+
     def epoch(self, epoch: int, *, after: int = 0) -> Generator[Batch]:
         """The batches of an epoch from number `after` on."""
         ...
@@ -125,6 +130,7 @@ class Stored:
     order: Order
     read: Sequence[Callable[[NDArray[np.int64]], NDArray[np.generic]]]
     targets: Tensor
+    prefetched: int = 0
 
     def epoch(self, epoch: int, *, after: int = 0) -> Generator[Batch]:
         """The batches of an epoch from number `after` on."""
@@ -135,9 +141,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Fresh:
-    """Views made anew in every epoch, by threads, a few batches ahead; nothing is stored.
+    """Views made anew in every epoch, a few batches ahead; nothing is stored.
 
-    view: the view of an epoch. ahead: batches that are made while the loop is busy with one.
+    view: the view of an epoch. threads: that make them, where `DecodeAhead` does not by processes.
+    ahead: batches that are made while the loop is busy with one.
     """
 
     order: Order
@@ -146,31 +153,38 @@ class Fresh:
     targets: Tensor
     threads: int = field(default_factory=processors)
     ahead: int = 2
+    in_processes: bool = False
+
+    @property
+    def prefetched(self) -> int:
+        """See `Rows`."""
+        return min(self.ahead, self.order.steps) if self.in_processes else 0
 
     def epoch(self, epoch: int, *, after: int = 0) -> Generator[Batch]:
         """The batches of an epoch from number `after` on."""
-        view = self.view(epoch)
-
-        def picture(index: int) -> NDArray[np.uint8]:
-            row = self.rows[index]
-            return view(row.picture, row.digest)
+        waiting: deque[tuple[Tensor, float, int, Callable[[], list[Seen]]]] = deque()
+        in_processes = self.in_processes and len(self.rows) > FEW
 
         def ready() -> Batch:
-            indices, share, pictures, made = waiting.popleft()
-            x = torch.from_numpy(np.stack([future.result() for future in made]))
-            return Batch(x, self.targets[indices], share, pictures)
+            indices, share, pictures, decoded = waiting.popleft()
+            return Batch(torch.from_numpy(np.stack(_whole(decoded()))), self.targets[indices], share, pictures)
 
-        pool = ThreadPoolExecutor(self.threads)
-        waiting: deque[tuple[Tensor, float, int, list[Future[NDArray[np.uint8]]]]] = deque()
-        try:
+        with DecodeAhead(self.view(epoch), self.threads) as decoders:
             for indices, share, pictures in self.order.epoch(epoch, after=after):
-                waiting.append((indices, share, pictures, [pool.submit(picture, i) for i in indices.tolist()]))
+                rows = [self.rows[index] for index in indices.tolist()]
+                waiting.append((indices, share, pictures, decoders.submit(rows, in_processes=in_processes)))
                 if len(waiting) > self.ahead:
                     yield ready()
             while waiting:
                 yield ready()
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+
+def _whole(decoded: list[Seen]) -> list[NDArray[np.uint8]]:
+    """All pictures; the first that is none is raised."""
+    for seen in decoded:
+        if isinstance(seen, DecodeError):
+            raise seen
+    return cast(list[NDArray[np.uint8]], decoded)
 
 
 def in_memory(

@@ -67,14 +67,13 @@ def train(
                 loss = task.loss(network, batch.x, batch.y)
                 # Every process sees the same mean, so that all of them stop or none.
                 mean = device.mean(loss.detach() * batch.share)
-                if not mean.isfinite():
-                    raise _diverged(f"the loss is {float(mean)}", state, rates)
                 weight = batch.pictures / _in_window(state.batch, accumulate, sizes)
                 (loss * (batch.share * weight)).backward()  # type: ignore[no-untyped-call]
+            norm = _clipped(trained, clip) if stepping else mean
+            if not (mean.isfinite() & norm.isfinite()):  # asked once: a GPU has to be waited for
+                said = f"loss is {float(mean)}" if not mean.isfinite() else f"gradient's norm is {float(norm)}"
+                raise _diverged(f"the {said}", state, rates)
             if stepping:
-                norm = _clipped(trained, clip)
-                if not norm.isfinite():
-                    raise _diverged(f"the gradient's norm is {float(norm)}", state, rates)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 if average:

@@ -6,6 +6,7 @@ from functools import cache
 from types import NoneType
 from typing import Any
 
+import torch
 from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -48,7 +49,16 @@ def make_optimizer(net: nn.Module, groups: Sequence[Group], recipe: Recipe) -> O
             where="--optimizer",
             hint="sgd and adamw are usual",
         ) from None
+    _fuse(optimizer)
     return optimizer
+
+
+def _fuse(optimizer: Optimizer) -> None:
+    """On CUDA torch's usual optimizers step in one kernel in place of several a tensor: a GPU waits for launches."""
+    usual = type(optimizer) in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+    if usual and all(p.is_cuda for group in optimizer.param_groups for p in group["params"]):
+        for group in optimizer.param_groups:
+            group["fused"] = True
 
 
 @cache
@@ -97,6 +107,11 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], plain
     groups = [_like(group, _whole(kept, tensors)) for group, kept in zip(own, plain["groups"], strict=True)]
     state = {key: _whole(slot, tensors) for key, slot in plain["state"]}
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, slot in optimizer.state.items():
+        for key, value in slot.items():
+            # In the parameter's own order in memory, which a checkpoint does not keep and a fused step asks for.
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                slot[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _like(own: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:

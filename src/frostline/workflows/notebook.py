@@ -22,8 +22,7 @@ from frostline.judge.report.render import render
 from frostline.judge.result import RunResult
 from frostline.judge.write_html import write_html
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.open_predictor import of_network
-from frostline.ship.predictor import Failure
+from frostline.ship.predictor import Failure, Predictor
 from frostline.workflows import report_data
 from frostline.workflows.evaluate import Evaluation, evaluate
 
@@ -186,7 +185,7 @@ class NotebookMethods:
 
         self._needs_fit()
         lines: list[dict[str, Any]] = []
-        for answer in of_network(self.net_, self.about_).predict(self._rows(X)):
+        for answer in self._predictor().predict(self._rows(X)):
             if isinstance(answer, Failure):
                 lines.append({"name": answer.name, "error": answer.reason})
                 continue
@@ -201,6 +200,9 @@ class NotebookMethods:
         raise NotImplementedError
 
     def _rows(self, X: Any) -> Iterator[Row]:
+        raise NotImplementedError
+
+    def _predictor(self) -> Predictor:
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
@@ -221,7 +223,7 @@ class NotebookMethods:
         return self.judged_[-1]
 
     def _evaluated(self, part: Manifest) -> Evaluation:
-        return evaluate(of_network(self.net_, self.about_), part)
+        return evaluate(self._predictor(), part)
 
     def _drawn(self, asked: list[tuple[Row, str]]) -> "Figure":
         pyplot = _plotting()
