@@ -17,6 +17,7 @@ from frostline.judge.result import RunResult
 from frostline.net.stages import Stages
 from frostline.train.plan import Plan, Recipe
 from frostline.train.strategies import auto
+from frostline.train.task import Task
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -228,6 +229,26 @@ def test_ctrl_c_keeps_the_best_model_so_far(leaves: Path, tmp_path: Path) -> Non
     classifier.fit(leaves, listen=listen)
     assert classifier.result_.interrupted
     assert classifier.result_.phases[0].epochs == 1
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+
+def test_ctrl_c_before_the_first_step_leaves_the_network_as_the_phase_found_it(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was left where the phase trains, on a card, and with what the phase had attached: saving failed."""
+    seen = []
+
+    def interrupted(task: Task) -> float:
+        seen.append(task.suffix)
+        task.suffix.requires_grad_(False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("frostline.run.train_phase.range_test", interrupted)
+    classifier = ImageClassifier(**TRAINING, strategy="lp-ft", lr="auto", out=tmp_path / "run").fit(leaves)
+    assert len(seen) == 1
+    assert classifier.result_.interrupted or classifier.result_.phases[1].early == "interrupted"
+    assert [row.kept for row in classifier.result_.phases] == [True, False]
+    assert all(parameter.requires_grad for parameter in classifier.net_.parameters())
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()
 
 
