@@ -351,7 +351,8 @@ def _created(name: str, create: Callable[[], nn.Module], options: Mapping[str, A
 def _as_published(config: Mapping[str, Any], name: str) -> Preprocessing:
     """timm's configuration as ours: the resolution of training, which is the faster one."""
     found = resolve_data_config({}, pretrained_cfg=config)  # type: ignore[no-untyped-call]
-    bands = len(found["mean"])
+    # of a folder whose means are not its own, older timm gives those of three
+    bands = next((count for count in (int(found["input_size"][0]), len(found["mean"])) if count != 3), 3)
     if bands != 3:
         raise PlanError(
             f"{name} is a model of pictures with {bands} {'band' if bands == 1 else 'bands'}, not three",
