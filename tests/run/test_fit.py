@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from frostline import ImageClassifier
-from frostline.errors import CheckpointError, PlanError, UnknownName
+from frostline.errors import CheckpointError, EngineError, PlanError, UnknownName
 from frostline.events import Event, Judged, Note, PhaseStart, Step
 from frostline.judge.result import RunResult
 from frostline.net.stages import Stages
@@ -250,6 +250,21 @@ def test_ctrl_c_before_the_first_step_leaves_the_network_as_the_phase_found_it(
     assert [row.kept for row in classifier.result_.phases] == [True, False]
     assert all(parameter.requires_grad for parameter in classifier.net_.parameters())
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+
+def test_a_batch_that_a_card_cannot_hold_is_said_and_costs_no_model(
+    leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(Task, "loss", full)
+    with pytest.raises(EngineError, match="a batch of 16 does not fit into the memory") as caught:
+        ImageClassifier(**TRAINING, strategy="full").fit(leaves)
+    assert "--batch-size 8 --accumulate 2" in str(caught.value.hint)
+    kept = ImageClassifier(**TRAINING, strategy="lp-ft").fit(leaves)
+    assert [row.kept for row in kept.result_.phases] == [True, False]
+    assert "does not fit" in kept.result_.phases[1].why
 
 
 def test_resume_gives_the_same_bits_as_never_stopping(leaves: Path, tmp_path: Path) -> None:

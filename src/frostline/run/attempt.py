@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from frostline.errors import Diverged
+from frostline.errors import Diverged, EngineError
 from frostline.events import Warn
 from frostline.judge.result import PhaseRow
 from frostline.run import cross_validation
@@ -41,16 +41,16 @@ def attempt(job: Job, best: BestSoFar, number: int, open_device: OpenDevice, sta
     """Carry out the phase of that number; the network is left with the weights that came of it if it is kept.
 
     open_device: asked only where one is needed, for what it imports takes a second. start: a checkpoint to go on from.
-    Interrupted or diverged, the phase is not kept, and the best model so far stays.
+    Interrupted, diverged or too large for a GPU, the phase is not kept, and the best model so far stays.
 
-    Raises: Diverged, KeyboardInterrupt: there is no model yet that could stay.
+    Raises: Diverged, EngineError, KeyboardInterrupt: there is no model yet that could stay.
     """
     phase = job.plan.phases[number]
     try:
         if best.folds:
             return _cross_validated(job, best, number, open_device)
         result = _carried_out(job, best, number, open_device, start)
-    except (KeyboardInterrupt, Diverged) as error:
+    except (KeyboardInterrupt, Diverged, EngineError) as error:
         if not best.state:
             raise
         stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error.args[0])

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frostline.errors import Diverged
+from frostline.errors import Diverged, EngineError
 from frostline.events import Epoch, Judged, Note, PhaseStart, Step, Warn
 from frostline.features.activations import Reader
+from frostline.inference.torch_gpu import out_of_memory
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.run.phase_setup import set_up, tear_down
 from frostline.train import checkpoint
@@ -54,7 +55,8 @@ def train_stages(
     start: a checkpoint of this very phase to go on from. save: called with tensors and facts whenever one is due.
     least: the share of its epochs, in [0, 1], without which it is not begun; one epoch in any case.
 
-    Raises: Diverged: the loss is not finite. KeyboardInterrupt: interrupted before the first epoch was judged.
+    Raises: Diverged: the loss is not finite. EngineError: a batch does not fit into the memory of a GPU.
+        KeyboardInterrupt: interrupted before the first epoch was judged.
     """
     began = time.monotonic()
     if device.low_on_cpu and (why := self_test.disagreement()):
@@ -75,6 +77,15 @@ def train_stages(
         logits = _settled(training, initial)
         trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
         return PhaseResult(logits, None, training.state.epoch, early, trainable)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        size, times = phase.recipe.batch_size, phase.recipe.accumulate
+        raise EngineError(
+            f"a batch of {size} does not fit into the memory of {device.device}",
+            where="--batch-size",
+            hint=f"--batch-size {max(1, size // 2)} --accumulate {2 * times}, or a smaller --image-size",
+        ) from None
     finally:
         tear_down(context, phase)
 
