@@ -236,3 +236,26 @@ def test_what_a_run_or_a_job_holds_may_be_damaged_in_any_way(
         for words in (["report", run], ["compare", str(model), run])[: 2 if name == "metrics.json" else 1]:
             code, _, err = in_process(words)
             assert code == 0 or (code == 2 and "\n  hint: " in err), (words, err)
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--overwrite"])
+def test_a_run_that_nobody_names_is_neither_gone_on_with_nor_replaced(flag: str, leaves: Path) -> None:
+    found = run("fit", leaves, "--model", "test_resnet", "--weights", "none", "--strategy", "probe", flag)
+    assert found.returncode == 2
+    assert f"{flag} is of a run in a folder, and none is named" in found.stderr
+    assert "--out DIR" in found.stderr
+
+
+def test_a_share_of_several_is_done_though_a_picture_of_it_cannot_be_read(
+    model: Path, leaves: Path, tmp_path: Path
+) -> None:
+    """A launcher would stop the others, Kubernetes would try it again: `merge` says it at the end."""
+    (tmp_path / "in").mkdir()
+    for number, path in enumerate(sorted((leaves / "test" / "red leaf").glob("*.png"))[:4]):
+        shutil.copy(path, tmp_path / "in" / f"{number}.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    for share in ("0/2", "1/2"):
+        done = run("predict", model, tmp_path / "in", "--out", tmp_path / "answers", "--shard", share)
+        assert done.returncode == 0, done.stderr
+    assert run("merge", tmp_path / "answers", "--out", tmp_path / "all.csv").returncode == 1
+    assert run("predict", model, tmp_path / "in", "--out", tmp_path / "one").returncode == 1

@@ -78,6 +78,22 @@ def test_numbers_of_such_a_file_are_those_of_the_folders_or_refused(tmp_path):
     assert "--ignore 'val.txt'" in str(caught.value)
 
 
+@pytest.mark.parametrize(("said", "fine"), [(("ants", "bees"), True), (("bees", "ants"), False), (("0", "1"), True)])
+def test_a_table_with_the_folders_words_for_other_folders_is_refused(tmp_path, said, fine):
+    """Numbers for the folders' words say nothing against them; their own words, exchanged, do."""
+    top = tree(tmp_path / "d", *(f"{name}/{name}{n}.png" for name in ("ants", "bees") for n in range(3)))
+    lines = [
+        f"{name}/{name}{n}.png,{word}" for name, word in zip(("ants", "bees"), said, strict=True) for n in range(3)
+    ]
+    (top / "labels.csv").write_text("\n".join(["path,label", *lines]))
+    if fine:
+        assert seen(top).counts() == {"ants": 3, "bees": 3}
+        return
+    with pytest.raises(DataError, match="say different labels") as caught:
+        seen(top)
+    assert "--ignore 'labels.csv'" in str(caught.value)
+
+
 def test_json_of_coco_says_splits_and_words_where_folders_have_numbers(tmp_path):
     """iNaturalist: category numbers as folders, and train2018.json beside val2018.json."""
     names = [f"pictures/{n % 2 + 10}/{n}.jpg" for n in range(8)]

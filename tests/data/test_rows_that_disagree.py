@@ -106,6 +106,9 @@ def test_choices_of_label_studio_are_labels(tmp_path):
     both = '"{""choices"": [""ants"", ""outdoor""]}"'
     found = table(tmp_path, "image,id,choice", *(f"img/{n}.png,{n},{('bees', both)[n % 2]}" for n in range(8)))
     assert found.counts() == {"ants": 4, "bees": 4, "outdoor": 4}
+    python = """"{'choices': ['ants', 'outdoor']}\""""  # as pandas writes what it read from JSON
+    found = table(tmp_path, "image,id,choice", *(f"img/{n}.png,{n},{('bees', python)[n % 2]}" for n in range(8)))
+    assert found.counts() == {"ants": 4, "bees": 4, "outdoor": 4}
 
 
 @pytest.mark.parametrize("between", [",", "\t", " "])

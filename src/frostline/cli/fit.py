@@ -77,7 +77,7 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
         with gc_settings.importing():
             from frostline.classifier import ImageClassifier
 
-        options = {**options, "out": options.get("out") or free_folder(data, str(options["strategy"]))}
+        options = {**options, "out": _place(data, options)}
         try:
             classifier = ImageClassifier(**options).fit(data, listen=screen)
         except KeyboardInterrupt:
@@ -87,6 +87,18 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
             )
             raise
     return _shown(classifier.result_, Path(str(options["out"])), as_json=as_json, quiet=quiet)
+
+
+def _place(data: Path, options: dict[str, Any]) -> str:
+    """Where the run goes: what was named, or a folder that is free.
+
+    Raises: PlanError: a run is to be gone on with or replaced, and none is named.
+    """
+    from frostline.run.check_options import check_named
+
+    out = options.get("out")
+    check_named(out, resume=bool(options.get("resume")), overwrite=bool(options.get("overwrite")))
+    return str(out or free_folder(data, str(options["strategy"])))
 
 
 def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json: bool, quiet: bool) -> None:
@@ -103,7 +115,7 @@ def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json:
     if options["on"] is None:
         raise PlanError("processes are started by Ray", where="--workers", hint="--on ray, or torchrun")
     check_engine(options["on"])
-    out = Path(options["out"] or free_folder(data, str(options["strategy"]))).absolute()
+    out = Path(_place(data, options)).absolute()
     if not quiet:
         console.aside(f"{workers} processes fit it; how far they are is in {out / 'log.jsonl'}")
     # Each process fills its share of the store itself.

@@ -86,9 +86,10 @@ def predict(
         _promise(about, coverage, model)
     top = min(top, len(about.classes))
     if out is not None:
+        part = batch_predict.shard_of(shard, os.environ)
         count = batch_predict.work(
             out,
-            batch_predict.shard_of(shard, os.environ),
+            part,
             pictures(images),
             answering,
             places=images,
@@ -97,7 +98,7 @@ def predict(
             tell=console.aside,
         )
         console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
-        if count.unreadable:
+        if count.unreadable and part.of == 1:  # of several, a launcher would stop the others: `merge` says it
             raise typer.Exit(1)
         return
     failed = []

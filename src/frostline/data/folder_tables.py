@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -200,7 +200,7 @@ def _beside_classes(
         pairs = {(of_folders.get(row.picture), row.labels) for row in rows if isinstance(row.picture, Path)}
         if {label for label, _ in pairs} == {None}:
             adding += _of_split(top, table, items, splits, sorted(set(of_folders.values())))
-        elif len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs}):
+        elif _one_to_one(pairs):
             agreeing.append(table)
         else:
             raise _other_labels(top, table)
@@ -215,6 +215,13 @@ def _beside_classes(
         return _read(top, parted, _opened(top, jsons, how))
     numbers = all(label.isdecimal() for label in of_folders.values())
     return _read(top, {jsons[0]: None}, _opened(top, jsons, how)) if len(jsons) == 1 and numbers else None
+
+
+def _one_to_one(pairs: Set[tuple[str | None, tuple[str, ...]]]) -> bool:
+    """Whether a table's labels are the folders' in other words, and not the same words for others."""
+    ours, theirs = {one for one, _ in pairs}, {other for _, other in pairs}
+    same = theirs == {(label,) for label in ours}
+    return len(pairs) == len(ours) == len(theirs) and (not same or all((one,) == other for one, other in pairs))
 
 
 def _opened(top: Folder, tables: Sequence[Path], how: PlaceOptions) -> dict[Path, Iterator[Found]]:

@@ -1,5 +1,6 @@
 """Several labels of a picture as tables write them: lists, words with a separator, or a column of 0 and 1 a class."""
 
+import ast
 import json
 import re
 from collections import Counter
@@ -247,7 +248,7 @@ def _words(text: str, separator: str) -> list[str]:
 
 
 def _objects(texts: Iterable[str], place: Path | str) -> dict[str, list[str]]:
-    """Labels of cells that are objects of JSON with one text or list in them, by the cell; {} where none is.
+    """Labels of cells that are objects of JSON or Python with one text or list in them, by the cell; {} where none is.
 
     Label Studio writes {"choices": ["a", "b"]} beside single words, VIA {"class": "a"}.
 
@@ -255,10 +256,7 @@ def _objects(texts: Iterable[str], place: Path | str) -> dict[str, list[str]]:
     """
     labels, keys = dict[str, list[str]](), set[str]()
     for text in texts:
-        try:
-            found = json.loads(text) if text.startswith("{") else None
-        except (ValueError, RecursionError):
-            continue
+        found = _object(text) if text.startswith("{") else None
         if not isinstance(found, dict):
             continue
         keys |= found.keys()
@@ -272,6 +270,15 @@ def _objects(texts: Iterable[str], place: Path | str) -> dict[str, list[str]]:
                 hint="give the label a column of its own, of names",
             )
     return labels
+
+
+def _object(text: str) -> object:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
 
 
 def _listed(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
     Function    what an engine is asked to run
     Engine      pictures in, arrays out
-    engines     name -> what opens an engine; ``auto`` asks OpenVINO first, then plugins, then torch (see `in_order`)
+    engines     name -> what opens an engine; ``auto`` asks them one after another, see `in_order`
 
 An engine computes a picture's row from that picture alone, whatever stands beside it in a batch.
 """
@@ -120,13 +120,13 @@ for _found in iter_modules([str(Path(__file__).parent)]):  # a module NAME_engin
 
 
 def in_order(device: str = "auto") -> list[str]:
-    """The names that "auto" tries, one after another: torch, which runs everything, comes last.
+    """The names that "auto" tries, one after another: OpenVINO, plugins', torch, which runs everything.
 
-    OpenVINO is first on a CPU, where in fp32 it is faster than torch in bf16; where torch finds a CUDA card it is last.
-    device: "cpu" if a GPU is not to be used.
+    In fp32 OpenVINO is faster than torch in bf16, on a CPU. Where torch finds a CUDA card it comes last: plugins',
+    torch, OpenVINO. device: "cpu" if a GPU is not to be used.
     """
-    last = "openvino" if device != "cpu" and _cuda() else "torch"
-    return sorted(engines.names(), key=lambda name: name == last)
+    order = ("torch", "openvino") if device != "cpu" and _cuda() else ("torch",)
+    return sorted(engines.names(), key=lambda name: order.index(name) if name in order else -1)
 
 
 def _cuda() -> bool:

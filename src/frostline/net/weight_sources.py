@@ -22,6 +22,8 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
 
 from frostline import atomic
 from frostline.data.cache_folder import expanded
@@ -236,8 +238,11 @@ def url_file(url: str, *, patience: float = _PATIENCE) -> Path:
         with urllib.request.urlopen(url, timeout=patience) as answer:
             log.info("downloading %s, %s bytes", url, answer.headers.get("Content-Length", "an unknown number of"))
             with atomic.beside(target) as part:
-                with part.open("wb") as file:
-                    shutil.copyfileobj(answer, file)
+                size = answer.headers.get("Content-Length", "")
+                total = int(size) if size.isdecimal() else None
+                bar = tqdm(total=total, desc=url, unit="B", unit_scale=True, disable=None)  # where somebody watches
+                with part.open("wb") as file, bar:
+                    shutil.copyfileobj(CallbackIOWrapper(bar.update, answer), file)
                 _verified(part, url, _promised(target))
     except (OSError, ValueError) as error:  # URLError and timeouts are OSErrors
         raise WeightsError(f"it cannot be fetched: {one_line(str(error))}", where=url) from None

@@ -54,8 +54,16 @@ def check_options(options: FitOptions) -> None:
     weights = options.weights
     if weights not in (None, "auto", "none") and not expanded(str(weights)).exists():
         raise WeightsError("there is no such weights file", where=weights, hint="check the path")
-    if options.out is None and (options.resume or options.overwrite):
-        name = "--resume" if options.resume else "--overwrite"
-        raise PlanError(f"{name} is of a run in a folder, and none is named", where=name, hint="name it with --out DIR")
+    check_named(options.out, resume=options.resume, overwrite=options.overwrite)
     if options.out is not None:
         check_place(Path(options.out), resume=options.resume, overwrite=options.overwrite)
+
+
+def check_named(out: object, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to go on with, or to replace, a run in a folder that nobody names.
+
+    Raises: PlanError: so it is.
+    """
+    if out is None and (resume or overwrite):
+        name = "--resume" if resume else "--overwrite"
+        raise PlanError(f"{name} is of a run in a folder, and none is named", where=name, hint="name it with --out DIR")

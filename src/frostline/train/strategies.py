@@ -153,6 +153,7 @@ def plan_by(
     _check(plan, name, stages)
     idle = sorted(option for option, value in told.items() if option not in wanted and not _used(plan, option, value))
     if idle:
+        idle = ["lr auto" if option == "rate_search" else option for option in idle]
         takes = [option for option in wanted if option != "recipe"]
         raise PlanError(
             f"the strategy {name!r} has no use for {', '.join(idle)}",

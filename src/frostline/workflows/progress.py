@@ -5,14 +5,14 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
-from tqdm import TqdmWarning  # type: ignore[import-untyped]
+from tqdm import TqdmWarning
 
 from frostline.errors import FrostlineWarning
 from frostline.events import Event, Judged, PhaseStart, Step, Warn, Work
 
 with warnings.catch_warnings():  # without ipywidgets its bars are text, which is no reason for a red box
     warnings.simplefilter("ignore", TqdmWarning)
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+    from tqdm.auto import tqdm
 
 
 def somebody_watches() -> bool:
