@@ -69,3 +69,11 @@ def test_a_line_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
     place.write_text(place.read_text() + json.dumps(one | {"cell": "y"})[:20])
     assert results.done(results.load(place)) == {("a", "x", "1")}
     assert results.newest([one, one | {"accuracy": 0.7}])["a", "x"]["accuracy"] == 0.7
+
+
+def test_contestants_that_lack_cells_are_left_out_one_after_another() -> None:
+    cells = {"few": {"1", "2"}, "all": {"1", "2", "3", "4", "5"}, "some": {"1", "3", "4"}, "whole": set("12345")}
+    assert ranking.groups(cells) == [["few", "all", "some", "whole"], ["all", "some", "whole"], ["all", "whole"]]
+    tied = {"a": set("123"), "b": set("123"), "c": set("1"), "d": set("1")}
+    assert ranking.groups(tied) == [["a", "b", "c", "d"], ["a", "b"]]
+    assert ranking.groups({"a": {"1"}, "b": {"1"}}) == [["a", "b"]]

@@ -4,7 +4,7 @@ Each pair of contestants meets once in every cell that both have; the smaller er
 Ratings are those of the Bradley-Terry model, 400 points to a factor of ten in odds, the anchor's 1000.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import combinations
 
 import numpy as np
@@ -32,6 +32,25 @@ def mean_ranks(errors: Errors) -> dict[str, float]:
 def shared(errors: Errors) -> list[str]:
     """Cells that all contestants have."""
     return sorted(set.intersection(*(set(by_cell) for by_cell in errors.values()))) if errors else []
+
+
+def groups(cells: Mapping[str, Set[str]]) -> list[list[str]]:
+    """All contestants; then, one after another, without the one that most cells lack, while that gives more cells.
+
+    cells: that each contestant has.
+    """
+    found, names = [list(cells)], list(cells)
+    while len(names) > 2:
+        without = {out: [name for name in names if name != out] for out in names}
+        out = max(names, key=lambda one: (len(_common(cells, without[one])), -len(cells[one])))
+        names = without[out]
+        if len(_common(cells, names)) > len(_common(cells, found[-1])):
+            found.append(names)
+    return found
+
+
+def _common(cells: Mapping[str, Set[str]], names: Sequence[str]) -> set[str]:
+    return set.intersection(*(set(cells[name]) for name in names))
 
 
 def elo(errors: Errors, anchor: str) -> dict[str, tuple[float, float, float]]:

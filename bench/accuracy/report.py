@@ -78,18 +78,13 @@ def _protocol(table: Table) -> Iterator[str]:
 
 
 def _overall(table: Table) -> Iterator[str]:
-    whole = max(len(by_cell) for by_cell in table.values())
-    groups = {"all contestants": list(table)}
-    fast = [name for name, by_cell in table.items() if len(by_cell) == whole]
-    if len(fast) not in (1, len(table)):
-        groups["those that have every cell"] = fast
     yield from ("## Over all cells", "")
-    for title, names in groups.items():
+    for names in ranking.groups({name: set(by_cell) for name, by_cell in table.items()}):
         errors = {name: {cell: 1 - one["accuracy"] for cell, one in table[name].items()} for name in names}
         cells = ranking.shared(errors)
         ranks, ratings = ranking.mean_ranks(errors), ranking.elo(errors, BASE)
         yield from (
-            f"Of {title}; ranks, means and seconds over the {len(cells)} cells that each of them has.",
+            f"Of {', '.join(names)}; ranks, means and seconds over the {len(cells)} cells that each of them has.",
             "",
             "| contestant | mean rank | Elo [95 %] | accuracy | log loss | ECE | worst, nats | median seconds |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -163,3 +163,12 @@ def test_the_readme_says_of_the_probe_what_the_measured_table_says(page: Path) -
     said = page.read_text(encoding="utf-8").split("LogisticRegression")[1].split("ACCURACY.md")[0]
     figures = re.findall(r"\d+(?:\.\d+)?", said)
     assert sorted([*row.groups(), "3"]) == sorted(figures)  # 3-fold
+    ranked = (
+        (ROOT / "bench" / "ACCURACY.md").read_text(encoding="utf-8").split("Of scikit-learn, probe, auto, fastai;")[1]
+    )
+    rows = dict(
+        re.findall(r"^\| (\S+) \| [^%]*\] \| ([\d.]+) %", ranked.split("## ")[0].split("\nOf ")[0], re.MULTILINE)
+    )
+    said = page.read_text(encoding="utf-8").split("ACCURACY.md)")[1].split("`--image-size auto`")[0]
+    figures = re.findall(r"([\d.]+) %", said)
+    assert figures == [rows[name] for name in ("auto", "probe", "scikit-learn", "fastai")]
