@@ -167,7 +167,7 @@ def test_the_readme_says_of_the_probe_what_the_measured_table_says(page: Path) -
         (ROOT / "bench" / "ACCURACY.md").read_text(encoding="utf-8").split("Of scikit-learn, probe, auto, fastai;")[1]
     )
     rows = dict(
-        re.findall(r"^\| (\S+) \| [^%]*\] \| ([\d.]+) %", ranked.split("## ")[0].split("\nOf ")[0], re.MULTILINE)
+        re.findall(r"^\| (\S+) \| [^%\n]*\] \| ([\d.]+) %", ranked.split("## ")[0].split("\nOf ")[0], re.MULTILINE)
     )
     said = page.read_text(encoding="utf-8").split("ACCURACY.md)")[1].split("`--image-size auto`")[0]
     figures = re.findall(r"([\d.]+) %", said)
