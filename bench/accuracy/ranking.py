@@ -4,7 +4,7 @@ Each pair of contestants meets once in every cell that both have; the smaller er
 Ratings are those of the Bradley-Terry model, 400 points to a factor of ten in odds, the anchor's 1000.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -29,28 +29,28 @@ def mean_ranks(errors: Errors) -> dict[str, float]:
     return dict(zip(errors, ranks.mean(0).tolist(), strict=True))
 
 
-def shared(errors: Errors) -> list[str]:
-    """Cells that all contestants have."""
-    return sorted(set.intersection(*(set(by_cell) for by_cell in errors.values()))) if errors else []
+def shared(cells: Mapping[str, Iterable[str]]) -> list[str]:
+    """Cells that all contestants have. cells: of each; `Errors` will do."""
+    return sorted(set.intersection(*(set(some) for some in cells.values()))) if cells else []
 
 
-def groups(cells: Mapping[str, Set[str]]) -> list[list[str]]:
+def groups(cells: Mapping[str, Collection[str]]) -> list[list[str]]:
     """All contestants; then, one after another, without the one that most cells lack, while that gives more cells.
 
     cells: that each contestant has.
     """
+
+    def common(some: Sequence[str]) -> int:
+        return len(shared({name: cells[name] for name in some}))
+
     found, names = [list(cells)], list(cells)
     while len(names) > 2:
         without = {out: [name for name in names if name != out] for out in names}
-        out = max(names, key=lambda one: (len(_common(cells, without[one])), -len(cells[one])))
+        out = max(names, key=lambda one: (common(without[one]), -len(cells[one])))
         names = without[out]
-        if len(_common(cells, names)) > len(_common(cells, found[-1])):
+        if common(names) > common(found[-1]):
             found.append(names)
     return found
-
-
-def _common(cells: Mapping[str, Set[str]], names: Sequence[str]) -> set[str]:
-    return set.intersection(*(set(cells[name]) for name in names))
 
 
 def elo(errors: Errors, anchor: str) -> dict[str, tuple[float, float, float]]:

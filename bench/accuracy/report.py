@@ -79,7 +79,7 @@ def _protocol(table: Table) -> Iterator[str]:
 
 def _overall(table: Table) -> Iterator[str]:
     yield from ("## Over all cells", "")
-    for names in ranking.groups({name: set(by_cell) for name, by_cell in table.items()}):
+    for names in ranking.groups(table):
         errors = {name: {cell: 1 - one["accuracy"] for cell, one in table[name].items()} for name in names}
         cells = ranking.shared(errors)
         ranks, ratings = ranking.mean_ranks(errors), ranking.elo(errors, BASE)

@@ -292,7 +292,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
 
     def _predictor(self) -> Predictor:
         self._fitted()
-        return of_network(self.net_, self.about_, device=self.device or "auto")
+        return of_network(self.net_, self.about_, device=self.device)
 
     net_: Any
     about_: ModelInfo

@@ -236,9 +236,9 @@ def url_file(url: str, *, patience: float = _PATIENCE) -> Path:
         raise WeightsError("only http and https addresses are fetched", where=url)
     try:
         with urllib.request.urlopen(url, timeout=patience) as answer:
-            log.info("downloading %s, %s bytes", url, answer.headers.get("Content-Length", "an unknown number of"))
+            size = answer.headers.get("Content-Length", "an unknown number of")
+            log.info("downloading %s, %s bytes", url, size)
             with atomic.beside(target) as part:
-                size = answer.headers.get("Content-Length", "")
                 total = int(size) if size.isdecimal() else None
                 bar = tqdm(total=total, desc=url, unit="B", unit_scale=True, disable=None)  # where somebody watches
                 with part.open("wb") as file, bar:
