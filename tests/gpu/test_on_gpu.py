@@ -7,6 +7,8 @@ that was taken on the card.
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from frostline import ImageClassifier
 from frostline.data.decode_ahead import DecodeAhead
 from frostline.data.sources import pictures
 from frostline.data.views import Preprocessing
+from frostline.errors import EngineError
 from frostline.events import Epoch, quiet
 from frostline.features.activations import Activations
 from frostline.features.store import Store
@@ -100,21 +103,39 @@ def test_copies_that_overlap_give_what_batches_one_by_one_give() -> None:
         np.testing.assert_array_equal(made.run(given)[0], wanted)
 
 
+@contextmanager
+def left(mebibytes: int) -> Iterator[None]:
+    """The card with no more memory left than that."""
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(card()).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + (mebibytes << 20)) / total)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
+
+
 def test_a_card_that_is_full_gets_half_the_batch() -> None:
     given = noise(256)
     made = OnGpu(network("resnet18"), card(), "fp32", batch=256)
     wanted = made.run(given)[0]
-    torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(card()).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + (700 << 20)) / total)
-    try:
+    with left(700):
         full = OnGpu(network("resnet18"), card(), "fp32", batch=256)
         found = full.run(given)[0]
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-        torch.cuda.empty_cache()
     assert full.batch < 256
     assert apart(found, wanted) < 2e-5
+
+
+def test_a_training_batch_that_does_not_fit_says_so_and_costs_no_earlier_model(leaves: Path) -> None:
+    large = {"model": "resnet50", "weights": "none", "device": "cuda", "epochs": 1, "batch_size": 48}
+    with left(900), pytest.raises(EngineError, match=r"a batch of 48 does not fit into the memory of cuda") as error:
+        ImageClassifier(**large, strategy="full").fit(leaves)
+    assert "--batch-size 24 --accumulate 2" in str(error.value)
+    with left(900), pytest.warns(UserWarning, match="does not fit"):
+        phases = ImageClassifier(**large, strategy="lp-ft").fit(leaves).result_.phases
+    assert [phase.kept for phase in phases] == [True, False]
+    assert ImageClassifier(**large, strategy="lp-ft").fit(leaves).result_.phases[1].kept
 
 
 def test_auto_takes_the_card_and_cpu_leaves_it_alone(tmp_path: Path) -> None:
