@@ -1,4 +1,4 @@
-"""Write the order of modules within each room into docs/architecture.md, from the imports themselves.
+"""Write the order of modules within each package into docs/architecture.md, from the imports themselves.
 
     python docs/make_modules.py
 
@@ -12,17 +12,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "src" / "frostline"
 PAGE = Path(__file__).parent / "architecture.md"
-ROOMS = ("data", "net", "inference", "features", "train", "judge", "ship", "run", "workflows", "scale")
+PACKAGES = ("data", "net", "inference", "features", "train", "judge", "ship", "run", "workflows", "scale")
 
 
-def modules_of(room: str) -> dict[str, set[str]]:
-    """The modules of a room, by their path in it, and those of the same room that each imports when it is imported."""
+def modules_of(package: str) -> dict[str, set[str]]:
+    """The modules of a package, by their path in it, and those of the same package that each imports when it is imported."""
     paths = {
-        ".".join(path.relative_to(ROOT / room).with_suffix("").parts): path
-        for path in sorted((ROOT / room).rglob("*.py"))
+        ".".join(path.relative_to(ROOT / package).with_suffix("").parts): path
+        for path in sorted((ROOT / package).rglob("*.py"))
         if path.name != "__init__.py"
     }
-    return {name: set(_imported(path, room)) & set(paths) - {name} for name, path in paths.items()}
+    return {name: set(_imported(path, package)) & set(paths) - {name} for name, path in paths.items()}
 
 
 def in_order(modules: dict[str, set[str]]) -> list[str]:
@@ -38,14 +38,14 @@ def in_order(modules: dict[str, set[str]]) -> list[str]:
 
 def filled(page: str) -> str:
     """The page with the lists between its marks."""
-    lines = [f"- `{room}/`: {', '.join(in_order(modules_of(room)))}" for room in ROOMS]
+    lines = [f"- `{package}/`: {', '.join(in_order(modules_of(package)))}" for package in PACKAGES]
     said = "Modules in their order:\n\n" + "\n".join(lines)
     return re.sub(r"(<!-- modules -->\n).*?(<!-- /modules -->)", rf"\g<1>{said}\n\g<2>", page, flags=re.S)
 
 
-def _imported(path: Path, room: str) -> Iterator[str]:
+def _imported(path: Path, package: str) -> Iterator[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"frostline.{room}"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"frostline.{package}"):
             inner = str(node.module).split(".")[2:]
             yield ".".join(inner)
             yield from (".".join([*inner, alias.name]) for alias in node.names)

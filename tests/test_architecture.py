@@ -1,4 +1,4 @@
-"""The rooms stand in one order, imports point one way, and what must be light imports nothing heavy."""
+"""The packages stand in one order, imports point one way, and what must be light imports nothing heavy."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ import frostline
 from docs import make_modules
 
 ROOT = Path(frostline.__file__).parent
-ROOMS = (
+PACKAGES = (
     *("errors", "registry", "processors", "blas", "events", "atomic", "quantities", "options"),
     *("data", "net", "inference", "features", "train", "judge", "ship", "run", "workflows"),
     *("scale", "studio", "classifier", "testing", "cli"),
@@ -48,7 +48,7 @@ def modules() -> Iterator[tuple[Path, ast.Module]]:
         yield path, ast.parse(path.read_text(encoding="utf-8"))
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
@@ -60,15 +60,15 @@ def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_rooms_import_only_rooms_above() -> None:
+def test_packages_import_only_packages_above() -> None:
     wrong = []
     for path, tree in modules():
         if path.name in ("__init__.py", "__main__.py") and path.parent == ROOT:
-            continue  # the front door names every room, lazily
-        here = ROOMS.index(room(path))
+            continue  # the front door names every package, lazily
+        here = PACKAGES.index(package(path))
         for name in imported(ast.walk(tree)):
             parts = name.split(".")
-            if parts[0] == "frostline" and len(parts) > 1 and parts[1] in ROOMS and ROOMS.index(parts[1]) > here:
+            if parts[0] == "frostline" and len(parts) > 1 and parts[1] in PACKAGES and PACKAGES.index(parts[1]) > here:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not wrong
 
@@ -76,7 +76,7 @@ def test_rooms_import_only_rooms_above() -> None:
 def test_own_package_is_imported_at_the_top_except_at_the_edges() -> None:
     wrong = []
     for path, tree in modules():
-        if room(path) in ("cli", "__init__", "__main__"):
+        if package(path) in ("cli", "__init__", "__main__"):
             continue
         top = set(map(id, tree.body)) | {
             id(n) for node in tree.body if isinstance(node, ast.If) for n in ast.walk(node)
@@ -88,17 +88,17 @@ def test_own_package_is_imported_at_the_top_except_at_the_edges() -> None:
     assert not wrong
 
 
-def test_modules_of_a_room_import_only_those_listed_before_them() -> None:
+def test_modules_of_a_package_import_only_those_listed_before_them() -> None:
     page = (ROOT.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     lists = dict(re.findall(r"^- `(\w+)/`: (.*)$", page, re.M))
-    assert set(lists) == set(make_modules.ROOMS)
-    for room_name, listed in lists.items():
+    assert set(lists) == set(make_modules.PACKAGES)
+    for package_name, listed in lists.items():
         order = listed.split(", ")
-        imports = make_modules.modules_of(room_name)
-        assert set(order) == set(imports), f"python docs/make_modules.py ({room_name}/)"
+        imports = make_modules.modules_of(package_name)
+        assert set(order) == set(imports), f"python docs/make_modules.py ({package_name}/)"
         for name, needed in imports.items():
             late = [other for other in needed if order.index(other) > order.index(name)]
-            assert not late, f"{room_name}/{name} imports {late}, which stand behind it"
+            assert not late, f"{package_name}/{name} imports {late}, which stand behind it"
 
 
 def test_modules_and_functions_are_of_a_size_to_be_read() -> None:

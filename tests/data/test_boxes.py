@@ -91,7 +91,7 @@ def test_degenerate_boxes_are_named_and_text_is_refused(tmp_path):
     with pytest.raises(DataError, match="outside the picture of 40 x 32"):
         decode(found.rows[3].picture)
     place.write_text(place.read_text() + "\n0.png,a,one,2,3,4")
-    with pytest.raises(DataError, match=r"1 rows are wrong: row 8: the box .* is not four numbers"):
+    with pytest.raises(DataError, match=r"1 row is wrong: row 8: the box .* is not four numbers"):
         read(place, cache=tmp_path / "cache")
 
 

@@ -60,7 +60,7 @@ def test_several_labels_unknown_labels_and_groups() -> None:
     found = read(made([[0, 2], [], [1]], datasets.Sequence(names), day=["x", "y", "x"]), group="day")
     assert found.multilabel
     assert [(row.labels, row.group) for row in found.rows] == [(("a", "c"), "x"), ((), "y"), (("b",), "x")]
-    with pytest.raises(DataError, match="1 rows are wrong: row 2: no label"):
+    with pytest.raises(DataError, match="1 row is wrong: row 2: no label"):
         read(made([0, -1, 1], names))
     with pytest.raises(DataError, match="no column 'patient' to group by"):
         read(made([0, 1], names), group="patient")

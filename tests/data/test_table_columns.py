@@ -125,7 +125,7 @@ def test_a_suffix_may_come_without_its_dot(tmp_path):
 
 @pytest.mark.parametrize("missing", ["#N/A", "n/a", "NaN", "-1", "<NA>"])
 def test_what_means_no_label_is_no_class(tmp_path, missing):
-    with pytest.raises(DataError, match="1 rows are wrong: row 4: no label"):
+    with pytest.raises(DataError, match="1 row is wrong: row 4: no label"):
         table(tmp_path, ("path,label", lambda n: f"img/{n}.png,{missing if n == 2 else label(n)}"))
 
 

@@ -173,7 +173,7 @@ def test_parquet_class_labels_go_by_their_names_across_files(tmp_path):
     parts["test"] = write("b.parquet", ["bees", "ants"], [1, 0, 1, 0])
     found = read(parts, cache=tmp_path / "cache")
     assert [row.labels for row in found.rows] == [("ants",), ("bees",)] * 4
-    with pytest.raises(DataError, match="1 rows are wrong: row 1: no label"):
+    with pytest.raises(DataError, match="1 row is wrong: row 1: no label"):
         read(write("c.parquet", ["ants", "bees"], [-1, 1, 0, 1]), cache=tmp_path / "cache")
 
 

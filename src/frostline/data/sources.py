@@ -5,7 +5,7 @@ A source of one's own is a generator of rows and an entry point in the group ``f
     @source("coco-folder", claims=lambda place: (place / "annotations.json").is_file())
     def coco_folder(place: Path) -> Iterator[Row]: ...
 
-A built-in one is a module of this room and a line below. An archive is no source: it is unpacked, and then read as a
+A built-in one is a module of this package and a line below. An archive is no source: it is unpacked, and then read as a
 folder. Digests, limits and checks are the Manifest's business.
 """
 

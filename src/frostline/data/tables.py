@@ -204,7 +204,8 @@ def _wrong(faults: Sequence[str], place: Path | str) -> DataError:
         hint += "; --split-column none if that column says no split"
     if any(" is in two groups, " in fault for fault in faults):
         hint += "; --group none if that column says no group"
-    return DataError(f"{len(faults)} rows are wrong: {one_line(shown)}{more}", where=place, hint=hint)
+    what = "1 row is wrong" if len(faults) == 1 else f"{len(faults)} rows are wrong"
+    return DataError(f"{what}: {one_line(shown)}{more}", where=place, hint=hint)
 
 
 def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[int], part_said: str) -> dict[str, str]:
