@@ -16,7 +16,7 @@ PACKAGES = ("data", "net", "inference", "features", "train", "judge", "ship", "r
 
 
 def modules_of(package: str) -> dict[str, set[str]]:
-    """The modules of a package, by their path in it, and those of the same package that each imports when it is imported."""
+    """The modules of a package, by their path in it, and those of the same package that each imports at once."""
     paths = {
         ".".join(path.relative_to(ROOT / package).with_suffix("").parts): path
         for path in sorted((ROOT / package).rglob("*.py"))
