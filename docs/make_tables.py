@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from frostline.options import LARGE, SMALL, BySize
+from frostline.options import FEW, LARGE, SMALL, BySize
 from frostline.train.defaults import GIVEN, TABLE
 from frostline.train.strategies import strategies
 
@@ -58,7 +58,8 @@ def _given() -> str:
 def _by_size(row: BySize) -> str:
     """One value, or those of small, middling and large data where they differ."""
     values = [_value(value) for value in (row.small, row.middle, row.large)]
-    return values[0] if len(set(values)) == 1 else ", ".join(values)
+    said = values[0] if len(set(values)) == 1 else ", ".join(values)
+    return said if row.few is None else f"{said}; below {FEW} pictures {_value(row.few)}"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

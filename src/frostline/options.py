@@ -16,6 +16,7 @@ from typing import Any, Literal
 from frostline.quantities import number
 
 SMALL, LARGE = 1_000, 20_000  # training pictures; between them lies the middle column
+FEW = 250  # training pictures, among the small
 
 Scope = Literal["data", "network", "training", "run", "machine", "output"]
 """What an option belongs to. "training" goes into the plan; "output" changes no result and is left out of the command
@@ -27,15 +28,21 @@ _READING = "Reading the data"
 
 @dataclass(frozen=True, slots=True)
 class BySize:
-    """A default for small (< 1,000 training pictures), middling and large (>= 20,000) data, and where it comes from."""
+    """A default for small (< 1,000 training pictures), middling and large (>= 20,000) data, and where it comes from.
+
+    few: below 250 pictures, if it is another one there.
+    """
 
     small: Any
     middle: Any
     large: Any
     source: str
+    few: Any = None
 
     def for_size(self, pictures: int) -> Any:
         """The value for that many training pictures."""
+        if self.few is not None and pictures < FEW:
+            return self.few
         return self.small if pictures < SMALL else self.middle if pictures < LARGE else self.large
 
 

@@ -164,6 +164,20 @@ def test_auto_tries_less_only_where_there_was_no_time_for_more(leaves: Path) -> 
     assert (half.epochs, half.why) == (0, "unfreezing more has been tried")
 
 
+def test_where_fewer_epochs_fit_the_warm_up_is_as_much_shorter(leaves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frostline.run.train_phase._affordable", lambda *given: 3)
+    rates: list[float] = []
+
+    def heard(event: Event) -> None:
+        if isinstance(event, Step):
+            rates.append(event.rates[0])
+
+    whole = {**TRAINING, "epochs": 12, "warmup": 4.0, "schedule": "constant", "batch_size": 8}
+    ImageClassifier(**whole, strategy="full").fit(leaves, listen=heard)
+    assert len(rates) == 3 * 6
+    assert rates[:7] == pytest.approx([rates[-1] * step / 7 for step in range(1, 8)])
+
+
 @pytest.mark.usefixtures("few_errors_will_do")
 def test_phases_that_unfreeze_ever_more_end_with_the_one_that_does_not_pay(leaves: Path) -> None:
     _, half, whole = (

@@ -10,6 +10,7 @@ from frostline.net.stages import Stages, stages
 from frostline.options import LARGE, SMALL
 from frostline.train.defaults import TABLE, default
 from frostline.train.plan import Lora, Plan, Recipe, Solve, Train, rates_of
+from frostline.train.schedule import Schedule
 from frostline.train.strategies import make_plan, make_recipe, strategies
 
 FEW = 200
@@ -66,6 +67,20 @@ def test_auto_judges_by_val_and_lets_it_choose_no_epoch(found: Stages) -> None:
     assert plan.keep == "if-better"
     assert plan.budget == 300
     assert {(phase.recipe.keep, phase.recipe.patience) for phase in trains(plan)} == {("last", 0)}
+
+
+def test_auto_warms_up_by_steps_where_an_epoch_has_few_and_a_warm_up_is_a_share_of_what_is_asked_for() -> None:
+    """After half an epoch of 40 pictures a step at the full rate undid the fit: the loss went from 0.9 to 58."""
+
+    def first(pictures: int) -> float:
+        recipe = make_recipe({"strategy": "auto"}, pictures=pictures)
+        epochs, steps = default("epochs", pictures, {"strategy": "auto"}), -(-pictures // recipe.batch_size)
+        return Schedule(recipe.schedule, epochs, steps, recipe.warmup).factor(0)
+
+    assert all(first(pictures) < 0.1 for pictures in (20, 60, 150, 500))
+    assert make_recipe({"strategy": "auto", "epochs": 10}, pictures=60).warmup == 2.0
+    assert make_recipe({"strategy": "auto", "epochs": 400}, pictures=60).warmup == 8.0
+    assert make_recipe({"strategy": "auto", "epochs": 10, "warmup": 5.0}, pictures=60).warmup == 5.0
 
 
 def test_a_plan_is_plain_data(found: Stages) -> None:

@@ -26,6 +26,8 @@ from frostline.train.plan import Phase, Solve, Train
 
 OpenDevice = Callable[[], Device]
 
+_LEAST = 0.4
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -67,7 +69,7 @@ def _cross_validated(job: Job, best: BestSoFar, number: int, open_device: OpenDe
     each = None if total is None else total / k * (1 - 1 / k)
     standing = best.crossed if job.plan.keep == "if-better" else None
     crossed = cross_validation.cross_validate(
-        context, phase, best.folds, open_device(), seconds=each, least=_least(job, number), before=standing
+        context, phase, best.folds, open_device(), seconds=each, least=_least(job), before=standing
     )
     context.net.load_state_dict(before)
     if crossed.early:
@@ -96,7 +98,7 @@ def _carried_out(
     if isinstance(phase, Solve):
         return solve_head(job.context, phase)
     save: Save = partial(best.save, job, number)
-    left, least = _seconds_for(job, number), _least(job, number)
+    left, least = _seconds_for(job, number), _least(job)
     return train_stages(job.context, phase, open_device(), start=start, save=save, seconds=left, least=least)
 
 
@@ -139,17 +141,9 @@ def _asking(job: Job) -> int:
     return max(1, sum(depth <= min(depths[: number + 1]) for number, depth in enumerate(depths)))
 
 
-def _least(job: Job, number: int) -> float:
-    """The share of a phase's epochs below which it is left out: half-trained it would only be undone.
-
-    More where a phase that unfreezes less can take its place.
-    """
-    if job.plan.keep == "always":
-        return 0.0
-    depth = job.context.stages.names.index
-    line = depth(job.plan.phases[number].line)
-    rest = job.plan.phases[number + 1 :]
-    return 0.75 if any(isinstance(phase, Train) and depth(phase.line) > line for phase in rest) else 0.5
+def _least(job: Job) -> float:
+    """The share of a phase's epochs below which it is left out: half-trained it would only be undone."""
+    return 0.0 if job.plan.keep == "always" else _LEAST
 
 
 def _seconds_for(job: Job, number: int) -> float | None:

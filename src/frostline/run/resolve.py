@@ -25,7 +25,7 @@ from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import HEAD, cut, stages
-from frostline.options import FitOptions
+from frostline.options import FEW, FitOptions
 from frostline.processors import launched_processes
 from frostline.quantities import seconds, side
 from frostline.run.head2toe import over_all_stages
@@ -38,7 +38,7 @@ from frostline.train.device import check_device, open_device
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
 from frostline.train.strategies import make_plan, make_recipe
 
-_FEW, _FOLDS = 250, 3  # of so few, a fifth is too few to judge a phase by, and each can be trained on three times
+_FOLDS = 3  # of `FEW` pictures a fifth is too few to judge a phase by, and each can be trained on three times
 _HEAD_EPOCHS = 100  # for a head that cannot be solved; over stored features they cost seconds
 
 
@@ -258,7 +258,7 @@ def _folds(manifest: Manifest, plan: Plan, settings: Settings) -> int | None:
     if settings.folds is not None or plan.keep == "always":
         return settings.folds
     learning = manifest.part("train") if "train" in manifest.splits else manifest
-    if len(learning) >= _FEW:
+    if len(learning) >= FEW:
         return None
     try:
         parts = [learns for learns, _ in folds(learning, _FOLDS, seed=settings.seed)]

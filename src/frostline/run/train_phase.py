@@ -69,8 +69,10 @@ def train_stages(
         if epochs < max(1, least * phase.epochs):
             what = "enough of its epochs" if epochs else "an epoch of it"
             return PhaseResult(None, None, 0, early=f"no time was left for {what}")
-        if not start and epochs < phase.epochs:
-            context.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
+        if epochs < phase.epochs:
+            task = replace(task, recipe=replace(task.recipe, warmup=task.recipe.warmup * epochs / phase.epochs))
+            if not start:
+                context.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
         context.listen(PhaseStart(phase.name, phase.line, epochs))
         training = _begun(phase.name, context, task, read_val, epochs, start)
         early = _until_stopped(training, save, None if seconds is None else began + 1.25 * seconds)

@@ -221,7 +221,7 @@ class Plan:
 
     keep: "always", or "if-better": a phase that is not measurably better than the best so far is undone, and those
         that unfreeze more are then left out. One that unfreezes less than a phase before it is for where that was not
-        carried out, for want of time for three quarters of its epochs; one with none behind it makes do with half.
+        carried out, for want of time for two fifths of its epochs, which every phase needs.
     budget: seconds that all phases together may take, or None; phases that train share what is left of it.
     """
 
