@@ -11,6 +11,7 @@ from frostline.data.sources import read
 from frostline.errors import PlanError
 from frostline.events import Warn
 from frostline.run.phase_context import PhaseContext, PhaseResult
+from frostline.train.schedule import Schedule
 from tests.run.test_fit import SMALL, TRAINING, of_chance, same, state
 
 ONE = {**TRAINING, "epochs": 1}
@@ -45,6 +46,24 @@ def test_what_is_unlike_the_others_is_measured_by_the_network_that_had_not_learn
         assert fitted.about_.novelty.known is not None
         held.append(fitted.about_.novelty.known.held_out)
     assert np.array_equal(held[0], held[1])
+
+
+def test_all_folds_and_what_is_kept_are_shortened_alike_where_time_is_short(
+    leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frostline.run.attempt.verdict", lambda *args, **more: (True, "kept"))
+    monkeypatch.setattr("frostline.run.attempt.hopeless", lambda *args, **more: "")
+    monkeypatch.setattr("frostline.run.cross_validation.harmed", lambda *args: "")
+    monkeypatch.setattr("frostline.run.train_phase._affordable", lambda task, phase, *given: min(2, phase.epochs))
+    seen: list[tuple[int, float]] = []
+
+    def schedule(kind: str, epochs: int, steps: int, warmup: float, *given: float) -> Schedule:
+        seen.append((epochs, warmup))
+        return Schedule(kind, epochs, steps, warmup, *given)
+
+    monkeypatch.setattr("frostline.run.train_phase.Schedule", schedule)
+    ImageClassifier(**{**TRAINING, "epochs": 4, "warmup": 1.0}, strategy="auto").fit(*some(leaves, "train"))
+    assert seen == [(2, 0.5)] * 4  # three folds, and all pictures
 
 
 def test_few_pictures_are_judged_by_folds_and_what_is_kept_learned_from_all(

@@ -112,7 +112,7 @@ def cross_validate(
             result = train_stages(inner, phase, machine, seconds=seconds, least=least)
             if not result.epochs:
                 return CrossValidated(logits, None, standing, phase, 0, result.early)
-            phase, seconds, epochs = replace(phase, epochs=result.epochs), None, result.epochs
+            phase, seconds, epochs = phase.shortened(result.epochs), None, result.epochs
         logits[fold.out], features = _answers(inner, phase, out, machine)
         logits[fold.out[~_known(out, learns)]] = np.nan
         if number == 0 and before is not None and (why := harmed(before[fold.out], logits[fold.out], out)):

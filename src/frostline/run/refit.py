@@ -54,7 +54,7 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
         # What it says of being judged would not be true: nothing judges it.
         context = replace(whole.context, listen=_without_notes(job.tell))
         for phase, row in kept:
-            again = replace(phase, epochs=row.epochs) if isinstance(phase, Train) else phase
+            again = phase.shortened(row.epochs) if isinstance(phase, Train) else phase
             result = repeated(context, again, open_device)
         best.take(job.context.net, replace(result, val=best.val), None)
         figure, why = None, f"again on all {len(train)} pictures; the figures are of the model before"

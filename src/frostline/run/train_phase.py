@@ -70,7 +70,7 @@ def train_stages(
             what = "enough of its epochs" if epochs else "an epoch of it"
             return PhaseResult(None, None, 0, early=f"no time was left for {what}")
         if epochs < phase.epochs:
-            task = replace(task, recipe=replace(task.recipe, warmup=task.recipe.warmup * epochs / phase.epochs))
+            task = replace(task, recipe=phase.shortened(epochs).recipe)
             if not start:
                 context.listen(Note(f"{epochs} of {phase.epochs} epochs fit into the time that is left"))
         context.listen(PhaseStart(phase.name, phase.line, epochs))

@@ -10,7 +10,7 @@ A plan can be printed, compared, tested, searched and written into ``plan.json``
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from frostline.errors import PlanError
@@ -193,6 +193,14 @@ class Train:
                 f"the phase {self.name!r} cannot learn at the rates {dict(self.rates)}",
                 hint="each is a number of 0 or more, and at least one is above 0",
             )
+
+    def shortened(self, epochs: int) -> "Train":
+        """The phase in so many of its epochs, 1 or more; the warm-up is as much shorter.
+
+        Raises: PlanError: there would be no epoch.
+        """
+        warmup = self.recipe.warmup * epochs / self.epochs
+        return replace(self, epochs=epochs, recipe=replace(self.recipe, warmup=warmup))
 
     @property
     def line(self) -> str:
