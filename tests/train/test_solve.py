@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from frostline.errors import DataError, PlanError
@@ -26,8 +28,10 @@ def fitted(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
 
 
 def log_odds(x: np.ndarray, y: np.ndarray, found: solving.Solved) -> np.ndarray:
+    """The regression's, its weights multiplied by the spread and its intercepts as they are."""
     inputs = scaled(x, x, found.floor)
-    return fitted(inputs, y, found.strength).decision_function(inputs)
+    by = fitted(inputs, y, found.strength)
+    return by.intercept_ + found.spread * (by.decision_function(inputs) - by.intercept_)
 
 
 @pytest.mark.parametrize("width", [20, 300])  # fewer and more features than pictures
@@ -115,6 +119,7 @@ def test_out_of_fold_logits_are_those_of_a_regression_on_the_other_folds(
     # Means and deviations too: a feature that one fold has thirtyfold must not reach the heads that judge it.
     monkeypatch.setattr(strength, "STRENGTHS", (0.1,))
     monkeypatch.setattr(strength, "FLOORS", (1.0,))
+    monkeypatch.setattr(strength, "SPREADS", (1.0, 1.0))
     x = features(width=width)
     y = (x[:, :3] + np.random.default_rng(1).normal(size=(120, 3))).argmax(1)
     fold = np.arange(120) % 3
@@ -128,6 +133,50 @@ def test_out_of_fold_logits_are_those_of_a_regression_on_the_other_folds(
         ours = found[held] - found[held].mean(1, keepdims=True)
         scale = np.abs(expected).max()
         np.testing.assert_allclose(ours / scale, (expected - expected.mean(1, keepdims=True)) / scale, atol=2e-2)
+
+
+def test_logits_are_spread_as_far_as_the_pictures_of_the_other_folds_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strength, "STRENGTHS", (3.0,))  # far too strong: its logits are small
+    monkeypatch.setattr(strength, "FLOORS", (1.0,))
+    x = features()
+    y = (x[:, :3] / x.std(0)[:3] + np.random.default_rng(1).normal(size=(120, 3)) / 3).argmax(1)
+    fold = np.arange(120) % 3
+    plain, centre = np.zeros((120, 3)), np.zeros((120, 3))
+    for number in range(3):
+        held = fold == number
+        by = fitted(scaled(x[~held], x[~held], 1.0), y[~held], 3.0)
+        plain[held] = by.decision_function(scaled(x[held], x[~held], 1.0))
+        centre[held] = by.intercept_
+
+    def loss(by: float, some: np.ndarray) -> float:
+        wanted = np.eye(3)[y[some]] * (1 - 1 / (some.sum() + 2)) + 1 / (some.sum() + 2) / 3
+        return -(wanted * log_softmax(centre[some] + by * (plain - centre)[some], axis=1)).sum(1).mean()
+
+    found = solve(x, y, classes=3, folds=fold)
+    best = [minimize_scalar(loss, (1, 5), args=(some,)).x for some in (fold >= 0, *(fold != n for n in range(3)))]
+    assert best[0] > 2
+    assert found.spread == pytest.approx(best[0], rel=1e-2)
+    expected = centre + np.array(best[1:])[fold][:, None] * (plain - centre)
+    ours = found.out_of_fold()
+    np.testing.assert_allclose(
+        ours - ours.mean(1, keepdims=True),
+        expected - expected.mean(1, keepdims=True),
+        atol=0.03 * np.abs(expected).max(),
+    )
+
+
+def test_a_rare_class_is_still_found_where_logits_are_spread() -> None:
+    # Multiplied with the rest, a rare class's low logit would put it out of reach of its own pictures.
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [150, 150, 4])
+    centres = rng.normal(size=(3, 400))
+    x = (centres[y] + rng.normal(size=(304, 400)) * 2.5).astype(np.float32)
+    fresh = (centres[np.repeat([0, 1, 2], 200)] + rng.normal(size=(600, 400)) * 2.5).astype(np.float32)
+    found = solve(x, y, classes=3)
+    named = (fresh @ found.weight.T + found.bias).argmax(1).reshape(3, 200)
+    assert found.spread > 1.5
+    assert (named[2] == 2).mean() > 0.5
+    assert (named[:2] == [[0], [1]]).mean() > 0.95
 
 
 def test_a_feature_that_hardly_varied_in_training_does_not_decide_alone() -> None:

@@ -1,13 +1,13 @@
 """A head that is solved, not stepped: logistic regression, its strength chosen by cross-validation.
 
 `likelihood` says what is fitted, `logistic` fits it at one strength, `standardise` prepares the features, `strength`
-chooses. scikit-learn's C is 1 / (strength * sum of the pictures' weights). Large features are never copied: what is
-done to them is folded into the weights, and one fold is enough to choose by.
+chooses, and how far the logits are spread. scikit-learn's C is 1 / (strength * sum of the pictures' weights). Large
+features are never copied: what is done to them is folded into the weights, and one fold is enough to choose by.
 """
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from frostline.errors import DataError, PlanError
 from frostline.train import standardise, strength
 from frostline.train.likelihood import AnyFloats, AnyOf, Floats, Indices, Likelihood, OneOf, inverse_frequency
 from frostline.train.logistic import Problem
-from frostline.train.standardise import Design, Moments, chunks
-from frostline.train.strength import Trial
+from frostline.train.standardise import Design, Head, Moments, chunks
+from frostline.train.strength import Judge, Trial
 
 _LARGE = 5 * 10**7  # pictures x features x classes from which one fold, one floor and fewer digits are enough
 _FEW = 512  # pictures or features up to which one thread is enough
@@ -29,14 +29,16 @@ _EVERYONE = -1  # the fold of pictures that every fold learns from
 class Solved:
     """A linear head over features as they are (standardisation is folded in).
 
-    weight: (K, D) float32. bias: (K,) float32. strength, floor: those chosen. at_end: the strength is the weakest that
-        may be chosen. converged: whether the steps of the last fit reached its minimum.
+    weight: (K, D) float32. bias: (K,) float32. strength, floor, spread: those chosen; what the features say is
+        multiplied by spread, and the logits of the mean picture are not. at_end: the strength is the weakest that may
+        be chosen. converged: whether the steps of the last fit reached its minimum.
     judged: (N,), whether a picture can be held out: not where all pictures of its class are in one fold, as the only
         one is. Those are learned from by all.
     first: (N,), those that were held out while the strength was chosen: all judged ones, or a fold of them if the
         problem is large. Their logits, ``out_of_first_fold``, take no time.
     out_of_fold: logits (N, K) float32, of each judged picture by a head that has learned nothing from it: neither its
-        weights, nor the means and deviations of features, nor its strength and floor. Of the others, by the head.
+        weights, nor the means and deviations of features, nor its strength, floor and spread. Of the others, by the
+        head.
         Where the problem is large this takes about as long again as the head did.
     """
 
@@ -44,6 +46,7 @@ class Solved:
     bias: NDArray[np.float32]
     strength: float
     floor: float
+    spread: float
     at_end: bool
     converged: bool
     judged: NDArray[np.bool_]
@@ -162,16 +165,16 @@ def _solved(pictures: _Pictures, tell: Callable[[int], None] | None) -> Solved:
     loose, final = (1e-4, 1e-7) if pictures.large else (1e-5, 1e-9)
     held = np.isin(pictures.fold, asked)
     searching = _Search(pictures, tuple(asked), held, loose, tell)
-    trials: list[Trial] = []
-    number, floor, start = strength.IN_DOUBT, strength.FLOORS[0], None
+    found: list[strength.Judged] = []
+    number, floor, spread, start = strength.IN_DOUBT, strength.FLOORS[0], 1.0, None
     if asked:
         floors = strength.FLOORS[:1] if pictures.large else strength.FLOORS
-        trials = strength.searched(searching.tried, searching.weight, floors=floors)
-        best = strength.chosen(trials, searching.weight)
-        number, floor, start = best.number, best.floor, best.heads[0]
+        found = strength.searched(searching.tried, searching.judge, floors=floors)
+        best = strength.chosen(found, searching.judge)
+        number, floor, spread, start = best.trial.number, best.trial.floor, best.spread, best.trial.heads[0]
     problem = pictures.everything(floor)
     head = problem.solve(strength.STRENGTHS[number], problem.design.head_of(*start) if start else None, final)
-    weight, bias = problem.design.folded_in(head)
+    weight, bias = problem.design.folded_in(_spread(head, spread))
     known = (weight.astype(np.float32), bias.astype(np.float32))
 
     def out_of_first_fold() -> NDArray[np.float32]:
@@ -180,9 +183,9 @@ def _solved(pictures: _Pictures, tell: Callable[[int], None] | None) -> Solved:
         for one in asked:
             # By the setting that the pictures of the other folds choose, whatever its own say.
             own = pictures.fold[held] == one
-            others = searching.weight * ~own
-            chosen = strength.chosen(trials, others / others.sum() if others.any() else searching.weight)
-            of_held[own] = chosen.logits[own]
+            others = searching.judge.without(own)
+            chosen = strength.chosen([others(seen.trial) for seen in found], others)
+            of_held[own] = chosen.trial.spread(chosen.spread)[own]
         logits[held] = of_held
         return logits
 
@@ -191,9 +194,8 @@ def _solved(pictures: _Pictures, tell: Callable[[int], None] | None) -> Solved:
         with _threads(pictures.x):
             for one in pictures.numbers[len(asked) :]:
                 rest = pictures.without(one, floor)
-                part = rest.design.folded_in(
-                    rest.solve(strength.STRENGTHS[number], rest.design.head_of(weight, bias), loose)
-                )
+                near = _spread(rest.design.head_of(weight, bias), 1 / spread)
+                part = rest.design.folded_in(_spread(rest.solve(strength.STRENGTHS[number], near, loose), spread))
                 logits[pictures.fold == one] = _logits(pictures.x[pictures.fold == one], *part)
         return logits
 
@@ -203,6 +205,7 @@ def _solved(pictures: _Pictures, tell: Callable[[int], None] | None) -> Solved:
         *known,
         strength.STRENGTHS[number],
         floor,
+        spread,
         at_end,
         head.converged,
         judged,
@@ -225,25 +228,32 @@ class _Search:
     ) -> None:
         self.pictures, self.asked, self.held, self.tolerance = pictures, asked, held, tolerance
         self.tell, self.done = tell, 0
-        self.likelihood = pictures.likelihood.of(held)
         self.fold = pictures.fold[held]
-        self.weight = pictures.importance[held] / max(pictures.importance[held].sum(), 1e-300)
+        weight = pictures.importance[held] / max(pictures.importance[held].sum(), 1e-300)
+        unjudged = (pictures.fold == _EVERYONE).any()
+        self.judge = Judge(pictures.likelihood.of(held), weight, (1.0, 1.0) if unjudged else strength.SPREADS)
         self._problems: dict[float, list[Problem]] = {}
 
     def tried(self, floor: float, number: int, near: Trial | None) -> Trial:
         if floor not in self._problems:
             self._problems[floor] = [self.pictures.without(one, floor) for one in self.asked]
-        logits = np.zeros((len(self.fold), self.likelihood.classes), np.float32)
-        heads = []
+        logits = np.zeros((len(self.fold), self.judge.likelihood.classes), np.float32)
+        centre, heads = np.zeros_like(logits), []
         for place, (one, problem) in enumerate(zip(self.asked, self._problems[floor], strict=True)):
             start = None if near is None else problem.design.head_of(*near.heads[place])
-            head = problem.design.folded_in(problem.solve(strength.STRENGTHS[number], start, self.tolerance))
-            logits[self.fold == one] = _logits(self.pictures.x[self.pictures.fold == one], *head)
-            heads.append(head)
+            head = problem.solve(strength.STRENGTHS[number], start, self.tolerance)
+            heads.append(problem.design.folded_in(head))
+            logits[self.fold == one] = _logits(self.pictures.x[self.pictures.fold == one], *heads[-1])
+            centre[self.fold == one] = head.bias
             self.done += 1
             if self.tell is not None:
                 self.tell(self.done)
-        return Trial(floor, number, self.likelihood.losses(logits), logits, tuple(heads))
+        return Trial(floor, number, logits, centre, tuple(heads))
+
+
+def _spread(head: Head, by: float) -> Head:
+    """Along a design's axes, whose inputs are 0 for the mean picture: its logits, the bias, stay."""
+    return replace(head, weight=head.weight * by)
 
 
 def _threads(x: AnyFloats) -> AbstractContextManager[None]:

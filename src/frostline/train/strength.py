@@ -1,4 +1,11 @@
-"""The strength and the floor of a head: chosen together by the log loss of pictures that were held out.
+"""The strength, the floor and the spread of a head: chosen together by the log loss of pictures that were held out.
+
+A penalty does two things: it turns a head towards the directions in which features vary most, and it makes its logits
+small. Only the first can be learned from a penalty, so every setting is judged at the spread of logits that suits it
+best (Berta, Holzmüller, Jordan and Bach 2025, arXiv:2501.19195), and the head is given that spread. The logits of the
+mean picture, which say how frequent the classes are, stay as they are: rare classes would be lost with them. So would
+a class that no held-out picture has, for the others choose a strong penalty and a wide spread without it: where there
+is one, the spread is 1.
 
 Two rules keep chance out of the choice. A floor other than 1 has to be better by more than one standard error of the
 difference, for few pictures choose badly among many settings. And where the loss runs to the weak end of the grid, as
@@ -7,33 +14,103 @@ it does where pictures are nearly separable, the strongest strength within one s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-from frostline.train.likelihood import Floats
+from frostline.train.likelihood import Floats, Likelihood
 
-STRENGTHS = tuple(10.0 ** (power / 2) for power in range(4, -11, -1))
-"""The strengths that may be chosen, strongest first, 100 to 1e-5."""
+STRENGTHS = tuple(10.0 ** (power / 2) for power in range(2, -11, -1))
+"""The strengths that may be chosen, strongest first, 10 to 1e-5."""
 
 FLOORS = (1.0, 3.0)
 """The floors under the deviations that may be chosen, the one that is taken in doubt first."""
+
+SPREADS = (0.05, 20.0)
+"""The least and the most that may be chosen for logits to be multiplied by."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """What one setting came to on held-out pictures.
 
-    number: of the strength in `STRENGTHS`. losses: (n,) nats, of the pictures that are judged. logits: (n, K).
-    heads: of each fold that was asked, (weight, bias) over the features as they came.
+    number: of the strength in `STRENGTHS`. logits, centre: (n, K), of the pictures that are judged and of the mean
+    picture that their head has learned from. heads: of each fold that was asked, (weight, bias) over the features as
+    they came.
     """
 
     floor: float
     number: int
-    losses: Floats
     logits: NDArray[np.float32]
+    centre: NDArray[np.float32]
     heads: tuple[tuple[Floats, Floats], ...]
+
+    def spread(self, by: float) -> NDArray[np.float32]:
+        """The logits, so many times as far from the mean picture's."""
+        return (self.centre + np.float32(by) * (self.logits - self.centre)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trial at its best spread. losses: (n,) nats there."""
+
+    trial: Trial
+    spread: float
+    losses: Floats
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who compares trials. likelihood: of the n pictures. weight: (n,), what each counts, 1 in all; 0 leaves it out.
+
+    spreads: the least and the most that may be chosen.
+    """
+
+    likelihood: Likelihood
+    weight: Floats
+    spreads: tuple[float, float]
+
+    def __call__(self, trial: Trial) -> Judged:
+        """The trial at the spread at which these pictures' log loss is least; it is convex in it.
+
+        Targets are softened by 1 / (n + 2) (Platt 1999), so that few pictures, all right, do not make certainty.
+        """
+        counts = self.weight > 0
+        asked, weight = self.likelihood.of(counts), self.weight[counts]
+        centre, apart = trial.centre[counts], (trial.logits - trial.centre)[counts]
+        everyone = np.ones(asked.classes, np.bool_)
+
+        def steepness(logits: NDArray[np.float32]) -> float:
+            asked.slopes(logits, weight, everyone)
+            return float(np.vdot(logits, apart))
+
+        # At equal odds the slopes are those of the targets alone.
+        softened = steepness(np.zeros_like(apart)) / (len(apart) + 2)
+
+        def slope(by: float) -> float:
+            return steepness(centre + np.float32(by) * apart) - softened
+
+        least, most = self.spreads
+        if slope(least) >= 0:
+            best = least
+        else:
+            best = most if slope(most) <= 0 else float(brentq(slope, least, most, xtol=1e-4, rtol=1e-4))
+        return Judged(trial, best, self.likelihood.losses(trial.spread(best)))
+
+    def without(self, some: NDArray[np.bool_]) -> "Judge":
+        """The same by the other pictures alone, if they count anything."""
+        others = self.weight * ~some
+        return replace(self, weight=others / others.sum()) if others.any() else self
+
+    def mean(self, judged: Judged) -> float:
+        """The log loss in nats."""
+        return float(self.weight @ judged.losses)
+
+    def error(self, values: Floats) -> float:
+        """The standard error of the weighted mean of values (n,)."""
+        return float(np.sqrt((self.weight**2) @ (values - self.weight @ values) ** 2))
 
 
 IN_DOUBT = STRENGTHS.index(1.0)
@@ -45,62 +122,42 @@ Try = Callable[[float, int, Trial | None], Trial]
 """Of a floor, the number of a strength, and a trial whose heads are near."""
 
 
-def searched(tried: Try, weight: Floats, *, floors: Sequence[float]) -> list[Trial]:
+def searched(tried: Try, judge: Judge, *, floors: Sequence[float]) -> list[Judged]:
     """The trials that a choice is made from: floor 1 at every strength that matters, other floors near the best.
 
     Decade by decade until the loss rises, then the two strengths beside the best.
-    weight: (n,), what each judged picture counts.
     """
-
-    def mean(trial: Trial) -> float:
-        return float(weight @ trial.losses)
-
-    first = tried(floors[0], 0, None)
-    found = [first]
+    found = [judge(tried(floors[0], 0, None))]
     for number in range(2, len(STRENGTHS), 2):
-        found.append(tried(floors[0], number, found[-1]))
-        if mean(found[-1]) >= mean(found[-2]):
+        found.append(judge(tried(floors[0], number, found[-1].trial)))
+        if judge.mean(found[-1]) >= judge.mean(found[-2]):
             break
-    best = min(found, key=mean)
+    best = min(found, key=judge.mean).trial
     for number in (best.number - 1, best.number + 1):
         if 0 <= number < len(STRENGTHS):
-            found.append(tried(floors[0], number, best))
-    best = min(found, key=mean)
+            found.append(judge(tried(floors[0], number, best)))
+    best = min(found, key=judge.mean).trial
     for floor in floors[1:]:
         for number in (best.number - 1, best.number, best.number + 1):
             if 0 <= number < len(STRENGTHS):
-                found.append(tried(floor, number, best))
+                found.append(judge(tried(floor, number, best)))
     return found
 
 
-def chosen(trials: Sequence[Trial], weight: Floats) -> Trial:
-    """The trial to go by. weight: (n,), what each judged picture counts, 1 in all; 0 leaves it out."""
-
-    def mean(trial: Trial) -> float:
-        return float(weight @ trial.losses)
-
-    by_floor: dict[float, list[Trial]] = {}
-    for trial in trials:
-        by_floor.setdefault(trial.floor, []).append(trial)
-    floors = [min(group, key=mean) for group in by_floor.values()]
+def chosen(found: Sequence[Judged], judge: Judge) -> Judged:
+    """The trial to go by, of some that this judge has seen."""
+    by_floor: dict[float, list[Judged]] = {}
+    for one in found:
+        by_floor.setdefault(one.trial.floor, []).append(one)
+    floors = [min(group, key=judge.mean) for group in by_floor.values()]
     best = floors[0]
     for rival in floors[1:]:
-        if _clearly_better(rival, best, weight):
+        gain = best.losses - rival.losses
+        if float(judge.weight @ gain) > judge.error(gain):
             best = rival
-    if best.number < len(STRENGTHS) - _WEAK:
+    if best.trial.number < len(STRENGTHS) - _WEAK:
         return best
     # Pictures that are all right cannot tell losses apart that are smaller than one more wrong one would cost.
-    limit = mean(best) + max(_error(best.losses, weight), 1 / (np.count_nonzero(weight) + 2))
-    near = [trial for trial in by_floor[best.floor] if mean(trial) <= limit]
-    return min(near, key=lambda trial: trial.number, default=best)
-
-
-def _clearly_better(one: Trial, other: Trial, weight: Floats) -> bool:
-    """By more than one standard error of the mean difference."""
-    gain = other.losses - one.losses
-    return float(weight @ gain) > _error(gain, weight)
-
-
-def _error(values: Floats, weight: Floats) -> float:
-    """The standard error of their weighted mean."""
-    return float(np.sqrt((weight**2) @ (values - weight @ values) ** 2))
+    limit = judge.mean(best) + max(judge.error(best.losses), 1 / (np.count_nonzero(judge.weight) + 2))
+    near = [one for one in by_floor[best.trial.floor] if judge.mean(one) <= limit]
+    return min(near, key=lambda one: one.trial.number, default=best)
