@@ -90,7 +90,8 @@ def _said(solved: Solved) -> str:
     how = "chosen by cross-validation" if solved.judged.any() else "for no class has two pictures to choose by"
     end = ", the weakest of those tried" if solved.at_end else ""
     floor = "" if solved.floor == 1 else f", floor under deviations {solved.floor:g}"
-    return f"the head is fitted: logistic regression, L2 {solved.strength:.3g}{end}{floor}, {how}"
+    spread = "" if f"{solved.spread:.2g}" == "1" else f", logits × {solved.spread:.2g}"
+    return f"the head is fitted: logistic regression, L2 {solved.strength:.3g}{spread}{end}{floor}, {how}"
 
 
 def _judged(context: PhaseContext, solved: Solved) -> Logits:

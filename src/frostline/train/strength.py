@@ -22,14 +22,14 @@ from scipy.optimize import brentq
 
 from frostline.train.likelihood import Floats, Likelihood
 
-STRENGTHS = tuple(10.0 ** (power / 2) for power in range(2, -11, -1))
-"""The strengths that may be chosen, strongest first, 10 to 1e-5."""
+STRENGTHS = tuple(10.0 ** (power / 2) for power in range(3, -11, -1))
+"""The strengths that may be chosen, strongest first, 32 to 1e-5."""
 
 FLOORS = (1.0, 3.0)
 """The floors under the deviations that may be chosen, the one that is taken in doubt first."""
 
-SPREADS = (0.05, 20.0)
-"""The least and the most that may be chosen for logits to be multiplied by."""
+SPREADS = (1 / 3, 3.0)
+"""The least and the most that may be chosen for logits to be multiplied by: few pictures would choose extremes."""
 
 
 @dataclass(frozen=True)
