@@ -184,7 +184,8 @@ def _solved(pictures: _Pictures, tell: Callable[[int], None] | None) -> Solved:
             # By the setting that the pictures of the other folds choose, whatever its own say.
             own = pictures.fold[held] == one
             others = searching.judge.without(own)
-            chosen = strength.chosen([others(seen.trial) for seen in found], others)
+            again = found if others is searching.judge else [others(seen.trial) for seen in found]
+            chosen = strength.chosen(again, others)
             of_held[own] = chosen.trial.spread(chosen.spread)[own]
         logits[held] = of_held
         return logits
