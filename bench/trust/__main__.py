@@ -169,9 +169,8 @@ def of_clustered_sets(runs: int) -> Iterator[Line]:
 
 def of_crossed_sets(runs: int) -> Iterator[Line]:
     """Sets of out-of-fold probabilities, answered by the head of all pictures; its accuracy by cross-validation."""
-    rng, covered, held = np.random.default_rng(8), [], 0
-    count = max(5, runs // 5)
-    for _ in range(count):
+    rng, covered, below, above = np.random.default_rng(8), [], 0, 0
+    for _ in range(runs):
         means = 0.15 * rng.normal(size=(3, 200))
         y, truth = rng.integers(0, 3, 100), rng.integers(0, 3, 1500)
         x, fresh = (means[kind] + rng.normal(size=(len(kind), 200)) for kind in (y, truth))
@@ -180,9 +179,19 @@ def of_crossed_sets(runs: int) -> Iterator[Line]:
         sets = conformal.from_folds(out, y, np.arange(100) % 5)
         covered.append(sets.members(new, 0.95)[np.arange(1500), truth].mean())
         figure = metrics.accuracy(out, y)
-        held += figure.low <= (new.argmax(1) == truth).mean() <= figure.high
+        kept = (new.argmax(1) == truth).mean()
+        below, above = below + (kept < figure.low), above + (kept > figure.high)
     yield "prediction sets of 95 % by cross-validation, 3 classes, n = 100: covered", "95 %", f"{np.mean(covered):.1%}"
-    yield f"95 % interval of cross-validated accuracy, the same ({count} draws)", "93 %", f"{held / count:.1%}"
+    yield (
+        "the head that is kept is less accurate than the 95 % interval of its cross-validated accuracy, the same",
+        "at most 5%",
+        f"{below / runs:.1%}",
+    )
+    yield (
+        "it is more accurate than that interval, for it learns from a quarter more pictures",
+        "-",
+        f"{above / runs:.1%}",
+    )
 
 
 def _softmax(z: NDArray[np.floating]) -> NDArray[np.float64]:
