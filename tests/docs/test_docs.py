@@ -164,7 +164,9 @@ def test_the_readme_says_of_the_probe_what_the_measured_table_says(page: Path) -
     figures = re.findall(r"\d+(?:\.\d+)?", said)
     assert sorted([*row.groups(), "3"]) == sorted(figures)  # 3-fold
     ranked = (
-        (ROOT / "bench" / "ACCURACY.md").read_text(encoding="utf-8").split("Of scikit-learn, probe, auto, fastai;")[1]
+        (ROOT / "bench" / "ACCURACY.md")
+        .read_text(encoding="utf-8")
+        .split("Of scikit-learn, probe, head2toe, auto, fastai;")[1]
     )
     rows = dict(
         re.findall(r"^\| (\S+) \| [^%\n]*\] \| ([\d.]+) %", ranked.split("## ")[0].split("\nOf ")[0], re.MULTILINE)
