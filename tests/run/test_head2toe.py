@@ -21,7 +21,7 @@ def test_the_folder_opens_as_what_was_fitted_and_the_plain_head_in_it_is_the_pro
     plain = open_folder(tmp_path / "probe" / "model").net
     with torch.no_grad():
         torch.testing.assert_close(shipped.net.net(picture), plain(picture), atol=1e-4, rtol=1e-4)
-        assert not torch.allclose(shipped.net(picture), plain(picture), atol=1e-2)
+        assert not torch.allclose(shipped.net(picture), plain(picture), atol=1e-3)
     graph = open_predictor(tmp_path / "run" / "model", engine="openvino")
     answers = (open_predictor(tmp_path / "run" / "model", engine="torch"), graph)
     one, other = (predictor.engine.run(scene(size[1], size[0], 1)[None])[0] for predictor in answers)
