@@ -45,8 +45,8 @@ def test_one_bit_a_picture_too_few_and_one_too_many_are_seen() -> None:
 def test_what_a_million_costs_follows_from_what_was_measured() -> None:
     run = {"seconds": 100.0, "cpu": 36.0, "steady": 40.0, "busy": 0.9, "around": 5.0}
     first = {**run, "seconds": 125.0}
-    lines = scale._speed_lines({"pictures": 1000, "one": run, "first": first, "ray": run, "bytes": 20_000.0, "result bytes": 50.0,
-                                "machine": "m", "commit": "c"})  # fmt: skip
+    found = {"pictures": 1000, "one": run, "first": first, "ray": run, "bytes": 20_000.0, "result bytes": 50.0}
+    lines = scale._speed_lines({**found, "machine": "m", "commit": "c"})
     (ray,) = [line for line in lines if line.startswith("- Ray, 2 workers")]
     assert "5.0 pictures/s a core (0.50 of one process)" in ray
     assert "4.0 (0.40) for the first command of a cluster" in ray
