@@ -96,7 +96,7 @@ class Judge:
         if slope(least) >= 0:
             best = least
         else:
-            best = most if slope(most) <= 0 else float(brentq(slope, least, most, xtol=1e-4, rtol=1e-4))
+            best = most if slope(most) <= 0 else float(brentq(slope, least, most, xtol=1e-3, rtol=1e-3))
         return Judged(trial, best, self.likelihood.losses(trial.spread(best)))
 
     def without(self, some: NDArray[np.bool_]) -> "Judge":
