@@ -75,9 +75,12 @@ def test_what_is_truly_better_is_kept() -> None:
 @pytest.mark.parametrize("phases", [1, 2])
 def test_a_phase_is_begun_only_where_half_of_the_errors_less_could_be_measured(phases: int) -> None:
     needed = KEEP_LEVEL / (2 * phases)
-    for wrong in range(14):
-        fixed = wrong // 2
-        mid_p = 0.5 * binom.pmf(fixed, fixed, 0.5) if fixed else 1.0  # McNemar's, where all that moves gets better
+    for wrong in (*range(18), N):
+        new = wrong // 8 if wrong < N else 0
+        fixed = wrong // 2 + new
+        moved = fixed + new
+        # McNemar's: so many of those that move get better, or more.
+        mid_p = binom.sf(fixed, moved, 0.5) + 0.5 * binom.pmf(fixed, moved, 0.5) if moved else 1.0
         why = hopeless(logits(N - wrong, 3.0), VAL, phases=phases)
         assert (why == "") == (mid_p < needed), wrong
         assert not why or why.startswith(f"{wrong} of {N} held-out pictures are wrong")

@@ -63,12 +63,15 @@ def level(phases: int) -> float:
 
 def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
     """Why a further phase, which takes minutes, is not worth them, or "": if even half of the errors less would not be
-    measurable. To hope for all of them to go would start one on every data set that is nearly right already.
+    measurable. To hope for all of them to go would start one on every data set that is nearly right already, and so
+    would the hope for no new ones: a network that halves them makes one new error for every eight.
     """
     correct = right(best, val).reshape(len(val), -1).mean(1)
-    wrong = np.flatnonzero(correct < 1)
+    wrong, good = np.flatnonzero(correct < 1), np.flatnonzero(correct == 1)
+    new = min(len(wrong) // 8, len(good))
     halved = correct.copy()
-    halved[wrong[1::2]] = 1.0
+    halved[wrong[1::2]] = halved[wrong[::2][:new]] = 1.0
+    halved[good[np.linspace(0, len(good) - 1, new).astype(int)]] = 0.0
     if gain(correct, halved, units(val)).p < level(phases):
         return ""
     return f"{len(wrong)} of {len(val)} held-out pictures are wrong: half as many would not be measurably fewer"
