@@ -297,11 +297,8 @@ def _once_lines(found: Mapping[str, Any]) -> list[str]:
 
 def _speed_lines(found: Mapping[str, Any]) -> list[str]:
     count, one, many = found["pictures"], found["one"], found["ray"]
-    alone, first, each, steady = (
-        count / one["seconds"],
-        *(count / ran["seconds"] / WORKERS for ran in (found["first"], many)),
-        many["steady"] / WORKERS,
-    )
+    alone, steady = count / one["seconds"], many["steady"] / WORKERS
+    first, each = (count / ran["seconds"] / WORKERS for ran in (found["first"], many))
     own, worked = 1000 * one["cpu"] / count, 1000 * many["cpu"] / count
     lines = [
         f"{count:,} pictures of {found['bytes'] / 1000:.0f} kB, {_where(found)}:",

@@ -48,12 +48,18 @@ def test_what_is_unlike_the_others_is_measured_by_the_network_that_had_not_learn
     assert np.array_equal(held[0], held[1])
 
 
-def test_all_folds_and_what_is_kept_are_shortened_alike_where_time_is_short(
-    leaves: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def every_phase_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever val or the folds say of it."""
     monkeypatch.setattr("frostline.run.attempt.verdict", lambda *args, **more: (True, "kept"))
     monkeypatch.setattr("frostline.run.attempt.hopeless", lambda *args, **more: "")
     monkeypatch.setattr("frostline.run.cross_validation.harmed", lambda *args: "")
+
+
+@pytest.mark.usefixtures("every_phase_is_kept")
+def test_all_folds_and_what_is_kept_are_shortened_alike_where_time_is_short(
+    leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("frostline.run.train_phase._affordable", lambda task, phase, *given: min(2, phase.epochs))
     seen: list[tuple[int, float]] = []
 
@@ -66,12 +72,8 @@ def test_all_folds_and_what_is_kept_are_shortened_alike_where_time_is_short(
     assert seen == [(2, 0.5)] * 4  # three folds, and all pictures
 
 
-def test_few_pictures_are_judged_by_folds_and_what_is_kept_learned_from_all(
-    leaves: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("frostline.run.attempt.verdict", lambda *args, **more: (True, "kept"))
-    monkeypatch.setattr("frostline.run.attempt.hopeless", lambda *args, **more: "")
-    monkeypatch.setattr("frostline.run.cross_validation.harmed", lambda *args: "")
+@pytest.mark.usefixtures("every_phase_is_kept")
+def test_few_pictures_are_judged_by_folds_and_what_is_kept_learned_from_all(leaves: Path) -> None:
     few = ImageClassifier(**ONE, strategy="auto").fit(*some(leaves, "train"))
     assert [row.kept for row in few.result_.phases] == [True, True, False]
     assert few.result_.phases[2].why == "unfreezing more has been tried"

@@ -64,7 +64,7 @@ def level(phases: int) -> float:
 def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
     """Why a further phase, which takes minutes, is not worth them, or "": if even half of the errors less would not be
     measurable. To hope for all of them to go would start one on every data set that is nearly right already, and so
-    would the hope for no new ones: a network that halves them makes one new error for every eight.
+    would the hope for no new ones: one new error is reckoned for every eight.
     """
     correct = right(best, val).reshape(len(val), -1).mean(1)
     wrong, good = np.flatnonzero(correct < 1), np.flatnonzero(correct == 1)

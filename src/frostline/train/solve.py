@@ -38,8 +38,7 @@ class Solved:
         problem is large. Their logits, ``out_of_first_fold``, take no time.
     out_of_fold: logits (N, K) float32, of each judged picture by a head that has learned nothing from it: neither its
         weights, nor the means and deviations of features, nor its strength, floor and spread. Of the others, by the
-        head.
-        Where the problem is large this takes about as long again as the head did.
+        head. Where the problem is large this takes about as long again as the head did.
     """
 
     weight: NDArray[np.float32]

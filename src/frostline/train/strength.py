@@ -1,7 +1,7 @@
 """The strength, the floor and the spread of a head: chosen together by the log loss of pictures that were held out.
 
 A penalty does two things: it turns a head towards the directions in which features vary most, and it makes its logits
-small. Only the first can be learned from a penalty, so every setting is judged at the spread of logits that suits it
+small. Only the first is wanted, so every setting is judged at the spread of logits that suits it
 best (Berta, Holzmüller, Jordan and Bach 2025, arXiv:2501.19195), and the head is given that spread. The logits of the
 mean picture, which say how frequent the classes are, stay as they are: rare classes would be lost with them. So would
 a class that no held-out picture has, for the others choose a strong penalty and a wide spread without it: where there
@@ -49,7 +49,7 @@ class Trial:
 
     def spread(self, by: float) -> NDArray[np.float32]:
         """The logits, so many times as far from the mean picture's."""
-        return (self.centre + np.float32(by) * (self.logits - self.centre)).astype(np.float32)
+        return self.centre + np.float32(by) * (self.logits - self.centre)
 
 
 @dataclass(frozen=True)
