@@ -221,7 +221,6 @@ def test_where_pictures_are_separable_the_weakest_strength_is_not_taken() -> Non
     y = np.arange(100) % 2
     x = (rng.normal(size=(100, 50)) + 6 * y[:, None]).astype(np.float32)
     found = solve(x, y, classes=2)
-    # Within a standard error of the least loss, as Breiman's rule wants it: far from the end of the grid.
     assert found.strength > 1e-3
     assert not found.at_end
     assert (found.out_of_fold().argmax(1) == y).all()

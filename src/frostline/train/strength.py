@@ -7,10 +7,9 @@ mean picture, which say how frequent the classes are, stay as they are: rare cla
 a class that no held-out picture has, for the others choose a strong penalty and a wide spread without it: where there
 is one, the spread is 1.
 
-Two rules keep chance out of the choice. A floor other than 1 has to be better by more than one standard error of the
-difference, for few pictures choose badly among many settings. And where the loss runs to the weak end of the grid, as
-it does where pictures are nearly separable, the strongest strength within one standard error of the best is taken
-(Breiman et al. 1984). Figures: `bench/ACCURACY.md`.
+Less than one nat of one picture tells no two settings apart. So a floor other than 1 has to be better by more than
+that; and where the loss runs to the weak end of the grid, as it does where pictures are nearly separable, the strongest
+strength is taken that is not worse by more. Figures: `bench/ACCURACY.md`.
 """
 
 from collections.abc import Callable, Sequence
@@ -108,10 +107,6 @@ class Judge:
         """The log loss in nats."""
         return float(self.weight @ judged.losses)
 
-    def error(self, values: Floats) -> float:
-        """The standard error of the weighted mean of values (n,)."""
-        return float(np.sqrt((self.weight**2) @ (values - self.weight @ values) ** 2))
-
 
 IN_DOUBT = STRENGTHS.index(1.0)
 """The number of the strength where no picture can be held out."""
@@ -146,18 +141,12 @@ def searched(tried: Try, judge: Judge, *, floors: Sequence[float]) -> list[Judge
 
 def chosen(found: Sequence[Judged], judge: Judge) -> Judged:
     """The trial to go by, of some that this judge has seen."""
-    by_floor: dict[float, list[Judged]] = {}
-    for one in found:
-        by_floor.setdefault(one.trial.floor, []).append(one)
-    floors = [min(group, key=judge.mean) for group in by_floor.values()]
-    best = floors[0]
-    for rival in floors[1:]:
-        gain = best.losses - rival.losses
-        if float(judge.weight @ gain) > judge.error(gain):
-            best = rival
+    slack = 1 / (np.count_nonzero(judge.weight) + 2)
+    best = min((one for one in found if one.trial.floor == FLOORS[0]), key=judge.mean)
+    rival = min(found, key=judge.mean)
+    if judge.mean(rival) < judge.mean(best) - slack:
+        best = rival
     if best.trial.number < len(STRENGTHS) - _WEAK:
         return best
-    # Pictures that are all right cannot tell losses apart that are smaller than one more wrong one would cost.
-    limit = judge.mean(best) + max(judge.error(best.losses), 1 / (np.count_nonzero(judge.weight) + 2))
-    near = [one for one in by_floor[best.trial.floor] if judge.mean(one) <= limit]
-    return min(near, key=lambda one: one.trial.number, default=best)
+    near = [one for one in found if one.trial.floor == best.trial.floor and judge.mean(one) <= judge.mean(best) + slack]
+    return min(near, key=lambda one: one.trial.number)
