@@ -126,10 +126,11 @@ def test_tables_called_as_splits_say_them_whatever_else_stands_there(tmp_path):
     assert parts(seen(top)) == sorted(("test" if n == 3 else "train", c, f"{c}/{n}.jpg") for c in AB for n in range(4))
 
 
-def test_a_table_that_may_say_other_labels_is_not_passed_over(tmp_path):
-    """CheXpert: folders are patients, and the findings 1, 0, -1 or nothing."""
+@pytest.mark.parametrize("first", [("1.0", ""), ("1.0", "0.0")])
+def test_a_table_that_may_say_other_labels_is_not_passed_over(tmp_path, first):
+    """CheXpert: folders are patients, and the findings 1, 0, -1 or nothing; one of two is enough."""
     top = tree(tmp_path / "d", *(f"small/train/patient{n}/view.jpg" for n in range(6)))
-    rows = [f"small/train/patient{n}/view.jpg,{('1.0', '')[n % 2]},{('-1.0', '0.0', '1.0')[n % 3]}" for n in range(6)]
+    rows = [f"small/train/patient{n}/view.jpg,{first[n % 2]},{('-1.0', '0.0', '1.0')[n % 3]}" for n in range(6)]
     (top / "small" / "train.csv").write_text("\n".join(["Path,No Finding,Edema", *rows]))
     for place, said in ((top, {}), (top / "small" / "train.csv", {}), (top, {"label_column": "No Finding,Edema"})):
         with pytest.raises(DataError, match="no, or not known") as caught:

@@ -96,9 +96,10 @@ def one_hot(
     else:
         said = set(how.given().values()) if how.group or how.image_column or how.split_column else set()
         columns = [n for n, name in enumerate(header) if known(name) is None and name not in said and name.strip()]
-        _refuse_unknown(header, records, [n for n in columns if _unknown(records, n)], place)
         binary = tuple(n for n in columns if _yes_of(records, n) is not None)
         splits = [n for n in binary if split_of(header[n].lower().removeprefix("is_")) is not None]
+        unknown = [n for n in columns if n not in binary and _unknown(records, n)]
+        _refuse_unknown(header, unknown, [n for n in binary if n not in splits], place)
         if len(binary) < 2:
             return header, records, ()
         if splits:
@@ -124,7 +125,8 @@ def _asked(text: str, header: Sequence[str], records: Sequence[Record], place: P
         there = one_line(", ".join(header))
         raise DataError(f"there is no column {strange[0]!r}", where=place, hint=f"there are: {there}")
     found = tuple(header.index(name) for name in names)
-    _refuse_unknown(header, records, found, place)
+    unknown = [n for n in found if _unknown(records, n)]
+    _refuse_unknown(header, unknown, [n for n in found if n not in unknown], place)
     if other := [header[n] for n in found if _yes_of(records, n) is None]:
         raise DataError(
             f"the column {one_line(other[0])!r} holds other values than 0 and 1",
@@ -143,12 +145,12 @@ def _unknown(records: Sequence[Record], index: int) -> bool:
     return texts <= {"1", "0", "-1", ""} and "1" in texts and ("" in texts or {"0", "-1"} <= texts)
 
 
-def _refuse_unknown(
-    header: Sequence[str], records: Sequence[Record], columns: Sequence[int], place: Path | str
-) -> None:
-    """Raises: DataError: columns of 1 and 0, two or more, say a third thing, and nobody knows whether that is a no."""
-    unknown = [n for n in columns if _unknown(records, n)]
-    if len(unknown) > 1 or (unknown and len(columns) > 1):
+def _refuse_unknown(header: Sequence[str], unknown: Sequence[int], classes: Sequence[int], place: Path | str) -> None:
+    """Raises: DataError: of columns of 1 and 0, two or more, some say a third thing; nobody knows whether that is a no.
+
+    unknown: the columns that do. classes: the others.
+    """
+    if unknown and len(unknown) + len(classes) > 1:
         raise DataError(
             f"the column {one_line(header[unknown[0]])!r} holds 1, and also -1 or nothing: no, or not known?",
             where=place,
