@@ -9,15 +9,15 @@ PICTURES = 98
 
 
 def choice(nats_above: dict[int, float], floor_3: dict[int, float] | None = None) -> tuple[float, int]:
-    """The floor and the number of the strength, where 0.1 nats are the loss, with a standard error of 0.05.
+    """The floor and the number of the strength.
 
-    nats_above: by number, how many nats more one picture would have to lose for all to lose as much. floor_3: likewise.
+    nats_above: by number, how many nats more than 0.1 times all one picture would have to lose for such a log loss.
+    floor_3: likewise.
     """
-    losses = np.full(PICTURES, 0.1) + 0.5 * np.tile([-1.0, 1.0], PICTURES // 2)
     judge = Judge(OneOf(np.arange(PICTURES) % 2, 2), np.full(PICTURES, 1 / PICTURES), (1.0, 1.0))
     nothing = np.zeros((PICTURES, 2), np.float32)
     found = [
-        Judged(Trial(floor, number, nothing, nothing, ()), 1.0, losses + nats / (PICTURES + 2))
+        Judged(Trial(floor, number, nothing, nothing, ()), 1.0, 0.1 + nats / (PICTURES + 2))
         for floor, tried in ((1.0, nats_above), (3.0, floor_3 or {}))
         for number, nats in tried.items()
     ]
@@ -33,7 +33,7 @@ def test_at_the_weak_end_a_stronger_one_is_taken_that_costs_less_than_one_nat_of
 
 
 def test_chance_between_pictures_does_not_make_it_stronger_yet() -> None:
-    # All of these are within one standard error of the best: five nats of one picture.
+    # One standard error of the best, where losses differ by half a nat between pictures, is five nats of one picture.
     assert choice({LAST - 6: 4.0, LAST - 4: 3.0, LAST - 2: 2.0, LAST: 0.0}) == (1.0, LAST)
 
 

@@ -14,6 +14,7 @@ strength is taken that is not worse by more. Figures: `bench/ACCURACY.md`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +54,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Judged:
-    """A trial at its best spread. losses: (n,) nats there."""
+    """A trial at its best spread. loss: the log loss there, in nats."""
 
     trial: Trial
     spread: float
-    losses: Floats
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -96,22 +97,19 @@ class Judge:
             best = least
         else:
             best = most if slope(most) <= 0 else float(brentq(slope, least, most, xtol=1e-3, rtol=1e-3))
-        return Judged(trial, best, self.likelihood.losses(trial.spread(best)))
+        return Judged(trial, best, float(self.weight @ self.likelihood.losses(trial.spread(best))))
 
     def without(self, some: NDArray[np.bool_]) -> "Judge":
         """The same by the other pictures alone, if they count anything."""
         others = self.weight * ~some
         return replace(self, weight=others / others.sum()) if others.any() else self
 
-    def mean(self, judged: Judged) -> float:
-        """The log loss in nats."""
-        return float(self.weight @ judged.losses)
-
 
 IN_DOUBT = STRENGTHS.index(1.0)
 """The number of the strength where no picture can be held out."""
 
 _WEAK = 3  # strengths at the weak end
+_LOSS = attrgetter("loss")
 
 Try = Callable[[float, int, Trial | None], Trial]
 """Of a floor, the number of a strength, and a trial whose heads are near."""
@@ -125,13 +123,13 @@ def searched(tried: Try, judge: Judge, *, floors: Sequence[float]) -> list[Judge
     found = [judge(tried(floors[0], 0, None))]
     for number in range(2, len(STRENGTHS), 2):
         found.append(judge(tried(floors[0], number, found[-1].trial)))
-        if judge.mean(found[-1]) >= judge.mean(found[-2]):
+        if found[-1].loss >= found[-2].loss:
             break
-    best = min(found, key=judge.mean).trial
+    best = min(found, key=_LOSS).trial
     for number in (best.number - 1, best.number + 1):
         if 0 <= number < len(STRENGTHS):
             found.append(judge(tried(floors[0], number, best)))
-    best = min(found, key=judge.mean).trial
+    best = min(found, key=_LOSS).trial
     for floor in floors[1:]:
         for number in (best.number - 1, best.number, best.number + 1):
             if 0 <= number < len(STRENGTHS):
@@ -142,11 +140,11 @@ def searched(tried: Try, judge: Judge, *, floors: Sequence[float]) -> list[Judge
 def chosen(found: Sequence[Judged], judge: Judge) -> Judged:
     """The trial to go by, of some that this judge has seen."""
     slack = 1 / (np.count_nonzero(judge.weight) + 2)
-    best = min((one for one in found if one.trial.floor == FLOORS[0]), key=judge.mean)
-    rival = min(found, key=judge.mean)
-    if judge.mean(rival) < judge.mean(best) - slack:
+    best = min((one for one in found if one.trial.floor == FLOORS[0]), key=_LOSS)
+    rival = min(found, key=_LOSS)
+    if rival.loss < best.loss - slack:
         best = rival
     if best.trial.number < len(STRENGTHS) - _WEAK:
         return best
-    near = [one for one in found if one.trial.floor == best.trial.floor and judge.mean(one) <= judge.mean(best) + slack]
+    near = [one for one in found if one.trial.floor == best.trial.floor and one.loss <= best.loss + slack]
     return min(near, key=lambda one: one.trial.number)
