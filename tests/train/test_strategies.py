@@ -36,7 +36,7 @@ def test_the_lines_are_where_the_design_says(found: Stages) -> None:
     assert lines["freeze"] == ["head"]
     assert lines["gradual"] == list(reversed(found.names))
     assert lines["lp-ft"] == ["head", bottom]
-    assert lines["auto"] == ["head", bottom, found.names[len(found) // 2]]
+    assert lines["auto"] == ["head", bottom, found.names[2 * len(found) // 5]]
     for name in ("discriminative", "layerwise", "full", "bitfit", "norm", "lora"):
         assert lines[name] == [bottom]
 

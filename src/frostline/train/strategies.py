@@ -30,10 +30,9 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
     names = stages.names
-    half = names[len(names) // 2]
     deeper = (
         _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe, even_batches=True)
-        for line in (names[0], half)
+        for line in (names[0], names[2 * len(names) // 5])
     )
     solved = Solve(balanced=recipe.balance != "none", flips=flips)
     return Plan("auto", (solved, *deeper), keep="if-better", budget=budget)
