@@ -198,8 +198,10 @@ def _mix(about: ModelInfo, truths: Sequence[Sequence[int]], together: NDArray[np
     drawn = _learnt(about, "units") or learnt
     if together is None and drawn == learnt:
         return mix(now, learnt, about.classes)
-    one = slice(None) if together is None else np.unique(together, return_index=True)[1]
-    return mix(now, learnt, about.classes, draws=(np.bincount(kind[one], minlength=len(now)).tolist(), drawn))
+    # each class once in a unit, as training counts them: the first picture of a unit would stand for one class alone
+    own = np.arange(len(kind)) if together is None else together
+    once = np.unique(np.stack([kind, own]), axis=1)[0]
+    return mix(now, learnt, about.classes, draws=(np.bincount(once, minlength=len(now)).tolist(), drawn))
 
 
 def _learnt(about: ModelInfo, what: str) -> list[int] | None:
