@@ -114,3 +114,15 @@ def test_groups_in_training_seldom_cry_wolf_either():
         assert loose.n == 400
     assert by_group <= 8  # 5 % of 60 are 3; more than 8 come in one of 300
     assert by_frame > 15
+
+
+def test_groups_of_two_classes_seldom_cry_wolf(novelty):
+    """The wider class stands last in the new list and first in the old: by first pictures one side was always wider."""
+    cried = 0
+    for seed in range(60):
+        near, wide = features(40, seed=3000 + seed), features(40, seed=4000 + seed, shift=0.3)
+        units = np.tile(np.arange(40), 2)
+        fitted = from_held_out(features(300), np.concatenate([near, wide]), head="fc", units=units)
+        again = [features(40, seed=5000 + seed, shift=0.3), features(40, seed=6000 + seed)]
+        cried += bool(Drift(distance(fitted, fitted.distances(np.concatenate(again)), units), None).signs)
+    assert cried <= 8

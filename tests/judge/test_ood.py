@@ -53,6 +53,27 @@ def test_few_held_out_pictures_state_a_higher_rate_and_very_few_none():
     assert from_held_out(features(50), features(18), head="fc") is None
 
 
+def of_patients(rng):
+    """Five pictures of the first class of each of 100 patients, then two of the second, which is five times as wide."""
+    kind = np.repeat([0, 1], [500, 200])
+    units = np.r_[np.repeat(np.arange(100), 5), np.repeat(np.arange(100), 2)]
+    middle = np.eye(2, 16)[kind] * 4
+    return (middle + np.where(kind == 0, 0.3, 1.5)[:, None] * rng.normal(size=(700, 16))).astype(np.float32), units
+
+
+def test_a_group_of_two_classes_is_not_measured_by_the_first_one():
+    """One in a hundred is said; where the first picture of each patient stood for it, three in ten were strange."""
+    rng = np.random.default_rng(0)
+    alarms = []
+    for _ in range(20):
+        (x, _), (held_out, units), (new, _) = of_patients(rng), of_patients(rng), of_patients(rng)
+        found = from_held_out(x, held_out, head="fc", units=units)
+        assert (found.n, found.false_alarms) == (100, pytest.approx(1 / 101))
+        alarms.append((found.distances(new) > found.threshold).mean())
+    # 20 thresholds of 100 patients each: three standard errors of both
+    assert np.mean(alarms) == pytest.approx(1 / 101, abs=3 * np.sqrt(0.01 * 0.99 * (1 / 2_000 + 1 / 2_000)))
+
+
 def test_by_folds_no_picture_is_its_own_neighbour():
     x = features(100)
     doubled = np.concatenate([x, x])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.judge.compare import LEVEL, holm
+from frostline.judge.one_draw import one_of_each
 from frostline.judge.ood import Novelty
 
 _RESAMPLES = 9999
@@ -100,7 +101,8 @@ def distance(
 ) -> Distance | None:
     """How far new pictures (n,) lie, beside those that set the threshold; None where that is not known.
 
-    units: (n,) which unit each picture belongs to (duplicates, a group): the tests then take one picture of each.
+    units: (n,) which unit each picture belongs to (duplicates, a group): the tests then take one picture of each,
+        drawn at random.
     """
     if novelty is None or novelty.known is None or far is None or not len(far) or not len(novelty.known.held_out):
         return None
@@ -109,7 +111,7 @@ def distance(
     strange = int((far > novelty.threshold).sum())
     table = [[strange, len(far) - strange], [novelty.past, novelty.n - novelty.past]]
     if units is not None:
-        one = far[np.unique(units, return_index=True)[1]]
+        one = far[one_of_each(units)]
         past = int((one > novelty.threshold).sum())
         table[0] = [past, len(one) - past]
     else:

@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from frostline.errors import JudgementError, one_line
 from frostline.judge.neighbours import nearest, unit
+from frostline.judge.one_draw import Units, one_of_each
 
 RATE = 0.01
 """False alarms that are aimed at: the share of pictures like the training data that are taken for strange ones."""
-
-Units = NDArray[np.integer]
-"""Which unit each picture belongs to: those of one (duplicates, a group) are one draw."""
 
 NEIGHBOURS = 5
 MOST = 1000
@@ -149,7 +147,8 @@ def from_held_out(
 ) -> Novelty | None:
     """The threshold of training pictures (M, D) and held-out ones (n, D), or None if those are fewer than 19.
 
-    units: (n,) which unit each held-out picture belongs to (duplicates, a group): of each the first one counts.
+    units: (n,) which unit each held-out picture belongs to (duplicates, a group): of each one counts, drawn at
+        random.
     """
     vectors = unit(features).astype(np.float16)
     return _thresholded(vectors, _nearest(vectors, held_out, NEIGHBOURS), head, rate, units)
@@ -193,7 +192,7 @@ def _thresholded(
     vectors: NDArray[np.float16], far: NDArray[np.float32], head: str, rate: float, units: Units | None
 ) -> Novelty | None:
     if units is not None:
-        far = far[np.unique(units, return_index=True)[1]]
+        far = far[one_of_each(units)]
     n = len(far)
     if n < FEWEST or not np.isfinite(far).all():
         return None

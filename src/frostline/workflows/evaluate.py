@@ -20,6 +20,7 @@ from frostline.judge import metrics
 from frostline.judge.conformal import CoverageResult, PredictionSets, measured_on_test, promised
 from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.figures import Report
+from frostline.judge.one_draw import counted
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
 from frostline.run.training_list import training_list
 from frostline.ship.model_info import ModelInfo
@@ -199,9 +200,7 @@ def _mix(about: ModelInfo, truths: Sequence[Sequence[int]], together: NDArray[np
     if together is None and drawn == learnt:
         return mix(now, learnt, about.classes)
     # each class once in a unit, as training counts them: the first picture of a unit would stand for one class alone
-    own = np.arange(len(kind)) if together is None else together
-    once = np.unique(np.stack([kind, own]), axis=1)[0]
-    return mix(now, learnt, about.classes, draws=(np.bincount(once, minlength=len(now)).tolist(), drawn))
+    return mix(now, learnt, about.classes, draws=(counted(kind, together, len(now)).tolist(), drawn))
 
 
 def _learnt(about: ModelInfo, what: str) -> list[int] | None:
