@@ -132,6 +132,15 @@ def remembered(y: NDArray[np.generic], *, most: int = MOST, seed: int = 0) -> ND
     return np.sort(np.lexsort((place, turn))[:most])
 
 
+def measured(n: int, *, most: int = MOST, seed: int = 0) -> NDArray[np.int64]:
+    """Which of n held-out pictures are measured: at most so many, at random.
+
+    Class by class in turn, as the remembered ones, rare classes would count for more than among new pictures, and what
+    is said of those would be another rate.
+    """
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
+
+
 def distances(known: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.float32]:
     """How far pictures (n, D) lie from known ones (M, D), (n,) in [0, 2]."""
     return _nearest(unit(known).astype(np.float16), features, NEIGHBOURS)
@@ -161,18 +170,21 @@ def from_folds(
     head: str,
     rate: float = RATE,
     units: Units | None = None,
+    drawn: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
 ) -> Novelty | None:
     """The same where training pictures (M, D) are all there is: the distance of each to those of other folds.
 
-    fold, units: (M,). Only for features that have not learnt from these pictures: a frozen trunk's.
+    fold: (M,). drawn: features (n, D) and folds (n,) of training pictures that are measured in place of these. units:
+        of those that are measured. Only for features that have not learnt from these pictures: a frozen trunk's.
     """
     vectors = unit(features).astype(np.float16)
-    far = np.empty(len(vectors), np.float32)
-    for number in np.unique(fold):
-        inside = fold == number
-        if inside.all():
+    held_out, out_of = (features, fold) if drawn is None else drawn
+    far = np.empty(len(held_out), np.float32)
+    for number in np.unique(out_of):
+        inside, known = out_of == number, fold != number
+        if not known.any():
             return None
-        far[inside] = _nearest(vectors[~inside], features[inside], NEIGHBOURS)
+        far[inside] = _nearest(vectors[known], held_out[inside], NEIGHBOURS)
     return _thresholded(vectors, far, head, rate, units)
 
 

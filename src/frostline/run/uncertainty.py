@@ -53,16 +53,17 @@ def novelty_of(
     """
     kept = ood.remembered(context.train.targets(), seed=context.seed)
     of = context.train if held_out is None else held_out
-    together = units(of)
+    drawn, together = ood.measured(len(of), seed=context.seed), units(of)
     if together is not None and (distances is None or held_out is not None):
-        together = together[ood.remembered(of.targets(), seed=context.seed)]
+        together = together[drawn]
     try:
         known = features_of(context, context.train, kept)
         if distances is not None:
             found = ood.from_distances(known, distances, head=context.head.path, units=together)
         elif held_out is None:
             fold = fold_numbers(context.train, min(_FOLDS, len(context.train)), seed=context.seed)
-            found = ood.from_folds(known, fold[kept], head=context.head.path, units=together)
+            pictures = features_of(context, context.train, drawn), fold[drawn]
+            found = ood.from_folds(known, fold[kept], head=context.head.path, units=together, drawn=pictures)
         else:
             far = distances_of(context, known, held_out)
             found = ood.from_distances(known, far, head=context.head.path, units=together)
@@ -76,12 +77,12 @@ def novelty_of(
 
 
 def distances_of(context: PhaseContext, known: NDArray[np.float32], held_out: Manifest) -> NDArray[np.float32]:
-    """How far held-out pictures lie from known ones, by the network as it stands; (n,) of those that are remembered.
+    """How far held-out pictures lie from known ones, by the network as it stands; (n,) of those that are measured.
 
     Raises: as `features_of`.
     """
-    chosen = ood.remembered(held_out.targets(), seed=context.seed)
-    return ood.distances(known, features_of(context, held_out, chosen))
+    drawn = ood.measured(len(held_out), seed=context.seed)
+    return ood.distances(known, features_of(context, held_out, drawn))
 
 
 def features_of(context: PhaseContext, part: Manifest, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
