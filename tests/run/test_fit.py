@@ -304,7 +304,33 @@ def test_resume_gives_the_same_bits_as_never_stopping(leaves: Path, tmp_path: Pa
         assert same(state(resumed), whole)
 
 
-def test_a_checkpoint_of_another_run_is_refused(leaves: Path, tmp_path: Path) -> None:
+def test_a_phase_that_had_ended_early_is_not_trained_on(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the checkpoint of the epoch that it ended with: it went on for an epoch more."""
+    monkeypatch.setattr("frostline.run.train_phase.figures", lambda *_: (0.5, 1.0))  # no epoch is better than the first
+    options = {**TRAINING, "strategy": "freeze", "epochs": 8, "keep": "last", "patience": 1}
+    whole = ImageClassifier(**options).fit(leaves)
+    assert "no better val loss" in whole.result_.phases[0].early
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("frostline.run.train_phase._settled", killed)
+        with pytest.raises(Killed):
+            ImageClassifier(**options, out=tmp_path).fit(leaves)
+    resumed = ImageClassifier(**options, out=tmp_path, resume=True).fit(leaves)
+    assert resumed.result_.phases[0].epochs == whole.result_.phases[0].epochs
+    assert resumed.result_.phases[0].early == whole.result_.phases[0].early
+    assert same(state(resumed), state(whole))
+
+
+@pytest.mark.parametrize("changed", [{"lr": 0.5}, {"drop_path": 0.1}, {"precision": "bf16"}])
+def test_a_checkpoint_of_another_run_is_refused(leaves: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
     class Killed(BaseException):
         pass
 
@@ -315,7 +341,7 @@ def test_a_checkpoint_of_another_run_is_refused(leaves: Path, tmp_path: Path) ->
     with pytest.raises(Killed):
         ImageClassifier(**TRAINING, strategy="full", out=tmp_path).fit(leaves, listen=listen)
     with pytest.raises(CheckpointError, match=r"another run|other options"):
-        ImageClassifier(**TRAINING, strategy="full", lr=0.5, out=tmp_path, resume=True).fit(leaves)
+        ImageClassifier(**{**TRAINING, **changed}, strategy="full", out=tmp_path, resume=True).fit(leaves)
 
 
 def test_a_rate_that_wrecks_the_network_without_a_nan_is_said() -> None:

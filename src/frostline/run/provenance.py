@@ -14,6 +14,7 @@ from typing import Any
 
 from frostline.data.manifest import Manifest
 from frostline.data.split import units
+from frostline.inference.precision import best_precision
 from frostline.net.zoo import Backbone
 from frostline.options import OPTIONS, FitOptions
 from frostline.train.plan import Plan
@@ -39,6 +40,8 @@ def facts_of(
         "pictures": pictures_digest(manifest),
         "classes": list(manifest.classes),
         "preprocessing": backbone.preprocessing.to_dict(),
+        "drop_path": options.drop_path,
+        "precision": best_precision(options.device) if options.precision == "auto" else options.precision,
     }
     if folds is not None:
         resolved["folds"] = folds

@@ -181,6 +181,9 @@ def _carry_out(training: _Training, save: Save, deadline: float | None) -> str:
     """Run the loop and listen to it; returns why it ended before its last epoch, or ""."""
     task, state, context, device = training.task, training.state, training.context, training.task.device
     recipe = task.recipe
+    # A run that was killed between its last checkpoint and its end goes on from one that had ended.
+    if not state.batch and (early := _patience_spent(state, recipe.patience)):
+        return early
     schedule = Schedule(
         recipe.schedule, training.epochs, task.rows.order.steps, recipe.warmup, recipe.step_size, recipe.gamma
     )
