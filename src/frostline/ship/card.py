@@ -118,7 +118,11 @@ def _figures(about: ModelInfo) -> Iterator[str]:
 def _classes(about: ModelInfo) -> Iterator[str]:
     yield "## Classes"
     yield ""
-    rows = {row["name"]: row for _, figures in _measured(about) for row in reversed(figures.get("per_class", []))}
+    split, figures = next(_measured(about), ("", {}))
+    rows = {row["name"]: row for row in reversed(figures.get("per_class", []))}
+    if rows:
+        yield f"Figures on the {split} split:"
+        yield ""
     yield "| number | class | precision | recall | F1 | pictures |"
     yield "| ---: | --- | ---: | ---: | ---: | ---: |"
     for number, name in enumerate(about.classes[:_MOST_CLASSES]):
