@@ -243,6 +243,25 @@ def test_what_a_rare_class_cannot_be_promised_is_said():
     assert rows[0.8].by_class == {}
 
 
+def test_what_is_promised_of_a_class_is_by_its_own_pictures_whoever_shares_its_threshold():
+    """Three classes of 3, 9 and 10 pictures share one of 22; a fourth has none, and no share of anything is sure."""
+    rng = np.random.default_rng(4)
+    y = np.repeat(np.arange(7), [120, 120, 120, 3, 9, 10, 0])
+    p = np.full((len(y), 7), 0.01)
+    p[np.arange(len(y)), np.where((y > 2) & (rng.random(len(y)) < 0.4), (y + 1) % 3, y)] = 0.8
+    sets = calibrated(p / p.sum(1, keepdims=True), y, by_class=True)
+    assert len(sets.own[sets.groups[3]]) == 22
+    promises = {3: (3 / 4, 3), 4: (9 / 10, 9), 5: (10 / 11, 10), 6: (0.0, 0)}
+    assert sets.promises(0.95) == promises
+    again = PredictionSets.from_dict(json.loads(json.dumps(sets.to_dict())))
+    assert again.promises(0.95) == promises
+    older = {name: value for name, value in sets.to_dict().items() if name != "held"}
+    assert PredictionSets.from_dict(older).promises(0.95) == {}
+    for wrong in ([1], [-1] * 7, [10**6] * 7):
+        with pytest.raises(JudgementError, match="cannot be so many"):
+            PredictionSets.from_dict({**older, "held": wrong})
+
+
 def test_classes_that_are_covered_alike_share_one_threshold():
     often = [bool(calibrated(*drawn(300, 3, seed=seed)).groups) for seed in range(40)]
     assert np.mean(often) < 0.15

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from frostline.errors import JudgementError, one_line
 from frostline.judge.class_groups import differs, grouped
 from frostline.judge.intervals import share
-from frostline.judge.one_draw import one_of_each, within_class
+from frostline.judge.one_draw import counted, one_of_each, within_class
 
 LEVELS = (0.8, 0.9, 0.95, 0.99)
 """Coverages that a run measures."""
@@ -43,6 +43,7 @@ class PredictionSets:
     scores: of the right classes of held-out pictures, rising; of more than 2,000 pictures evenly spaced ranks.
     n: how many pictures there were. groups: for each class which list of `own` is its, or empty where one threshold is
         enough. own: scores of the right classes of pictures of one class, or of several rare ones together, rising.
+    held: how many of the pictures each class has, where there are groups; empty in model folders that do not say so.
     source: what they were: "val", or "cross-validation" (by heads that had not learnt
         from them).
 
@@ -54,6 +55,7 @@ class PredictionSets:
     source: str = "val"
     groups: tuple[int, ...] = ()
     own: tuple[tuple[float, ...], ...] = ()
+    held: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         steps = zip(self.scores, self.scores[1:], strict=False)
@@ -66,6 +68,8 @@ class PredictionSets:
                 raise JudgementError("the scores of a class make no sets", hint="fit again")
         if not all(0 <= group < len(self.own) for group in self.groups):
             raise JudgementError("a class has no scores of its own", hint="fit again")
+        if self.held and (len(self.held) != len(self.groups) or not all(0 <= count <= self.n for count in self.held)):
+            raise JudgementError("the held-out pictures of each class cannot be so many", hint="fit again")
 
     @property
     def highest(self) -> float:
@@ -102,7 +106,7 @@ class PredictionSets:
 
     def promises(self, coverage: float) -> dict[int, tuple[float, int]]:
         """Of each class that can be promised less than that by itself: what can be, and by how many pictures."""
-        sizes = [len(self.own[group]) for group in self.groups]
+        sizes = self.held or [len(self.own[group]) for group in self.groups]
         return {k: (m / (m + 1), m) for k, m in enumerate(sizes) if m / (m + 1) < coverage - 1e-9}
 
     def members(self, probabilities: NDArray[np.floating], coverage: float) -> NDArray[np.bool_]:
@@ -119,7 +123,8 @@ class PredictionSets:
         plain = {"scores": list(self.scores), "n": self.n, "source": self.source}
         if not self.groups:
             return plain
-        return plain | {"groups": list(self.groups), "own": [list(found) for found in self.own]}
+        own = {"groups": list(self.groups), "own": [list(found) for found in self.own]}
+        return plain | own | ({"held": list(self.held)} if self.held else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -131,7 +136,8 @@ class PredictionSets:
             own = tuple(tuple(float(score) for score in found) for found in values.get("own", ()))
             groups = tuple(int(group) for group in values.get("groups", ()))
             every = tuple(float(score) for score in values["scores"])
-            return cls(every, int(values["n"]), str(values["source"]), groups, own)
+            held = tuple(int(count) for count in values.get("held", ()))
+            return cls(every, int(values["n"]), str(values["source"]), groups, own, held)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise JudgementError(f"no prediction sets: {one_line(str(error))[:100]}", hint="fit again") from None
 
@@ -210,7 +216,8 @@ def calibrated(
     groups, members = grouped(own, kind, probabilities.shape[1], units)
     lists = [_of_units(own[rows], None if units is None else units[rows]) for rows in members]
     kept = tuple(_kept(ranks) if len(ranks) else found.scores for ranks in lists)
-    return PredictionSets(found.scores, found.n, source, tuple(groups.tolist()), kept)
+    held = tuple(counted(kind, units, probabilities.shape[1]).tolist())
+    return PredictionSets(found.scores, found.n, source, tuple(groups.tolist()), kept, held)
 
 
 def from_folds(
