@@ -1,6 +1,7 @@
 """The pictures that chose are learned from too: what is kept then is the network of a fit on all of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 from frostline import ImageClassifier
 from frostline.data.sources import read
 from frostline.errors import PlanError
-from frostline.events import Warn
+from frostline.events import Note, Warn
+from frostline.options import FitOptions
+from frostline.run.check_options import check_options
 from frostline.run.phase_context import PhaseContext, PhaseResult
 from frostline.train.schedule import Schedule
 from tests.run.test_fit import SMALL, TRAINING, of_chance, same, state
@@ -123,3 +126,42 @@ def test_val_pictures_that_somebody_gave_are_not_refitted_to(leaves: Path) -> No
 def test_a_refit_that_is_none_of_the_three_is_refused(leaves: Path) -> None:
     with pytest.raises(PlanError, match="no refit 'maybe'"):
         ImageClassifier(**ONE, refit="maybe").fit(leaves)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"folds": 5, "schedule": "plateau"},
+        {"folds": 5, "patience": 3},
+        {"folds": 5, "keep": "best"},
+        {"refit": "on", "schedule": "plateau"},
+    ],
+)
+def test_what_goes_by_a_val_split_is_refused_where_there_is_none(given: dict[str, Any]) -> None:
+    with pytest.raises(PlanError, match="to go by"):
+        check_options(FitOptions(strategy="freeze", **given))
+
+
+@pytest.mark.parametrize("given", [{"schedule": "constant"}, {"keep": "last", "patience": 0}, {}])
+def test_what_folds_do_all_the_same_is_not_refused(given: dict[str, Any]) -> None:
+    """`--schedule constant` would keep the best epoch by itself: that was not asked for."""
+    check_options(FitOptions(strategy="freeze", folds=5, **given))
+
+
+def test_a_rate_that_goes_by_val_is_not_refitted_without(leaves: Path) -> None:
+    said: list[str] = []
+    fitted = ImageClassifier(**ONE, strategy="freeze", schedule="plateau", budget="10m")
+    fitted.fit(
+        *some(leaves, "train"), listen=lambda event: said.append(event.text) if isinstance(event, Note) else None
+    )
+    assert [row.name for row in fitted.result_.phases] == ["head"]
+    assert any(line.startswith("no refit: --schedule plateau") for line in said)
+
+
+def test_folds_that_were_not_asked_for_say_what_they_have_no_use_for(leaves: Path) -> None:
+    said: list[str] = []
+    fitted = ImageClassifier(**ONE, strategy="auto", schedule="plateau")
+    fitted.fit(
+        *some(leaves, "train"), listen=lambda event: said.append(event.text) if isinstance(event, Warn) else None
+    )
+    assert any(line.startswith("--schedule plateau does nothing here") for line in said)

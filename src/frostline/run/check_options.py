@@ -48,6 +48,7 @@ def check_options(options: FitOptions) -> None:
         if value is not None and value < number:
             flag = f"--{name.replace('_', '-')}"
             raise PlanError(f"{flag} must be at least {number}, not {value}", where=flag)
+    _check_val_options(options)
     strategies.get(options.strategy)
     make_recipe(options.training, pictures=1)
     zoo.check_name(options.model)
@@ -57,6 +58,28 @@ def check_options(options: FitOptions) -> None:
     check_named(options.out, resume=options.resume, overwrite=options.overwrite)
     if options.out is not None:
         check_place(Path(options.out), resume=options.resume, overwrite=options.overwrite)
+
+
+def _check_val_options(options: FitOptions) -> None:
+    """Refuse what goes by the figures of a val split after each epoch, where it is said that there is none.
+
+    Raises: PlanError: it is given.
+    """
+    by_val = {"--schedule plateau": options.schedule == "plateau", "--keep best": options.keep == "best"}
+    by_val["--patience"] = bool(options.patience)
+    idle = [flag for flag, given in by_val.items() if given]
+    if options.folds is not None and idle:
+        raise PlanError(
+            f"folds have no val split after each epoch for {', '.join(idle)} to go by",
+            where="--folds",
+            hint="leave that out, or --folds, and a val split is split off",
+        )
+    if options.refit == "on" and options.schedule == "plateau":
+        raise PlanError(
+            "a refit learns from the val pictures, and --schedule plateau has none to go by",
+            where="--refit",
+            hint="take another schedule, or --refit auto, which leaves the refit out",
+        )
 
 
 def check_named(out: object, *, resume: bool, overwrite: bool) -> None:

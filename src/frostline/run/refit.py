@@ -44,6 +44,9 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
         return job
     if trained and (job.folds or not _wanted(job, sum(trained), open_device)):
         return job
+    if any(isinstance(phase, Train) and phase.recipe.schedule == "plateau" for phase, _ in kept):
+        job.tell(Note("no refit: --schedule plateau lowers the rate by the val pictures, which would be learned from"))
+        return job
     began = time.monotonic()
     whole = _of_all(job)
     train = whole.context.train

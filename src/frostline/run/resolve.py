@@ -142,6 +142,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     val = manifest.part("val") if "val" in manifest.splits else None
     context = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = _feasible(plan, context, settings)
+    if judging is not None and settings.folds is None and settings.schedule == "plateau":
+        tell(Warn("--schedule plateau does nothing here: folds judge, and no val split is there to go by"))
     if val is None and judging is None and any(isinstance(phase, Train) for phase in plan.phases):
         manifest = with_validation(manifest, share=settings.val, seed=settings.seed)
         context = replace(context, train=manifest.part("train"), val=manifest.part("val"))
