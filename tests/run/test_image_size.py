@@ -86,10 +86,17 @@ def test_sides() -> None:
         assert caught.value.where == "--image-size"
 
 
-def test_a_run_says_what_it_chose_and_that_the_pictures_that_judge_chose_it(leaves: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "chosen_on"),
+    [({"strategy": "probe"}, "cross-validation"), ({"strategy": "freeze", "epochs": 1, "views": 1}, "val")],
+    ids=["folds", "val"],
+)
+def test_a_run_says_what_it_chose_and_that_the_pictures_that_judge_chose_it(
+    leaves: Path, given: dict[str, Any], chosen_on: str
+) -> None:
     notes: list[str] = []
     fitted = ImageClassifier(
-        model="test_resnet", weights="none", strategy="probe", engine="torch", precision="fp32", image_size="auto"
+        model="test_resnet", weights="none", engine="torch", precision="fp32", image_size="auto", **given
     )
     paths = [path for place in sorted((leaves / "train").iterdir()) for path in sorted(place.glob("*.png"))[:8]]
     fitted.fit(
@@ -100,4 +107,4 @@ def test_a_run_says_what_it_chose_and_that_the_pictures_that_judge_chose_it(leav
     (said,) = [text for text in notes if text.startswith("pictures are seen at ")]
     pixels = int(said.split(" ")[4])
     assert fitted.about_.preprocessing.size == (pixels, pixels)
-    assert fitted.result_.chosen_on == "cross-validation"
+    assert fitted.result_.chosen_on == chosen_on

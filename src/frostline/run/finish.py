@@ -168,8 +168,8 @@ def _ship(job: Job, found: _Judgement, *, graph: bool) -> ModelInfo:
 def _chosen_on(job: Job, best: BestSoFar) -> str:
     """The split whose pictures chose an epoch or a phase, or ""."""
     split = "cross-validation" if job.folds else "val" if job.context.val is not None else ""
-    if job.sized and job.context.val is None:
-        return "cross-validation"
+    if job.sized:
+        return "cross-validation" if job.context.val is None else split
     ran = [row for row in best.rows if row.val is not None]
     if job.plan.keep == "if-better" and len(ran) > 1:
         return split

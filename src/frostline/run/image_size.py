@@ -43,7 +43,7 @@ def chosen_side(
     """The side to compute with, or None for the network's own.
 
     build: the network at a side. features: what reaches its head. manifest: its training pictures decide, and no
-        others.
+        others. What is split off to judge by afterwards is among them.
     """
     own = build(None)
     side = own.preprocessing.size[0]

@@ -60,7 +60,7 @@ class Job:
 
     folds: that judge the phases, if a val split does not. split_off: these folds or that val split were chosen here,
         for nobody has one or asks for one, or for so few pictures a class.
-    sized: the side of the pictures was chosen by the training pictures.
+    sized: the side of the pictures was chosen by pictures of which some judge.
     """
 
     settings: Settings
@@ -109,7 +109,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     }
     if settings.image_size == AUTO:
         built["image_size"] = _chosen_side(manifest, settings, built, tell)
-    sized = settings.image_size == AUTO
+    auto_sized = settings.image_size == AUTO
     settings = replace(settings, image_size=built["image_size"])
     backbone = zoo.build(**built)
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
@@ -128,6 +128,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         tell(Warn("--val says nothing here: there is a val split"))
     said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
     judging = settings.folds if said else _folds(manifest, plan, settings)
+    # The side was chosen before: by all pictures but those of a val split that there was, and of test.
+    sized = auto_sized and (judging is not None or "val" not in manifest.splits)
     manifest = _split(manifest, plan, settings, judging)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
