@@ -141,6 +141,33 @@ def test_without_a_test_split_the_promise_is_stated_and_nothing_called_measured(
     assert [row.coverage for row in promised(calibrated(p[:30], y[:30]), p[:30])] == [0.8, 0.9, 0.95]
 
 
+def surely(rng, n):
+    """Two classes told apart by exact posteriors, 98.6 % right."""
+    y = rng.integers(0, 2, n)
+    second = 1 / (1 + np.exp(-4.4 * (rng.normal(size=n) + 2.2 * (2 * y - 1))))
+    return np.column_stack([1 - second, second]), y
+
+
+def lopsided(rng, n):
+    return errs(rng, n, (95, 5))
+
+
+@pytest.mark.parametrize(("pictures", "n", "by_class"), [(surely, 150, False), (lopsided, 300, True)])
+def test_the_true_coverage_lies_in_the_range_that_is_stated(pictures, n, by_class):
+    """All right first answers score 0, so of a good model's sets it was never there; nor of thresholds by class."""
+    rng = np.random.default_rng(12)
+    test_p, test_y = pictures(rng, 20_000)
+    own = scores(test_p)[np.arange(20_000), test_y]
+    inside = {0.8: 0, 0.9: 0, 0.95: 0, 0.99: 0}
+    for _ in range(40):
+        p, y = pictures(rng, n)
+        sets = calibrated(p, y, by_class=by_class)
+        for row in promised(sets, p):
+            limit = np.broadcast_to(sets.thresholds(row.coverage), test_p.shape[1])[test_y]
+            inside[row.coverage] += row.low <= (own <= limit + 1e-9).mean() <= row.high
+    assert min(inside.values()) >= 34  # of 40 two are missed; more than six in one of 300
+
+
 def rare(rng, n):
     """95:5, told apart not too well: logits of exact posteriors."""
     y = (rng.random(n) < 0.05).astype(int)

@@ -34,6 +34,7 @@ PENALTY = 0.01
 """What each rank past the first adds to a score, so that long tails of improbable classes stay out."""
 
 _MOST_SCORES = 2000
+_DRAWS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class PredictionSets:
             raise JudgementError(
                 f"a coverage of {coverage:g} cannot be promised", where="--coverage", hint="between 0 and 1: 0.95"
             )
-        rank = ceil(round((self.n + 1) * coverage, 9))  # 0.9 * 10 is 9, whatever its last bit says
+        rank = _rank(self.n, coverage)
         if rank > self.n:
             return float("inf")
         return self.scores[ceil(rank * len(self.scores) / self.n) - 1]
@@ -95,14 +96,22 @@ class PredictionSets:
 
         Raises: JudgementError: as ``threshold``.
         """
-        shared = self.threshold(coverage)
         if not self.groups:
-            return shared
-        limits = []
-        for found in self.own:
-            rank = ceil(round((len(found) + 1) * coverage, 9))
-            limits.append(found[rank - 1] if rank <= len(found) else max(shared, found[-1]))
+            return self.threshold(coverage)
+        limits = self.limits(coverage)
         return np.array([limits[group] for group in self.groups])
+
+    def limits(self, coverage: float) -> list[float]:
+        """The threshold of each list of scores in `own`.
+
+        Raises: JudgementError: as ``threshold``.
+        """
+        shared = self.threshold(coverage)
+        ranks = [_rank(len(found), coverage) for found in self.own]
+        return [
+            found[rank - 1] if rank <= len(found) else max(shared, found[-1])
+            for found, rank in zip(self.own, ranks, strict=True)
+        ]
 
     def promises(self, coverage: float) -> dict[int, tuple[float, int]]:
         """Of each class that can be promised less than that by itself: what can be, and by how many pictures."""
@@ -149,7 +158,7 @@ class CoverageResult:
     share: of pictures whose set holds their class, or None where nothing but the pictures that made the sets is there:
         those are covered as promised whatever the model, so counting them would tell nothing.
     low, high: on "test" the 95 % interval of the share; else (how: "promised") where the true coverage lies in 95 % of
-        draws of n pictures to make sets of (a Beta distribution: Vovk 2012).
+        draws of n pictures to make sets of, or more.
     size: classes in a set, mean. single: share of sets of one class. n: pictures, of the test split or that made them
         (those of a group, and duplicates, are one then: pictures says how many there were).
     by_class: on "test" the share of each class with its count; else what can be promised of classes that have too few
@@ -285,23 +294,64 @@ def promised(
     levels: Iterable[float] = LEVELS,
 ) -> tuple[CoverageResult, ...]:
     """What can be said of sets where only the pictures (N, K) are there that made them: their sizes, and how far the
-    true coverage may lie from the promise, which is Beta(k, n + 1 - k) over draws of n pictures.
+    true coverage may lie from the promise.
 
     classes: K names. Levels that n pictures cannot promise are left out.
     """
-    from scipy.stats import beta
-
     found = []
     for level in levels:
-        rank = ceil(round((sets.n + 1) * level, 9))
-        if rank > sets.n:
+        if _rank(sets.n, level) > sets.n:
             continue
         sizes = sets.members(probabilities, level).sum(axis=1)
-        low, high = (float(beta.ppf(q, rank, sets.n + 1 - rank)) for q in (0.025, 0.975))
+        low, high = _reach(sets, level)
         size, single = float(sizes.mean()), float((sizes == 1).mean())
         few = {classes[k]: held for k, held in sets.promises(level).items()} if classes else {}
         found.append(CoverageResult(level, None, low, high, size, single, sets.n, "promised", few, len(probabilities)))
     return tuple(found)
+
+
+def _rank(n: int, coverage: float) -> int:
+    """Which of n rising scores promises a coverage; above n where none does."""
+    return ceil(round((n + 1) * coverage, 9))  # 0.9 * 10 is 9, whatever its last bit says
+
+
+def _reach(sets: PredictionSets, level: float) -> tuple[float, float]:
+    """Where the true coverage of sets lies in 95 % of draws of the pictures that made them.
+
+    Of one threshold it is Beta distributed (Vovk 2012); of several, each for its share of the pictures, the sum is. A
+    class that cannot be promised as much has a threshold that is no lower than that of all, which then says the least.
+    """
+    from scipy.stats import beta
+
+    rank = _rank(sets.n, level)
+    low = float(beta.ppf(0.025, rank, sets.n + 1 - rank))
+    if not sets.groups:
+        most = _at_most(sets.scores, sets.n, rank, sets.threshold(level))
+        return low, 1.0 if most is None else float(beta.ppf(0.975, *most))
+    sizes = [len(found) for found in sets.own]
+    ranks = [_rank(size, level) for size in sizes]
+    held = np.bincount(sets.groups, sets.held, len(sizes)) if sets.held else np.array(sizes, np.float64)
+    rng, lows, highs = np.random.default_rng(0), np.zeros(_DRAWS), np.zeros(_DRAWS)
+    weights = held / max(1.0, held.sum())
+    for weight, found, rank, limit in zip(weights, sets.own, ranks, sets.limits(level), strict=True):
+        most = _at_most(found, len(found), rank, limit)
+        lows += weight * rng.beta(rank, max(1, len(found) + 1 - rank), _DRAWS)
+        highs += weight * (1.0 if most is None else rng.beta(*most, _DRAWS))
+    short = any(rank > size for rank, size in zip(ranks, sizes, strict=True))
+    return low if short else float(np.quantile(lows, 0.025)), float(np.quantile(highs, 0.975))
+
+
+def _at_most(found: Sequence[float], n: int, rank: int, limit: float) -> tuple[int, int] | None:
+    """The Beta distribution that bounds the coverage of a threshold from above; None: it may be 1.
+
+    found: rising scores of n pictures, `_kept` of them. Where more of them than the rank are no higher, as of all whose
+    class comes first, the coverage is that of one more than these at most.
+    """
+    upto = int(np.searchsorted(found, limit + 1e-9, side="right"))
+    held = n if upto == len(found) else ceil(n * (upto + 1) / len(found)) - 1
+    if held == rank and limit > 0:
+        return rank, n + 1 - rank
+    return None if held == n else (held + 1, n - held)
 
 
 def _kept(rising: NDArray[np.float64]) -> tuple[float, ...]:
