@@ -139,7 +139,7 @@ def patients(rng, first):
 
 
 def test_groups_of_mixed_classes_are_no_other_mix() -> None:
-    """Both sides are drawn alike, so one in twenty may be called another mix: counted by the first pictures all were."""
+    """Both sides are drawn alike, so one in twenty may be called; counted by first pictures, all of them were."""
     rng = np.random.default_rng(0)
     called = 0
     for _ in range(20):
