@@ -49,6 +49,19 @@ def test_keras_and_names_of_classes(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("labels", "classes"), [([0, 1, -1, 0], None), (["a", "b", "nan", "a"], None), ([1, -1, -1, 1], ("-1", "1"))]
+)
+def test_what_is_no_label_in_a_table_is_none_here(tmp_path, labels, classes):
+    """-1 is what PyTorch and scikit-learn write where nobody has labelled."""
+    place = saved(tmp_path, images=pictures(4, 8, 8), labels=labels)
+    if classes is None:
+        with pytest.raises(DataError, match="1 of 4 pictures have no label, first: 2"):
+            seen(place)
+    else:
+        assert seen(place).classes == classes
+
+
+@pytest.mark.parametrize(
     ("labels", "expected"), [(np.eye(2)[[0, 1, 1, 0]], ["0", "1", "1", "0"]), ([[1, 1], [0, 1], [0, 0], [1, 0]], None)]
 )
 def test_columns_of_0_and_1(tmp_path, labels, expected):

@@ -206,11 +206,20 @@ def test_faults_of_a_table_come_together_with_their_rows(tmp_path, cache):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"path,label\n\xff\xfe,a\n", b"path,label\n" + b"x" * 200_000 + b",a\n"])
-def test_a_table_that_is_none(tmp_path, cache, content):
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"path,label\n\xff\xfe,a\n", "not a table"),
+        (b"path,label\n" + b"x" * 200_000 + b",a\n", "not one of its 1 pictures is there"),
+        (b"path,label\n" + b"x" * (5 << 20) + b",a\n", "a line of more than"),
+    ],
+)
+def test_a_table_that_is_none(tmp_path, cache, content, says):
     (tmp_path / "t.csv").write_bytes(content)
-    with pytest.raises(DataError, match="not a table"):
+    with pytest.raises(DataError) as caught:
         read(tmp_path / "t.csv", cache=cache)
+    assert says in str(caught.value)[:200]
+    assert len(str(caught.value)) < 2000
 
 
 def test_parquet_with_paths_and_with_bytes(tmp_path, cache):

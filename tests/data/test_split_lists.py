@@ -66,6 +66,8 @@ def test_other_texts_are_no_lists(tmp_path):
     (top / "test.txt").write_text("ants\n")
     assert seen(top).splits == ()
     assert "2 files (not a picture)" in seen(top).summary()
+    (top / "train.txt").write_text("how to train " * 30)  # longer than any name of a file may be
+    assert seen(top).splits == ()
 
 
 def test_a_table_of_splits_and_groups_beside_classes(tmp_path):

@@ -49,6 +49,22 @@ def test_labels_and_groups_and_splits_are_said_in_many_ways(tmp_path: Path) -> N
         read(tmp_path, group="camera")
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"), [(["-1", "0", "1"], None), (["nan", "a", "b"], None), (["-1", "1", "-1"], ("-1", "1"))]
+)
+def test_what_is_no_label_in_a_table_is_none_here(tmp_path: Path, labels: list[str], classes: object) -> None:
+    """img2dataset and wds.ShardWriter write the .cls that they are given: also -1 and nan."""
+    members = {
+        f"{n}__{end}": (PICTURE[n], text)[end == "cls"] for n, text in enumerate(labels) for end in ("png", "cls")
+    }
+    place = shard(tmp_path / "0.tar", **members)
+    if classes is None:
+        with pytest.raises(DataError, match=r"1 of 3 pictures have no label, first: .*0\.png"):
+            read(place)
+    else:
+        assert read(place).classes == classes
+
+
 def test_what_is_no_sample_is_named(tmp_path: Path) -> None:
     place = shard(
         tmp_path / "x.tar",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Found, Row
+from frostline.data.missing import are_signs, is_none
 from frostline.data.split_names import SPLIT_NAMES, words_of
 from frostline.data.to_picture import picture_of
 from frostline.data.understood import Understood
@@ -36,8 +37,10 @@ def arrays(place: Path) -> Iterator[Found]:
         with np.load(place, allow_pickle=False) as held:
             pairs, names, unused = _paired(place, held.files)
             called = [str(name) for name in held[names]] if names else []
-            for split, (pictures, labels) in pairs.items():
-                yield from _rows(place, split, held[pictures], held[labels], labels, called)
+            of = {name: _labels_of(place, held[name], name, called) for _, name in pairs.values()}
+            signs = are_signs({label for every in of.values() for label in every if isinstance(label, str)})
+            for split, (pictures, name) in pairs.items():
+                yield from _rows(place, split, held[pictures], [_less_none(one, signs) for one in of[name]], name)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"the arrays cannot be read: {one_line(str(error))}", where=place, hint=_EXPECTED) from None
     yield Understood(
@@ -101,7 +104,7 @@ def _paired(place: Path, files: list[str]) -> tuple[dict[str | None, tuple[str, 
 
 
 def _rows(
-    place: Path, split: str | None, pictures: NDArray[Any], labels: NDArray[Any], called: str, names: list[str]
+    place: Path, split: str | None, pictures: NDArray[Any], of: list[tuple[str, ...]], called: str
 ) -> Iterator[Row]:
     if pictures.ndim not in (3, 4) or (pictures.ndim == 4 and pictures.shape[3] not in _CHANNELS):
         raise DataError(
@@ -109,7 +112,6 @@ def _rows(
             where=place,
             hint="flat pixels: reshape(-1, height, width); channels first: np.moveaxis(images, 1, -1)",
         )
-    of = _labels_of(place, labels, called, names)
     if len(pictures) != len(of):
         raise DataError(f"{len(pictures)} pictures and {len(of)} labels in `{called}`", where=place, hint=_EXPECTED)
     for number, (pixels, label) in enumerate(zip(pictures, of, strict=True)):
@@ -126,8 +128,15 @@ def _rows(
             raise DataError(f"picture {name}: {error.what}", where=place, hint=error.hint) from None
 
 
-def _labels_of(place: Path, labels: NDArray[Any], called: str, names: list[str]) -> list[tuple[str, ...]]:
-    """The labels of each picture, by their names where there are some."""
+def _less_none(labels: str | tuple[str, ...], signs: bool) -> tuple[str, ...]:
+    """Labels of a picture, or its one, which may say that there is none, as in tables."""
+    if not isinstance(labels, str):
+        return labels
+    return () if is_none(labels.strip(), signs) else (labels,)
+
+
+def _labels_of(place: Path, labels: NDArray[Any], called: str, names: list[str]) -> list[str] | list[tuple[str, ...]]:
+    """The label of each picture, or its labels, by their names where there are some."""
 
     def name(value: Any) -> str:
         return (
@@ -137,7 +146,7 @@ def _labels_of(place: Path, labels: NDArray[Any], called: str, names: list[str])
     column = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if column.ndim == 1 and column.dtype.kind in "iubUS":
         texts = column.astype(str) if column.dtype.kind == "S" else column
-        return [(name(value),) for value in texts]
+        return [name(value) for value in texts]
     if column.ndim == 2 and column.dtype.kind in "iubf" and set(np.unique(column)) <= {0, 1}:
         return [
             tuple(names[n] if len(names) == column.shape[1] else str(n) for n in np.flatnonzero(row)) for row in column

@@ -31,6 +31,7 @@ _SIZES = (
     ("xmin", "ymin", "width", "height"),
     ("xmin", "ymin", "w", "h"),
 )
+_SIDES = frozenset(name for form in (*_CORNERS, *_SIZES) for name in form)
 _ONE = frozenset(("bbox", "box", "boundingbox"))
 _PREFIX = re.compile(r"(?:bounding)?b?box|roi")
 _LOOKED_INTO = 20  # pictures whose size tells what four numbers mean
@@ -41,7 +42,7 @@ MOST_MARGIN = 10
 class Boxes:
     """Which columns are boxes (one or four), and whether they give corners or a corner and a size.
 
-    grouped: whether the boxes of one picture are a group, because nothing else says what belongs together.
+    grouped: whether the boxes of one picture are a group where nothing else says what belongs together.
     """
 
     columns: tuple[int, ...]
@@ -70,7 +71,7 @@ class Boxes:
         if box[0] >= box[2] or box[1] >= box[3]:
             return Skipped(f"{name} (row {line})", "its box is empty")
         assert not isinstance(row.picture, Crop)
-        group = row.name if self.grouped else row.group
+        group = row.name if self.grouped and row.group is None else row.group
         return replace(row, picture=Crop(row.picture, box, self.margin), name=name, group=group)
 
 
@@ -102,7 +103,7 @@ def boxes(
     columns, corners = found
     rows = [_numbers([v[n] for n in columns], strict=False) for _, v in records if len(v) > max(columns)]
     numbers = [row for row in rows if row is not None]
-    if numbers and all(0 <= number <= 1 for row in numbers for number in row):
+    if numbers and all(-1 < number < 2 for row in numbers for number in row):  # shares may be a little beyond 0 and 1
         raise DataError(
             "the boxes are shares of the picture, not pixels",
             where=place,
@@ -119,7 +120,7 @@ def boxes(
             where=place,
             hint="--box-format corners, or --box-format size; --box-format none looks at whole pictures",
         )
-    return Boxes(columns, corners, margin, how.group is None and "group" not in where)
+    return Boxes(columns, corners, margin, how.group is None or "group" in where)
 
 
 _EXPECTED = "expected: columns xmin, ymin, xmax, ymax, or x, y, w, h, or one called bbox"
@@ -131,6 +132,11 @@ def check_box_options(form: str | None, margin: float | None) -> None:
         raise PlanError(f"{one_line(form)!r} is no form of boxes", where="--box-format", hint=", ".join(FORMATS))
     if margin is not None and not 0 <= margin <= MOST_MARGIN:
         raise PlanError(f"a margin of {margin:g} of the box", where="--box-margin", hint="0.1 is a tenth on each side")
+
+
+def is_side(column: str) -> bool:
+    """Whether a column is called as a side of a box is: xmin, bbox_width."""
+    return plain(column) in _SIDES or _PREFIX.sub("", plain(column)) in _SIDES
 
 
 def _columns(

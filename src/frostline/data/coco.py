@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from frostline.data.columns import known, may_be_group
 from frostline.data.manifest import Found, Skipped
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
@@ -41,6 +42,7 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         found = json.loads(place.read_text(encoding="utf-8-sig"))
         names = {one["id"]: str(one["name"]) for one in found["categories"]}
         files = {one["id"]: str(one["file_name"]) for one in found["images"]}
+        facts = _facts(found["images"], how)
         marked = [(one["image_id"], names[one["category_id"]], one.get("bbox")) for one in found["annotations"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(
@@ -55,14 +57,33 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     boxes = any(box for _, _, box in marked)
     if boxes and how.box_format != "none":
         how = replace(how, box_format=how.box_format or "size")
-        cells = ([files[key], name, box or None] for key, name, box in marked if key in files)
-        yield from rows_of(["file_name", "category", "bbox"], enumerate(cells, start=1), place, how=how)
+        cells = ([files[key], name, *facts.of[key], box or None] for key, name, box in marked if key in files)
+        header = ["file_name", "category", *facts.names, "bbox"]
+        yield from rows_of(header, enumerate(cells, start=1), place, how=how)
         return
     labels = _labels([(key, name) for key, name, _ in marked], files, place)
-    records = ((n, [name, labels[key]]) for n, (key, name) in enumerate(files.items(), start=1) if key in labels)
-    yield from rows_of(["file_name", "category"], records, place, how=replace(how, box_format=None))
+    named = enumerate(files.items(), start=1)
+    records = ((n, [name, labels[key], *facts.of[key]]) for n, (key, name) in named if key in labels)
+    header = ["file_name", "category", *facts.names]
+    yield from rows_of(header, records, place, how=replace(how, box_format=None))
     if boxes:
         yield Understood(unused=("boxes: the whole picture is read",))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What images say of themselves beside their file: the names of facts, and the facts of each image by its id."""
+
+    names: list[str]
+    of: dict[Any, list[Any]]
+
+
+def _facts(images: list[dict[str, Any]], how: PlaceOptions) -> _Facts:
+    """Facts by which pictures may belong together, or to a split: seq_id and location of camera traps."""
+    asked = (how.group, how.split_column)
+    keys = dict.fromkeys(key for one in images for key in one if key not in ("id", "file_name"))
+    names = [key for key in keys if known(key) in ("group", "split") or may_be_group(key) or key in asked]
+    return _Facts(names, {one["id"]: [one.get(name) for name in names] for one in images})
 
 
 def _labels(pairs: list[tuple[Any, str]], files: Mapping[Any, str], place: Path) -> dict[Any, list[str]]:

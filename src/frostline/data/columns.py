@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frostline.data.missing import MISSING
 from frostline.data.place_options import PlaceOptions, option
-from frostline.data.split_names import split_of
+from frostline.data.split_names import split_of, words_of
 from frostline.data.tree import SUFFIXES
 from frostline.errors import DataError, one_line
 
@@ -55,12 +56,18 @@ _MAYBE_GROUPS = frozenset(
         *("slide", "person", "specimen", "scene", "sceneid"),
     )
 )
-_FLAG = re.compile(r"is_?(?P<split>\w+)", re.IGNORECASE)
-_YES, _NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
+_FLAG = re.compile(r"(?:(?:is|in)[_ ]?)?(?P<split>.+)", re.IGNORECASE)
+YES, NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
 _NO_LABEL = re.compile(
     r"unnamed\d*|index|idx|width|height|depth|size|age|score|confidence|time|timestamp|year|weight|b?box|boundingbox"
 )
 _PIXELS = re.compile(r"pixels|pixel\d+|\d+x\d+")
+_BESIDE = frozenset(  # in the names of files that are another picture than the one that is labelled, or are renamed
+    (
+        *("mask", "masks", "seg", "segmentation", "annotation", "heatmap", "contour", "gt", "thumb", "thumbnail"),
+        *("original", "orig", "old", "source", "preview", "icon", "overlay"),
+    )
+)
 _SAMPLED = 200  # rows by which columns are known by what stands in them
 
 
@@ -89,6 +96,16 @@ def known(column: str) -> str | None:
     return _BY_NAME.get(plain(column))
 
 
+def is_no_label(column: str) -> bool:
+    """Whether a column is called as what is no label: an index, a size, an age."""
+    return _NO_LABEL.fullmatch(plain(column)) is not None
+
+
+def may_be_group(column: str) -> bool:
+    """Whether a column is called as what pictures have in common is: a camera, a day."""
+    return plain(column) in _MAYBE_GROUPS
+
+
 def chosen(
     header: Sequence[str], records: Sequence[Record], place: Path | str, how: PlaceOptions, needed: Sequence[str]
 ) -> Columns:
@@ -103,28 +120,15 @@ def chosen(
         if (index := _named(header, place, kind, field, how)) is not None:
             where[kind] = index
     cells = _Cells(header, records, how)
-    if "path" not in where:
-        _take(where, "path", [n for n in cells.free(where) if cells.all_pictures(n)], header, place)
+    if how.image_column is None:
+        _take_pictures(where, cells, header, place)
     reads: Callable[[str], str | None] = split_of
     if "split" not in where and how.split_column is None:
-        splits = [n for n in cells.free(where) if known(header[n]) is None and cells.all_splits(n)]
-        flags = [n for n in cells.free(where) if known(header[n]) is None and _flag(header[n]) and cells.yes_or_no(n)]
-        _take(where, "split", splits or flags, header, place)
-        if (
-            flags
-            and not splits
-            and (share := cells.share_of_yes(flags[0])) > 0.5
-            and _flag(header[flags[0]]) != "train"
-        ):
-            raise DataError(
-                f"{one_line(header[flags[0]])!r} says yes of {share:.0%} of the rows: is it a split?",
-                where=place,
-                hint=f"--split-column {one_line(header[flags[0]])!r} if it is, --split-column none if not",
-            )
-    if "split" in where and (split := _flag(header[where["split"]])) and cells.yes_or_no(where["split"]):
+        _take_split(where, cells, header, place, "label" in needed)
+    if "split" in where and (split := flag_of(header[where["split"]])) and cells.yes_or_no(where["split"]):
         reads = _flagged(split)
     if "label" in needed and "label" not in where:
-        left = [n for n in cells.free(where) if known(header[n]) is None and not _NO_LABEL.fullmatch(plain(header[n]))]
+        left = [n for n in cells.free(where) if known(header[n]) is None and not is_no_label(header[n])]
         if len(left) == 1 and cells.may_be_labels(left[0]):
             where["label"] = left[0]
     if missing := next((kind for kind in needed if kind not in where), None):
@@ -184,6 +188,43 @@ def _take(where: dict[str, int], kind: str, found: Sequence[int], header: Sequen
         where[kind] = found[0]
 
 
+def _take_pictures(where: dict[str, int], cells: "_Cells", header: Sequence[str], place: Path | str) -> None:
+    """The column of names of picture files, where none is called as such are, or only as a number of the row may be."""
+    found = [n for n in cells.free(where) if cells.all_pictures(n)]
+    if (weak := where.get("path")) is not None:
+        if plain(header[weak]) not in _IDS or cells.all_pictures(weak):
+            return
+        found = [n for n in found if not _BESIDE & set(words_of(header[n])) and not cells.any_url(n)]
+        if not found or (len(found) > 1 and not cells.whole_numbers(weak)):
+            return
+        del where["path"]
+    _take(where, "path", found, header, place)
+
+
+def _take_split(
+    where: dict[str, int], cells: "_Cells", header: Sequence[str], place: Path | str, labelled: bool
+) -> None:
+    """The column of names of splits, or the one of yes and no that is called is_valid.
+
+    Raises: DataError: one of yes and no may be the split or not: most rows say yes, or it is called train alone.
+    """
+    free = [n for n in cells.free(where) if known(header[n]) is None]
+    splits = [n for n in free if cells.all_splits(n)]
+    flags = [n for n in free if flag_of(header[n]) and cells.yes_or_no(n)]
+    bare = [n for n in flags if split_of(header[n]) is not None]
+    doubtful = bare if labelled and "label" in where and not splits else []
+    _take(where, "split", splits or doubtful[:1] or [n for n in flags if n not in bare], header, place)
+    if splits or "split" not in where:
+        return
+    name, share = header[where["split"]], cells.share_of_yes(where["split"])
+    if doubtful or (share > 0.5 and flag_of(name) != "train"):
+        raise DataError(
+            f"{one_line(name)!r} says yes of {share:.0%} of the rows: is it a split?",
+            where=place,
+            hint=f"--split-column {one_line(name)!r} if it is, --split-column none if not",
+        )
+
+
 class _Cells:
     """What stands in the columns of a table."""
 
@@ -206,6 +247,14 @@ class _Cells:
         texts = self._texts(index, self._sampled)
         return bool(texts) and all(os.path.splitext(text)[1].lower() in SUFFIXES for text in texts)  # noqa: PTH122
 
+    def any_url(self, index: int) -> bool:
+        """Whether a cell is an address rather than the name of a file."""
+        return any("://" in text for text in self._texts(index, self._sampled))
+
+    def whole_numbers(self, index: int) -> bool:
+        """Whether its cells are whole numbers, as those of rows are."""
+        return all(text.isdecimal() for text in self._texts(index, self._sampled))
+
     def all_splits(self, index: int) -> bool:
         """Whether its cells name splits, more than one."""
         sampled = self._texts(index, self._sampled)
@@ -216,14 +265,14 @@ class _Cells:
 
     def yes_or_no(self, index: int) -> bool:
         """Whether its cells say yes or no, and both."""
-        if not {text.lower() for text in self._texts(index, self._sampled)} <= _YES | _NO:
+        if not {text.lower() for text in self._texts(index, self._sampled)} <= YES | NO:
             return False
         texts = {text.lower() for text in self._texts(index, self._records)}
-        return texts <= _YES | _NO and bool(texts & _YES) and bool(texts & _NO)
+        return texts <= YES | NO and bool(texts & YES) and bool(texts & NO)
 
     def share_of_yes(self, index: int) -> float:
         """The share of rows in which it says yes."""
-        cells = [str(values[index]).strip().lower() in _YES for _, values in self._records if len(values) > index]
+        cells = [str(values[index]).strip().lower() in YES for _, values in self._records if len(values) > index]
         return sum(cells) / max(1, len(cells))
 
     def may_be_labels(self, index: int) -> bool:
@@ -233,22 +282,22 @@ class _Cells:
 
     def may_be_groups(self, index: int) -> bool:
         """Whether it is called as what pictures have in common is, and values come again."""
-        if plain(self._header[index]) not in _MAYBE_GROUPS:
+        if not may_be_group(self._header[index]):
             return False
-        texts = self._texts(index, self._records)
+        texts = self._texts(index, self._records) - MISSING
         return 1 < len(texts) < len(self._records)
 
 
-def _flag(column: str) -> str | None:
-    """The split of which a column says yes or no: is_valid."""
+def flag_of(column: str) -> str | None:
+    """The split of which a column says yes or no by its name: is_valid, in_test, train."""
     found = _FLAG.fullmatch(column.strip())
     return None if found is None else split_of(found["split"])
 
 
 def _flagged(split: str) -> Callable[[str], str | None]:
     other = "test" if split == "train" else "train"
-    return lambda text: split if text.lower() in _YES else other
+    return lambda text: split if text.lower() in YES else other
 
 
 def _there(header: Sequence[str]) -> str:
-    return f"there are: {one_line(', '.join(header)) or 'none'}"
+    return f"there are: {one_line(', '.join(filter(None, header))) or 'none'}"

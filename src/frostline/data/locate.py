@@ -17,6 +17,7 @@ _Paths = Callable[[str], Path]
 _File = tuple[str, str]  # its folder and its name
 _LOOKED_AT = 40  # names of a table by which it is known how it names its pictures
 _MOST_FILES = 500_000
+_LONGEST = 1000  # letters of a path that a message shows
 
 
 class NotThere(DataError):
@@ -64,8 +65,10 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
         return *by_name, None
     absent = None
     if every and not any(os.path.exists(mended(name)) for name in every):  # noqa: PTH110
+        first = one_line(str(mended(every[0])))
+        first = first if len(first) <= _LONGEST else f"{first[:_LONGEST]}…"
         absent = NotThere(
-            f"not one of its {len(every):,} pictures is there; the first would be {one_line(str(mended(every[0])))}",
+            f"not one of its {len(every):,} pictures is there; the first would be {first}",
             where=place,
             hint="--images DIR names the folder that the names start from, --suffix .jpg what they lack, "
             "--image-column another column",

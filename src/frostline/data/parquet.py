@@ -64,8 +64,9 @@ def _is_said(kind: Any) -> bool:
     """Whether cells are text, numbers or lists of a few: no bytes, no features."""
     import pyarrow.types as types
 
-    inner = kind.value_type if types.is_list(kind) or types.is_dictionary(kind) else kind
-    if types.is_list(kind) and types.is_floating(inner):
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    inner = kind.value_type if listed or types.is_dictionary(kind) else kind
+    if listed and types.is_floating(inner):
         return False
     return not types.is_nested(inner) and not types.is_binary(inner) and not types.is_large_binary(inner)
 

@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from frostline.data.columns import known, plain
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.data.boxes import is_side
+from frostline.data.columns import flag_of, is_no_label, known, may_be_group, plain
+from frostline.data.missing import MISSING
 from frostline.data.place_options import PlaceOptions
-from frostline.data.split_names import split_of
+from frostline.data.split_names import words_of
 from frostline.errors import DataError, one_line
 
 Record = tuple[int, Sequence[Any]]
@@ -19,11 +24,21 @@ Parted = Callable[[Any], Any]
 _SEPARATORS = {"|": "`|`", ",": "commas", ";": "semicolons", " ": "spaces"}
 _SIGNS = "+&/"  # also within one name: "a/b" is never taken for two unasked
 _DECIMAL_COMMA = re.compile(r"\d+,0+")
+_ONE_COMMA = re.compile(r"\d+,\d+")
 _PLURAL = frozenset(("labels", "tags", "classes", "categories", "findinglabels", "attributes"))
 _PAIRS = (("1", "0"), ("1", "-1"), ("true", "false"), ("yes", "no"), ("y", "n"))
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _IN_QUOTES = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
-_MOST_SHOWN = 3
+_MOST_SHOWN, _MOST_NAMED = 3, 5
+_FACTS = frozenset(  # that end the names of columns which say something else of a picture than what it shows
+    (
+        *("age", "sex", "gender", "race", "ethnicity", "view", "position", "projection", "frontal", "lateral", "pa"),
+        *("laterality", "side", "eye", "index", "idx", "count", "number", "frame", "slice", "page", "width", "height"),
+        *("depth", "size", "weight", "length", "area", "angle", "distance", "score", "confidence", "time", "timestamp"),
+        *("year", "month", "hour", "bmi", "dose", "x", "y", "lat", "lon"),
+    )
+)
+_MOST_BARE = 0.1  # of the rows: a column of labels stands in nearly all
 _SAMPLED = 100  # rows by which most columns are known not to be of yes and no
 
 
@@ -48,6 +63,13 @@ def parted(
     texts = Counter(text for cell in cells if (text := cell.strip()) not in missing)
     if texts and all(map(_DECIMAL_COMMA.fullmatch, texts)):
         return (lambda cell: cell.strip().partition(",")[0] if isinstance(cell, str) else cell), "decimal commas"
+    if texts and all(map(_ONE_COMMA.fullmatch, texts)):
+        shown = "; ".join(sorted(texts)[:_MOST_SHOWN])
+        raise DataError(
+            f"labels may be numbers with a decimal comma, or two each: {one_line(shown)}",
+            where=place,
+            hint="two: --label-separator ','; a quantity is no class: put the numbers into a few classes",
+        )
     if objects := _objects(texts, place):
         return (lambda cell: objects.get(cell.strip(), cell) if isinstance(cell, str) else cell), "choices"
     if texts and all(_BRACKETS.get(text[0]) == text[-1] for text in texts):
@@ -96,8 +118,8 @@ def one_hot(
     else:
         said = set(how.given().values()) if how.group or how.image_column or how.split_column else set()
         columns = [n for n, name in enumerate(header) if known(name) is None and name not in said and name.strip()]
-        binary = tuple(n for n in columns if _yes_of(records, n) is not None)
-        splits = [n for n in binary if split_of(header[n].lower().removeprefix("is_")) is not None]
+        binary = _binary(header, records, columns)
+        splits = [n for n in binary if flag_of(header[n]) is not None]
         unknown = [n for n in columns if n not in binary and _unknown(records, n)]
         _refuse_unknown(header, unknown, [n for n in binary if n not in splits], place)
         if len(binary) < 2:
@@ -108,8 +130,9 @@ def one_hot(
                 where=place,
                 hint="--label-column names the column of labels, or columns of 0 and 1 joined by commas",
             )
-        _refuse_one_beside(header, records, binary, place)
-        _refuse_two_facts(header, records, columns, binary, place)
+        if not _one_each(marks := _marks(records, binary)):
+            _refuse_beside(header, marks, binary, place)
+            _refuse_facts(header, records, columns, binary, place)
     yes = {n: _cells_of_yes(records, n) for n in binary}
     made: list[Record] = []
     for line, values in records:
@@ -158,47 +181,88 @@ def _refuse_unknown(header: Sequence[str], unknown: Sequence[int], classes: Sequ
         )
 
 
-def _refuse_one_beside(
-    header: Sequence[str], records: Sequence[Record], binary: Sequence[int], place: Path | str
-) -> None:
-    """Where all but one of the columns are one-hot, the one (male, blurred) may be something else than a class."""
+def _binary(header: Sequence[str], records: Sequence[Record], columns: Sequence[int]) -> tuple[int, ...]:
+    """The columns of yes and no; one that is called as no label is (an age) only if all are one-hot with it."""
+    found = tuple(n for n in columns if _yes_of(records, n) is not None)
+    classes = tuple(n for n in found if not is_no_label(header[n]))
+    return found if len(classes) == len(found) or _one_each(_marks(records, found)) else classes
+
+
+def _marks(records: Sequence[Record], binary: Sequence[int]) -> NDArray[np.bool_]:
+    """(N, K): whether a row says yes in a column; rows that are too short are left out."""
+    yes = {n: _cells_of_yes(records, n) for n in binary}
+    rows = [[values[n] in yes[n] for n in binary] for _, values in records if len(values) > max(binary, default=0)]
+    return np.array(rows, bool).reshape(len(rows), len(binary))
+
+
+def _one_each(marks: NDArray[np.bool_]) -> bool:
+    return bool((marks.sum(1) == 1).all())
+
+
+def _refuse_beside(header: Sequence[str], marks: NDArray[np.bool_], binary: Sequence[int], place: Path | str) -> None:
+    """Columns beside one-hot ones (male, blurred) may be something else than classes.
+
+    Raises: DataError: all columns but one are one-hot, or three and more that stand side by side.
+    """
     if len(binary) < 3:
         return
-    yes = {n: _cells_of_yes(records, n) for n in binary}
-    rows = [tuple(values[n] in yes[n] for n in binary) for _, values in records if len(values) > max(binary)]
-    if all(sum(row) == 1 for row in rows):
+    every = range(len(binary))
+    but_one = ([k for k in every if k != n] for n in every)
+    found = next((left for left in but_one if _one_each(marks[:, left])), None) or _run_of_one_each(marks)
+    if not found:
         return
-    for place_of, n in enumerate(binary):
-        if all(sum(row) - row[place_of] == 1 for row in rows):
-            others = ",".join(header[k] for k in binary if k != n)
-            raise DataError(
-                f"the column {one_line(header[n])!r} of 0 and 1 may be a class, or something else beside the others, "
-                "of which each row has one",
-                where=place,
-                hint=f"--label-column {one_line(repr(others))} names the columns of classes",
-            )
+    beside = next(header[binary[k]] for k in every if k not in found)
+    others = ",".join(header[binary[k]] for k in found)
+    raise DataError(
+        f"the column {one_line(beside)!r} of 0 and 1 may be a class, or something else beside the others, "
+        "of which each row has one",
+        where=place,
+        hint=f"--label-column {one_line(repr(others))} names the columns of classes",
+    )
 
 
-def _refuse_two_facts(
+def _run_of_one_each(marks: NDArray[np.bool_]) -> Sequence[int]:
+    """The longest run of three or more columns of which each row has one; empty where there is none."""
+    sums = np.zeros((marks.shape[1] + 1, len(marks)), np.int32)
+    np.cumsum(marks.T, axis=0, out=sums[1:])
+    ends = {one.tobytes(): n for n, one in enumerate(sums)}
+    runs = [range(n, ends.get((one + 1).tobytes(), 0)) for n, one in enumerate(sums)]
+    return max((run for run in runs if len(run) > 2), key=len, default=())
+
+
+def _refuse_facts(
     header: Sequence[str], records: Sequence[Record], columns: Sequence[int], binary: Sequence[int], place: Path | str
 ) -> None:
-    """Two columns of yes and no that do not exclude each other may be facts beside the label: survival, intubated.
+    """Columns of yes and no that do not exclude each other may be facts beside the label: survival, intubated.
 
     Raises: DataError: another column may be the label as well.
     """
-    rows = [[values[n] for n in binary] for _, values in records if len(values) > max(binary)]
-    yes = [_cells_of_yes(records, n) for n in binary]
-    if len(binary) > 2 or all(sum(cell in own for cell, own in zip(row, yes, strict=True)) == 1 for row in rows):
+    rival = next((n for n in columns if n not in binary and _may_be_label(header[n], records, n, len(binary))), None)
+    if rival is None:
         return
-    for n in columns:
-        texts = {str(cell).strip() for cell in _distinct(records, n)} if n not in binary else set[str]()
-        if 1 < len(texts) <= len(records) / 2 and all(text and not text[0].isdecimal() for text in texts):
-            both = ",".join(header[k] for k in binary)
-            raise DataError(
-                f"the label may be {one_line(header[n])!r}, or the columns {one_line(both)} of yes and no",
-                where=place,
-                hint=f"--label-column {one_line(header[n])!r}, or --label-column {one_line(repr(both))}",
-            )
+    all_of = ",".join(header[k] for k in binary)
+    some = ",".join(header[k] for k in binary[:_MOST_NAMED]) + (",…" if len(binary) > _MOST_NAMED else "")
+    raise DataError(
+        f"the label may be {one_line(header[rival])!r}, or the columns {one_line(some)} of yes and no",
+        where=place,
+        hint=f"--label-column {one_line(header[rival])!r}, or --label-column {one_line(repr(all_of))}",
+    )
+
+
+def _may_be_label(name: str, records: Sequence[Record], index: int, facts: int) -> bool:
+    """Whether a column beside some of yes and no may be the label: words, or three and more whole numbers, come again.
+
+    facts: how many of yes and no there are. Beside more than two, words that are a person's sex or a picture's view are
+        no label, nor what may be a group: tables of many classes have such columns.
+    """
+    texts = Counter(str(values[index]).strip() for _, values in records if len(values) > index)
+    bare = sum(texts.pop(text, 0) for text in MISSING)
+    if not 1 < len(texts) <= len(records) / 2 or bare > _MOST_BARE * len(records):
+        return False
+    other = bool(_FACTS & set(words_of(name)[-1:])) or is_no_label(name) or may_be_group(name) or is_side(name)
+    if not any(text[0].isdecimal() for text in texts):
+        return not other or facts == 2
+    return not other and len(texts) > 2 and all(text.removesuffix(".0").isdecimal() for text in texts)
 
 
 def _yes_of(records: Sequence[Record], index: int) -> str | None:

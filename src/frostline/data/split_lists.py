@@ -1,5 +1,6 @@
 """What lies beside class folders and says more of their pictures: lists of splits, tables of splits and groups."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -143,7 +144,7 @@ def _listed(top: Folder, place: Path) -> list[Path] | None:
         for names in (lines, [line.split()[0] for line in lines]):  # labels may follow
             way = _way(base, names[:_LOOKED_AT])
             if way is not None:
-                return [path for name in names if (path := way(name)).is_file()]
+                return [path for name in names if _is_file(path := way(name))]
     return _by_name(top, lines)
 
 
@@ -158,9 +159,13 @@ def _by_name(top: Folder, names: list[str]) -> list[Path] | None:
     return [homes[name][0] / name for name in names if len(homes.get(name, ())) == 1]
 
 
+def _is_file(place: Path) -> bool:
+    return os.path.isfile(place)  # noqa: PTH113 (pathlib raises on a line that is no name)
+
+
 def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
     for ending in ("", *sorted(SUFFIXES)):
-        if names and all("\0" not in name and (base / (name + ending)).is_file() for name in names):
+        if names and all(_is_file(base / (name + ending)) for name in names):
             return lambda name, ending=ending: base / (name + ending)  # type: ignore[misc]
     return None
 
@@ -193,6 +198,6 @@ def _rows(place: Path) -> tuple[list[Row], Understood] | None:
     except DataError:
         return None
     rows = [row for row in items if isinstance(row, Row) and isinstance(row.picture, Path)]
-    if not rows or not all(row.picture.is_file() for row in rows[:_LOOKED_AT] if isinstance(row.picture, Path)):
+    if not rows or not all(_is_file(row.picture) for row in rows[:_LOOKED_AT] if isinstance(row.picture, Path)):
         return None
     return rows, next(item for item in items if isinstance(item, Understood))

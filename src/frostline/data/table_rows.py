@@ -10,35 +10,12 @@ import numpy as np
 from frostline.data.decode import Item, Picture
 from frostline.data.locate import Finder
 from frostline.data.manifest import Row, Skipped
+from frostline.data.missing import MISSING, is_none
 from frostline.data.picture import Crop
 from frostline.data.to_picture import picture_of
 from frostline.errors import DataError, one_line
 
-MISSING = frozenset(  # as pandas reads it, too
-    (
-        *(
-            "",
-            "nan",
-            "NaN",
-            "NAN",
-            "-nan",
-            "-NaN",
-            "NA",
-            "N/A",
-            "n/a",
-            "#N/A",
-            "#N/A N/A",
-            "#NA",
-            "None",
-            "null",
-            "NULL",
-        ),
-        *("<NA>", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
-        *("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"),
-    )
-)
 _UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"  # what spreadsheets and web pages leave around a word, and nobody sees
-_NONE = frozenset(("-1", "-1.0"))
 
 
 class Reader:
@@ -67,7 +44,7 @@ class Reader:
         split = str("" if cells.get("split") is None else cells["split"]).strip()
         if split and self._splits(split) is None:
             raise ValueError(f"{split!r} is no split (train, val or test)")
-        group = cells.get("group")
+        group = str("" if cells.get("group") is None else cells["group"]).strip()
         labels = self._labels(self._part(cells.get("label")))
         self.several |= len(labels) > 1
         if not labels:
@@ -77,7 +54,7 @@ class Reader:
             picture,
             labels,
             self._splits(split) if split else None,
-            None if group is None or group == "" else str(group).strip(),
+            None if group in MISSING else group,
             name,
         )
 
@@ -87,7 +64,7 @@ class Reader:
         found = labels_of(value)
         if len(found) != 1 or isinstance(value, list):
             return found
-        if found[0] in MISSING or (found[0] in _NONE and self._numbers != "signs"):
+        if is_none(found[0], self._numbers == "signs"):
             return ()
         return (found[0].partition(".")[0],) if self._numbers else found
 

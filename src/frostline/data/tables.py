@@ -12,11 +12,13 @@ from frostline.data.boxes import boxes
 from frostline.data.columns import Columns, Record, chosen, known
 from frostline.data.locate import Finder, NotThere, finder
 from frostline.data.manifest import Found
+from frostline.data.missing import MISSING, are_signs
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.several import one_hot, parted
+from frostline.data.split_flags import one_split
 from frostline.data.split_names import split_in, split_of
-from frostline.data.table_rows import MISSING, Reader
+from frostline.data.table_rows import Reader
 from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
@@ -54,7 +56,8 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
         with place.open(newline="", encoding=_encoding(place)) as source:
             refuse_sparse(place, place.stat())
             delimiter, above = _delimiter(source)
-            reader = csv.reader(_lines(source, place), delimiter=delimiter)
+            csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))  # a mask as text is one long cell
+            reader = csv.reader(_lines(source, place), delimiter=delimiter, skipinitialspace=True)
             header = [_shown(name).strip() for name in next(reader, [])]
             rows = ((reader.line_num + above, values) for values in reader if any(values))
             return header, [(line, [*map(_shown, v)] if any("=" in cell for cell in v) else v) for line, v in rows]
@@ -120,8 +123,7 @@ def rows_of(
 
     Raises: DataError: as ``csv_table``.
     """
-    records = list(records)
-    written = header
+    header, records, flags = one_split(written := header, list(records), how)
     header, records, binary = one_hot(header, records, place, how) if labelled else (header, records, ())
     columns = chosen(header, records, place, _less_labels(how, binary), ("path", "label") if labelled else ("path",))
     where, warnings = _worth(columns, header, records, how)
@@ -150,15 +152,16 @@ def rows_of(
     if absent is not None:
         raise absent
     read.check_all_seen(place)
-    said_of = _said_of(header, where, binary, part_said)
-    used = (*where.values(), *binary, *(() if boxed is None else boxed.columns))
+    names = [*written, *header[len(written) :]]
+    said_of = _said_of(names, where, binary, part_said, flags)
+    used = (*where.values(), *binary, *flags, *(() if boxed is None else boxed.columns))
     yield Understood(
         place.name if isinstance(place, Path) else str(place),
         said_of["path"] + added + ("" if boxed is None else boxed.said(header)),
         said_of.get("label", ""),
         said_of.get("split", ""),
         said_of.get("group", "the pictures of the boxes" if boxed is not None and boxed.grouped else ""),
-        unused=(*read.repeated(), *(f"column `{name}`" for n, name in enumerate(header) if n not in used)),
+        unused=(*read.repeated(), *(f"column `{name}`" for n, name in enumerate(names) if n not in used)),
         warnings=(*columns.warnings, *warnings),
     )
 
@@ -208,15 +211,18 @@ def _wrong(faults: Sequence[str], place: Path | str) -> DataError:
     return DataError(f"{what}: {one_line(shown)}{more}", where=place, hint=hint)
 
 
-def _said_of(header: Sequence[str], where: Mapping[str, int], binary: Sequence[int], part_said: str) -> dict[str, str]:
+def _said_of(
+    header: Sequence[str], where: Mapping[str, int], binary: Sequence[int], part_said: str, flags: Sequence[int]
+) -> dict[str, str]:
     """How to say which column is what, by kind."""
     columns = {kind: f"`{header[index]}`" for kind, index in where.items()}
     if where.get("split") == where["path"]:
         columns["split"] = f"the folders in {columns['path']}"
-    if binary:
-        columns["label"] = f"the columns {', '.join(f'`{header[n]}`' for n in binary[:_AT_MOST])}"
-        columns["label"] += f" and {len(binary) - _AT_MOST} more" if len(binary) > _AT_MOST else ""
-    elif part_said:
+    for kind, several in (("label", binary), ("split", flags)):
+        if several and kind in columns:
+            columns[kind] = f"the columns {', '.join(f'`{header[n]}`' for n in several[:_AT_MOST])}"
+            columns[kind] += f" and {len(several) - _AT_MOST} more" if len(several) > _AT_MOST else ""
+    if part_said and not binary:
         columns["label"] += f" ({part_said})"
     return columns
 
@@ -234,6 +240,7 @@ def _worth(
         if index is None or getattr(how, field) is not None:
             continue
         values = {str(v[index]).strip() for _, v in records if len(v) > index and v[index] not in (None, "")}
+        values -= MISSING if kind == "group" else set()
         if header[index].strip().lower() == kind and values:
             continue
         name = one_line(header[index])
@@ -257,7 +264,7 @@ def _numbers(records: Sequence[Record], index: int | None, place: Path | str) ->
         return ""
     labels = {str(values[index]).strip() for _, values in records if len(values) > index} - MISSING
     if bool(labels) and all(_WHOLE.fullmatch(label) for label in labels):
-        return "signs" if {label.partition(".")[0] for label in labels} == {"1", "-1"} else "whole"
+        return "signs" if are_signs(labels) else "whole"
     if len(labels) > max(10, 0.2 * len(records)) and all(map(_NUMBER.fullmatch, labels)) and "." in "".join(labels):
         raise DataError(
             f"labels are {len(labels):,} numbers with a fraction, such as {sorted(labels)[0]}: a quantity is no class",

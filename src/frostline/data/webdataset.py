@@ -8,7 +8,7 @@ import glob
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from frostline.data.archives import tar_index
 from frostline.data.columns import COLUMNS
 from frostline.data.decode import Slice
 from frostline.data.manifest import Found, Row, Skipped, natural
+from frostline.data.missing import all_signs, are_signs, is_none
 from frostline.data.split_names import SPLIT_NAMES, split_of
 from frostline.data.table_rows import labels_of
 from frostline.data.tree import SUFFIXES, is_junk, readable
@@ -53,9 +54,26 @@ def shards(place: Path, *, group: str | None = None) -> Iterator[Found]:
     Raises: DataError: no shard matches; a shard is damaged or refused; a JSON that is none.
     """
     said: dict[str, None] = {}
-    for shard in _shards(place):
-        yield from _samples(shard, group, said)
+    yield from _less_none(sample for shard in _shards(place) for sample in _samples(shard, group, said))
     yield Understood(pictures="shards", labels=" and ".join(said), split="the shards' names or JSON")
+
+
+def _less_none(items: Iterator[Row | Skipped]) -> Iterator[Row | Skipped]:
+    """The same, where a label -1 is none, as in tables: from the first on rows wait while all labels are 1 and -1."""
+    seen, waiting = set[str](), list[Row | Skipped]()
+    for item in items:
+        seen |= set(item.labels) if isinstance(item, Row) else set()
+        waiting.append(item)
+        if seen <= {"1", "1.0"} or not all_signs(seen):
+            yield from (_without_none(one, signs=False) for one in waiting)
+            waiting.clear()
+    yield from (_without_none(one, signs=are_signs(seen)) for one in waiting)
+
+
+def _without_none(item: Row | Skipped, signs: bool) -> Row | Skipped:
+    if isinstance(item, Row) and len(item.labels) == 1 and is_none(item.labels[0], signs):
+        return replace(item, labels=())
+    return item
 
 
 @dataclass
