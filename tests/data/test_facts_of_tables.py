@@ -69,17 +69,12 @@ def test_a_column_called_as_no_label_is_one_only_among_one_hot_columns(tmp_path)
     assert fingers.classes == ("index", "middle", "thumb")
 
 
-@pytest.mark.parametrize(
-    ("header", "number"), [("id,image_filename,label", str), ("img_id,img_filename,y", lambda n: f"{n}.0")]
-)
-def test_names_of_files_are_the_pictures_and_not_the_number_of_the_row(tmp_path, header, number):
+@pytest.mark.parametrize("header", ["id,image_filename,label", "img_id,img_filename,y"])
+def test_names_of_files_are_the_pictures_and_not_the_number_of_the_row(tmp_path, header):
     """Exports of SQL, Django and pandas; Waterbirds."""
-    tree(tmp_path, *(f"{n}.png" for n in range(6)))
-    rows = (f"{number(n)},{5 - n}.png,{label(n)}" for n in range(6))
-    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
-    found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
-    assert [row.name for row in found.rows] == [f"{5 - n}.png" for n in range(6)]
-    by_number = read(tmp_path / "t.csv", how=PlaceOptions(image_column=header.split(",")[0]), cache=tmp_path / "cache")
+    text = (header, lambda n: f"{n},{5 - n}.png,{label(n)}")
+    assert [row.name for row in table(tmp_path, text).rows] == [f"{5 - n}.png" for n in range(6)]
+    by_number = table(tmp_path, text, image_column=header.partition(",")[0])
     assert [row.picture.name for row in by_number.rows] == [f"{n}.png" for n in range(6)]
 
 

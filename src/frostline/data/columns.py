@@ -253,7 +253,7 @@ class _Cells:
 
     def whole_numbers(self, index: int) -> bool:
         """Whether its cells are whole numbers, as those of rows are."""
-        return all(text.isdecimal() for text in self._texts(index, self._sampled))
+        return all(text.removesuffix(".0").isdecimal() for text in self._texts(index, self._sampled))
 
     def all_splits(self, index: int) -> bool:
         """Whether its cells name splits, more than one."""

@@ -99,7 +99,7 @@ sources.register("table", Source(lambda place: _is_file(place, ".csv", ".tsv"), 
 sources.register("json-lines", Source(lambda place: _is_file(place, ".jsonl"), json_lines, options=_TABLE))
 sources.register("text-list", Source(lambda place: _is_file(place, ".txt"), text_list, options=("images", "suffix")))
 sources.register("arrays", Source(lambda place: _is_file(place, ".npz"), arrays.arrays))
-sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix", *_BOXES)))
+sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix", "split_column", "group", *_BOXES)))
 sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
