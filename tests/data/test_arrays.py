@@ -49,7 +49,7 @@ def test_keras_and_names_of_classes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("labels", "classes"), [([0, 1, -1, 0], None), (["a", "b", "nan", "a"], None), ([1, -1, -1, 1], ("-1", "1"))]
+    ("labels", "classes"), [([0, 1, -1, 0], None), (["a", "b", "nan", "a"], None), ([1, -1, -1, 1], ("1", "-1"))]
 )
 def test_what_is_no_label_in_a_table_is_none_here(tmp_path, labels, classes):
     """-1 is what PyTorch and scikit-learn write where nobody has labelled."""

@@ -50,7 +50,7 @@ def test_labels_and_groups_and_splits_are_said_in_many_ways(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("labels", "classes"), [(["-1", "0", "1"], None), (["nan", "a", "b"], None), (["-1", "1", "-1"], ("-1", "1"))]
+    ("labels", "classes"), [(["-1", "0", "1"], None), (["nan", "a", "b"], None), (["-1", "1", "-1"], ("1", "-1"))]
 )
 def test_what_is_no_label_in_a_table_is_none_here(tmp_path: Path, labels: list[str], classes: object) -> None:
     """img2dataset and wds.ShardWriter write the .cls that they are given: also -1 and nan."""

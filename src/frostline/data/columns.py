@@ -129,6 +129,7 @@ def chosen(
         reads = _flagged(split)
     if "label" in needed and "label" not in where:
         left = [n for n in cells.free(where) if known(header[n]) is None and not is_no_label(header[n])]
+        left = [n for n in left if not cells.all_pictures(n)]
         if len(left) == 1 and cells.may_be_labels(left[0]):
             where["label"] = left[0]
     if missing := next((kind for kind in needed if kind not in where), None):
