@@ -245,6 +245,59 @@ def test_one_data_set_in_two_sizes_is_asked_about(tmp_path):
     assert [both.part(split).counts() for split in both.splits] == [{"a": 4, "b": 4}] * 2
 
 
+@pytest.mark.parametrize(
+    ("outer", "classes"),
+    [
+        (("kneeKL224", "kneeKL299"), ("0", "1", "2")),  # the grades of knee osteoarthritis, in two sizes
+        (("cam1", "cam2"), ("c0", "c1", "c2")),  # AUC's distracted drivers, by two cameras
+    ],
+)
+def test_copies_of_classes_called_by_number_are_asked_about(tmp_path, outer, classes):
+    top = made(tmp_path / "d", *(f"{one}/{split}/{c}" for one in outer for split in ("train", "test") for c in classes))
+    with pytest.raises(DataError, match="hold splits of the same folders") as caught:
+        seen(top)
+    inner, outside = "'/(?P<split>test|train)/(?P<label>[^/]+)/'", "'(?P<label>[^/]+)/(?P<split>test|train)/'"
+    assert inner in caught.value.hint
+    assert outside in caught.value.hint
+    assert seen(top, ignore=outer[1]).classes == classes
+    assert seen(top, label_pattern=inner.strip("'")).classes == classes
+    found = seen(top, label_pattern=outside.strip("'"))
+    assert (found.classes, found.splits) == (outer, ("train", "test"))
+
+
+@pytest.mark.parametrize(
+    ("outer", "classes"),
+    [
+        (("p002", "p012"), ("c0", "c1")),  # State Farm's drivers
+        (("hospitalA", "hospitalB"), ("grade0", "grade1", "grade2")),
+        (("siteA", "siteB"), ("0", "1")),
+        (("2019", "2020"), ("Type_1", "Type_2", "Type_3")),  # Intel and MobileODT's cervices, by year
+        (("color", "grayscale"), ("c0", "c1")),
+        (("original", "augmented"), ("0", "1")),
+    ],
+)
+def test_numbered_classes_within_what_is_none_are_asked_about(tmp_path, outer, classes):
+    top = made(tmp_path / "d", *(f"{one}/{label}" for one in outer for label in classes))
+    with pytest.raises(DataError, match="which are the classes"):
+        seen(top)
+    assert seen(top, label_pattern="([^/]+)/[^/]+$").classes == classes
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (("0", "1"), ("patient1", "patient2")),
+        (("grade0", "grade1"), ("p1", "p2")),
+        (("c0", "c1"), ("1", "2")),
+        (("n01440764", "n01443537"), ("images", "masks")),
+        (("ants", "bees"), ("seq1", "seq2")),
+    ],
+)
+def test_what_keeps_order_within_numbered_classes_is_no_class(tmp_path, outer, inner):
+    top = made(tmp_path / "d", *(f"{one}/{part}" for one in outer for part in inner))
+    assert seen(top).classes == outer
+
+
 def test_unlabelled_pictures_beside_a_folder_of_classes_are_asked_about(tmp_path):
     top = made(tmp_path / "d", "labeled/ants", "labeled/bees", "unlabeled")
     with pytest.raises(DataError, match="'unlabeled' may be a class, or hold pictures without labels") as caught:

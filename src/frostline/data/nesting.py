@@ -29,15 +29,27 @@ _PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE
 _IN_PARTS = frozenset(
     ("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "part", "parts", "data", "batch")
 )
-_NUMBER = re.compile(r"[\d\W_]+")
-_ORDER = re.compile(
-    r"[\d\W_]+|(?:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?:day)?"
+_WORD_OF_ORDER = (
+    r"(?:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?:day)?"
     r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?|left|right|front|back|top|side|rear|day|night|morning|evening|indoors?|outdoors?"
-    r"|[a-z]{1,9}[ _-]?\d+",
+)
+_ALWAYS_ORDER = re.compile(
+    rf"(?:{_WORD_OF_ORDER}|week|month|year|fold|part|batch|chunk|cam|camera|view|frame|shot|take|seq|sequence|session|run"
+    r"|trial|scan|slice|slide|video|clip|img|image|photo|pic|patch|tile|patient|subject|person|driver|user|case|site"
+    r"|hospital)(?:[ _-]?\d+)?",
     re.IGNORECASE,
 )
-
+_NUMBERED_CLASS = re.compile(r"(?:class|category|cat|label|grade|type|stage|level|score|kl|c)[ _-]?\d+", re.IGNORECASE)
+_NUMBER = re.compile(r"[\d\W_]+")
+_ORDER = re.compile(rf"[\d\W_]+|{_WORD_OF_ORDER}|[a-z]{{1,9}}[ _-]?\d+", re.IGNORECASE)
+_VERSIONS = frozenset(
+    (
+        *("color", "colour", "colored", "gray", "grey", "grayscale", "greyscale", "segmented", "augmented", "cropped"),
+        *("resized", "normalized", "normalised", "processed", "preprocessed", "enhanced", "denoised"),
+    )
+)
+_COUNTED = re.compile(r"\d+|(?<=[a-z])[A-Z]$|(?<=[a-z][ _-])[A-Za-z]$")
 
 def label_of(folder: Folder) -> str:
     """The class that a folder's name says: one text, however its accents are kept and whatever blanks stand around."""
@@ -87,7 +99,7 @@ def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder,
     """
     within = [[{label_of(one) for one in split.filled()} for split in splits] for splits in found.values()]
     common = set.intersection(*(set.union(*sets) for sets in within)) if len(within) > 1 else set[str]()
-    if len(common) < 2 or all(map(_only_order, common)):
+    if len(common) < 2 or all(map(_keeps_order, common)):
         return
     splits = "|".join(sorted({re.escape(split.base) for splits in found.values() for split in splits}))
     raise DataError(
@@ -95,7 +107,8 @@ def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder,
         "which are the classes?",
         where=here.path,
         hint=f"leave all but one out: --ignore {one_line(list(found)[-1].base)!r}; or all of them together: "
-        f"--label-pattern '/(?P<split>{one_line(splits)})/(?P<label>[^/]+)/'",
+        f"--label-pattern '/(?P<split>{one_line(splits)})/(?P<label>[^/]+)/'; "
+        f"the outer ones are classes: --label-pattern '(?P<label>[^/]+)/(?P<split>{one_line(splits)})/'",
     )
 
 
@@ -109,8 +122,8 @@ def _inside(folder: Folder) -> Folder:
 def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
     """Notice folders that hold the same folders each: the inner ones are the classes, or the outer ones are.
 
-    Days, numbers and sides within a class keep its pictures in order, and are no classes; if the folders around them
-    are called so, too (8863/0, 8863/1, 9000/0, 9000/1), it cannot be told.
+    Days, numbers and sides within a class keep its pictures in order, and are no classes; if the folders around numbers
+    are called as no class is either (8863/0 and 9000/0, p002/c0 and p012/c0, siteA/0 and siteB/0), it cannot be told.
 
     Raises: DataError: it cannot be told.
     """
@@ -120,7 +133,7 @@ def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
     common = set.intersection(*inner)
     if len(common) < 2 or len(common) < max(map(len, inner)) / 2:
         return
-    numbered = all(_only_order(folder.base) for folder in folders) and all(map(_NUMBER.fullmatch, common))
+    numbered = _are_a_row([folder.base for folder in folders]) and not any(map(_keeps_order, common))
     if all(_only_order(name) for name in common) and not numbered:
         return
     raise DataError(
@@ -151,7 +164,22 @@ def check_copies(folders: Sequence[Folder], here: Folder) -> None:
 
 
 def _only_order(name: str) -> bool:
-    return name.lower() in PICTURES | BESIDE or _ORDER.fullmatch(name) is not None
+    if name.lower() in PICTURES | BESIDE:
+        return True
+    return _ORDER.fullmatch(name) is not None and _NUMBERED_CLASS.fullmatch(name) is None
+
+
+def _keeps_order(name: str) -> bool:
+    """Whether a name says that it is of no class; a number, or a letter with one, may be a class's, too."""
+    return name.lower() in PICTURES | BESIDE or _ALWAYS_ORDER.fullmatch(name) is not None
+
+
+def _are_a_row(names: Sequence[str]) -> bool:
+    """Whether names count up patients, sites or sizes, or say what was done to the pictures: each alone is no class."""
+    if all(_only_order(name) or name.lower() in _VERSIONS for name in names):
+        return True
+    alike = {_COUNTED.sub("#", name) for name in names}
+    return len(alike) == 1 and "#" in next(iter(alike)) and not any(map(_NUMBERED_CLASS.fullmatch, names))
 
 
 def _listed(folders: Iterable[Folder]) -> str:
