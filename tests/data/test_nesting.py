@@ -298,6 +298,93 @@ def test_what_keeps_order_within_numbered_classes_is_no_class(tmp_path, outer, i
     assert seen(top).classes == outer
 
 
+@pytest.mark.parametrize(
+    ("places", "classes", "ignore"),
+    [
+        (("a/abbey", "a/airfield", "b/bar", "c/cabin"), "abbey airfield bar cabin", None),  # SUN397, Places365
+        (  # LC25000
+            (
+                "colon_image_sets/colon_aca",
+                "colon_image_sets/colon_n",
+                "lung_image_sets/lung_n",
+                "lung_image_sets/lung_scc",
+            ),
+            "colon_aca colon_n lung_n lung_scc",
+            None,
+        ),
+        (("images/images/Goya", "images/images/Titian", "resized/resized"), "Goya Titian", "resized"),  # Best Artworks
+        (("animals/cat", "animals/dog", "animals/fox", "sample_images"), "cat dog fox", "sample_images"),
+    ],
+)
+def test_folders_that_only_hold_the_folders_of_classes_are_asked_about(tmp_path, places, classes, ignore):
+    top = made(tmp_path / "d", *places)
+    with pytest.raises(DataError, match=r"hold folders of other names .*: which are the classes") as caught:
+        seen(top)
+    inner = "([^/]+)/[^/]+$"
+    assert f"the inner ones: --label-pattern '{inner}'" in caught.value.hint
+    if ignore is None:
+        assert seen(top, label_pattern=inner).classes == tuple(classes.split())
+    else:
+        assert f"--ignore '{ignore}'" in caught.value.hint
+        assert seen(top, ignore=ignore).classes == tuple(classes.split())
+
+
+def test_deeper_folders_and_splits_around_are_in_the_pattern(tmp_path):
+    """Places365: data/train/a/apartment_building/outdoor beside data/train/b/bar."""
+    names = ("a/apartment_building/outdoor", "a/alley", "b/bar", "b/beach")
+    top = made(tmp_path / "d", *(f"data/{split}/{name}" for split in ("train", "val") for name in names))
+    with pytest.raises(DataError, match="a, b hold folders of other names") as caught:
+        seen(top)
+    inner = "^data/(?P<split>train|val)/[^/]+/(?P<label>[^/]+)/"
+    assert f"the inner ones: --label-pattern '{inner}'" in caught.value.hint
+    found = seen(top, label_pattern=inner)
+    assert found.classes == ("alley", "apartment_building", "bar", "beach")
+    assert found.splits == ("train", "val")
+
+
+@pytest.mark.parametrize(("train", "val"), [("train", "val"), ("seg_train/seg_train", "seg_val/seg_val")])
+def test_sites_within_a_split_are_asked_about(tmp_path, train, val):
+    """Camelyon17 by its centres: the sites were the classes of train without a word."""
+    places = [
+        f"{split}/{site}/{c}" for split in (train, val) for site in ("siteA", "siteB") for c in ("normal", "tumour")
+    ]
+    top = made(tmp_path / "d", *places)
+    with pytest.raises(DataError, match=r"siteA, siteB hold the same folders \(normal, tumour\)") as caught:
+        seen(top)
+    inner, outside = (part.split("'")[1] for part in caught.value.hint.split("; ")[:2])
+    assert (seen(top, label_pattern=inner).classes, seen(top, label_pattern=inner).splits) == (
+        *(("normal", "tumour"), ("train", "val")),
+    )
+    assert seen(top, label_pattern=outside).classes == ("siteA", "siteB")
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_genus_and_species_are_read_by_genus_and_said(tmp_path, split):
+    """iNaturalist's and FathomNet's taxonomies: the outer folder is the class, and the inner one might be meant."""
+    names = ("Canis/lupus", "Canis/familiaris", "Felis/catus", "Felis/silvestris")
+    found = seen(made(tmp_path / "d", *(f"{split}{name}" for name in names)))
+    assert found.classes == ("Canis", "Felis")
+    (warning,) = found.understood.warnings
+    assert warning.startswith("Canis, Felis are taken as classes, and not the folders in them (familiaris, lupus,")
+    inner = warning.split("'")[1]
+    assert seen(tmp_path / "d", label_pattern=inner).classes == ("catus", "familiaris", "lupus", "silvestris")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("ants/monday", "ants/2020-01", "bees/left", "bees/day 2"),
+        ("benign/TB-14-22549AB", "benign/TA-14-9133", "malignant/DC-14-2523", "malignant/LC-14-15570C"),  # BreakHis
+        ("n01440764/images", "n01443537/images"),
+        ("car", "bus", "lorry/van", "lorry/truck", "bike"),
+        ("A", "B", "C"),
+    ],
+)
+def test_folders_within_classes_that_keep_order_are_read_as_before(tmp_path, places):
+    outer = sorted({place.partition("/")[0] for place in places})
+    assert seen(made(tmp_path / "d", *places)).classes == tuple(outer)
+
+
 def test_unlabelled_pictures_beside_a_folder_of_classes_are_asked_about(tmp_path):
     top = made(tmp_path / "d", "labeled/ants", "labeled/bees", "unlabeled")
     with pytest.raises(DataError, match="'unlabeled' may be a class, or hold pictures without labels") as caught:

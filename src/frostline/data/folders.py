@@ -6,7 +6,17 @@ from dataclasses import replace
 
 from frostline.data.class_names import UNLABELLED
 from frostline.data.manifest import Found, Row, Skipped, natural
-from frostline.data.nesting import BESIDE, PICTURES, are_parts, check_copies, check_same_within, label_of, splits_within
+from frostline.data.nesting import (
+    BESIDE,
+    PICTURES,
+    Level,
+    are_parts,
+    check_copies,
+    check_groups,
+    check_same_within,
+    label_of,
+    splits_within,
+)
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of, words_of
 from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood
@@ -42,8 +52,8 @@ def by_folders(top: Folder) -> Iterator[Found]:
     elif within := splits_within(here):
         yield from _by_class(here, within)
     elif here.filled() and not _is_loose(here):
-        _check_classes(here)
-        yield Understood("" if here is top else f"{here.name}/", "folders", _folders_said(here))
+        warnings = _check_classes(here)
+        yield Understood("" if here is top else f"{here.name}/", "folders", _folders_said(here), warnings=warnings)
         yield from _classes(here, None)
     else:
         raise no_classes(here)
@@ -213,7 +223,7 @@ def _doubtful_beside(here: Folder, folder: Folder) -> DataError:
 def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
     labels = {folder: {label_of(inner) for inner in _root(folder).filled()} for folder in splits}
     learnt = {label for folder, split in splits.items() if split == "train" for label in labels[folder]}
-    used = []
+    used, warnings = list[Folder](), tuple[str, ...]()
     for folder in here.folders:
         if folder not in splits:
             if len({label_of(inner) for inner in folder.filled()} & learnt) > 1 and folder.base.lower() not in BESIDE:
@@ -225,12 +235,23 @@ def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
         else:
             root = _root(folder)
             used.append(folder)
+            if splits[folder] == "train":
+                warnings = _check_learnt(root, folder, Level(here.name, tuple(sorted(one.base for one in splits))))
             yield from (item for part in _between(folder, root) for item in _loose(part))
             yield from _classes(root, splits[folder])
     if not used or ("train" in splits.values() and not learnt):
         raise no_classes(here)
     read = f"{here.name}/" if here.name else ""
-    yield Understood(read, "folders", "folder names", _named(folder.base for folder in used))
+    named = _named(folder.base for folder in used)
+    yield Understood(read, "folders", "folder names", named, warnings=warnings)
+
+
+def _check_learnt(root: Folder, folder: Folder, level: Level) -> tuple[str, ...]:
+    """Refuse folders within train's that are no classes, and what to say of those that may be none."""
+    level = replace(level, between=root.name.count("/") - folder.name.count("/"))
+    check_copies(root.filled(), root)
+    check_same_within(root.filled(), root, level)
+    return check_groups(root.filled(), root, level)
 
 
 def _unlabelled(labels: set[str], learnt: set[str], split: str) -> bool:
@@ -305,10 +326,13 @@ def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
     yield Understood(read, "folders", "folder names", "", f"{_named(f.base for f in parts)}: no split parts one")
 
 
-def _check_classes(here: Folder) -> None:
-    """Refuse folders that are called as no class is: images/ beside masks/, train_images/ without a table."""
+def _check_classes(here: Folder) -> tuple[str, ...]:
+    """Refuse folders that are called as no class is: images/ beside masks/, train_images/ without a table.
+
+    What to say of folders within them that may be meant.
+    """
     check_copies(here.filled(), here)
-    check_same_within(here.filled(), here)
+    check_same_within(here.filled(), here, Level(here.name))
     names = [folder.base for folder in here.filled()]
     labelled = [folder for folder in here.filled() if folder.base.lower() not in UNLABELLED]
     if len(labelled) == 1 < len(names) and len(labelled[0].filled()) > 1:
@@ -331,6 +355,7 @@ def _check_classes(here: Folder) -> None:
             where=here.path,
             hint=f"a class: --label-pattern '^([^/]+)/'; no part of it: --ignore {one_line(tests[0])!r}",
         )
+    return check_groups(here.filled(), here, Level(here.name))
 
 
 def _classes(top: Folder, split: str | None) -> Iterator[Row | Skipped]:
@@ -374,7 +399,8 @@ def _named(names: Iterable[str]) -> str:
 
 
 def _split_said(text: str, name: str) -> str:
-    split = split_of(text)
+    words = {SPLIT_NAMES[word] for word in words_of(text) if word in SPLIT_NAMES}  # seg_train, where a group says split
+    split = split_of(text) or (words.pop() if len(words) == 1 else None)
     if split is None:
         raise DataError(f"{one_line(text)!r} is no split (train, val or test)", where=name, hint="see --label-pattern")
     return split

@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from frostline.data.split_names import splits_of
+from frostline.data.split_names import splits_of, words_of
 from frostline.data.tree import Folder, readable
 from frostline.errors import DataError, one_line
 
@@ -49,7 +50,52 @@ _VERSIONS = frozenset(
         *("resized", "normalized", "normalised", "processed", "preprocessed", "enhanced", "denoised"),
     )
 )
+_NO_CLASS = frozenset(
+    (
+        *("image", "images", "imgs", "img", "picture", "pictures", "pics", "photo", "photos"),
+        *("set", "sets", "dataset", "datasets", "data", "folder", "folders", "classes", "categories"),
+    )
+)
+"""Words in the name of a folder that holds the folders of classes: colon_image_sets."""
+
 _COUNTED = re.compile(r"\d+|(?<=[a-z])[A-Z]$|(?<=[a-z][ _-])[A-Za-z]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Where folders lie that may be classes, for the patterns that take them, or those in them, as such.
+
+    above: the folder around all, "" for the place itself. splits: the folders of splits in it, if they are within such.
+    between: how many folders lie between a split's folder and those that may be classes.
+    """
+
+    above: str = ""
+    splits: tuple[str, ...] = ()
+    between: int = 0
+
+    @property
+    def outer(self) -> str:
+        """The option by which these folders are the classes."""
+        return self._pattern(0)
+
+    def inner(self, classes: Sequence[Folder]) -> str:
+        """The option by which folders below these are: the last ones of each path, or those at their depth."""
+        if any(folder.filled() for folder in classes):
+            above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
+            return self._pattern(classes[0].name.count("/") - above)
+        if self.splits:
+            return f"--label-pattern '{self._start()}(?:.*/)?(?P<label>[^/]+)/[^/]+$'"
+        return "--label-pattern '([^/]+)/[^/]+$'"
+
+    def _pattern(self, deeper: int) -> str:
+        label = "(?P<label>[^/]+)" if self.splits else "([^/]+)"
+        return f"--label-pattern '{self._start()}{'[^/]+/' * (self.between + deeper)}{label}/'"
+
+    def _start(self) -> str:
+        above = re.escape(f"{self.above}/") if self.above else ""
+        splits = f"(?P<split>{'|'.join(map(re.escape, self.splits))})/" if self.splits else ""
+        return one_line(f"^{above}{splits}")
+
 
 def label_of(folder: Folder) -> str:
     """The class that a folder's name says: one text, however its accents are kept and whatever blanks stand around."""
@@ -119,7 +165,7 @@ def _inside(folder: Folder) -> Folder:
     return folder
 
 
-def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
+def check_same_within(folders: Sequence[Folder], here: Folder, level: Level) -> None:
     """Notice folders that hold the same folders each: the inner ones are the classes, or the outer ones are.
 
     Days, numbers and sides within a class keep its pictures in order, and are no classes; if the folders around numbers
@@ -140,9 +186,63 @@ def check_same_within(folders: Sequence[Folder], here: Folder) -> None:
         f"{_listed(folders)} hold the same folders ({', '.join(map(one_line, sorted(common)[:5]))}): "
         "which are the classes?",
         where=here.path,
-        hint="the inner ones: --label-pattern '([^/]+)/[^/]+$'; the outer ones: --label-pattern '^([^/]+)/'; "
+        hint=f"the inner ones: {level.inner(_inside(folders[0]).filled())}; the outer ones: {level.outer}; "
         f"or leave all but one out: --ignore {one_line(folders[-1].base)!r}",
     )
+
+
+def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple[str, ...]:
+    """Notice folders that only hold the folders of classes: a/abbey and b/bar, colon_image_sets/colon_aca.
+
+    What to say where the outer ones are classes by all that is known, and the inner ones might be meant: of genus and
+    species.
+
+    Raises: DataError: the outer ones are called as no class is; or there is one, beside folders of loose pictures.
+    """
+    by_letter = _by_letter(folders)
+    groups = {folder: within for folder in folders if (within := folder.filled() if by_letter else _classes_in(folder))}
+    others = [folder for folder in folders if folder not in groups]
+    inner = [one for within in groups.values() for one in within]
+    if not inner or len(folders) < 2:
+        return ()
+    alone = len(groups) == 1 and len(inner) > len(others) and not any(folder.filled() for folder in others)
+    if not (by_letter or alone or any(map(_says_no_class, groups))):
+        return (
+            f"{_listed(groups)} are taken as classes, and not the folders in them ({_listed(inner)}): "
+            f"{level.inner(inner)} takes those",
+        )
+    leave_out = f"; or leave out what is no part of it: --ignore {one_line(others[0].base)!r}" if others else ""
+    raise DataError(
+        f"{_listed(groups)} hold folders of other names ({_listed(inner)}): which are the classes?",
+        where=here.path,
+        hint=f"the inner ones: {level.inner(inner)}; the outer ones: {level.outer}{leave_out}",
+    )
+
+
+def _by_letter(folders: Sequence[Folder]) -> bool:
+    """Whether folders sort others by the letter that they begin with, as those of SUN397 and Places365."""
+    inner = [(folder.base.lower(), one.base.lower()) for folder in folders for one in folder.filled()]
+    return (
+        len(inner) > len(folders)
+        and all(len(folder.base) == 1 and folder.filled() and not folder.pictures for folder in folders)
+        and all(name.startswith(letter) and not _only_order(name) for letter, name in inner)
+    )
+
+
+def _classes_in(folder: Folder) -> tuple[Folder, ...]:
+    """The folders in one that may be classes, as far as their names tell: words, and no dates, sides or numbers."""
+    within = _inside(folder)
+    named = [one for one in within.filled() if not _only_order(one.base) and _is_a_word(one.base)]
+    return within.filled() if not within.pictures and len(named) > 1 else ()
+
+
+def _is_a_word(name: str) -> bool:
+    """Whether more of it is letters than digits: "n02085620-Chihuahua", and not "22549AB"."""
+    return sum(map(str.isalpha, name)) > sum(map(str.isdecimal, name))
+
+
+def _says_no_class(folder: Folder) -> bool:
+    return folder.base.lower() in PICTURES or bool(_NO_CLASS.intersection(words_of(folder.base)))
 
 
 def check_copies(folders: Sequence[Folder], here: Folder) -> None:
