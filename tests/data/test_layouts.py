@@ -159,6 +159,59 @@ def test_labels_in_file_names(tmp_path):
             seen(pets, label_pattern=pattern)
 
 
+def _hinted(top):
+    with pytest.raises(DataError) as caught:
+        seen(top)
+    return str(caught.value).partition("--label-pattern '")[2].partition("'")[0]
+
+
+@pytest.mark.parametrize(
+    ("places", "counts", "left_out"),
+    [
+        (  # Oxford-IIIT Pet without its lists
+            ("images/great_pyrenees_{n}.png", "images/Bengal_{n}.png", "annotations/trimaps/great_pyrenees_{n}.png"),
+            {"Bengal": 3, "great_pyrenees": 3},
+            {"annotations/": "beside the pictures"},
+        ),
+        (  # BUSI's names, loose
+            ("benign ({n}).png", "normal ({n}).png", "benign ({n})_mask.png"),
+            {"benign": 3, "normal": 3},
+            {f"benign ({n})_mask.png": "a mask of the picture beside it" for n in range(3)},
+        ),
+        (  # dogs and cats of Kaggle
+            ("train/cat.{n}.png", "train/dog.{n}.png", "test1/1{n}.png"),
+            {"train": {"cat": 3, "dog": 3}},
+            {f"test1/1{n}.png": "its name does not match --label-pattern" for n in range(3)},
+        ),
+    ],
+)
+def test_the_hinted_pattern_reads_what_it_is_hinted_for(tmp_path, places, counts, left_out):
+    top = made(tmp_path / "d", *places)
+    manifest, found = seen(top, label_pattern=_hinted(top))
+    assert found == counts
+    assert {item.name: item.reason for item in manifest.skipped} == left_out
+
+
+def test_a_pattern_of_paths_says_itself_which_it_takes(tmp_path):
+    top = made(tmp_path / "d", "images/a_{n}.png", "masks/a_{n}.png")
+    assert seen(top, label_pattern="^([^/]+)/")[1] == {"images": 3, "masks": 3}
+
+
+@pytest.mark.parametrize("beside", ["LICENSE", "Makefile", "cover.png"])
+@pytest.mark.parametrize("place", ["data/{}", "dataset/train/{}", "dataset/data/{}"])
+def test_a_file_beside_the_only_folder_is_no_picture_of_a_class(tmp_path, place, beside):
+    """Downloads of GitHub (intel-image, garbage classification): a LICENSE without ending beside data/<class>."""
+    top = tree(made(tmp_path / "d", *(place.format(name) for name in TWO)), beside)
+    manifest, found = seen(top)
+    assert found in (TWO, {"train": TWO})
+    assert [(item.name, item.reason) for item in manifest.skipped] == [(beside, "in no class folder")]
+
+
+def test_many_pictures_beside_the_only_folder_are_not_passed_over(tmp_path):
+    with pytest.raises(DataError, match="only one class, 'data'"):
+        seen(made(tmp_path / "d", "data/ants", "data/bees", "a{n}.png", "b{n}.png"))
+
+
 def test_a_pattern_may_say_split_and_group_too(tmp_path):
     top = made(tmp_path / "d", "p1_train_ants_{n}.png", "p2_test_bees_{n}.png", "p3_train_bees_{n}.png")
     manifest, found = seen(top, label_pattern="(?P<group>p.)_(?P<split>[a-z]+)_(?P<label>[a-z]+)_")

@@ -318,7 +318,7 @@ def test_what_keeps_order_within_numbered_classes_is_no_class(tmp_path, outer, i
 )
 def test_folders_that_only_hold_the_folders_of_classes_are_asked_about(tmp_path, places, classes, ignore):
     top = made(tmp_path / "d", *places)
-    with pytest.raises(DataError, match=r"hold folders of other names .*: which are the classes") as caught:
+    with pytest.raises(DataError, match=r"holds? folders of other names .*: which are the classes") as caught:
         seen(top)
     inner = "([^/]+)/[^/]+$"
     assert f"the inner ones: --label-pattern '{inner}'" in caught.value.hint
@@ -365,7 +365,7 @@ def test_genus_and_species_are_read_by_genus_and_said(tmp_path, split):
     found = seen(made(tmp_path / "d", *(f"{split}{name}" for name in names)))
     assert found.classes == ("Canis", "Felis")
     (warning,) = found.understood.warnings
-    assert warning.startswith("Canis, Felis are taken as classes, and not the folders in them (familiaris, lupus,")
+    assert warning.startswith("Canis, Felis are taken as classes, and not the folders within (familiaris, lupus,")
     inner = warning.split("'")[1]
     assert seen(tmp_path / "d", label_pattern=inner).classes == ("catus", "familiaris", "lupus", "silvestris")
 

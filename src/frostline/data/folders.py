@@ -14,6 +14,7 @@ from frostline.data.nesting import (
     check_copies,
     check_groups,
     check_same_within,
+    innermost,
     label_of,
     splits_within,
 )
@@ -22,6 +23,11 @@ from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood
 from frostline.data.unread import no_classes
 from frostline.errors import DataError, one_line
+
+_FEW_BESIDE = 5  # files beside the folder of all classes that may be pictures, by their names, and are none of it
+
+A_MASK, BESIDE_THEM = "a mask of the picture beside it", "beside the pictures"
+"""Why pictures of masks are left out."""
 
 _MASK = re.compile(r"(?P<stem>.+?)[ _-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE)
 
@@ -61,77 +67,19 @@ def by_folders(top: Folder) -> Iterator[Found]:
 
 def unwrapped(top: Folder) -> Folder:
     """The folder that holds the data set: folders around it, which hold nothing else, are taken off."""
-    while not top.pictures:
+    while True:
         inner = _main(top)
-        if inner is None or split_of(inner.base) or not inner.filled():
+        if inner is None or split_of(inner.base) or not inner.filled() or not _is_all(inner, top):
             break
         top = inner
     return top
 
 
-def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
-    """Labels from names: of files, or, if the pattern has a ``/`` in it, of paths below the folder.
-
-    Groups called ``split`` and ``group`` say those too; else train, val and test folders are splits.
-
-    Raises: DataError: the pattern is none, or has no group, or matches nothing.
-    """
-    expression = compiled(pattern)
-    whole_path = "/" in pattern
-    yield from top.left_out()
-    splits = {} if whole_path or "split" in expression.groupindex else named_splits(unwrapped(top))
-    count = 0
-    for folder in top.walk():
-        inside = next((split for name, split in splits.items() if f"{folder.name}/".startswith(f"{name}/")), None)
-        yield from (Skipped(folder.named(name), "not a picture") for name in folder.others)
-        for name in folder.pictures:
-            called = folder.named(name)
-            found = expression.search(called if whole_path else readable(name))
-            label = labelled_by(found)
-            if found is None or not label:
-                yield Skipped(called, "its name does not match --label-pattern")
-                continue
-            count += 1
-            more = found.groupdict()
-            split = inside if more.get("split") is None else _split_said(more["split"], called)
-            yield Row(folder.path / name, (label,), split, more.get("group"), called)
-    if not count:
-        raise DataError(
-            f"no picture's name matches the pattern {one_line(pattern)!r}",
-            where=top.path,
-            hint=f"a pattern with a / is matched against the path, any other against the name; {_example(top)}",
-        )
-    of = "paths" if whole_path else "file names"
-    named = {group: "the same pattern" for group in ("split", "group") if group in expression.groupindex}
-    yield Understood(
-        "", "folders", f"{of} by {pattern}", named.get("split", _named(sorted(splits))), named.get("group", "")
-    )
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A ``--label-pattern``.
-
-    Raises: DataError: it is no regular expression, or has no group.
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DataError(
-            f"{one_line(pattern)!r} is no regular expression: {error}", where="--label-pattern", hint=_PATTERN
-        ) from None
-    if not expression.groups:
-        raise DataError(f"the pattern {one_line(pattern)!r} has no group", where="--label-pattern", hint=_PATTERN)
-    return expression
-
-
-def labelled_by(found: re.Match[str] | None) -> str:
-    """The label that a match gives: its group called ``label``, else its first one; "" if there is none."""
-    if found is None:
-        return ""
-    return ((found["label"] if "label" in found.re.groupindex else found[1]) or "").strip()
-
-
-_PATTERN = r"put a group around what is the label: --label-pattern '^(.+)_\d+' reads great_pyrenees_173.jpg"
+def _is_all(inner: Folder, top: Folder) -> bool:
+    """Whether a folder is all that is meant: beside it are no pictures, or a cover or a LICENSE beside its classes."""
+    few = len(top.pictures) <= _FEW_BESIDE
+    classes = len(innermost(inner).filled())
+    return not top.pictures or (few and classes > 1 and len(top.pictures) <= inner.count / classes)
 
 
 def _main(top: Folder) -> Folder | None:
@@ -151,10 +99,10 @@ def _passed(top: Folder, here: Folder) -> Iterator[Skipped]:
     while top is not here:
         yield from top.aside
         inner = _main(top)
-        yield from (Skipped(top.named(name), "not a picture") for name in top.others)
+        yield from _loose(top)
         for folder in top.folders:
             if folder is not inner:
-                yield folder.skipped("beside the pictures" if folder.count else "no pictures in it")
+                yield folder.skipped(BESIDE_THEM if folder.count else "no pictures in it")
         if inner is None:
             return
         top = inner
@@ -242,8 +190,8 @@ def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
     if not used or ("train" in splits.values() and not learnt):
         raise no_classes(here)
     read = f"{here.name}/" if here.name else ""
-    named = _named(folder.base for folder in used)
-    yield Understood(read, "folders", "folder names", named, warnings=warnings)
+    splits_said = listed(folder.base for folder in used)
+    yield Understood(read, "folders", "folder names", splits_said, warnings=warnings)
 
 
 def _check_learnt(root: Folder, folder: Folder, level: Level) -> tuple[str, ...]:
@@ -261,7 +209,7 @@ def _unlabelled(labels: set[str], learnt: set[str], split: str) -> bool:
 
 def _root(folder: Folder) -> Folder:
     """The folder of a split in which its classes lie: seg_train/seg_train/<class>, train/images/<class>."""
-    while not folder.pictures and (inner := _main(folder)) is not None:
+    while (inner := _main(folder)) is not None and _is_all(inner, folder):
         again = inner.base == folder.base or split_of(inner.base) or inner.base.lower() in PICTURES
         if not again:
             break
@@ -310,8 +258,8 @@ def _by_class(here: Folder, within: Mapping[Folder, Mapping[Folder, str]]) -> It
                 yield from _pictures(inner, label_of(folder), splits[inner])
             else:
                 yield inner.skipped("no pictures in it")
-    named = _named({inner.base for splits in within.values() for inner in splits})
-    yield Understood(f"{here.name}/" if here.name else "", "folders", "folder names", f"{named} within each class")
+    said = listed({inner.base for splits in within.values() for inner in splits})
+    yield Understood(f"{here.name}/" if here.name else "", "folders", "folder names", f"{said} within each class")
 
 
 def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
@@ -323,7 +271,7 @@ def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
         for item in _classes(folder, None):
             yield replace(item, group=folder.base) if isinstance(item, Row) else item
     read = f"{here.name}/" if here.name else ""
-    yield Understood(read, "folders", "folder names", "", f"{_named(f.base for f in parts)}: no split parts one")
+    yield Understood(read, "folders", "folder names", "", f"{listed(f.base for f in parts)}: no split parts one")
 
 
 def _check_classes(here: Folder) -> tuple[str, ...]:
@@ -368,23 +316,29 @@ def _classes(top: Folder, split: str | None) -> Iterator[Row | Skipped]:
         yield from _pictures(folder, label_of(folder), split)
 
 
+def masks_in(folder: Folder) -> set[str]:
+    """Names of pictures that are masks of others beside them: x_mask.png and x.png."""
+    stems = {name.rpartition(".")[0] for name in folder.pictures}
+    masks = {name: _MASK.fullmatch(name.rpartition(".")[0]) for name in folder.pictures}
+    return {name for name, mask in masks.items() if mask is not None and mask["stem"] in stems}
+
+
 def _others(folder: Folder) -> Iterator[Skipped]:
     return (Skipped(inner.named(name), "not a picture") for inner in folder.walk() for name in inner.others)
 
 
 def _pictures(folder: Folder, label: str, split: str | None) -> Iterator[Row | Skipped]:
     """The pictures of a class, at any depth; masks beside them are named and left out."""
-    stems = {name.rpartition(".")[0] for name in folder.pictures}
+    masks = masks_in(folder)
     for name in folder.pictures:
-        mask = _MASK.fullmatch(name.rpartition(".")[0])
-        if mask is not None and mask["stem"] in stems:
-            yield Skipped(folder.named(name), "a mask of the picture beside it")
+        if name in masks:
+            yield Skipped(folder.named(name), A_MASK)
         else:
             yield Row(folder.path / name, (label,), split, name=folder.named(name))
     main = bool(folder.pictures) or any(inner.base.lower() in PICTURES for inner in folder.filled())
     for inner in folder.folders:
         if main and inner.count and inner.base.lower() in BESIDE:
-            yield inner.skipped("beside the pictures")
+            yield inner.skipped(BESIDE_THEM)
         else:
             yield from _pictures(inner, label, split)
 
@@ -393,19 +347,7 @@ def _folders_said(here: Folder) -> str:
     return f"the folders in {here.base}/" if here.name else "folder names"
 
 
-def _named(names: Iterable[str]) -> str:
-    listed = [f"{readable(name)}/" for name in sorted(names, key=natural)]
-    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
-
-
-def _split_said(text: str, name: str) -> str:
-    words = {SPLIT_NAMES[word] for word in words_of(text) if word in SPLIT_NAMES}  # seg_train, where a group says split
-    split = split_of(text) or (words.pop() if len(words) == 1 else None)
-    if split is None:
-        raise DataError(f"{one_line(text)!r} is no split (train, val or test)", where=name, hint="see --label-pattern")
-    return split
-
-
-def _example(top: Folder) -> str:
-    first = next((folder.named(name) for folder in top.walk() for name in folder.pictures), "")
-    return f"the first is {one_line(first)}"
+def listed(names: Iterable[str]) -> str:
+    """Folders as they are said: train/, val/."""
+    called = [f"{readable(name)}/" for name in sorted(names, key=natural)]
+    return ", ".join(called[:5]) + (f" and {len(called) - 5} more" if len(called) > 5 else "")

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from frostline.data.folder_tables import table_in
-from frostline.data.folders import by_folders, by_pattern
+from frostline.data.folders import by_folders
 from frostline.data.joined_tables import joined
 from frostline.data.lists import lists_in
 from frostline.data.manifest import Found
+from frostline.data.name_patterns import by_pattern
 from frostline.data.parquet_folders import shards_in
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.split_lists import said_beside

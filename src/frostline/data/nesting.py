@@ -158,7 +158,7 @@ def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder,
     )
 
 
-def _inside(folder: Folder) -> Folder:
+def innermost(folder: Folder) -> Folder:
     """The folder within those that hold nothing but one other: amazon/images/<class>."""
     while not folder.pictures and len(folder.filled()) == 1:
         folder = folder.filled()[0]
@@ -173,7 +173,7 @@ def check_same_within(folders: Sequence[Folder], here: Folder, level: Level) -> 
 
     Raises: DataError: it cannot be told.
     """
-    inner = [{label_of(one) for one in _inside(folder).filled()} for folder in folders]
+    inner = [{label_of(one) for one in innermost(folder).filled()} for folder in folders]
     if len(folders) < 2 or any(folder.pictures for folder in folders) or not all(inner):
         return
     common = set.intersection(*inner)
@@ -186,7 +186,7 @@ def check_same_within(folders: Sequence[Folder], here: Folder, level: Level) -> 
         f"{_listed(folders)} hold the same folders ({', '.join(map(one_line, sorted(common)[:5]))}): "
         "which are the classes?",
         where=here.path,
-        hint=f"the inner ones: {level.inner(_inside(folders[0]).filled())}; the outer ones: {level.outer}; "
+        hint=f"the inner ones: {level.inner(innermost(folders[0]).filled())}; the outer ones: {level.outer}; "
         f"or leave all but one out: --ignore {one_line(folders[-1].base)!r}",
     )
 
@@ -207,13 +207,12 @@ def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple
         return ()
     alone = len(groups) == 1 and len(inner) > len(others) and not any(folder.filled() for folder in others)
     if not (by_letter or alone or any(map(_says_no_class, groups))):
-        return (
-            f"{_listed(groups)} are taken as classes, and not the folders in them ({_listed(inner)}): "
-            f"{level.inner(inner)} takes those",
-        )
+        taken = "is taken as a class" if len(groups) == 1 else "are taken as classes"
+        return (f"{_listed(groups)} {taken}, and not the folders within ({_listed(inner)}): {level.inner(inner)}",)
     leave_out = f"; or leave out what is no part of it: --ignore {one_line(others[0].base)!r}" if others else ""
     raise DataError(
-        f"{_listed(groups)} hold folders of other names ({_listed(inner)}): which are the classes?",
+        f"{_listed(groups)} {'holds' if len(groups) == 1 else 'hold'} folders of other names ({_listed(inner)}): "
+        "which are the classes?",
         where=here.path,
         hint=f"the inner ones: {level.inner(inner)}; the outer ones: {level.outer}{leave_out}",
     )
@@ -231,7 +230,7 @@ def _by_letter(folders: Sequence[Folder]) -> bool:
 
 def _classes_in(folder: Folder) -> tuple[Folder, ...]:
     """The folders in one that may be classes, as far as their names tell: words, and no dates, sides or numbers."""
-    within = _inside(folder)
+    within = innermost(folder)
     named = [one for one in within.filled() if not _only_order(one.base) and _is_a_word(one.base)]
     return within.filled() if not within.pictures and len(named) > 1 else ()
 

@@ -29,7 +29,7 @@ SUBMISSION = re.compile(r"submission", re.IGNORECASE)
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _NAMES = {  # forms of file names, and what reads their labels
-    re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?"): r"'^(.+?)[ ._-]*\(?\d+'",
+    re.compile(r"(?P<label>.*?[^\W\d_])[\s._-]*\(?\d+\)?(?:\.[^.]*)?"): r"'^(.*?[^\W\d_])[ ._-]*\(?\d+'",
     re.compile(r"\d+[\s._-]+(?P<label>[^\W\d_].*?)(?:\.[^.]*)?"): r"'^\d+[ ._-]+(.+)\.'",
     re.compile(r"(?P<label>\d+)[_-]\d+(?:\.[^.]*)?"): r"'^(\d+)[_-]'",
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from frostline.data.boxes import check_box_options
 from frostline.data.cache_folder import expanded
-from frostline.data.folders import compiled
+from frostline.data.name_patterns import compiled
 from frostline.data.reading import asked
 from frostline.data.split import shares_of
 from frostline.errors import PlanError, WeightsError

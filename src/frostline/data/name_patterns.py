@@ -1,0 +1,109 @@
+"""Labels from names: ``--label-pattern``, a regular expression of file names or of paths."""
+
+import re
+from collections.abc import Iterator
+
+from frostline.data.folders import A_MASK, BESIDE_THEM, listed, masks_in, named_splits, unwrapped
+from frostline.data.manifest import Found, Row, Skipped
+from frostline.data.nesting import BESIDE, PICTURES
+from frostline.data.split_names import SPLIT_NAMES, split_of, words_of
+from frostline.data.tree import Folder, readable
+from frostline.data.understood import Understood
+from frostline.errors import DataError, one_line
+
+
+def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
+    """Labels from names: of files, or, if the pattern has a ``/`` in it, of paths below the folder.
+
+    Groups called ``split`` and ``group`` say those too; else train, val and test folders are splits. Masks are left out
+    as they are among folders of classes, unless the pattern is of paths: that says itself which it takes.
+
+    Raises: DataError: the pattern is none, or has no group, or matches nothing.
+    """
+    expression = compiled(pattern)
+    whole_path = "/" in pattern
+    yield from top.left_out()
+    splits = {} if whole_path or "split" in expression.groupindex else named_splits(unwrapped(top))
+    count = 0
+    for folder in top.walk() if whole_path else _without_masks(top):
+        if isinstance(folder, Skipped):
+            yield folder
+            continue
+        masks = set[str]() if whole_path else masks_in(folder)
+        inside = next((split for name, split in splits.items() if f"{folder.name}/".startswith(f"{name}/")), None)
+        yield from (Skipped(folder.named(name), "not a picture") for name in folder.others)
+        for name in folder.pictures:
+            called = folder.named(name)
+            if name in masks:
+                yield Skipped(called, A_MASK)
+                continue
+            found = expression.search(called if whole_path else readable(name))
+            label = labelled_by(found)
+            if found is None or not label:
+                yield Skipped(called, "its name does not match --label-pattern")
+                continue
+            count += 1
+            more = found.groupdict()
+            split = inside if more.get("split") is None else _split_said(more["split"], called)
+            yield Row(folder.path / name, (label,), split, more.get("group"), called)
+    if not count:
+        raise DataError(
+            f"no picture's name matches the pattern {one_line(pattern)!r}",
+            where=top.path,
+            hint=f"a pattern with a / is matched against the path, any other against the name; {_example(top)}",
+        )
+    of = "paths" if whole_path else "file names"
+    also = {group: "the same pattern" for group in ("split", "group") if group in expression.groupindex}
+    yield Understood(
+        "", "folders", f"{of} by {pattern}", also.get("split", listed(sorted(splits))), also.get("group", "")
+    )
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A ``--label-pattern``.
+
+    Raises: DataError: it is no regular expression, or has no group.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DataError(
+            f"{one_line(pattern)!r} is no regular expression: {error}", where="--label-pattern", hint=_PATTERN
+        ) from None
+    if not expression.groups:
+        raise DataError(f"the pattern {one_line(pattern)!r} has no group", where="--label-pattern", hint=_PATTERN)
+    return expression
+
+
+def labelled_by(found: re.Match[str] | None) -> str:
+    """The label that a match gives: its group called ``label``, else its first one; "" if there is none."""
+    if found is None:
+        return ""
+    return ((found["label"] if "label" in found.re.groupindex else found[1]) or "").strip()
+
+
+_PATTERN = r"put a group around what is the label: --label-pattern '^(.+)_\d+' reads great_pyrenees_173.jpg"
+
+
+def _without_masks(folder: Folder) -> Iterator[Folder | Skipped]:
+    """A folder and those below it, but none that lies beside pictures and is called as masks are."""
+    yield folder
+    main = any(inner.base.lower() in PICTURES for inner in folder.filled())
+    for inner in folder.folders:
+        if inner.count and inner.base.lower() in BESIDE and (main or len(folder.pictures) >= inner.count):
+            yield inner.skipped(BESIDE_THEM)
+        else:
+            yield from _without_masks(inner)
+
+
+def _split_said(text: str, name: str) -> str:
+    words = {SPLIT_NAMES[word] for word in words_of(text) if word in SPLIT_NAMES}  # seg_train, where a group says split
+    split = split_of(text) or (words.pop() if len(words) == 1 else None)
+    if split is None:
+        raise DataError(f"{one_line(text)!r} is no split (train, val or test)", where=name, hint="see --label-pattern")
+    return split
+
+
+def _example(top: Folder) -> str:
+    first = next((folder.named(name) for folder in top.walk() for name in folder.pictures), "")
+    return f"the first is {one_line(first)}"
