@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from frostline.data.augmented_copies import with_copies_together
 from frostline.data.folder_tables import table_in
 from frostline.data.folders import by_folders
 from frostline.data.joined_tables import joined
@@ -21,6 +22,11 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
 
     Raises: DataError: what it holds cannot be told, with the option that would settle it; it cannot be read.
     """
+    rows = _rows(place, how)
+    return rows if how.group == "none" else with_copies_together(rows)
+
+
+def _rows(place: Path, how: PlaceOptions) -> Iterator[Found]:
     top = survey(place, how.ignore)
     idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern")]
     if how.label_pattern is not None:
