@@ -309,6 +309,24 @@ def test_white_drawings_on_a_transparent_ground() -> None:
     assert not survey(rows(data), asked(background="#203040")).warnings
 
 
+@pytest.mark.parametrize("ending", ["webp", "lossless.webp", "gif", "ico", "avif", "qoi"])
+def test_what_shows_nothing_is_warned_of_in_every_kind_of_file(tmp_path: Path, ending: str) -> None:
+    """White stickers and icons: only PNG and one of WebP's two forms were looked at."""
+    icon = np.full((48, 48, 4), 255, np.uint8)
+    icon[..., 3] = 0
+    icon[10:20, 10:40, 3] = 255
+    drawing = Image.fromarray(icon)
+    found = []
+    for name, drawn in (("clear", drawing), ("full", Image.fromarray(scene()))):
+        files = [tmp_path / f"{name}{n}.{ending}" for n in range(3)]
+        for file in files:
+            options = {"lossless": True} if "lossless" in ending else {}
+            drawn.save(file, **options)
+        found.append(survey([Row(file, name=file.name) for file in files]).warnings)
+    assert found[1] == ()
+    assert "3 of 3 transparent pictures show nothing over white: --background black" in found[0][0]
+
+
 # What is decided is part of every address
 
 

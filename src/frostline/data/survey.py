@@ -26,13 +26,16 @@ from frostline.processors import processors
 
 T = TypeVar("T")
 
-_PLAIN_NAMES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".avif", ".ico", ".qoi"})
+_PLAIN_NAMES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 _PEEKED_ITEMS = 64  # of pictures that are fetched at some cost; if none of these leaves a choice, none is said to
 _LOOKED_THROUGH = 24  # transparent pictures that are laid over the background
 _FEW = 0.05  # doubtful pictures that are left out and named; more are refused
 _DARK = 0.1  # of the window, within which a picture is nearly black
 _UNSEEN = 0.02 * 255  # standard deviation of grey values of a picture on which nothing is seen
 _MAYBE_DEEP = (b"P2", b"P3", b"P5", b"P6", b"Pf", b"PF", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
+
+
+_MAYBE_CLEAR = (b"GIF8", b"BM", b"\0\0\1\0")  # GIF, BMP, ICO
 
 
 class _Leaves(Enum):
@@ -168,9 +171,22 @@ def _header(encoded: BinaryIO) -> _Leaves:
     encoded.seek(0)
     if head.startswith(tiff.STARTS):
         return _tiff(encoded)
-    if head[8:16] == b"WEBPVP8X" and head[20] & 0x10:
+    if _is_clear(encoded, head):
         return _Leaves.GROUND
     return _Leaves.VALUES if head.startswith(_MAYBE_DEEP) else _Leaves.NOTHING
+
+
+def _is_clear(encoded: BinaryIO, head: bytes) -> bool:
+    """Whether a file of 8 bits that is neither PNG nor TIFF says that parts of it are transparent."""
+    if head[8:15] == b"WEBPVP8":
+        lossless = int.from_bytes(head[21:25], "little") >> 28 & 1
+        return bool(head[20] & 0x10 if head[15:16] == b"X" else lossless if head[15:16] == b"L" else 0)
+    if head.startswith(b"qoif"):
+        return head[12] == 4
+    if not (head.startswith(_MAYBE_CLEAR) or head[4:12] in (b"ftypavif", b"ftypavis")):
+        return False
+    with pillow.opened(encoded) as opened:
+        return opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
 
 
 def _tiff(encoded: BinaryIO) -> _Leaves:
