@@ -50,6 +50,14 @@ def test_what_was_there_stays_and_nothing_is_left_beside_it(tmp_path: Path, erro
         assert atomic.reason(caught.value) == "the disk is full"
 
 
+def test_the_first_file_of_a_name_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    atomic.first(tmp_path / "job.json", "one")
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "job.json" and exists(path))  # both come at once
+    atomic.first(tmp_path / "job.json", "two")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["one"]
+
+
 def test_a_really_full_disk_is_called_that() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")

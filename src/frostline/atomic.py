@@ -1,6 +1,7 @@
 """Files that are whole or absent: written beside their place, flushed to the disk, then renamed. The one place for it.
 
 write     text or bytes
+first     the same, unless something stands there already
 beside    for whatever wants a path, or writes bit by bit
 sync      wait until a file or folder is on the disk
 reason    an OSError in words; system_error: the one behind another library's error; full: where it gives none
@@ -34,6 +35,27 @@ def write(path: Path, content: str | bytes) -> None:
     """
     with beside(path) as fresh:
         fresh.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+
+
+def first(path: Path, content: str | bytes) -> None:
+    """Write a file whole, unless one of that name is there: whoever comes first says what stands in it.
+
+    Raises: OSError: it cannot be written.
+    """
+    if path.exists():
+        return
+    fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.new")
+    try:
+        write(fresh, content)
+        os.link(fresh, path)  # unlike a rename it never takes the place of what another process wrote first
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        if not fresh.exists():
+            raise
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 @contextmanager

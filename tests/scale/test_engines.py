@@ -13,6 +13,8 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "engines.md"
 
+HALF = f"{'a1' * 16}.parquet"  # called as parts are
+
 pytestmark = pytest.mark.scale
 
 
@@ -60,7 +62,7 @@ def test_ray_writes_every_picture_once_and_goes_on(
 
     arguments = {"model": str(model)}
     assert run(Predict, arguments, pictures(paths[:10]), tmp_path / "out") == Count(10)
-    (tmp_path / "out" / "half.parquet").write_bytes(b"PAR1 a kill")
+    (tmp_path / "out" / HALF).write_bytes(b"PAR1 a kill")
     assert run(Predict, arguments, pictures(paths), tmp_path / "out") == Count(len(paths) - 10)
     assert run(Predict, arguments, pictures(paths), tmp_path / "out") == Count()
     found = pyarrow.parquet.read_table(tmp_path / "out").to_pandas().sort_values("path")
@@ -198,7 +200,7 @@ def test_parts_at_a_url_are_written_by_workers_and_gone_on_behind(
         system.mkdir("answers")
         out, how = "s3://answers/here", {"model": str(model)}
         assert run(Predict, how, pictures(paths[:10]), out) == Count(10)
-        system.pipe_file("answers/here/half.parquet", b"PAR1 a kill")
+        system.pipe_file(f"answers/here/{HALF}", b"PAR1 a kill")
         assert run(Predict, how, pictures(paths), out) == Count(len(paths) - 10)
         assert run(Predict, how, pictures(paths), out) == Count()
         assert Parts(out).done() == set(paths)

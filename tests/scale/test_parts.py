@@ -1,6 +1,9 @@
 """Parts of a result: whole or absent, named by what is in them, of one schema, in a folder as at a URL."""
 
 import heapq
+import json
+import shutil
+import sys
 import tarfile
 import threading
 import uuid
@@ -11,15 +14,19 @@ import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+import timm
+import torch
 
 from frostline.data.manifest import Row
 from frostline.data.remote import filesystem
 from frostline.data.sources import pictures
 from frostline.errors import DataError, PlanError
 from frostline.scale import Embed, Predict, fetch_ahead
-from frostline.scale.on_ray import BLOCK_ROWS, Saving, _blocks, in_blocks
+from frostline.scale.on_ray import BLOCK_ROWS, Count, Saving, _blocks, in_blocks, run
 from frostline.scale.parts import Parts
 from frostline.ship.open_predictor import open_predictor
+
+HALF = f"{'a1' * 16}.parquet"
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -32,12 +39,20 @@ def columns(*paths: str) -> dict[str, Any]:
     return {"path": np.array(paths, dtype=object), "p": np.ones((len(paths), 2), np.float32), "error": errors}
 
 
+def put(parts: Parts, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        if parts.url is None:
+            Path(parts.place, name).write_bytes(content)
+        else:
+            parts._system.pipe_file(f"{parts._top}/{name}", content)
+
+
 def damage(out: str) -> None:
     if out.startswith("memory"):
         system, top = filesystem(out)
-        system.pipe_file(f"{top}/half.parquet", b"PAR1 a kill")
+        system.pipe_file(f"{top}/{HALF}", b"PAR1 a kill")
     else:
-        (Path(out) / "half.parquet").write_bytes(b"PAR1 a kill")
+        (Path(out) / HALF).write_bytes(b"PAR1 a kill")
 
 
 def test_a_block_that_is_written_twice_is_there_once_and_what_is_half_is_removed(out: str) -> None:
@@ -49,6 +64,63 @@ def test_a_block_that_is_written_twice_is_there_once_and_what_is_half_is_removed
     damage(out)
     assert Parts(out).done() == {"a", "broken", "ü"}
     assert len(parts._names()) == 2
+
+
+def test_what_is_not_a_part_is_refused_and_left_alone(out: str, tmp_path: Path) -> None:
+    """A folder of somebody's own Parquet, also one that cannot be read, and one of a name such as a part has."""
+    pyarrow.parquet.write_table(pyarrow.table({"image": [b"precious"]}), tmp_path / "own.parquet")
+    own = {"train.parquet": (tmp_path / "own.parquet").read_bytes(), "half.parquet": b"PAR1 a download"}
+    parts = Parts(out)
+    put(parts, own)
+    with pytest.raises(PlanError, match=r"2 things, and nothing says of which job: half\.parquet, train\.parquet"):
+        parts.join({"answer": "predict"})
+    assert parts.done() == set()
+    put(parts, {HALF: own["train.parquet"]})
+    assert parts.done() == set()
+    assert parts._names() == sorted([*own, HALF])
+
+
+def test_results_of_another_job_are_refused(out: str) -> None:
+    parts = Parts(out)
+    job = {"answer": "predict", "model": "a", "coverage": None, "labelled": False}
+    parts.join(job)
+    parts.write(columns("a"))
+    Parts(out).join(job)
+    assert Parts(out).done() == {"a"}
+    with pytest.raises(PlanError, match="another job: its model differs") as refused:
+        Parts(out).join({**job, "model": "b"})
+    assert "_job.json" in str(refused.value)
+    put(parts, {"_job.json": b"[" * 100_000})
+    with pytest.raises(PlanError, match="another job"):
+        Parts(out).join(job)
+
+
+def test_a_job_on_a_cluster_is_of_one_model_and_its_arguments(
+    model: Path, weights: Path, paths: list[str], tmp_path: Path
+) -> None:
+    """Before Ray is asked for: what is there is of the same model, or nothing begins."""
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    said = json.loads((other / "frostline.json").read_text())
+    (other / "frostline.json").write_text(json.dumps({**said, "classes": ["apple", "pear", *said["classes"][2:]]}))
+    net = timm.create_model("test_resnet", num_classes=5)
+    torch.save(net.state_dict(), tmp_path / "other.pth")
+    named = {"model": "test_resnet", "weights": str(weights)}
+    for answer, how, another in (
+        (Predict, {"model": str(model)}, ({"model": str(other)}, {"model": str(model), "coverage": 0.9})),
+        (Embed, named, ({**named, "weights": str(tmp_path / "other.pth")}, {**named, "line": "layer1"})),
+    ):
+        out = tmp_path / answer.__name__
+        Parts(out).join({**answer(**how).job(), "labelled": False})
+        Saving(answer, how, str(out))({"path": paths})
+        assert run(answer, how, pictures(paths), out) == Count()
+        assert pyarrow.parquet.read_table(out).num_rows == len(paths)
+        for arguments in another:
+            with pytest.raises(PlanError, match="another job"):
+                run(answer, arguments, pictures(paths), out)
+        with pytest.raises(PlanError, match="another job: its --unlabelled differs"):
+            run(answer, how, pictures(paths), out, labelled=True)
+    assert "ray" not in sys.modules
 
 
 def test_parts_have_one_schema_whatever_is_in_them(model: Path, paths: list[str], tmp_path: Path) -> None:

@@ -49,6 +49,16 @@ class Embed:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
 
+    def job(self) -> dict[str, Any]:
+        """What decides the features: those of another job are not these.
+
+        Raises: UnknownName, WeightsError, StageError, PlanError: as the first batch would.
+        """
+        held = _activations(self.model, self.weights, self.engine, self.precision)
+        seen = EvaluationView(held.preprocessing).key
+        asked = {"line": self.line, "engine": self.engine, "precision": self.precision}
+        return {"answer": "embed", "model": held.digest_of(self.line), "preprocessing": seen, **asked}
+
     def __call__(self, batch: Batch) -> dict[str, Any]:
         """See the class."""
         engine, view = self._engine()
@@ -65,15 +75,16 @@ class Embed:
     def _engine(self) -> tuple[Engine, EvaluationView]:
         if self._opened is None:
             use_given_cores(self.threads)
-            self._opened = _opened(self.model, self.weights, self.line, self.engine, self.precision)
-            engine, view = self._opened
-            wants = view.preprocessing
+            held = _activations(self.model, self.weights, self.engine, self.precision)
+            wants = held.preprocessing
+            engine, view = held.engine_at(self.line, samples(wants, SAMPLES)), EvaluationView(wants)
+            self._opened = engine, view
             grey = np.full((1, *wants.size, wants.channels), 127, np.uint8)
             self._width = pooled(engine.run(grey)[0]).shape[1]
         return self._opened
 
 
-def _opened(model: str, weights: str, line: str, engine: str, precision: str) -> tuple[Engine, EvaluationView]:
+def _activations(model: str, weights: str, engine: str, precision: str) -> Activations:
     if Path(model).is_dir():
         shipped = open_folder(located(Path(model)))
         net, wants = shipped.net, shipped.about.preprocessing
@@ -85,5 +96,4 @@ def _opened(model: str, weights: str, line: str, engine: str, precision: str) ->
         backbone = zoo.build(model, classes=2, weights=weights)
         net, wants = backbone.net, backbone.preprocessing
     cache = default_cache()
-    held = Activations(net, model, wants, Store(cache / "store"), cache, engine, precision, quiet)
-    return held.engine_at(line, samples(wants, SAMPLES)), EvaluationView(wants)
+    return Activations(net, model, wants, Store(cache / "store"), cache, engine, precision, quiet)

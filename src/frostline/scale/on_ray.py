@@ -90,10 +90,13 @@ def run(
     one of this machine; None starts one here. workers: actors at the most; None is one for each `cpus` of the cluster.
     cpus: of an actor. labelled: write columns label ("|" joins several), split and digest as well.
 
-    Raises: MissingExtra: Ray is not installed. PlanError: pictures that no other machine finds. DataError: the results
-        cannot be written.
+    Raises: MissingExtra: Ray is not installed. PlanError: pictures that no other machine finds, or a place that holds
+        the results of another job or other things. DataError: the results cannot be written. FrostlineError: what
+        `answer` says against its model.
     """
+    job = {**answer(**arguments).job(), "labelled": labelled}
     parts = Parts(out)
+    parts.join(job)
     done = parts.done()
     if done:
         tell(f"{len(done):,} pictures are done already")

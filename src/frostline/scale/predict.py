@@ -7,6 +7,7 @@ import numpy as np
 
 from frostline.data.cache_folder import expanded
 from frostline.scale.batches import Batch, column_of, rows_of, use_given_cores
+from frostline.ship import model_info
 from frostline.ship.open_predictor import open_predictor
 from frostline.ship.predictor import Failure, Prediction, Predictor, best, members
 
@@ -49,6 +50,15 @@ class Predict:
     def classes(self) -> tuple[str, ...]:
         """The names of the K classes."""
         return self._predictor().about.classes
+
+    def job(self) -> dict[str, Any]:
+        """What decides the answers: those of another job are not these.
+
+        Raises: CheckpointError: it is no model folder.
+        """
+        about = model_info.read(model_info.located(Path(self.model)))
+        asked = {"coverage": self.coverage, "engine": self.engine, "precision": self.precision}
+        return {"answer": "predict", "model": model_info.identity(about), **asked}
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
         """See the class."""

@@ -15,7 +15,6 @@ import hashlib
 import heapq
 import io
 import json
-import os
 import secrets
 import shutil
 import time
@@ -261,24 +260,24 @@ def _job(
 def _join_job(folder: Path, job: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / JOB
-    if not path.exists():
-        fresh = folder / f"{JOB}.{secrets.token_hex(4)}.tmp"
-        atomic.write(fresh, json.dumps(job, indent=2).encode())
-        try:
-            os.link(fresh, path)  # unlike a rename it never takes the place of what another worker wrote first
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            fresh.replace(path)
-        fresh.unlink(missing_ok=True)
-    there = _read_job(folder)
+    atomic.first(path, json.dumps(job, indent=2))
+    refuse_another(job, _read_job(folder), path)
+
+
+def refuse_another(job: Mapping[str, Any], there: Mapping[str, Any], where: object) -> None:
+    """Notice that results which are there already are not those that are asked for.
+
+    there: what the place says of its job, the file that says it at `where`.
+
+    Raises: PlanError: it is another job.
+    """
     differing = sorted(key for key in job if there.get(key) != job[key])
     if differing:
-        words = {"of": "number of shards", "pictures": "list of pictures", "tta": "--tta"}
+        words = {"of": "number of shards", "pictures": "list of pictures", "tta": "--tta", "labelled": "--unlabelled"}
         named = ", ".join(words.get(key, key) for key in differing)
         raise PlanError(
             f"the folder holds the results of another job: its {named} differs",
-            where=path,
+            where=where,
             hint="give all workers the same arguments, or another --out",
         )
 
