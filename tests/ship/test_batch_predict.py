@@ -12,6 +12,7 @@ import pytest
 
 from frostline.data.manifest import Row
 from frostline.errors import DataError, PlanError
+from frostline.ship import prediction_table
 from frostline.ship.batch_predict import JOB, Shard, merge, shard_of, work
 from frostline.ship.open_predictor import open_predictor
 from frostline.ship.prediction_table import Columns
@@ -131,6 +132,31 @@ def test_two_workers_of_one_shard_do_no_harm(model, photos, tmp_path):
     assert work(tmp_path, shard, some, Interrupted(), places=["p"]).rows == 61
     count, lines = merged(tmp_path)
     assert count.rows == len({line["path"] for line in lines}) == 61
+
+
+def test_any_name_and_sets_of_any_length_are_gone_on_behind_and_merged(model, photos, tmp_path, monkeypatch):
+    """A carriage return in a name, and more classes in a set than csv reads by itself."""
+    rows = [
+        Row(row.picture, name=name) for row, name in zip(rows_of(photos), ("a\rb.jpg", "\r", "c.jpg"), strict=False)
+    ]
+    many = "|".join(f"{n:05}_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae" for n in range(3_000))
+    monkeypatch.setattr(prediction_table, "members", lambda *_: [(many, 1.0)])
+    answering, how = open_predictor(model), {"places": ["p"], "columns": Columns(1, 0.9), "part_rows": 1}
+
+    class Killed:
+        about = answering.about
+
+        def predict(self, rows):
+            yield from answering.predict(list(rows)[:2])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(tmp_path, Shard(0, 1), rows, Killed(), **how)
+    assert work(tmp_path, Shard(0, 1), rows, answering, **how).new == 1
+    found = []
+    assert merge(tmp_path, found.append).rows == 3
+    assert [line[0] for line in found[1:]] == sorted(row.name for row in rows)
+    assert {line[3] for line in found[1:]} == {many}
 
 
 def test_what_is_complete_is_not_done_again(model, photos, tmp_path):

@@ -1,6 +1,5 @@
 """``frostline merge``: the shards of `predict --out` as one table."""
 
-import csv
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ def merge(
     Exit code 1 if some pictures could not be read; their reason stands in the column "error".
     """
     from frostline.cli import console
+    from frostline.data import csv_files
     from frostline.ship import batch_predict
 
     if out is None:
@@ -29,7 +29,7 @@ def merge(
             atomic.beside(out) as fresh,
             fresh.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
         ):
-            count = batch_predict.merge(folder, csv.writer(file, lineterminator="\n").writerow)
+            count = batch_predict.merge(folder, csv_files.writer(file))
     console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
     if count.unreadable:
         raise typer.Exit(1)

@@ -6,12 +6,12 @@ table    CSV for programs: cells are what the names are; escaped only where a te
 lossless what the encoding of the stream cannot hold is escaped, and no error
 """
 
-import csv
 import json as _json
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from frostline.data import csv_files
 from frostline.errors import one_line
 
 
@@ -38,7 +38,7 @@ def json(values: Any, *, indent: int | None = None) -> None:
 
 def table() -> Callable[[Iterable[Any]], object]:
     """What writes a row of CSV."""
-    write = csv.writer(sys.stdout, lineterminator="\n").writerow
+    write = csv_files.writer(sys.stdout)
     if not sys.stdout.isatty():
         return write
     return lambda cells: write([one_line(str(cell)) for cell in cells])

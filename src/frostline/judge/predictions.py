@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data import csv_files
 from frostline.data.manifest import Manifest
 from frostline.errors import JudgementError, one_line
 
@@ -79,9 +80,10 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
 def to_csv(rows: Iterable[Outcome]) -> str:
     """The text of ``pictures.csv``; right is 1 or 0."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Outcome))
-    writer.writerows((*astuple(row)[:-2], int(row.right), row.group) for row in rows)
+    write = csv_files.writer(text)
+    write(field.name for field in fields(Outcome))
+    for row in rows:
+        write((*astuple(row)[:-2], int(row.right), row.group))
     return text.getvalue()
 
 
@@ -101,7 +103,7 @@ def read_outcomes(place: Path) -> list[Outcome]:
                     right={"0": False, "1": True}[row["right"]],
                     group=row.get("group") or "",
                 )
-                for row in csv.DictReader(file)
+                for row in csv_files.records(file)
             ]
     except OSError as error:
         raise JudgementError(

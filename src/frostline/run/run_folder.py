@@ -12,7 +12,6 @@ model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
 """
 
-import csv
 import io
 import json
 import shutil
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from frostline import atomic
+from frostline.data import csv_files
 from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
@@ -103,9 +103,10 @@ class RunFolder:
     def skipped(self, skipped: Sequence[Skipped]) -> None:
         """Write ``skipped.csv``, one line a picture that was left out."""
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("path", "reason"))
-        writer.writerows((item.name, item.reason) for item in skipped)
+        write = csv_files.writer(text)
+        write(("path", "reason"))
+        for item in skipped:
+            write((item.name, item.reason))
         self._text("skipped.csv", text.getvalue())
 
     def training(self, manifest: Manifest) -> None:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from frostline.data import csv_files
 from frostline.data.manifest import Row
 from frostline.errors import DataError, one_line
 
@@ -16,11 +17,11 @@ _FIELDS = ("name", "path", "digest", "label")
 def to_csv(rows: Sequence[Row]) -> str:
     """The text of ``training.csv``, one line a picture; "|" joins several labels."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_FIELDS)
+    write = csv_files.writer(text)
+    write(_FIELDS)
     for row in rows:
         path = row.picture.absolute() if isinstance(row.picture, Path) else ""
-        writer.writerow((row.name, path, row.digest, "|".join(row.labels)))
+        write((row.name, path, row.digest, "|".join(row.labels)))
     return text.getvalue()
 
 
@@ -40,7 +41,7 @@ def training_list(model: Path) -> tuple[Row, ...] | None:
                 Row(
                     Path(line["path"] or "."), tuple(line["label"].split("|")), name=line["name"], digest=line["digest"]
                 )
-                for line in csv.DictReader(file)
+                for line in csv_files.records(file)
             )
     except (OSError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise DataError(

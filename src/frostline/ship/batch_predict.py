@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline import atomic
+from frostline.data import csv_files
 from frostline.data.decode import described
 from frostline.data.manifest import Row
 from frostline.errors import DataError, PlanError, one_line
@@ -228,14 +229,22 @@ def _parts(folder: Path, shard: Shard) -> list[Path]:
 def _lines(paths: Iterable[Path]) -> Iterator[list[str]]:
     for path in paths:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            yield from list(csv.reader(lines))[1:]
+            try:
+                found = csv_files.rows(lines)
+            except csv.Error as error:
+                raise DataError(
+                    f"not what was written: {one_line(str(error))[:100]}",
+                    where=path,
+                    hint="delete it, and run it again",
+                ) from None
+        yield from found[1:]
 
 
 def _csv(lines: Iterable[Sequence[str]], columns: Columns) -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns.header)
-    writer.writerows(lines)
+    write = csv_files.writer(text)
+    for line in (columns.header, *lines):
+        write(line)
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from frostline.data import csv_files
 from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.views import EvaluationView, Preprocessing
@@ -346,6 +347,6 @@ def _log(path: Path) -> tuple[tuple[Curve, ...], float | None]:
 def _skipped(path: Path) -> Iterator[Skipped]:
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            yield from (Skipped(row["path"], row["reason"]) for row in csv.DictReader(file))
+            yield from (Skipped(row["path"], row["reason"]) for row in csv_files.records(file))
     except (OSError, csv.Error, KeyError):
         return
