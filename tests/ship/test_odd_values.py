@@ -55,6 +55,16 @@ def knowing(tmp_path_factory):
     return place
 
 
+@pytest.mark.parametrize("groups", [[0], [0, 0], [0] * 4, [0] * 300])
+def test_prediction_sets_of_other_classes_are_refused(knowing, tmp_path, groups):
+    values = json.loads((knowing / ABOUT).read_text())
+    values["sets"] |= {"groups": groups, "own": [[0.1, 0.2]]}
+    with pytest.raises(CheckpointError, match=f"its prediction sets are of {len(groups)} classes, not 3") as refused:
+        opened(values, tmp_path)
+    assert str(tmp_path) in str(refused.value)
+    assert opened({**values, "sets": values["sets"] | {"groups": [0] * 3}}, tmp_path).sets
+
+
 def opened(values, tmp):
     (tmp / ABOUT).write_text(json.dumps(values))
     return read(tmp)

@@ -54,7 +54,7 @@ class ModelInfo:
         each file; how far the graph agrees with the network, or why there is none.
 
     Raises: CheckpointError: fewer than one class, a class twice, a temperature that is not a positive number, or an
-        unknown kind.
+        unknown kind, or prediction sets of another number of classes.
     """
 
     name: str
@@ -83,6 +83,12 @@ class ModelInfo:
             )
         if self.kind not in KINDS:
             raise CheckpointError(f"there is no kind {one_line(self.kind)[:40]!r}", hint=f"known: {', '.join(KINDS)}")
+
+        if self.sets is not None and self.sets.groups and len(self.sets.groups) != len(self.classes):
+            raise CheckpointError(
+                f"its prediction sets are of {len(self.sets.groups)} classes, not {len(self.classes)} classes",
+                hint=_AGAIN,
+            )
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, K) float32 of logits (N, K): softmax of logits / temperature, a sigmoid each if multi-label."""

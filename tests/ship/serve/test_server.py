@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -172,6 +173,16 @@ def test_slow_senders_of_heads_and_bodies_are_given_up(narrow):
     found = narrow.raw(HEAD + b"Content-Type: image/png\r\nContent-Length: 100\r\n\r\n", b"abc")
     assert found.startswith(b"HTTP/1.1 408 "), found[:80]
     assert narrow.ask("POST", "/predict", PICTURES[0], JPEG).status == 200
+
+
+def test_slow_senders_do_not_keep_others_from_heat_maps(served):
+    head = b"POST /explain HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 90000\r\n\r\n"
+    with ExitStack() as lines:
+        for _ in range(6):  # more than there are places for
+            line = lines.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=30))
+            line.sendall(head + PICTURES[0][:100])
+        time.sleep(0.5)
+        assert served.ask("POST", "/explain", PICTURES[0], JPEG).status == 200
 
 
 def test_hostile_bodies_are_refused_and_it_goes_on_serving(narrow):

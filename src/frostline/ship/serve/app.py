@@ -279,9 +279,11 @@ async def explain(request: Request, label: str | None = None) -> Response:
     if label is not None and label not in classes:
         raise Refused(422, "there is no such class", hint="GET /info lists them")
     loop = asyncio.get_running_loop()
+    if service.maps.taken >= service.maps.limit:  # before a byte of the body is read
+        raise service.maps.refusal()
     with service.maps.guest() as place, service.memory.guest() as held:
-        place.take(1)
         sent = await uploads(request, service.limits, held)
+        place.take(1)  # who sends slowly keeps nobody waiting
         try:
             pixels = await loop.run_in_executor(service.painter, service.view, sent[0].data)
         except DecodeError as error:
