@@ -230,6 +230,34 @@ def test_an_npz_of_jax_is_read_as_timm_reads_it(tmp_path: Path) -> None:
         load(shallow, found, head=find_head(shallow), source="Ti", digest="", file=tmp_path / "Ti_16.npz")
 
 
+@pytest.mark.parametrize("name", ["stem.weight", "layers.0.1.running_var", "fc.weight"])
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (lambda t: t.to("meta"), "device meta"),
+        (lambda t: t.to_sparse(), "sparse"),
+        (lambda t: (t * 100).to(torch.int8), "torch.int8"),
+        (lambda t: t > 0, "torch.bool"),
+        (lambda t: t.to(torch.complex64), "torch.complex64"),
+        (lambda t: t.to(torch.float8_e4m3fn), "float8_e4m3fn"),
+        (lambda t: torch.full_like(t, 1e300, dtype=torch.float64), "not finite"),
+    ],
+)
+def test_tensors_that_no_network_learns_are_refused(name: str, odd: Callable[[Tensor], Tensor], said: str) -> None:
+    net = Tiny()
+    before = state_of(net)
+    with pytest.raises(WeightsError, match=f"{name} .*{said}"):
+        load(net, {**state_of(Tiny()), name: odd(before[name])}, head=HEAD, source="a.pth", digest="d1")
+    assert all(torch.equal(tensor, before[key]) for key, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precisions_are_taken(kind: torch.dtype) -> None:
+    net, state = Tiny(), {name: t.to(kind) if t.is_floating_point() else t for name, t in state_of(Tiny()).items()}
+    fill(net, state)
+    assert torch.equal(net.stem.weight, state["stem.weight"].float())
+
+
 def test_a_head_of_another_size_is_left_out_and_told() -> None:
     net, state = Tiny(classes=2), state_of(Tiny(classes=1000))
     before = net.fc.weight.detach().clone()

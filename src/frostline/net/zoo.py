@@ -38,7 +38,7 @@ from frostline.net.head import Head
 from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
-from frostline.net.weights import Loaded, load
+from frostline.net.weights import Loaded, is_plain, load
 
 _HUB = "hf-hub:"
 _FOLDER = "local-dir:"
@@ -298,7 +298,7 @@ def _adapted(state: Mapping[str, Tensor], net: nn.Module, channels: int) -> Mapp
     ends = tuple(f"{name}.weight" for name in ((first,) if isinstance(first, str) else first))
     return {
         name: timm.models.adapt_input_conv(channels, tensor)
-        if name.endswith(ends) and tensor.ndim == 4 and tensor.shape[1] == 3
+        if name.endswith(ends) and tensor.ndim == 4 and tensor.shape[1] == 3 and is_plain(tensor)
         else tensor
         for name, tensor in state.items()
     }
