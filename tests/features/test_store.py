@@ -19,7 +19,7 @@ from frostline.data.manifest import Manifest, Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError, StoreError
 from frostline.features import store_file
-from frostline.features.fill import fill
+from frostline.features.fill import computed, fill
 from frostline.features.store import Address, Store
 from frostline.inference.engine import Pixels
 from frostline.inference.torch_engine import Plain
@@ -195,6 +195,21 @@ def test_equal_pictures_are_computed_once_and_broken_ones_named(tmp_path: Path) 
         fill(shelf, [row for row in rows if "broken" not in row.name], view, opened=lambda _: pytest.fail("opened"))
         == []
     )
+
+
+def test_a_picture_that_was_replaced_since_its_digest_was_taken_is_not_kept_under_it(tmp_path: Path) -> None:
+    paths = drawn(tmp_path / "pictures", 4)
+    rows = Manifest.of(Row(path, ("ab"[n % 2],)) for n, path in enumerate(paths)).rows
+    whole, other = paths[1].read_bytes(), paths[2].read_bytes()
+    paths[1].write_bytes(other)
+    view = EvaluationView(Preprocessing((16, 16)))
+    shelf = Store(tmp_path / "store").shelf(Address("pictures", view.key, "decode", "uint8"))
+    skipped = fill(shelf, rows, view, opened=lambda _: Pixels())
+    assert [(Path(item.name).name, item.reason) for item in skipped] == [("1.png", "it changed while it was read")]
+    paths[1].write_bytes(whole)
+    assert fill(shelf, rows, view, opened=lambda _: Pixels()) == []
+    np.testing.assert_array_equal(shelf.read([row.digest for row in rows]), np.stack([view(p, "") for p in paths]))
+    assert len(next(iter(computed([Row(path) for path in paths], view, lambda _: Pixels(), kept=True))).rows) == 4
 
 
 def test_another_engine_than_the_shelf_is_for_is_refused(tmp_path: Path) -> None:

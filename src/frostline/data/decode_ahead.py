@@ -18,8 +18,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.decode import Picture
 from frostline.data.manifest import Row
+from frostline.data.picture import Picture, Slice, content_digest, described, whole_of
 from frostline.data.views import Noting, View
 from frostline.errors import DataError, DecodeError
 from frostline.processors import processes_here, processors
@@ -40,13 +40,14 @@ _Answer = list[Seen] | tuple[str, tuple[int, ...], list[DecodeError | None]]
 
 
 class DecodeAhead:
-    """Decodes rows by a view. threads: how many, where no process does it.
+    """Decodes rows by a view. threads: how many, where no process does it. kept: what comes of a row is kept under its
+    digest, so that a file which is no longer what its digest says gives an error, and no picture.
 
     As a context manager it cancels what was not begun.
     """
 
-    def __init__(self, view: View, threads: int) -> None:
-        self._view = view
+    def __init__(self, view: View, threads: int, *, kept: bool = False) -> None:
+        self._view, self._kept = view, kept
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._begun: list[Future[_Answer]] = []
         self._folder: TemporaryDirectory[str] | None = None
@@ -74,10 +75,12 @@ class DecodeAhead:
             given = [(row.picture, row.digest) for row in rows]
             parts = [given[start : start + CHUNK] for start in range(0, len(given), CHUNK)]
             # Names of files may be relative to a folder that was left since the processes started.
-            futures = [_sent(_seen_all, self._view, part, self._folder.name, str(Path.cwd())) for part in parts]
+            futures = [
+                _sent(_seen_all, self._view, self._kept, part, self._folder.name, str(Path.cwd())) for part in parts
+            ]
             self._begun = [future for future in self._begun if not future.done()] + futures
             return lambda: [seen for future in futures for seen in _waited_for(future)]
-        one_by_one = [self._threads.submit(_seen, self._view, row.picture, row.digest) for row in rows]
+        one_by_one = [self._threads.submit(_seen, self._view, self._kept, row.picture, row.digest) for row in rows]
         return lambda: [future.result() for future in one_by_one]
 
 
@@ -116,20 +119,33 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; ours says when to end
 
 
-def _seen(view: View, picture: Picture, digest: str) -> Seen:
+def _seen(view: View, kept: bool, picture: Picture, digest: str) -> Seen:
     try:
-        return view(picture, digest)
+        seen = view(picture, digest)
+        if kept and digest:
+            _refuse_changed(picture, digest)
+        return seen
     except DecodeError as error:
         return error
 
 
-def _seen_all(view: View, pictures: Sequence[tuple[Picture, str]], folder: str, here: str) -> _Answer:
+def _refuse_changed(picture: Picture, digest: str) -> None:
+    """Whoever keeps features under a digest would give those of another picture for ever. Read once more behind the
+    decoder, the bytes come from memory. What a data set in memory gives is its own affair: it may draw anew each time.
+
+    Raises: DecodeError: the file has other bytes by now.
+    """
+    if isinstance(whole_of(picture), Path | Slice) and content_digest(picture) != digest:
+        raise DecodeError("it changed while it was read", where=described(picture), hint="run it again")
+
+
+def _seen_all(view: View, kept: bool, pictures: Sequence[tuple[Picture, str]], folder: str, here: str) -> _Answer:
     """A file with the pixels of all that could be decoded, its shape, and what could not be.
 
     Through a pipe they would come in pieces of 64 KiB, and who reads them would wait for Python's lock at each.
     """
     os.chdir(here)
-    seen = [_seen(view, picture, digest) for picture, digest in pictures]
+    seen = [_seen(view, kept, picture, digest) for picture, digest in pictures]
     place = None
     try:
         whole = np.stack([one for one in seen if not isinstance(one, DecodeError)])

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -59,9 +60,8 @@ def fill(
     writer = BlockWriter(shelf, len(todo))
     on_progress(0, len(todo))
     try:
-        for part in computed(
-            todo, view, lambda samples: _matching(opened(samples), shelf), batch=batch, threads=threads
-        ):
+        matching = partial(_matching, opened, shelf)
+        for part in computed(todo, view, matching, batch=batch, threads=threads, kept=True):
             if part.rows:
                 writer.add([row.digest for row in part.rows], part.found)
             reasons |= {row.digest: reason for row, reason in part.failed}
@@ -82,11 +82,18 @@ class Computed:
 
 
 def computed(
-    rows: Sequence[Row], view: View, opened: Callable[[Batch], Engine], *, batch: int = 32, threads: int | None = None
+    rows: Sequence[Row],
+    view: View,
+    opened: Callable[[Batch], Engine],
+    *,
+    batch: int = 32,
+    threads: int | None = None,
+    kept: bool = False,
 ) -> Iterator[Computed]:
     """What an engine gives for rows, some at a time, in order, while those that come next are decoded.
 
-    opened, batch, threads: as `fill`; an engine that says what it wants ``at_once`` is given that many.
+    opened, batch, threads: as `fill`; an engine that says what it wants ``at_once`` is given that many. kept: see
+    `DecodeAhead`.
 
     Raises: whatever ``opened`` raises.
     """
@@ -94,7 +101,7 @@ def computed(
     held: list[tuple[Row, Seen]] = []
     waiting: deque[tuple[list[Row], Callable[[], list[Seen]]]] = deque()
     remaining = iter(rows)
-    with DecodeAhead(view, threads or processors()) as decoders:
+    with DecodeAhead(view, threads or processors(), kept=kept) as decoders:
         while True:
             at_once = getattr(engine, "at_once", 0)  # of a GPU, which threads could not keep busy
             # What the next call takes is decoded while the engine is busy with this one.
@@ -130,7 +137,8 @@ def missing(shelf: Shelf, rows: Sequence[Row]) -> list[Row]:
     return [first[digest] for digest in shelf.missing(row.digest for row in rows)]
 
 
-def _matching(engine: Engine, shelf: Shelf) -> Engine:
+def _matching(opened: Callable[[Batch], Engine], shelf: Shelf, samples: Batch) -> Engine:
+    engine = opened(samples)
     wanted = shelf.address.engine, shelf.address.precision
     if (engine.name, engine.precision) != wanted:
         raise EngineError(

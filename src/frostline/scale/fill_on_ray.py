@@ -48,7 +48,7 @@ class FeaturesOf:
         errors = {digest: row for row, digest in listed if isinstance(row, str)}
         rows = [replace(row, digest=digest) for row, digest in listed if isinstance(row, Row)]
         found: dict[str, NDArray[np.generic]] = {}
-        for part in computed(rows, self.view, lambda _: self._engine()):
+        for part in computed(rows, self.view, lambda _: self._engine(), kept=True):
             found |= zip((row.digest for row in part.rows), part.found, strict=True)
             errors |= {row.digest: reason for row, reason in part.failed}
         one = next(iter(found.values()), np.zeros(0, np.float32))
