@@ -23,6 +23,7 @@ from frostline.features.store import Address, Shelf, Store
 from frostline.inference.choose import open_engine, settled
 from frostline.inference.engine import Engine, Function, Pixels
 from frostline.inference.network import Network
+from frostline.net.code_digest import code_digest
 from frostline.net.stages import cut
 from frostline.net.zoo import state_digest
 from frostline.processors import launched_processes
@@ -104,12 +105,13 @@ class Activations:
         return self._prefixes[line]
 
     def digest_of(self, line: str) -> str:
-        """Of all that is computed below a line: architecture, weights, line, and what normalises the pictures.
+        """Of all that is computed below a line: code, weights, line, and what normalises the pictures.
 
         Raises: StageError: the network cannot be cut at that line.
         """
-        state = state_digest(self._prefix(line))
-        says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {state}"
+        prefix = self._prefix(line)
+        computes = f"{state_digest(prefix)} {code_digest(prefix)}"
+        says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {computes}"
         return blake2b(says.encode(), digest_size=16).hexdigest()
 
     def _opened(self, prefix: nn.Module, samples: NDArray[np.uint8], digest: str, line: str) -> Engine:

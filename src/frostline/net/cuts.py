@@ -181,6 +181,11 @@ def _new(kind: type[_Placeholder], original: type[nn.Module]) -> _Placeholder:
     return empty
 
 
+def is_hollow(module: nn.Module) -> bool:
+    """Whether a module stands for one that a cut left out: it computes nothing."""
+    return isinstance(module, _Placeholder)
+
+
 def _hollow(kind: type[_Placeholder], module: nn.Module) -> _Placeholder:
     made = _new(kind, type(module))
     fresh = nn.Module().__dict__  # empty weights, children and hooks
