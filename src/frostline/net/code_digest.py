@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from frostline.net.cuts import is_hollow
+from frostline.net.cuts import Placeholder
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _IDLE = re.compile(r"(timm|torch|torchvision)\..*\.(\w*Drop[A-Z]?\w*|StochasticDepth)")
@@ -26,7 +26,7 @@ def code_digest(net: nn.Module) -> str:
     digest, classes = blake2b(digest_size=16), dict[type, str]()
     for path, module in net.named_modules():
         kind = type(module)
-        if is_hollow(module) or _IDLE.fullmatch(_name(kind)):
+        if isinstance(module, Placeholder) or _IDLE.fullmatch(_name(kind)):
             continue
         if kind not in classes:
             classes[kind] = _of_class(kind)

@@ -118,7 +118,7 @@ class Inputs:
         return blanks
 
 
-class _Placeholder(nn.Module):
+class Placeholder(nn.Module):
     """A module's attributes and methods without its weights, its children and its forward."""
 
     _original: type[nn.Module]
@@ -134,13 +134,13 @@ class _Placeholder(nn.Module):
     def __reduce__(self) -> tuple[Any, ...]:
         return _new, (_kind(type(self)), self._original), vars(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Placeholder":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Placeholder":
         made = memo[id(self)] = _new(_kind(type(self)), self._original)
         made.__dict__.update(copy.deepcopy(vars(self), memo))
         return made
 
 
-class _Stub(_Placeholder):
+class _Stub(Placeholder):
     """Gives blanks where the module gave tensors."""
 
     def forward(self, *_args: Any, **_named: Any) -> Any:
@@ -152,7 +152,7 @@ class _Stub(_Placeholder):
         return feed.fill(blanks[turn % len(blanks)])
 
 
-class _EarlyExit(_Placeholder):
+class _EarlyExit(Placeholder):
     """Breaks the forward off, carrying what came in."""
 
     def forward(self, *args: Any, **_named: Any) -> Any:
@@ -167,26 +167,21 @@ class _Reached(Exception):
 
 
 @functools.cache
-def _hollow_class(kind: type[_Placeholder], original: type[nn.Module]) -> type[_Placeholder]:
+def _hollow_class(kind: type[Placeholder], original: type[nn.Module]) -> type[Placeholder]:
     return type(f"{kind.__name__}{original.__name__}", (kind, original), {"_original": original})
 
 
-def _kind(made: type[nn.Module]) -> type[_Placeholder]:
+def _kind(made: type[nn.Module]) -> type[Placeholder]:
     return _Stub if issubclass(made, _Stub) else _EarlyExit
 
 
-def _new(kind: type[_Placeholder], original: type[nn.Module]) -> _Placeholder:
+def _new(kind: type[Placeholder], original: type[nn.Module]) -> Placeholder:
     made = _hollow_class(kind, original)  # type: ignore[arg-type]  # classes are hashable
-    empty: _Placeholder = made.__new__(made)
+    empty: Placeholder = made.__new__(made)
     return empty
 
 
-def is_hollow(module: nn.Module) -> bool:
-    """Whether a module stands for one that a cut left out: it computes nothing."""
-    return isinstance(module, _Placeholder)
-
-
-def _hollow(kind: type[_Placeholder], module: nn.Module) -> _Placeholder:
+def _hollow(kind: type[Placeholder], module: nn.Module) -> Placeholder:
     made = _new(kind, type(module))
     fresh = nn.Module().__dict__  # empty weights, children and hooks
     made.__dict__.update({k: v for k, v in vars(module).items() if k != "forward"} | fresh)
@@ -304,7 +299,7 @@ def _suffix(net: nn.Module, line: str, one: Trace, two: Trace, entry: TensorSpec
     suffix.net = twin(net, stand_ins)
     keep = {id(module) for module in stand_ins.values()}
     for module in stand_ins.values():
-        if not isinstance(module, _Placeholder):
+        if not isinstance(module, Placeholder):
             keep.update(id(child) for child in module.modules())
     still = []
     for path, module in suffix.net.named_modules():

@@ -36,9 +36,10 @@ from frostline.net.available import available, factories
 from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head
 from frostline.net.published import TORCHVISION, published, torchvision_names
+from frostline.net.true_numbers import is_plain
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
-from frostline.net.weights import Loaded, is_plain, load
+from frostline.net.weights import Loaded, load
 
 _HUB = "hf-hub:"
 _FOLDER = "local-dir:"

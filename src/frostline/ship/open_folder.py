@@ -9,7 +9,7 @@ from torch import nn
 
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, WeightsError, one_line
-from frostline.net.weights import refuse_not_finite
+from frostline.net.true_numbers import refuse_not_finite
 from frostline.ship import architecture
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
