@@ -46,11 +46,13 @@ class Registry(Generic[T]):
 
     kind: what one of them is called in messages ("strategy").
     group: the entry-point group in which other packages announce theirs ("frostline.strategies").
+    option: the option by which a person names one ("--strategy"), where there is one.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(self, kind: str, group: str, *, option: str | None = None) -> None:
         self.kind = kind
         self.group = group
+        self.option = option
         self._things: dict[str, T] = {}
 
     def register(self, name: str, thing: T) -> T:
@@ -79,7 +81,7 @@ class Registry(Generic[T]):
         if ":" in name:
             return self._imported(name)
         hint = did_you_mean(name, self.names()) or f"there are: {', '.join(self.names())}"
-        raise UnknownName(f"there is no {self.kind} called {name!r}", hint=hint)
+        raise UnknownName(f"there is no {self.kind} called {name!r}", where=self.option, hint=hint)
 
     def names(self) -> list[str]:
         """All names, built-in first, then those that installed packages announce."""
@@ -101,6 +103,7 @@ class Registry(Generic[T]):
         except (ImportError, AttributeError) as error:
             raise UnknownName(
                 f"the {self.kind} {name!r} cannot be imported: {error}",
+                where=self.option,
                 hint=f"write it as package.module:function, and start from where `import {module}` works",
             ) from None
         return thing

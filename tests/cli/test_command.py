@@ -161,6 +161,19 @@ def test_check_prints_what_it_found_writes_a_page_and_fails_if_asked_to(leaves: 
     assert strict.stderr == ""
 
 
+def test_the_command_of_the_page_asks_the_network_that_the_page_shows(leaves: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(leaves, tmp_path / "leaves")
+    shutil.copy(place / "train/red leaf/3.png", place / "test/red leaf/copy.png")
+    page = tmp_path / "check.html"
+    how = ["--model", "test_resnet", "--weights", "none", "--engine", "torch"]
+    for options in (how, ["--no-features"]):
+        code, _, err = in_process(["check", str(place), *options, "--out", str(page), "--quiet"])
+        assert code == 0, err
+        typed = re.findall(r"frostline check \S+ (.*?)--write cleaned.csv", page.read_text(encoding="utf-8"))
+        assert typed
+        assert all(said.split() == options for said in typed)
+
+
 def test_results_of_many_processes_have_the_columns_of_csv(model: Path, leaves: Path, tmp_path: Path) -> None:
     asked = (model, leaves / "test", "--coverage", "0.9", "--top", "2")
     alone = list(csv.DictReader(run("predict", *asked, "--csv").stdout.splitlines()))

@@ -18,6 +18,8 @@ TINY = {"model": "test_resnet", "weights": "none", "image_size": 32, "device": "
         ("check DATA --drop leakage --no-features", "--drop"),
         ("check DATA --no-features --model resnet18", "--model"),
         ("check DATA --no-features --on ray", "--on"),
+        ("check DATA --no-features --write x.csv --drop unreadable,labels", "--drop"),
+        ("check DATA --no-features --write x.csv --drop outliers", "--drop"),
         ("check DATA --address auto", "--address"),
         ("embed DATA --address auto", "--address"),
         ("predict MODEL DATA --address auto", "--address"),
@@ -46,7 +48,7 @@ def test_what_concerns_a_folder_needs_one(leaves: Path, option: str) -> None:
 
 @pytest.mark.parametrize(("option", "value"), [("drop_path", 0.2), ("track", "tensorboard")])
 def test_what_only_training_uses_is_refused_by_a_head_that_is_fitted(leaves: Path, option: str, value: object) -> None:
-    with pytest.raises(PlanError, match=f"'probe' has no use for {option}"):
+    with pytest.raises(PlanError, match=f"'probe' has no use for --{option.replace('_', '-')}"):
         ImageClassifier(**TINY, strategy="probe", **{option: value}).fit(leaves)
 
 

@@ -27,7 +27,7 @@ def check(
     model: Annotated[
         str, Option(help="The network that is asked, as for `fit`.", autocompletion=offered("model"))
     ] = "tf_efficientnet_lite0",
-    weights: Annotated[str, Option(help="auto, or a checkpoint file.")] = "auto",
+    weights: Annotated[str, Option(help=OPTIONS["weights"].help)] = "auto",
     engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
     on: Annotated[str | None, Option(help="ray: decode and ask the network on a Ray cluster.")] = None,
     address: Annotated[str | None, Option(help=plain(OPTIONS["address"].help))] = None,
@@ -71,7 +71,7 @@ def check(
             from frostline.features.store import Store
             from frostline.workflows import check as run
 
-        unwanted, cache = chosen(drop), default_cache()
+        unwanted, cache = chosen(drop, features=features), default_cache()
         how = PlaceOptions.of(place)
         reading = asked(intensity=intensity, bands=bands, background=background)
         if features:
@@ -90,8 +90,11 @@ def check(
             )
         else:
             found = run.check_files(data, cache=cache, reading=reading, how=how, listen=screen)
-        said = {**place, "intensity": intensity, "bands": bands, "background": background}
+        asked_so = {"model": model, "weights": weights, "engine": engine}
+        said = {name: value for name, value in asked_so.items() if value != OPTIONS[name].default}
+        said |= {**place, "intensity": intensity, "bands": bands, "background": background}
         options = [word for name, value in said.items() if value is not None for word in (option(name), str(value))]
+        options = options if features else ["--no-features", *options]
         write_html(page(found, lang=lang, options=options), out)
     if json:
         console.json(found.to_dict())

@@ -113,7 +113,7 @@ def _lazily(module: str) -> Maker:
     return make
 
 
-engines: Registry[Maker] = Registry("engine", "frostline.engines")
+engines: Registry[Maker] = Registry("engine", "frostline.engines", option="--engine")
 for _found in iter_modules([str(Path(__file__).parent)]):  # a module NAME_engine here with `make` is the engine NAME
     if _found.name.endswith("_engine"):
         engines.register(_found.name.removesuffix("_engine"), _lazily(f"{__package__}.{_found.name}"))

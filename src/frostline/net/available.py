@@ -23,7 +23,7 @@ from frostline.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
-factories: Registry[Callable[..., "nn.Module"]] = Registry("model", "frostline.models")
+factories: Registry[Callable[..., "nn.Module"]] = Registry("model", "frostline.models", option="--model")
 
 
 @dataclass(frozen=True)

@@ -383,4 +383,5 @@ def _unknown(name: str) -> UnknownName:
     names = [name for name, _ in published()] + factories.names()
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return UnknownName(f"there is no model called {name!r}", hint=f"{hint}`frostline models PATTERN` lists them")
+    hint = f"{hint}`frostline models PATTERN` lists them"
+    return UnknownName(f"there is no model called {name!r}", where=factories.option, hint=hint)

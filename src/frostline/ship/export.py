@@ -26,7 +26,7 @@ from frostline.ship.exporters.parity import Agreement, Cost
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_folder import open_folder
 
-forms: Registry[Form] = Registry("form", "frostline.forms")
+forms: Registry[Form] = Registry("form", "frostline.forms", option="--to")
 forms.register("onnx", as_onnx.FORM)
 forms.register("openvino", as_openvino.FORM)
 forms.register("torch", as_torch.FORM)

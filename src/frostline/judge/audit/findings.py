@@ -21,6 +21,9 @@ from frostline.registry import Registry
 Level = Literal["error", "warning", "note"]
 """error: the figures of a model would be wrong, or `fit` would refuse. warning: look at it. note: good to know."""
 
+ASK_A_NETWORK = ("labels", "outliers")
+"""Checks that find nothing where no network is asked."""
+
 _ENOUGH = 5  # pictures, to say that they are of one class
 
 
@@ -80,7 +83,7 @@ class Subject:
 
 
 Check = Callable[[Subject], Finding | None]
-checks: Registry[Check] = Registry("check", "frostline.checks")
+checks: Registry[Check] = Registry("check", "frostline.checks", option="--drop")
 
 
 def whole(subject: Subject, check: str, level: Level, summary: str, items: list[AuditItem], **figures: Any) -> Finding:

@@ -9,22 +9,27 @@ import numpy as np
 
 from frostline import atomic
 from frostline.data.manifest import Row
-from frostline.errors import DataError, one_line
-from frostline.judge.audit.findings import checks
+from frostline.errors import DataError, PlanError, one_line
+from frostline.judge.audit.findings import ASK_A_NETWORK, checks
 from frostline.judge.audit.run_checks import Audit
 
 DROP = ("unreadable", "duplicates", "leakage")
 """What goes unless something else is asked for."""
 
 
-def chosen(names: str) -> tuple[str, ...]:
+def chosen(names: str, *, features: bool = True) -> tuple[str, ...]:
     """The checks in ``"unreadable,duplicates"``.
 
-    Raises: UnknownName: there is no such check.
+    features: whether a network is asked.
+
+    Raises: UnknownName: there is no such check. PlanError: it asks a network, and none is asked.
     """
     found = tuple(name for part in names.split(",") if (name := part.strip()))
     for name in found:
         checks.get(name)
+        if name in ASK_A_NETWORK and not features:
+            hint = f"leave {name} out, or leave --no-features out"
+            raise PlanError(f"--drop {name} does nothing beside --no-features", where="--drop", hint=hint)
     return found
 
 
@@ -44,7 +49,7 @@ def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> t
     for finding in audit.findings:
         if finding.check in drop:
             from_test = listing.split_ranks == 2
-            gone |= finding.drop & ~from_test if finding.check in ("labels", "outliers") else finding.drop
+            gone |= finding.drop & ~from_test if finding.check in ASK_A_NETWORK else finding.drop
     kept = [row for row, out in zip(listing.rows, gone, strict=True) if not out]
     splits, groups = any(row.split for row in kept), any(row.group for row in kept)
     header = ["path", "label", *(["split"] if splits else []), *(["group"] if groups else [])]

@@ -24,7 +24,8 @@ _CLASSES = 1000
 def page(audit: Audit, *, lang: str = "en", options: Sequence[str] = ()) -> str:
     """The page's HTML. All text from outside is escaped.
 
-    lang: "en" or "zh". options: how the pictures were read ("--bands", "1,2,3"), for the command that leaves some out.
+    lang: "en" or "zh". options: which network was asked and how the pictures were read ("--bands", "1,2,3"), for the
+        command that leaves some out: asked otherwise, it would leave out others than the page shows.
 
     Raises: PlanError: another language than "en" and "zh".
     """

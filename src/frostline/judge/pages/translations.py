@@ -28,7 +28,7 @@ def checked(lang: str) -> str:
     Raises: PlanError: there is no such language.
     """
     if lang not in LANGUAGES:
-        raise PlanError(f"there is no page in {lang!r}", where="--lang", hint=f"choose {' or '.join(LANGUAGES)}")
+        raise PlanError(f"there is no language {lang!r}", where="--lang", hint=f"choose {' or '.join(LANGUAGES)}")
     return lang
 
 
