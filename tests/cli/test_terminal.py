@@ -222,6 +222,25 @@ def test_no_figure_of_the_table_of_classes_is_broken(width: int, monkeypatch, ca
     assert out.count("(") - out.count("(Acer") == len(ends)
 
 
+@pytest.mark.parametrize(("width", "figures"), [(40, 1), (50, 1), (60, 3)])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_narrow_table_of_classes_keeps_their_names(lang: str, width: int, figures: int, monkeypatch, capsys) -> None:
+    from rich.console import Console
+
+    monkeypatch.setattr(language, "current", lang)
+    monkeypatch.setattr(console, "new", lambda: Console(highlight=False, width=width))
+    names = ["Norway maple (Acer platanoides)", "橡树", "beech"]
+    p = np.array([[0.9, 0.1, 0], [0.4, 0.6, 0], [0.2, 0.8, 0], [0.1, 0.9, 0], [0.1, 0.1, 0.8]])
+    console.report(metrics.report(p, np.array([0, 0, 1, 1, 2]), names, resamples=20), title="x")
+    head = language.sentence("class")
+    table = [row for row in capsys.readouterr().out.partition(f" {head}  ")[2].splitlines() if row.strip()]
+    assert max(map(cell_len, table)) <= width
+    assert any("beech" in row for row in table)
+    assert any("橡树" in row for row in table)
+    assert "Norway maple (Acer platanoides)" in " ".join(row.split("  ")[0].strip() for row in table[2:])
+    assert next(row for row in table if "beech" in row).count("%") == figures
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_help_is_not_broken_where_our_source_is(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))

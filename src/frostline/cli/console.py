@@ -16,6 +16,8 @@ from frostline.cli.language import sentence
 from frostline.cli.wrap import for_console, for_stream, in_cell
 from frostline.errors import one_line, shown
 
+_NAME = 12  # cells that a class's name has at least
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -196,7 +198,8 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
 
 
 def _classes(rows: "Sequence[ClassFigures]", console: "Console") -> None:
-    """A row a class; where the terminal is too narrow, precision and recall leave their intervals to the report."""
+    """A row a class. In a narrow terminal precision and recall leave their intervals to the report, then F1 leaves its
+    own, then only F1 is left; the names stay."""
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
@@ -204,15 +207,24 @@ def _classes(rows: "Sequence[ClassFigures]", console: "Console") -> None:
     names = [one_line(row.name) for row in rows]
     heads = [sentence(head) for head in ("class", "precision", "recall", "F1", "pictures")]
     shares = [[_share_of_class(row, name) for row in rows] for name in ("precision", "recall", "f1")]
-    columns = [names, *shares, [f"{row.support:,}" for row in rows]]
-    wide = [max(map(cell_len, (head, *column))) for head, column in zip(heads, columns, strict=True)]
-    if sum(wide) + 3 * len(wide) > console.width:
-        columns[1:3] = [[re.split(r"[ （]", share)[0] for share in column] for column in shares[:2]]
+    plain = [[re.split(r"[ （]", share)[0] for share in column] for column in shares]
+    counts = [f"{row.support:,}" for row in rows]
+
+    def wide(columns: dict[int, list[str]]) -> list[int]:
+        return [max(map(cell_len, (heads[k], *column))) for k, column in columns.items()]
+
+    columns = {0: names, 1: shares[0], 2: shares[1], 3: shares[2], 4: counts}
+    name = min(_NAME, wide(columns)[0])  # a longer one is folded
+    if sum(wide(columns)) + 3 * len(columns) > console.width:
+        columns |= {1: plain[0], 2: plain[1]}
+    for fewer in ({**columns, 3: plain[2]}, {0: names, 3: plain[2], 4: counts}):
+        if name + sum(wide(columns)[1:]) + 3 * len(columns) > console.width:
+            columns = fewer
     table = Table(box=simple(), pad_edge=False)
-    table.add_column(heads[0], overflow="fold")
-    for head in heads[1:]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for cells in zip(*columns, strict=True):
+    table.add_column(heads[0], overflow="fold", min_width=name)
+    for k in list(columns)[1:]:
+        table.add_column(heads[k], justify="right", no_wrap=True)
+    for cells in zip(*columns.values(), strict=True):
         table.add_row(*map(Text, cells))
     console.print(table)
 
@@ -284,10 +296,19 @@ def usage(items: "Sequence[Usage]", everything: "Sequence[Kept]", *, where: Path
     """A table of the store's shelves, and one of all kinds of things that are kept."""
     for item in items:
         about = re.sub(",(?! )", ", ", re.sub('[{}"]', "", item.about))  # JSON has no place for a line to end at
-        print(for_stream(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} {sentence('rows')}  {about}", sys.stdout, 27))
+        print(
+            for_stream(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} {_noun('row', item.rows)}  {about}", sys.stdout, 27)
+        )
     for kind in everything:
-        print(f"{in_bytes(kind.bytes):>9}  {kind.files:>8,} {sentence('files')} {kind.name}: {sentence(kind.what)}")
+        files = f"{kind.files:>8,} {_noun('file', kind.files)}"
+        print(f"{in_bytes(kind.bytes):>9}  {files} {kind.name}: {sentence(kind.what)}")
     aside(f"{in_bytes(sum(kind.bytes for kind in everything))} in all, in {where}")
+
+
+def _noun(one: str, count: int) -> str:
+    """The word for so many of them, as wide as for many."""
+    many = sentence(f"{one}s")
+    return many if count != 1 else sentence(one).ljust(len(many))
 
 
 def exported(found: "Exported") -> None:
