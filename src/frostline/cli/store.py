@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from frostline.cli.complete import offered, plain
+
 app = typer.Typer(help="Look at what is kept between runs, or remove it.", no_args_is_help=True)
 
 
@@ -29,7 +31,11 @@ def ls(json: Annotated[bool, Option("--json", help="Print as JSON.")] = False) -
 @app.command("clear")
 def clear(
     only: Annotated[
-        list[str] | None, Option(help="Only this kind, as `store ls` names it. Repeatable [default: all].")
+        list[str] | None,
+        Option(
+            help=plain("Only this kind, as `store ls` names it. Repeatable [default: all]."),
+            autocompletion=offered("only"),
+        ),
     ] = None,
 ) -> None:
     """Remove what is kept; it is made again when it is needed. What a run uses at this moment stays."""
