@@ -95,6 +95,16 @@ def test_json_with_an_indent_keeps_its_lines(capsys):
     assert capsys.readouterr().out == '{\n  "a": 1\n}\n'
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
+@pytest.mark.parametrize("words", [["strategies"], ["--help"], ["models", "--all", "--json"]])
+def test_who_has_seen_enough_ends_it_well(words):
+    read, written = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "frostline", *words], stdout=written, stderr=subprocess.PIPE)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_behind_standard_output_is_said(tmp_path):
     with Path("/dev/full").open("wb") as full:

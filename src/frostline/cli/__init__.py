@@ -6,7 +6,7 @@ Exit codes: 0 done; 1 done, but something was left out or a check failed; 2 bad 
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import typer.main
@@ -81,6 +81,12 @@ def _root(
     pass  # --lang is read before there is any help to show: see `language`
 
 
+def _seen_enough() -> NoReturn:
+    """Whoever read our output has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
 def main() -> None:
     """Run the command; bad input becomes a message of three parts and exit code 2."""
     output.lossless()
@@ -90,10 +96,13 @@ def main() -> None:
     except FrostlineError as error:
         print(language.message(error), file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        _seen_enough()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # click makes an exit with 1 of it
+            _seen_enough()
+        raise
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         if error.filename is None and error.errno not in atomic.FULL:
             raise
         hint = "is there such a place, and permission?"
