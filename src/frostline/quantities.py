@@ -26,7 +26,8 @@ def side(value: int | str | None) -> int | str | None:
     except ValueError:
         raise PlanError(f"{value!r} is no number of pixels", where="--image-size", hint="288, or auto") from None
     if pixels < 1:
-        raise PlanError(f"--image-size must be at least 1, not {pixels}", where="--image-size")
+        hint = "give a side in pixels, such as 288, or auto"
+        raise PlanError(f"--image-size must be at least 1, not {pixels}", where="--image-size", hint=hint)
     return pixels
 
 

@@ -103,14 +103,25 @@ def test_given_wins_over_a_signature_and_that_over_the_table(found: Stages) -> N
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
-        ("probe", {"lr": 0.1}, "no use for lr"),
-        ("full", {"rank": 4}, "no use for rank"),
+        ("probe", {"lr": 0.1}, "no use for --lr"),
+        ("full", {"rank": 4}, "no use for --rank"),
         ("full", {"lr": -1.0}, "lr is -1.0"),
         ("full", {"epochs": 0}, "epochs is 0"),
         ("full", {"optimizer": "adamm"}, "no optimizer 'adamm'"),
-        ("full", {"gamma": 0.5}, "gamma does nothing unless schedule is"),
-        ("full", {"views": 1, "augment": "flip"}, "augment does nothing if views is 1"),
-        ("full", {"schedule": "cosin"}, "schedule is 'cosin', not one of"),
+        ("full", {"gamma": 0.5}, "--gamma does nothing unless --schedule is plateau or step"),
+        ("full", {"views": 1, "augment": "flip"}, "--augment does nothing if --views is 1"),
+        (
+            "full",
+            {"schedule": "cosin"},
+            r"--schedule is 'cosin', not one of [^\n]*\n  at --schedule\n  hint: did you mean cosine",
+        ),
+        (
+            "full",
+            {"frozen_norm": "foo"},
+            r"--frozen-norm is 'foo'[^\n]*\n  at --frozen-norm\n  hint: one of hold, hold-all",
+        ),
+        ("full", {"batch_size": 0}, r"--batch-size is 0[^\n]*\n  at --batch-size\n  hint: give a whole number of 1"),
+        ("full", {"ema": 2.0}, r"--ema is 2.0, not in \[0, 1\)\n  at --ema\n  hint: give a number in \[0, 1\)"),
         ("full", {"colour": 1}, "no option 'colour'"),
     ],
 )
@@ -124,7 +135,8 @@ def test_options_without_effect_or_sense_are_refused(
 def test_faults_are_told_together(found: Stages) -> None:
     with pytest.raises(PlanError) as refused:
         planned(found, "full", lr=-1.0, batch_size=0, label_smoothing=3.0)
-    assert all(word in refused.value.what for word in ("lr", "batch_size", "label_smoothing"))
+    assert all(word in refused.value.what for word in ("--lr", "--batch-size", "--label-smoothing"))
+    assert refused.value.where == "--lr, --batch-size, --label-smoothing"
 
 
 def test_strangers_functions_are_checked(found: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +154,7 @@ def test_strangers_functions_are_checked(found: Stages, monkeypatch: pytest.Monk
     with pytest.raises(UnknownName, match="layerwis") as refused:
         planned(found, "layerwis")
     assert "layerwise" in str(refused.value)
+    assert refused.value.where == "--strategy"
 
 
 def test_what_starts_from_a_fitted_head_trains_in_even_batches_and_the_lesson_in_whole_ones_and_a_rest(

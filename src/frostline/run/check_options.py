@@ -47,7 +47,7 @@ def check_options(options: FitOptions) -> None:
         value = getattr(options, name)
         if value is not None and value < number:
             flag = f"--{name.replace('_', '-')}"
-            raise PlanError(f"{flag} must be at least {number}, not {value}", where=flag)
+            raise PlanError(f"{flag} must be at least {number}, not {value}", where=flag, hint=f"give {number} or more")
     _check_val_options(options)
     strategies.get(options.strategy)
     make_recipe(options.training, pictures=1)

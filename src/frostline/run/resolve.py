@@ -25,7 +25,7 @@ from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.net.freeze import rates
 from frostline.net.stages import HEAD, cut, stages
-from frostline.options import FEW, FitOptions
+from frostline.options import FEW, OPTIONS, FitOptions
 from frostline.processors import launched_processes
 from frostline.quantities import seconds, side
 from frostline.run.head2toe import over_all_stages
@@ -221,9 +221,10 @@ def _check_of_training(settings: Settings, plan: Plan) -> None:
     """
     if any(isinstance(phase, Train) for phase in plan.phases):
         return
-    if idle := [name for name in ("drop_path", "track") if getattr(settings, name)]:
+    if idle := [OPTIONS[name].flag for name in ("drop_path", "track") if getattr(settings, name)]:
         raise PlanError(
             f"the strategy {settings.strategy!r} has no use for {', '.join(idle)}",
+            where=f"--strategy {settings.strategy}",
             hint="leave that out, or take a strategy that trains",
         )
 

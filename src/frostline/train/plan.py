@@ -9,24 +9,53 @@ A plan can be printed, compared, tested, searched and written into ``plan.json``
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from frostline.errors import PlanError
 from frostline.options import OPTIONS
+from frostline.registry import did_you_mean
 
 SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
 AUGMENTATIONS = ("none", "flip", "basic", "resized-crop", "trivial", "rand")
 BALANCES = ("none", "sampling", "weights")
 FROZEN_NORMS = ("hold", "hold-all", "update")
 KEEPS = ("best", "last")
+ONE_OR_MORE, NONE_OR_MORE = "a whole number of 1 or more", "a number of 0 or more"
+_COUNTS, _OR_NONE = ("batch_size", "accumulate", "step_size"), ("views", "patience")
+_SHARES = ("label_smoothing", "ema", "momentum")
+_AMOUNTS = ("weight_decay", "warmup", "gamma", "mixup", "cutmix", "l2sp", "clip")
 
 
 def _usual(name: str) -> Any:
     """The default of `fit` for small data (< 1,000 training pictures)."""
     by_size = OPTIONS[name].by_size
     return None if by_size is None else by_size.small
+
+
+def flag(name: str) -> str:
+    """An option as it is typed; one of a stranger's strategy as its function calls it."""
+    return OPTIONS[name].flag if name in OPTIONS else name
+
+
+def fault(name: str, wrong: str, hint: str) -> PlanError:
+    """What is wrong with the value of one option."""
+    return PlanError(f"{flag(name)} is {wrong}", where=flag(name), hint=hint)
+
+
+def out_of_range(name: str, value: object, words: str) -> PlanError:
+    """A value that is not what `words` say."""
+    return fault(name, f"{value}, not {words}", f"give {'a number ' if words.startswith('in ') else ''}{words}")
+
+
+def joined(faults: Sequence[PlanError]) -> PlanError:
+    """One fault as it is; several as one error that tells all of them."""
+    if len(faults) == 1:
+        return faults[0]
+    places = dict.fromkeys(place for error in faults if (place := error.where))
+    what, where = "; ".join(error.what for error in faults), ", ".join(places)
+    return PlanError(what, where=where or None, hint="see `frostline fit --help`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +115,9 @@ class Recipe:
     def __post_init__(self) -> None:
         faults = self._faults()
         if faults:
-            raise PlanError("; ".join(faults), where="the training options", hint="see `frostline fit --help`")
+            raise joined(faults)
 
-    def _faults(self) -> list[str]:
+    def _faults(self) -> list[PlanError]:
         """Every fault at once, so that a user mends them in one go."""
         allowed = {
             "schedule": SCHEDULES,
@@ -98,31 +127,27 @@ class Recipe:
             "keep": KEEPS,
         }
         found = [
-            f"{name} is {getattr(self, name)!r}, not one of {', '.join(values)}"
+            fault(
+                name,
+                f"{getattr(self, name)!r}, not one of {', '.join(values)}",
+                did_you_mean(str(getattr(self, name)), values) or f"one of {', '.join(values)}",
+            )
             for name, values in allowed.items()
             if getattr(self, name) not in values
         ]
-        found += [
-            f"{name} is {getattr(self, name)}, not a whole number of {least} or more"
-            for names, least in ((("batch_size", "accumulate", "step_size"), 1), (("views", "patience"), 0))
-            for name in names
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= least)
+        ranges = (
+            *((name, lambda x: isinstance(x, int) and x >= 1, ONE_OR_MORE) for name in _COUNTS),
+            *((name, lambda x: isinstance(x, int) and x >= 0, "a whole number of 0 or more") for name in _OR_NONE),
+            *((name, lambda x: 0 <= x < 1, "in [0, 1)") for name in _SHARES),
+            ("interpolate", lambda x: 0 < x <= 1, "in (0, 1]"),
+            ("erasing", lambda x: 0 <= x <= 1, "in [0, 1]"),
+            *((name, lambda x: 0 <= x < math.inf, NONE_OR_MORE) for name in _AMOUNTS),
+        )
+        return found + [
+            out_of_range(name, getattr(self, name), words)
+            for name, right, words in ranges
+            if not right(getattr(self, name))
         ]
-        found += [
-            f"{name} is {getattr(self, name)}, not in [0, 1)"
-            for name in ("label_smoothing", "ema", "momentum")
-            if not 0 <= getattr(self, name) < 1
-        ]
-        if not 0 < self.interpolate <= 1:
-            found.append(f"interpolate is {self.interpolate}, not in (0, 1]")
-        if not 0 <= self.erasing <= 1:
-            found.append(f"erasing is {self.erasing}, not in [0, 1]")
-        found += [
-            f"{name} is {getattr(self, name)}, not a number of 0 or more"
-            for name in ("weight_decay", "warmup", "gamma", "mixup", "cutmix", "l2sp", "clip")
-            if not 0 <= getattr(self, name) < math.inf
-        ]
-        return found
 
 
 @dataclass(frozen=True, slots=True)

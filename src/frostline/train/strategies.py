@@ -14,13 +14,28 @@ from typing import Any
 from frostline.errors import PlanError
 from frostline.net.freeze import rates
 from frostline.net.stages import Stages
-from frostline.registry import Registry
+from frostline.registry import Registry, did_you_mean
 from frostline.train.defaults import TABLE, default
 from frostline.train.optimizer import fault_of
-from frostline.train.plan import RECIPE_FIELDS, Learns, Lora, Phase, Plan, Recipe, Solve, Train, rates_of
+from frostline.train.plan import (
+    NONE_OR_MORE,
+    ONE_OR_MORE,
+    RECIPE_FIELDS,
+    Learns,
+    Lora,
+    Phase,
+    Plan,
+    Recipe,
+    Solve,
+    Train,
+    flag,
+    joined,
+    out_of_range,
+    rates_of,
+)
 
 Strategy = Callable[..., Plan]
-strategies: Registry[Strategy] = Registry("strategy", "frostline.strategies")
+strategies: Registry[Strategy] = Registry("strategy", "frostline.strategies", option="--strategy")
 strategy = strategies.decorator
 
 
@@ -143,19 +158,20 @@ def plan_by(
             try:
                 options[option] = make_recipe(known, pictures=pictures)
             except PlanError as error:
-                faults.append(error.what)
+                faults.append(error)
         elif own is inspect.Parameter.empty:
             options[option] = default(option, pictures, known)
     if faults:
-        raise PlanError("; ".join(faults), where=f"strategy {name}", hint="see `frostline fit --help`")
+        raise joined(faults)
     plan = function(stages, **options)
     _check(plan, name, stages)
     idle = sorted(option for option, value in told.items() if option not in wanted and not _used(plan, option, value))
     if idle:
-        idle = ["lr auto" if option == "rate_search" else option for option in idle]
-        takes = [option for option in wanted if option != "recipe"]
+        idle = ["--lr auto" if option == "rate_search" else flag(option) for option in idle]
+        takes = [flag(option) for option in wanted if option != "recipe"]
         raise PlanError(
             f"the strategy {name!r} has no use for {', '.join(idle)}",
+            where=f"--strategy {name}",
             hint=f"leave that out, or take another strategy; it takes: {', '.join(takes) or 'no rates and no epochs'}",
         )
     return plan
@@ -184,10 +200,10 @@ _IN_VAIN_WITH: dict[str, tuple[str, object]] = {
 }
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lr": (lambda x: 0 < x < math.inf, "a number above 0"),
-    "trunk_lr": (lambda x: 0 <= x < math.inf, "a number of 0 or more"),
+    "trunk_lr": (lambda x: 0 <= x < math.inf, NONE_OR_MORE),
     "decay": (lambda x: 0 < x <= 1, "in (0, 1]"),
-    "epochs": (lambda x: isinstance(x, int) and x >= 1, "a whole number of 1 or more"),
-    "rank": (lambda x: isinstance(x, int) and x >= 1, "a whole number of 1 or more"),
+    "epochs": (lambda x: isinstance(x, int) and x >= 1, ONE_OR_MORE),
+    "rank": (lambda x: isinstance(x, int) and x >= 1, ONE_OR_MORE),
 }
 
 
@@ -206,26 +222,41 @@ def _options_of(name: str, function: Strategy) -> dict[str, Any]:
     return wanted
 
 
-def _faults(told: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def _faults(told: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[PlanError]:
     """What is wrong with the options by themselves, all of it."""
-    found = [f"there is no option {option!r}" for option in told if option not in {*TABLE, *wanted}]
-    found += [
-        f"{o} is {told[o]}, not {words}" for o, (right, words) in _RANGES.items() if o in told and not right(told[o])
+    known = [*TABLE, *wanted]
+    found = [
+        PlanError(f"there is no option {o!r}", where=o, hint=did_you_mean(o, known) or "see `frostline fit --help`")
+        for o in told
+        if o not in known
     ]
     found += [
-        f"{option} does nothing unless {other} is {' or '.join(sorted(map(str, values)))}"
+        out_of_range(option, told[option], words)
+        for option, (right, words) in _RANGES.items()
+        if option in told and not right(told[option])
+    ]
+    found += [
+        _idle(option, f"unless {flag(other)} is {' or '.join(sorted(map(str, values)))}")
         for option, (other, values) in _NEEDS.items()
         if option in told and told.get(other) not in values
     ]
     found += [
-        f"{option} does nothing if {other} is {value}"
+        _idle(option, f"if {flag(other)} is {value}")
         for option, (other, value) in _IN_VAIN_WITH.items()
         if told.get(option) and told.get(other) == value
     ]
     if "optimizer" in told or "momentum" in told:
         optimizer = told.get("optimizer", TABLE["optimizer"].small)
-        found += filter(None, [fault_of(str(optimizer), momentum="momentum" in told)])
+        if said := fault_of(str(optimizer), momentum="momentum" in told):
+            what, _, others = said.partition("; ")
+            place = "--optimizer" if others else "--momentum"
+            found.append(PlanError(what, where=place, hint=others or "leave --momentum out"))
     return found
+
+
+def _idle(option: str, when: str) -> PlanError:
+    """An option that another one leaves nothing to."""
+    return PlanError(f"{flag(option)} does nothing {when}", where=flag(option), hint=f"leave {flag(option)} out")
 
 
 def _used(plan: Plan, option: str, value: object) -> bool:

@@ -17,6 +17,7 @@ from frostline.features.store import Store
 from frostline.judge import explain
 from frostline.judge.neighbours import nearest, unit
 from frostline.judge.report.thumbnails import viewed
+from frostline.registry import did_you_mean
 from frostline.run.training_list import TRAINING, training_list
 from frostline.ship.model_info import located
 from frostline.ship.open_folder import open_folder
@@ -94,7 +95,8 @@ def explanations(
     shipped = open_folder(located(model), trust=trust)
     about = shipped.about
     if label is not None and label not in about.classes:
-        raise UnknownName(f"the model has no class {label!r}", hint=f"it knows: {', '.join(about.classes)}")
+        hint = did_you_mean(label, about.classes) or f"it knows: {', '.join(about.classes)}"
+        raise UnknownName(f"the model has no class {label!r}", where="--class", hint=hint)
     activations = Activations(shipped.net, about.name, about.preprocessing, store, cache, "auto", "auto", listen)
     alike = _alike(model, rows, near, activations, listen) if near else {}
     predictor = of_network(shipped.net, about)
