@@ -1,6 +1,7 @@
 """Features as a table are what timm gives of the same pictures."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from typer.testing import CliRunner
 
 from frostline.cli import app
 from frostline.data.sources import default_cache, read, unlabelled
-from frostline.errors import FrostlineError, PlanError
+from frostline.errors import FrostlineError, MissingExtra, PlanError
 from frostline.features.store import Store
 from frostline.net import zoo
-from frostline.workflows.embed import Embedded, embed, write
+from frostline.workflows.embed import Embedded, check_place, embed, write
+from tests.docs.pages import in_process
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,19 @@ def test_labels_are_missed_with_the_option_that_does_without_and_not_spoken_of_b
         refused = CliRunner().invoke(app, ["embed", str(tmp_path), "--out", str(tmp_path / "x.npz"), *more])
         assert isinstance(refused.exception, FrostlineError)
         assert said in f"{refused.exception.where} {refused.exception.hint}"
+
+
+@pytest.mark.parametrize(("out", "said"), [("x.csv", "not written as '.csv'"), ("s3://b/x.npz", "one process writes")])
+def test_a_wrong_file_is_refused_before_anything_is_read(leaves: Path, out: str, said: str) -> None:
+    code, _, err = in_process(["embed", str(leaves / "nothing there"), "--out", out])
+    assert code == 2
+    assert said in err
+
+
+def test_parquet_without_its_library_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match="Parquet needs pyarrow"):
+        check_place(Path("x.parquet"))
 
 
 def test_another_ending_is_refused(found: Embedded, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def embed(
             from frostline.features.store import Store
             from frostline.workflows import embed as run
 
+        if on is None:
+            run.check_place(out)
         cache = default_cache()
         said = PlaceOptions.of(place)
         if on is not None:

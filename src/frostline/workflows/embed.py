@@ -60,15 +60,25 @@ def embed(
     return Embedded(rows, np.concatenate(parts), (*manifest.skipped, *skipped))
 
 
-def write(found: Embedded, place: Path) -> None:
-    """Write ``.npz`` (arrays path, label, split, digest, features) or ``.parquet`` (the same as columns).
+def check_place(place: Path) -> None:
+    """Refuse a file that `write` could not make, before anything is computed for it.
 
-    Raises: PlanError: another ending, a URL. MissingExtra: pyarrow is not installed. DataError: it cannot be written.
+    Raises: PlanError: another ending, a URL. MissingExtra: pyarrow is not installed.
     """
     if url_of(place) is not None:
         raise PlanError("one process writes a file", where=f"--out {url_of(place)}", hint="--on ray writes there")
     if place.suffix not in (".npz", ".parquet"):
         raise PlanError(f"features are not written as {place.suffix!r}", where=place, hint="name it .npz or .parquet")
+    if place.suffix == ".parquet":
+        arrow_table({})  # which needs pyarrow
+
+
+def write(found: Embedded, place: Path) -> None:
+    """Write ``.npz`` (arrays path, label, split, digest, features) or ``.parquet`` (the same as columns).
+
+    Raises: PlanError, MissingExtra: as `check_place`. DataError: it cannot be written.
+    """
+    check_place(place)
     columns = {name: [_said(row, name) for row in found.rows] for name in ("path", "label", "split", "digest")}
     try:
         with atomic.beside(place) as fresh:
