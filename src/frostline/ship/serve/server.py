@@ -1,6 +1,7 @@
 """A server's process: a socket, a model, and an end that loses nobody's request. Many of them: ``supervisor``."""
 
 import asyncio
+import errno
 import signal
 import socket
 import sys
@@ -96,7 +97,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         made.bind(where)
         made.listen(_BACKLOG)
     except OSError as error:
-        hint = "another --port; 0 is any free one" if port else "another --host"
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)  # by another, or for another
+        hint = "another --port; 0 is any free one" if port and taken else "another --host"
         raise PlanError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", hint=hint) from None
     with made:
         yield made
