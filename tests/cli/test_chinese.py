@@ -11,6 +11,7 @@ import typer.main
 from typer import rich_utils
 
 import frostline
+from frostline import errors
 from frostline.cli import app, language
 from frostline.cli.screen import Screen
 from frostline.errors import DataError
@@ -78,6 +79,96 @@ def test_whatever_is_said_where_it_is_written_down_is_in_the_table() -> None:
     assert seen > 80
     kept = ("curl", "docs, /info", "$ ", "yellow")  # commands as they are, and a colour
     assert [line for line in missing if not any(word in line for word in kept)] == []
+
+
+ERRORS = {name for name, thing in vars(errors).items() if isinstance(thing, type)} | {"Refused"}
+FITTING = ("without 7", "unless 7 is 7", "7 classes have", "7-fold cross-validation", "7 or 8", "s", "classes", "band")
+ONLY_FROM_PYTHON: dict[str, int] = {
+    "classifier.py": 9,
+    "data/labels.py": 5,
+    "data/picture.py": 2,
+    "data/sources.py": 2,
+    "data/to_picture.py": 7,
+    "data/torch_datasets.py": 9,
+    "data/views.py": 3,
+    "features/fill.py": 1,
+    "features/store.py": 2,
+    "judge/calibrate.py": 8,
+    "judge/conformal.py": 6,
+    "judge/explain.py": 2,
+    "judge/metrics.py": 11,
+    "judge/ood.py": 1,
+    "net/adapters.py": 3,
+    "net/cuts.py": 7,
+    "net/freeze.py": 1,
+    "net/stages.py": 1,
+    "net/trace.py": 1,
+    "net/zoo.py": 2,
+    "scale/batches.py": 1,
+    "ship/given_options.py": 2,
+    "train/solve.py": 2,
+    "train/strategies.py": 1,
+    "workflows/notebook.py": 7,
+}
+"""Texts by module that are not in the table: who calls it from Python sees them, in English, as all its names are."""
+
+
+def literals(node: ast.expr, assigned: dict[str, list[ast.expr]]) -> Iterator[ast.expr]:
+    """The texts that an argument may be."""
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        yield node
+    elif isinstance(node, ast.Name):
+        for value in assigned.pop(node.id, []):
+            yield from literals(value, assigned)
+    elif isinstance(node, ast.IfExp | ast.BoolOp):
+        for value in node.values if isinstance(node, ast.BoolOp) else (node.body, node.orelse):
+            yield from literals(value, assigned)
+
+
+def assigned_in(tree: ast.AST) -> dict[str, list[ast.expr]]:
+    """What names of a function stand for."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, ast.Assign | ast.NamedExpr):
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value)
+    return found
+
+
+def refusals(tree: ast.AST) -> Iterator[ast.expr]:
+    """What notes, warnings and errors of a module say: what was wrong, and what to do."""
+    inner = {id(node): function for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
+             for node in ast.walk(function)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in ERRORS | {"Note", "Warn"}:
+                texts = [*node.args[:1], *(word.value for word in node.keywords if word.arg in ("what", "hint"))]
+                for text in texts:
+                    yield from literals(text, assigned_in(inner.get(id(node), ast.Module([], []))))
+
+
+def test_what_a_command_notes_warns_of_and_refuses_is_in_the_table() -> None:
+    say = speaking("zh")
+    missing: dict[str, set[str]] = {}
+    seen = 0
+    for file in sorted(SOURCE.rglob("*.py")):
+        for text in refusals(ast.parse(file.read_text(encoding="utf-8"))):
+            seen += 1
+            forms = [written(text, sample) for sample in (*SAMPLES, *FITTING)]
+            if re.search("[a-z]{3}", written(text, "")) and not any(re.search("[一-鿿]", say(form)) for form in forms):
+                missing.setdefault(file.relative_to(SOURCE).as_posix(), set()).add(forms[0])
+    assert seen > 900
+    assert {name: len(texts) for name, texts in missing.items()} == ONLY_FROM_PYTHON, missing
+
+
+def test_names_that_are_near_are_joined_in_chinese() -> None:
+    say = speaking("zh")
+    assert say("did you mean resnet18 or resnet18d or skresnet18?") == "是不是 resnet18、resnet18d 或 skresnet18？"
+    assert say("there is no engine called 'x'") == "没有名为 'x' 的推理引擎"
+    assert say("not used: column `when`, column `who`") == "未使用：列 `when`、`who`"
 
 
 def test_every_help_text_is_in_the_table() -> None:
