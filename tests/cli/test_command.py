@@ -109,7 +109,9 @@ def test_a_hostile_checkpoint_is_refused_and_not_run(leaves: Path, tmp_path: Pat
 
 
 def test_lists(model: Path) -> None:
-    assert "auto" in run("strategies").stdout
+    listed = {line.split()[0]: line for line in run("strategies").stdout.splitlines()}
+    assert listed["lora"].endswith("Takes --lr, --epochs, --rank.")
+    assert "--trunk-lr" in listed["lp-ft"]
     assert "tf_efficientnet_lite0" in run("models", "lite0").stdout.splitlines()[0]
     assert "rows" in run("store", "ls").stdout
     assert run("--version").stdout.startswith("frostline ")

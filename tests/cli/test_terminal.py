@@ -18,10 +18,13 @@ from frostline.cli import app, comparison_table, complete, console, language, mo
 from frostline.cli.demo import examples
 from frostline.cli.screen import Screen
 from frostline.events import Note, PhaseStart, Step, Warn, Work
+from frostline.features.kept import KINDS
 from frostline.judge import metrics
 from frostline.judge.intervals import Interval
 from frostline.judge.predictions import Outcome
+from frostline.run.check_options import REFITS
 from frostline.ship.export import forms
+from frostline.train.plan import AUGMENTATIONS, FROZEN_NORMS, SCHEDULES
 from frostline.train.strategies import strategies
 from frostline.workflows.compare import Comparison, Entry
 from tests.docs.pages import in_process
@@ -46,6 +49,19 @@ def test_no_help_is_eaten_by_markup() -> None:
 def test_completion_offers_what_the_registries_hold() -> None:
     assert sorted(complete.STRATEGIES) == sorted(strategies.names())
     assert sorted(complete.FORMS) == sorted(forms.names())
+    assert complete.KEPT == KINDS
+    known = {"frozen_norm": FROZEN_NORMS, "refit": REFITS, "schedule": SCHEDULES, "augment": AUGMENTATIONS}
+    assert {name: complete.KNOWN[name] for name in known} == known
+    completed = {
+        "fit": ("frozen_norm", "refit", "precision"),
+        "evaluate": ("lang", "engine", "precision", "tta"),
+        "predict": ("engine", "precision", "tta"),
+        "serve": ("engine", "precision", "tta"),
+        "embed": ("model", "engine", "precision"),
+    }
+    for command, options in completed.items():
+        custom = {option.name for option in COMMANDS[command].params if option._custom_shell_complete}
+        assert not set(options) - custom, command
     offered = complete.offered("strategy")
     assert offered is not None
     assert offered("l") == ["layerwise", "lp-ft", "lora"]
@@ -53,6 +69,18 @@ def test_completion_offers_what_the_registries_hold() -> None:
     assert complete.offered("epochs") is None
     code = "import sys, frostline.cli.complete as c; c.offered('strategy')('l'); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_every_help_says_of_what_it_speaks() -> None:
+    vague = [
+        f"{name} --{option.name}: {option.help}"
+        for name, command in COMMANDS.items()
+        for option in command.params
+        if re.match(r"Of |Where[; ]|Seconds for a head|auto,|en or zh|\d", getattr(option, "help", None) or "")
+    ]
+    assert vague == []
+    limits = [option.help for option in COMMANDS["serve"].params if option.name.startswith(("max_", "request_"))]
+    assert len(set(limits)) == len(limits) == 4
 
 
 def test_models_says_where_to_begin_and_a_pattern_lists_all() -> None:

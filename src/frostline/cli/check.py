@@ -27,14 +27,16 @@ def check(
     model: Annotated[
         str, Option(help="The network that is asked, as for `fit`.", autocompletion=offered("model"))
     ] = "tf_efficientnet_lite0",
-    weights: Annotated[str, Option(help=OPTIONS["weights"].help)] = "auto",
-    engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
+    weights: Annotated[str, Option(help=plain(OPTIONS["weights"].help))] = "auto",
+    engine: Annotated[
+        str, Option(help="Inference engine: auto, openvino or torch.", autocompletion=offered("engine"))
+    ] = "auto",
     on: Annotated[str | None, Option(help="ray: decode and ask the network on a Ray cluster.")] = None,
     address: Annotated[str | None, Option(help=plain(OPTIONS["address"].help))] = None,
     intensity: Annotated[str | None, Option(help=plain(OPTIONS["intensity"].help))] = None,
     bands: Annotated[str | None, Option(help=plain(OPTIONS["bands"].help))] = None,
     background: Annotated[str | None, Option(help=plain(OPTIONS["background"].help))] = None,
-    lang: Annotated[str, Option(help="Of the page: en or zh.", autocompletion=offered("lang"))] = "en",
+    lang: Annotated[str, Option(help="Language of the page: en or zh.", autocompletion=offered("lang"))] = "en",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
     **place: Any,
 ) -> None:

@@ -8,6 +8,10 @@ STRATEGIES = (
 )
 FORMS = ("onnx", "openvino", "torch", "int8")
 LANGUAGES = ("en", "zh")
+KEPT = (
+    *("store", "archives", "compiled", "engines", "digests.sqlite", "remote", "demo", "models"),
+    *("graphs", "openvino"),
+)
 KNOWN: dict[str, tuple[str, ...]] = {
     "strategy": STRATEGIES,
     "lang": LANGUAGES,
@@ -18,6 +22,12 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "schedule": ("constant", "step", "cosine", "one-cycle", "plateau"),
     "balance": ("none", "sampling", "weights"),
     "keep": ("best", "last"),
+    "frozen_norm": ("hold", "hold-all", "update"),
+    "refit": ("auto", "on", "off"),
+    "precision": ("auto", "fp32", "bf16"),
+    "answering": ("fp32", "bf16"),  # the precision of a model that is there
+    "tta": ("flip",),
+    "only": KEPT,
 }
 
 

@@ -7,6 +7,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, idle
+from frostline.cli.complete import offered, plain
 from frostline.cli.fit import with_options
 from frostline.options import OPTIONS, READING
 
@@ -21,16 +22,20 @@ def embed(
     data: Annotated[Path, Argument(help="Pictures, as for `fit`.")],
     out: Annotated[Path, Option(help="The file to write: .parquet or .npz.")] = Path("features.npz"),
     line: Annotated[str, Option(help="head, or a stage such as blocks.4, averaged over its pixels.")] = "head",
-    model: Annotated[str, Option(help=OPTIONS["model"].help)] = "tf_efficientnet_lite0",
-    weights: Annotated[str, Option(help=OPTIONS["weights"].help)] = "auto",
-    engine: Annotated[str, Option(help=OPTIONS["engine"].help)] = "auto",
-    precision: Annotated[str, Option(help=OPTIONS["precision"].help)] = "auto",
+    model: Annotated[
+        str, Option(help=plain(OPTIONS["model"].help), autocompletion=offered("model"))
+    ] = "tf_efficientnet_lite0",
+    weights: Annotated[str, Option(help=plain(OPTIONS["weights"].help))] = "auto",
+    engine: Annotated[str, Option(help=plain(OPTIONS["engine"].help), autocompletion=offered("engine"))] = "auto",
+    precision: Annotated[
+        str, Option(help=plain(OPTIONS["precision"].help), autocompletion=offered("precision"))
+    ] = "auto",
     unlabelled: Annotated[
         bool,
         Option("--unlabelled", help="Take all pictures of a folder, WebDataset shard or Parquet file."),
     ] = False,
     on: Annotated[str | None, Option(help="ray: compute on a Ray cluster; --out is a folder of Parquet.")] = None,
-    address: Annotated[str | None, Option(help=OPTIONS["address"].help)] = None,
+    address: Annotated[str | None, Option(help=plain(OPTIONS["address"].help))] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress.")] = False,
     **place: Any,
 ) -> None:

@@ -15,7 +15,7 @@ from frostline.cli.trust import Trust, show
 def explain(
     model: Annotated[Path, Argument(help="A run's folder, or a model folder.")],
     images: Annotated[list[str], Argument(help="Files, folders or globs.")],
-    out: Annotated[Path | None, Option(help="Where overlays go (default: RUN/explained).")] = None,
+    out: Annotated[Path | None, Option(help="Folder for the overlays (default: RUN/explained).")] = None,
     label: Annotated[str | None, Option("--class", help="The class to explain (default: the predicted one).")] = None,
     near: Annotated[int, Option(help="How many training pictures that look like it are named.", min=0)] = 3,
     json: Annotated[bool, Option("--json", help="A JSON object a line.")] = False,

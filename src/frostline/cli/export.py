@@ -15,7 +15,7 @@ _DROP = 0.01
 def export(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     to: Annotated[str, Option(help="onnx, openvino, torch or int8.", autocompletion=offered("to"))],
-    out: Annotated[Path | None, Option(help="Where; if not given, beside the model folder.")] = None,
+    out: Annotated[Path | None, Option(help="Folder for the export; if not given, beside the model folder.")] = None,
     with_preprocessing: Annotated[
         bool,
         Option("--with-preprocessing", help="Whole uint8 pictures of any size in: the graph prepares them itself."),

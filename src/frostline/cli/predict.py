@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, idle, output
+from frostline.cli.complete import offered
 from frostline.cli.language import sentence
 from frostline.cli.trust import Trust, show
 
@@ -27,16 +28,31 @@ def predict(
     as_csv: Annotated[
         bool, Option("--csv", help="Columns path, label, probability, label_2, ..., set, novel.")
     ] = False,
-    engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
+    engine: Annotated[
+        str, Option(help="Inference engine: auto, openvino or torch.", autocompletion=offered("engine"))
+    ] = "auto",
+    precision: Annotated[
+        str,
+        Option(
+            help="Number format: fp32, or bf16: faster on some processors, less exact.",
+            autocompletion=offered("answering"),
+        ),
+    ] = "fp32",
     tta: Annotated[
-        str | None, Option(help="flip: answer from each picture and its mirror image, at twice the time.")
+        str | None,
+        Option(
+            help="flip: answer from each picture and its mirror image, at twice the time.",
+            autocompletion=offered("tta"),
+        ),
     ] = None,
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
     ] = None,
     on: Annotated[str | None, Option(help="ray: answer on a Ray cluster; --out is a folder of Parquet.")] = None,
-    address: Annotated[str | None, Option(help="Of the Ray cluster, or auto; else one is started here.")] = None,
+    address: Annotated[
+        str | None,
+        Option(help="Address of the Ray cluster, or auto for this machine's; without one, it is started here."),
+    ] = None,
     shard: Annotated[
         str | None, Option(help="I/N: answer this share of the pictures; else RANK and WORLD_SIZE say it.")
     ] = None,

@@ -10,7 +10,7 @@ from frostline.cli import output
 
 def pull(
     repo: Annotated[str, Argument(help="OWNER/NAME on the hub.")],
-    out: Annotated[Path | None, Option(help="Where; if not given, NAME.")] = None,
+    out: Annotated[Path | None, Option(help="Folder for the model; if not given, NAME.")] = None,
     revision: Annotated[str | None, Option(help="A branch, tag or commit.")] = None,
 ) -> None:
     """Fetch a model that `push` sent. Every file is compared with its digest before the folder is there."""

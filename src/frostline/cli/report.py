@@ -10,7 +10,7 @@ from frostline.cli.complete import offered
 
 def report(
     run: Annotated[Path, Argument(help="The folder of a finished run.")],
-    lang: Annotated[str, Option(help="en or zh.", autocompletion=offered("lang"))] = "en",
+    lang: Annotated[str, Option(help="Language of the report: en or zh.", autocompletion=offered("lang"))] = "en",
     out: Annotated[Path | None, Option(help="The file (default: RUN/report.html).")] = None,
 ) -> None:
     """Write a run's report.html again, in another language or to another place."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from frostline.cli.complete import offered
 from frostline.cli.trust import Trust, show
 
 _WHO, _LIMITS = "Who may ask", "How much one may ask for"
@@ -14,12 +15,24 @@ _WHO, _LIMITS = "Who may ask", "How much one may ask for"
 def serve(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     host: Annotated[str, Option(help="Address to listen at; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
-    port: Annotated[int, Option(help="0 is any free one.", min=0, max=65535)] = 8000,
-    workers: Annotated[int, Option(help="Processes, each with the model.", min=1)] = 1,
-    engine: Annotated[str, Option(help="auto, openvino or torch.")] = "auto",
-    precision: Annotated[str, Option(help="fp32, or bf16: faster on some processors, less exact.")] = "fp32",
+    port: Annotated[int, Option(help="Port to listen at; 0 is any free one.", min=0, max=65535)] = 8000,
+    workers: Annotated[int, Option(help="Number of processes, each with the model.", min=1)] = 1,
+    engine: Annotated[
+        str, Option(help="Inference engine: auto, openvino or torch.", autocompletion=offered("engine"))
+    ] = "auto",
+    precision: Annotated[
+        str,
+        Option(
+            help="Number format: fp32, or bf16: faster on some processors, less exact.",
+            autocompletion=offered("answering"),
+        ),
+    ] = "fp32",
     tta: Annotated[
-        str | None, Option(help="flip: answer from each picture and its mirror image, at twice the time.")
+        str | None,
+        Option(
+            help="flip: answer from each picture and its mirror image, at twice the time.",
+            autocompletion=offered("tta"),
+        ),
     ] = None,
     samples: Annotated[
         bool | None,
@@ -37,16 +50,25 @@ def serve(
         list[str] | None,
         Option(help="Name the server goes by, such as a proxy's. Repeatable.", rich_help_panel=_WHO),
     ] = None,
-    max_bytes: Annotated[int, Option(help="Of one request.", rich_help_panel=_LIMITS)] = 32 << 20,
-    max_pixels: Annotated[int, Option(help="Of one picture.", rich_help_panel=_LIMITS)] = 50_000_000,
-    max_files: Annotated[int, Option(help="Of one request.", rich_help_panel=_LIMITS)] = 64,
-    queue: Annotated[int, Option(help="Pictures that may wait; past it: 429.", rich_help_panel=_LIMITS)] = 256,
-    request_pixels: Annotated[int, Option(help="Of all pictures of one request.", rich_help_panel=_LIMITS)] = 10**9,
-    connections: Annotated[int, Option(help="Of one process, at a time.", rich_help_panel=_LIMITS)] = 1024,
+    max_bytes: Annotated[int, Option(help="Largest request body, in bytes.", rich_help_panel=_LIMITS)] = 32 << 20,
+    max_pixels: Annotated[int, Option(help="Most pixels in one picture.", rich_help_panel=_LIMITS)] = 50_000_000,
+    max_files: Annotated[int, Option(help="Most files in one request.", rich_help_panel=_LIMITS)] = 64,
+    queue: Annotated[
+        int, Option(help="Most pictures that may wait for an answer; past it: 429.", rich_help_panel=_LIMITS)
+    ] = 256,
+    request_pixels: Annotated[
+        int, Option(help="Most pixels in all pictures of one request.", rich_help_panel=_LIMITS)
+    ] = 10**9,
+    connections: Annotated[
+        int, Option(help="Most connections to one process at a time.", rich_help_panel=_LIMITS)
+    ] = 1024,
     hung: Annotated[
         float, Option(help="Seconds without a sign of life, then a worker is replaced.", rich_help_panel=_LIMITS)
     ] = 60.0,
-    timeout: Annotated[float, Option(help="Seconds for a head, and a body.", rich_help_panel=_LIMITS)] = 15.0,
+    timeout: Annotated[
+        float,
+        Option(help="Seconds a client has to send its request: the head, then the body.", rich_help_panel=_LIMITS),
+    ] = 15.0,
     trust: Trust = None,
 ) -> None:
     """Answer over HTTP, with a page at / to drop pictures on.

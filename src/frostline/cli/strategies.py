@@ -1,7 +1,7 @@
 """``frostline strategies``: every way of learning, with a line each."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -13,9 +13,10 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
     from frostline.cli import console
     from frostline.cli.language import sentence
     from frostline.cli.wrap import in_columns
+    from frostline.train.plan import flag
     from frostline.train.strategies import strategies as known
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name, function in known:
         about = (inspect.getdoc(function) or "").split("\n")[0]
         takes = [p for p in list(inspect.signature(function).parameters)[1:] if p != "recipe"]
@@ -23,4 +24,9 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
     if json:
         console.json(found)
         return
-    print(in_columns([(str(item["name"]), sentence(str(item["about"]))) for item in found], sys.stdout))
+    lines = []
+    for item in found:
+        takes = sentence(f"Takes {', '.join(map(flag, item['takes']))}.") if item["takes"] else ""
+        lines.append((str(item["name"]), f"{sentence(item['about'])} {takes}".rstrip()))
+    print(in_columns(lines, sys.stdout))
+    console.aside("those that train also take the options of each training step: `frostline fit --help`")
