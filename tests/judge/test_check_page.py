@@ -53,6 +53,8 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(tmp_path: Path, lang:
 def test_every_check_has_words_in_every_language() -> None:
     assert set(ABOUT) == set(checks.names())
     assert not {text for pair in ABOUT.values() for text in pair} - set(chinese())
+    table = (Path(__file__).parents[2] / "docs" / "how-to" / "check.md").read_text(encoding="utf-8")
+    assert [name for name in checks.names() if f"`{name}`" not in table.partition("`error` means")[0]] == []
 
 
 def test_badge_and_sentence_say_what_they_count(tmp_path: Path) -> None:
