@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from frostline.cli.answering import Engine, Precision, Tta
 from frostline.cli.complete import offered
 from frostline.cli.fit import with_options
 from frostline.cli.trust import Trust, show
@@ -25,23 +26,9 @@ def evaluate(
     lang: Annotated[str, Option(help="Language of that page: en or zh.", autocompletion=offered("lang"))] = "en",
     json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
-    engine: Annotated[
-        str, Option(help="Inference engine: auto, openvino or torch.", autocompletion=offered("engine"))
-    ] = "auto",
-    precision: Annotated[
-        str,
-        Option(
-            help="Number format: fp32, or bf16: faster on some processors, less exact.",
-            autocompletion=offered("answering"),
-        ),
-    ] = "fp32",
-    tta: Annotated[
-        str | None,
-        Option(
-            help="flip: answer from each picture and its mirror image, at twice the time.",
-            autocompletion=offered("tta"),
-        ),
-    ] = None,
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
+    tta: Tta = None,
     trust: Trust = None,
     **reading: Any,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, idle, output
-from frostline.cli.complete import offered
+from frostline.cli.answering import Engine, Precision, Tta
 from frostline.cli.language import sentence
 from frostline.cli.trust import Trust, show
 
@@ -28,23 +28,9 @@ def predict(
     as_csv: Annotated[
         bool, Option("--csv", help="Columns path, label, probability, label_2, ..., set, novel.")
     ] = False,
-    engine: Annotated[
-        str, Option(help="Inference engine: auto, openvino or torch.", autocompletion=offered("engine"))
-    ] = "auto",
-    precision: Annotated[
-        str,
-        Option(
-            help="Number format: fp32, or bf16: faster on some processors, less exact.",
-            autocompletion=offered("answering"),
-        ),
-    ] = "fp32",
-    tta: Annotated[
-        str | None,
-        Option(
-            help="flip: answer from each picture and its mirror image, at twice the time.",
-            autocompletion=offered("tta"),
-        ),
-    ] = None,
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
+    tta: Tta = None,
     out: Annotated[
         Path | None, Option(help="A folder for the results of many processes; `frostline merge` joins them.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from frostline.cli.complete import offered
+from frostline.cli.answering import Engine, Precision, Tta
 from frostline.cli.trust import Trust, show
 
 _WHO, _LIMITS = "Who may ask", "How much one may ask for"
@@ -17,23 +17,9 @@ def serve(
     host: Annotated[str, Option(help="Address to listen at; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, Option(help="Port to listen at; 0 is any free one.", min=0, max=65535)] = 8000,
     workers: Annotated[int, Option(help="Number of processes, each with the model.", min=1)] = 1,
-    engine: Annotated[
-        str, Option(help="Inference engine: auto, openvino or torch.", autocompletion=offered("engine"))
-    ] = "auto",
-    precision: Annotated[
-        str,
-        Option(
-            help="Number format: fp32, or bf16: faster on some processors, less exact.",
-            autocompletion=offered("answering"),
-        ),
-    ] = "fp32",
-    tta: Annotated[
-        str | None,
-        Option(
-            help="flip: answer from each picture and its mirror image, at twice the time.",
-            autocompletion=offered("tta"),
-        ),
-    ] = None,
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
+    tta: Tta = None,
     samples: Annotated[
         bool | None,
         Option(

@@ -9,7 +9,7 @@ A plan can be printed, compared, tested, searched and written into ``plan.json``
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -135,7 +135,7 @@ class Recipe:
             for name, values in allowed.items()
             if getattr(self, name) not in values
         ]
-        ranges = (
+        ranges: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
             *((name, lambda x: isinstance(x, int) and x >= 1, ONE_OR_MORE) for name in _COUNTS),
             *((name, lambda x: isinstance(x, int) and x >= 0, "a whole number of 0 or more") for name in _OR_NONE),
             *((name, lambda x: 0 <= x < 1, "in [0, 1)") for name in _SHARES),
