@@ -93,8 +93,8 @@ def check(
         else:
             found = run.check_files(data, cache=cache, reading=reading, how=how, listen=screen)
         asked_so = {"model": model, "weights": weights, "engine": engine}
-        said = {name: value for name, value in asked_so.items() if value != OPTIONS[name].default}
-        said |= {**place, "intensity": intensity, "bands": bands, "background": background}
+        changed = {name: value for name, value in asked_so.items() if value != OPTIONS[name].default}
+        said = {**changed, **place, "intensity": intensity, "bands": bands, "background": background}
         options = [word for name, value in said.items() if value is not None for word in (option(name), str(value))]
         options = options if features else ["--no-features", *options]
         write_html(page(found, lang=lang, options=options), out)

@@ -26,7 +26,7 @@ def strategies(json: Annotated[bool, Option("--json", help="Print as JSON.")] = 
         return
     lines = []
     for item in found:
-        takes = sentence(f"Takes {', '.join(map(flag, item['takes']))}.") if item["takes"] else ""
-        lines.append((str(item["name"]), f"{sentence(item['about'])} {takes}".rstrip()))
+        own = sentence(f"Takes {', '.join(map(flag, item['takes']))}.") if item["takes"] else ""
+        lines.append((str(item["name"]), f"{sentence(item['about'])} {own}".rstrip()))
     print(in_columns(lines, sys.stdout))
     console.aside("those that train also take the options of each training step: `frostline fit --help`")
