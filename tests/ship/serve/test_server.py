@@ -1,5 +1,6 @@
 """The command as its clients meet it, over a socket."""
 
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frostline.data.manifest import Row
+from frostline.errors import PlanError
 from frostline.ship.open_predictor import open_predictor
+from frostline.ship.serve.server import _listening
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES
 from tests.ship.serve.client import BOUNDARY, FORM, JPEG, form, serving
@@ -277,6 +280,23 @@ def test_a_worker_that_dies_is_replaced(model):
 def _pid(metrics):
     line = next(line for line in metrics.decode().splitlines() if line.startswith("frostline_worker_info{"))
     return int(line.split('pid="')[1].split('"')[0])
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "another --host"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "another --host"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "another --port; 0 is any free one"),
+    ],
+)
+def test_the_hint_is_of_what_is_wrong_the_host_or_the_port(error, hint, monkeypatch):
+    def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    with pytest.raises(PlanError, match=f"hint: {hint}"), _listening("nosuch.invalid", 8000):
+        pass
 
 
 def test_what_cannot_start_says_so_in_three_lines_with_exit_code_two(model, served, tmp_path):
