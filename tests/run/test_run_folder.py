@@ -72,6 +72,7 @@ def test_a_fit_that_fails_leaves_no_folder(leaves: Path, tmp_path: Path) -> None
     [
         ({"strategy": "prob"}, UnknownName),
         ({"model": "resnet81"}, UnknownName),
+        ({"engine": "openvine"}, UnknownName),
         ({"weights": "nowhere.pth"}, WeightsError),
         ({"val": 1.5}, PlanError),
         ({"split": "80/80"}, PlanError),

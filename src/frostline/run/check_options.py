@@ -8,7 +8,7 @@ from frostline.data.name_patterns import compiled
 from frostline.data.reading import asked
 from frostline.data.split import shares_of
 from frostline.errors import PlanError, WeightsError
-from frostline.inference.engine import checked_precision
+from frostline.inference.engine import checked_precision, engines
 from frostline.judge.pages.translations import checked
 from frostline.net import zoo
 from frostline.options import FitOptions
@@ -23,7 +23,7 @@ REFITS = ("auto", "on", "off")
 def check_options(options: FitOptions) -> None:
     """Refuse what no data could make right.
 
-    Raises: PlanError: a value that is out of range or means nothing. UnknownName: no such strategy or model.
+    Raises: PlanError: a value that is out of range or means nothing. UnknownName: no such strategy, engine or model.
         WeightsError: there is no such weights file. CheckpointError: the run's folder holds something.
     """
     checked(options.lang)
@@ -50,6 +50,8 @@ def check_options(options: FitOptions) -> None:
             raise PlanError(f"{flag} must be at least {number}, not {value}", where=flag, hint=f"give {number} or more")
     _check_val_options(options)
     strategies.get(options.strategy)
+    if options.engine != "auto":
+        engines.get(options.engine)
     make_recipe(options.training, pictures=1)
     zoo.check_name(options.model)
     weights = options.weights
