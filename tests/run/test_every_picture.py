@@ -103,5 +103,5 @@ def test_mirror_images_are_learned_from_where_that_is_asked_for_and_pays(leaves:
 
 
 def test_a_head_that_is_trained_has_no_use_for_flips(leaves: Path) -> None:
-    with pytest.raises(PlanError, match="no use for flips"):
+    with pytest.raises(PlanError, match="no use for --flips"):
         ImageClassifier(**{**SMALL, "strategy": "freeze"}, flips=True).fit(leaves)

@@ -222,7 +222,7 @@ def test_pictures_that_cannot_be_decoded_are_named_and_left_out(leaves: Path, tm
 def test_bad_options_are_refused_before_anything_is_computed(leaves: Path) -> None:
     with pytest.raises(UnknownName, match="full"):
         ImageClassifier(**SMALL, strategy="ful").fit(leaves)
-    with pytest.raises(PlanError, match=r"batch_size is 0.*label_smoothing is 2"):
+    with pytest.raises(PlanError, match=r"--batch-size is 0.*--label-smoothing is 2"):
         ImageClassifier(**{**SMALL, "batch_size": 0}, label_smoothing=2.0, strategy="full").fit(leaves)
     with pytest.raises(PlanError, match="no use for"):
         ImageClassifier(**SMALL, strategy="probe", trunk_lr=0.1).fit(leaves)

@@ -13,6 +13,8 @@ ABOUT = ModelInfo(name="net", classes=("a", "b", "c"), preprocessing=Preprocessi
 class AtLeast:
     """Stands for prediction sets: the classes with more than 1 - coverage."""
 
+    groups = ()
+
     def members(self, probabilities, coverage):
         return probabilities > 1 - coverage
 
