@@ -1,9 +1,10 @@
 """The CSV that we write ourselves: one way to write it, and one to read it back whole. torch-free.
 
-What people bring is read by `tables`, which believes less.
+What people bring is read by `tables`, which believes less; how long a cell may be is said to csv here alone.
 """
 
 import csv
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,15 @@ class _Out(Protocol):
 def writer(out: _Out) -> Callable[[Iterable[Any]], object]:
     """What writes a row, on a line that ends in a newline."""
     return csv.writer(_Newlines(out)).writerow
+
+
+def text(rows: Iterable[Iterable[Any]]) -> str:
+    """What `writer` writes of rows, the header the first of them."""
+    held = io.StringIO(newline="")
+    write = writer(held)
+    for row in rows:
+        write(row)
+    return held.getvalue()
 
 
 class _Newlines:
@@ -39,7 +49,7 @@ def rows(lines: Iterable[str]) -> list[list[str]]:
 
     Raises: csv.Error: it is no CSV.
     """
-    with _any_length():
+    with cells_up_to(_LARGEST_CELL):
         return list(csv.reader(lines))
 
 
@@ -48,15 +58,15 @@ def records(lines: Iterable[str]) -> list[dict[str, Any]]:
 
     Raises: csv.Error: it is no CSV.
     """
-    with _any_length():
+    with cells_up_to(_LARGEST_CELL):
         return list(csv.DictReader(lines))
 
 
 @contextmanager
-def _any_length() -> Iterator[None]:
-    """csv has one limit for a whole process, and `tables` is to keep it."""
+def cells_up_to(letters: int) -> Iterator[None]:
+    """Cells that are read within may be so long. csv has one limit for a whole process, which others are to keep."""
     with _ONE_AT_A_TIME:
-        before = csv.field_size_limit(_LARGEST_CELL)
+        before = csv.field_size_limit(letters)
         try:
             yield
         finally:

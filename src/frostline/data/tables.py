@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from frostline.data import csv_files
 from frostline.data.boxes import boxes
 from frostline.data.columns import Columns, Record, chosen, known
 from frostline.data.locate import Finder, NotThere, finder
@@ -53,10 +54,10 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
     Raises: DataError: not UTF-8, or not a table.
     """
     try:
-        with place.open(newline="", encoding=_encoding(place)) as source:
+        # a mask as text is one long cell
+        with place.open(newline="", encoding=_encoding(place)) as source, csv_files.cells_up_to(_LONGEST_LINE):
             refuse_sparse(place, place.stat())
             delimiter, above = _delimiter(source)
-            csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))  # a mask as text is one long cell
             reader = csv.reader(_lines(source, place), delimiter=delimiter, skipinitialspace=True)
             header = [_shown(name).strip() for name in next(reader, [])]
             rows = ((reader.line_num + above, values) for values in reader if any(values))

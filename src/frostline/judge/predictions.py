@@ -5,7 +5,6 @@ by "|".
 """
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -79,12 +78,8 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
 
 def to_csv(rows: Iterable[Outcome]) -> str:
     """The text of ``pictures.csv``; right is 1 or 0."""
-    text = io.StringIO(newline="")
-    write = csv_files.writer(text)
-    write(field.name for field in fields(Outcome))
-    for row in rows:
-        write((*astuple(row)[:-2], int(row.right), row.group))
-    return text.getvalue()
+    header = [field.name for field in fields(Outcome)]
+    return csv_files.text((header, *((*astuple(row)[:-2], int(row.right), row.group) for row in rows)))
 
 
 def read_outcomes(place: Path) -> list[Outcome]:

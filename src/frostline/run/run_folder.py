@@ -12,7 +12,6 @@ model/        the model folder (`ship.folder`)
 checkpoint/   while the run goes on (`train.checkpoint`)
 """
 
-import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -102,12 +101,8 @@ class RunFolder:
 
     def skipped(self, skipped: Sequence[Skipped]) -> None:
         """Write ``skipped.csv``, one line a picture that was left out."""
-        text = io.StringIO(newline="")
-        write = csv_files.writer(text)
-        write(("path", "reason"))
-        for item in skipped:
-            write((item.name, item.reason))
-        self._text("skipped.csv", text.getvalue())
+        lines = ((item.name, item.reason) for item in skipped)
+        self._text("skipped.csv", csv_files.text((("path", "reason"), *lines)))
 
     def training(self, manifest: Manifest) -> None:
         """Write ``training.csv``, the pictures that the run learns from."""

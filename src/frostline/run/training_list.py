@@ -1,7 +1,6 @@
 """The list of the pictures that a run learned from, ``training.csv`` in its folder: written here, and read here."""
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +15,12 @@ _FIELDS = ("name", "path", "digest", "label")
 
 def to_csv(rows: Sequence[Row]) -> str:
     """The text of ``training.csv``, one line a picture; "|" joins several labels."""
-    text = io.StringIO(newline="")
-    write = csv_files.writer(text)
-    write(_FIELDS)
-    for row in rows:
+
+    def line(row: Row) -> tuple[object, ...]:
         path = row.picture.absolute() if isinstance(row.picture, Path) else ""
-        write((row.name, path, row.digest, "|".join(row.labels)))
-    return text.getvalue()
+        return row.name, path, row.digest, "|".join(row.labels)
+
+    return csv_files.text((_FIELDS, *map(line, rows)))
 
 
 def training_list(model: Path) -> tuple[Row, ...] | None:

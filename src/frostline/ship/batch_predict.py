@@ -13,7 +13,6 @@ goes on behind them. torch-free.
 import csv
 import hashlib
 import heapq
-import io
 import json
 import secrets
 import shutil
@@ -241,11 +240,7 @@ def _lines(paths: Iterable[Path]) -> Iterator[list[str]]:
 
 
 def _csv(lines: Iterable[Sequence[str]], columns: Columns) -> bytes:
-    text = io.StringIO(newline="")
-    write = csv_files.writer(text)
-    for line in (columns.header, *lines):
-        write(line)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return csv_files.text((columns.header, *lines)).encode("utf-8", "surrogateescape")
 
 
 def _marker(folder: Path, shard: Shard) -> dict[str, Any] | None:
