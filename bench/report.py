@@ -46,7 +46,7 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
         "",
         "Written by `make bench` (`python -m bench`); do not edit.",
         "",
-        *(_compared(rows, sections) if rows else ["The comparison with other tools has not been run whole yet.", ""]),
+        *(_compared(rows, kept, order) if rows else ["The comparison with other tools has not been run whole yet.", ""]),
         *_strategies(),
         *_curves(sections),
         *_gpu(),
@@ -55,13 +55,14 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _compared(rows: list[Row], sections: list[Any]) -> list[str]:
+def _compared(rows: list[Row], kept: dict[str, Any], order: list[str]) -> list[str]:
+    sections = [kept[name] for name in order if name in kept]
     return [
         "Whole processes, in turn, on the same pictures and the same trunk (`tf_efficientnet_lite0`); medians of n",
         "runs, ratios pair by pair; accuracy of the val split beside every time. Peers run at their defaults, as their",
         "documentation says ([`contestants/`](contestants)).",
         "",
-        *_machine(sections),
+        *_machine(kept, order),
         "",
         "| work | against | target | reached | ours | theirs | n | accuracy, ours / theirs |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -82,13 +83,16 @@ def _compared(rows: list[Row], sections: list[Any]) -> list[str]:
     ]
 
 
-def _machine(sections: list[Any]) -> list[str]:
-    found = []
-    for facts in dict.fromkeys(
-        (s["machine"], s["commit"], ", ".join(f"{n} {v}" for n, v in s["versions"].items())) for s in sections
-    ):
-        found += [f"- machine: {facts[0]}", f"- commit: {facts[1]}", f"- versions: {facts[2]}"]
-    return list(dict.fromkeys(found))
+def _machine(kept: dict[str, Any], order: list[str]) -> list[str]:
+    """When, of which commit and where each section was measured: they are run one by one."""
+    found = ["| section | measured | commit | machine |", "| --- | --- | --- | --- |"]
+    found += [
+        f"| {name} | {kept[name]['when']} | {kept[name]['commit']} | {kept[name]['machine']} |"
+        for name in order
+        if name in kept
+    ]
+    versions = dict.fromkeys(", ".join(f"{n} {v}" for n, v in section["versions"].items()) for section in kept.values())
+    return [*found, "", *(f"Versions: {said}." for said in versions)]
 
 
 def _line(row: Row) -> str:
