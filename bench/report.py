@@ -46,7 +46,7 @@ def text(kept: dict[str, Any], order: list[str]) -> str:
         "",
         "Written by `make bench` (`python -m bench`); do not edit.",
         "",
-        *(_compared(rows, kept, order) if rows else ["The comparison with other tools has not been run whole yet.", ""]),
+        *(_compared(rows, kept, order) if rows else ["The comparison with other tools has not been run yet.", ""]),
         *_strategies(),
         *_curves(sections),
         *_gpu(),
