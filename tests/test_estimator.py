@@ -1,6 +1,7 @@
 """``ImageClassifier`` keeps scikit-learn's conventions, over lists of paths, pictures and arrays."""
 
 import pickle
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_array
 from sklearn.base import ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import get_scorer
+from sklearn.metrics import f1_score, get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -23,6 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from frostline import ImageClassifier
+from frostline.classifier import labelled
 from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
 from frostline.ship.predictor import Failure
 
@@ -197,6 +200,15 @@ def test_tensors_and_columns_are_labels(paths: list[Path], labels: list[str]) ->
         ([None, "a"], "1 of 2 pictures have no label"),
         ([float("nan"), 1.0], "1 of 2 pictures have no label"),
         (pd.Series([pd.NA, "a"]), "1 of 2 pictures have no label"),
+        (pd.Categorical(["a", None]), "1 of 2 pictures have no label"),
+        (pd.DataFrame({"label": ["a", None]}), "1 of 2 pictures have no label"),
+        (np.array([["a"], [None]], dtype=object), "1 of 2 pictures have no label"),
+        (np.ma.array([1, 2], mask=[0, 1]), "1 of 2 pictures have no label"),
+        (["a", " "], "1 of 2 pictures have no label"),
+        (pd.DataFrame({"label": ["a", 1]}), "1 of 2 labels are text"),
+        ([date(2026, 1, 1), date(2026, 1, 2)], "labels are of type date"),
+        ({"a": 1, "b": 2}, "labels are {'a': 1"),
+        ({"a", "b"}, "labels are {"),
         (["a", 1], "1 of 2 labels are text"),
         (np.array([0.5, 1.0]), "continuous"),
         (np.array([b"a", b"b"]), "bytes"),
@@ -207,11 +219,21 @@ def test_tensors_and_columns_are_labels(paths: list[Path], labels: list[str]) ->
         (3, "labels are 3"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:A column-vector y")
 def test_labels_that_may_mean_anything_are_refused(paths: list[Path], y: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told) as caught:
         ImageClassifier(**SMALL).fit(paths[:2], y)
     assert isinstance(caught.value, LabelError)
     assert caught.value.hint
+
+
+def test_what_has_no_group_is_by_itself(paths: list[Path], labels: list[str], leaves: Path) -> None:
+    """None and NaN are no group that all of them are in."""
+    given = [0, 0, 1, 1, *[None, np.nan, pd.NA] * 2]
+    groups = [row.group for row in labelled(paths[:10], ["a", "b"] * 5, given).rows]
+    assert groups == ["0", "0", "1", "1", *[None] * 6]
+    with pytest.raises(PlanError, match="beside a place"):
+        ImageClassifier(**SMALL).fit(leaves, groups=given)
 
 
 def test_an_indicator_matrix_is_several_labels(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
@@ -222,9 +244,13 @@ def test_an_indicator_matrix_is_several_labels(paths: list[Path], labels: list[s
     assert classifier.about_.multilabel
     assert classifier.predict(paths).shape == y.shape
     assert (classifier.predict(paths)[:, :2] == y[:, :2]).mean() > 0.8
-    named = ImageClassifier(**SMALL).fit(paths, pd.DataFrame(y, columns=["green", "red", "even"]))
-    assert list(named.classes_) == ["even", "green", "red"]
-    np.testing.assert_array_equal(named.predict_proba(paths[:5])[:, [1, 2, 0]], classifier.predict_proba(paths[:5]))
+    frame = pd.DataFrame(y, columns=["green", "red", "even"])
+    named = ImageClassifier(**SMALL).fit(paths, frame)
+    assert list(named.classes_) == ["green", "red", "even"]
+    np.testing.assert_array_equal(named.predict_proba(paths[:5]), classifier.predict_proba(paths[:5]))
+    assert get_scorer("f1_macro")(named, paths, frame) == f1_score(y, classifier.predict(paths), average="macro")
+    sparse = ImageClassifier(**SMALL).fit(paths, csr_array(y))
+    np.testing.assert_array_equal(sparse.predict_proba(paths[:5]), classifier.predict_proba(paths[:5]))
     lists = [[name for name, on in zip("gre", row, strict=True) if on] for row in y]
     assert list(ImageClassifier(**SMALL).fit(paths, lists).classes_) == ["e", "g", "r"]
 

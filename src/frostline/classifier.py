@@ -94,7 +94,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
             or Hugging Face, a dict of such by split), or a sequence of paths, PIL pictures or uint8 arrays (H, W, 3).
         y: labels beside such a sequence: text, whole numbers or booleans, in any form that `frostline.data.labels`
             reads; a list or tuple of labels, or an indicator matrix, where a picture has several.
-        groups: beside such a sequence, what never stands on both sides of a split.
+        groups: beside such a sequence, what never stands on both sides of a split; None and NaN are of no group.
         listen: is called with what happens, see `frostline.events`; by default bars are shown where somebody watches,
             and warnings (the same picture in two splits, files left out) are Python's, `FrostlineWarning`.
 
@@ -270,10 +270,11 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         return Settings(**options, store=store, cache=cache, elsewhere=elsewhere(self.on, self.address))
 
     def _take(self, net: Any, about: ModelInfo) -> None:
-        """A network whose outputs are in the order of names; scikit-learn has classes in the order of their values."""
+        """A network whose outputs are in the order of names; scikit-learn has classes in the order of their values,
+        and indicators in that of the columns."""
         self.net_, self.about_ = net, about
         values = values_of(about.classes, str(about.facts.get("labels", "str")))
-        self._columns = np.argsort(values, kind="stable")
+        self._columns = np.arange(len(values)) if about.multilabel else np.argsort(values, kind="stable")
         self._names = [about.classes[column] for column in self._columns]
         self.classes_ = values[self._columns]
 
@@ -319,6 +320,12 @@ def labelled(
     Raises: DataError: the place cannot be read, y has another length, or a sequence came without y.
     """
     if y is None and (isinstance(X, str | Path) or claimed(X)):
+        if groups is not None:
+            raise PlanError(
+                "groups are given beside a place, which has its own",
+                where="groups",
+                hint='name its column: group="..."',
+            )
         return read(X, classes=classes, how=how, keep_splits=keep_splits, several=several)
     if isinstance(X, str | Path):
         raise LabelError(

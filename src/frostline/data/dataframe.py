@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from frostline.data.manifest import Found, Row
+from frostline.data.missing import is_nothing
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import rows_of
 
@@ -37,8 +38,4 @@ def unlabelled(frame: Any) -> Iterator[Row]:
 
 def _records(frame: Any) -> Iterator[tuple[int, list[Any]]]:
     for number, values in enumerate(frame.itertuples(index=False, name=None)):
-        yield number, [None if _missing(value) else value for value in values]
-
-
-def _missing(value: Any) -> bool:
-    return (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+        yield number, [None if is_nothing(value) else value for value in values]

@@ -5,13 +5,14 @@ of the type that they had. pandas and torch are not asked for: things are told b
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.missing import is_nothing
 from frostline.errors import LabelError, one_line
 
 _FORMS = "text, whole numbers or booleans: one for each picture, or a list of several"
@@ -39,15 +40,19 @@ def labels_of(y: Any) -> Labels:
     y: (N,) or (N, 1) of text, whole numbers or booleans; an indicator matrix (N, K) of 0 and 1, or N lists of labels,
         for several labels a picture.
 
-    Raises: LabelError: a missing label (None, NaN), numbers with a fraction, bytes, a mixture of text and numbers, or a
-        matrix of one-hot rows, which may mean one label a picture or several.
+    Raises: LabelError: a missing label (None, NaN, empty text), numbers with a fraction, bytes, a mixture of text and
+        numbers, or a matrix of one-hot rows, which may mean one label a picture or several.
     """
     if hasattr(y, "detach") and hasattr(y, "numpy"):
         y = y.detach().cpu().numpy()
+    if hasattr(y, "toarray"):  # SciPy's sparse matrices
+        y = y.toarray()
+    if isinstance(y, np.ma.MaskedArray):
+        _refuse_missing(np.ma.getmaskarray(y).reshape(len(y), -1).any(1))
     if hasattr(y, "__array__") and not hasattr(y, "iloc"):
         y = np.asarray(y)
-    if isinstance(y, str | bytes) or not isinstance(y, Iterable):
-        raise LabelError(f"labels are {one_line(repr(y))[:80]}", hint=_FORMS)
+    if isinstance(y, str | bytes | Mapping | set | frozenset) or not isinstance(y, Iterable):
+        raise LabelError(f"labels are {one_line(repr(y))[:80]}", hint=f"{_FORMS}, in the pictures' order")
     columns = getattr(y, "columns", ())  # of a DataFrame
     if len(columns) > 1:
         return _indicators(np.asarray(y), tuple(str(name) for name in columns))
@@ -58,13 +63,6 @@ def labels_of(y: Any) -> Labels:
         y = [one.item() if hasattr(one, "detach") else one for one in y]
         _refuse_mixture(y)
     values = np.asarray(y)
-    if values.dtype.kind == "O" and values.ndim == 1 and len(values):
-        if all(isinstance(one, _SEVERAL) for one in values):
-            return _lists(list(values))
-        _refuse_missing([bool(one is None or one != one) if _comparable(one) else True for one in values])
-        _refuse_mixture(list(values))
-        if not isinstance(values[0], str):
-            values = np.asarray(list(values))
     if values.ndim == 2 and values.shape[1] == 1:
         warnings.warn(
             "A column-vector y was passed when a 1d array was expected: it is taken as (n_samples,)",
@@ -72,6 +70,12 @@ def labels_of(y: Any) -> Labels:
             stacklevel=3,
         )
         values = values[:, 0]
+    if values.dtype.kind == "O" and values.ndim == 1 and len(values):
+        if all(isinstance(one, _SEVERAL) for one in values):
+            return _lists(list(values))
+        _refuse_mixture(list(values))
+        if not isinstance(values[0], str):
+            values = np.asarray(list(values))
     if values.ndim == 2:
         return _indicators(values, None)
     if values.ndim != 1:
@@ -110,8 +114,12 @@ def _type_of(values: NDArray[Any]) -> str:
 
 def _names(values: NDArray[Any]) -> list[str]:
     kind = values.dtype.kind
-    if kind in "biuUTO":
+    if kind in "biu":
         return [str(value) for value in values.tolist()]
+    if kind in "UT" or (kind == "O" and all(isinstance(value, str) for value in values)):
+        names = [str(value) for value in values.tolist()]
+        _refuse_missing([not name.strip() for name in names])
+        return names
     if kind == "f":
         _refuse_missing(~np.isfinite(values))
         if not (values == np.round(values)).all():
@@ -120,8 +128,9 @@ def _names(values: NDArray[Any]) -> list[str]:
                 hint=f"classes are {_FORMS}; a quantity is no class",
             )
         return [str(int(value)) for value in values.tolist()]
-    told = "bytes: decode them" if kind == "S" else f"of type {values.dtype.name}"
-    raise LabelError(f"labels are {told}", hint=_FORMS)
+    told = type(values[0]).__name__ if kind == "O" else values.dtype.name
+    told = "bytes: decode them" if kind == "S" else f"of type {told}"
+    raise LabelError(f"labels are {told}", hint=f"{_FORMS}; [str(label) for label in y] makes text of anything")
 
 
 def _is_matrix(rows: list[Any]) -> bool:
@@ -133,7 +142,7 @@ def _is_matrix(rows: list[Any]) -> bool:
 
 def _lists(rows: list[Any]) -> Labels:
     for row in rows:
-        _refuse_missing([one is None or one != one for one in row])
+        _refuse_missing([is_nothing(one) for one in row])
     flat = [one for row in rows for one in row]
     _refuse_mixture(flat)
     if not flat:
@@ -166,13 +175,13 @@ def _refuse_missing(missing: Any) -> None:
     gone = [number for number, one in enumerate(missing) if one]
     if gone:
         raise LabelError(
-            f"{len(gone)} of {len(missing)} pictures have no label (None or NaN), first: #{gone[0]}",
+            f"{len(gone)} of {len(missing)} pictures have no label (None, NaN or empty), first: #{gone[0]}",
             hint="leave these pictures out, or label them",
         )
 
 
 def _refuse_mixture(values: list[Any]) -> None:
-    _refuse_missing([one is None or (isinstance(one, float | np.floating) and one != one) for one in values])
+    _refuse_missing([is_nothing(one) for one in values])
     text = sum(isinstance(one, str) for one in values)
     if 0 < text < len(values):
         other = next(one for one in values if not isinstance(one, str))
@@ -180,15 +189,6 @@ def _refuse_mixture(values: list[Any]) -> None:
             f"{text} of {len(values)} labels are text, and others not, first: {one_line(repr(other))[:40]}",
             hint="make all of them text: [str(label) for label in y]",
         )
-
-
-def _comparable(one: Any) -> bool:
-    """pandas.NA compares to neither true nor false."""
-    try:
-        bool(one != one)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _conversion_warning() -> type[Warning]:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Collection
+from numbers import Real
+from typing import Any
 
 MISSING = frozenset(  # as pandas reads it, too
     (
@@ -47,3 +49,10 @@ def are_signs(labels: Collection[str]) -> bool:
 def is_none(label: str, signs: bool) -> bool:
     """Whether a label says that there is none. signs: whether labels are 1 and -1."""
     return label in MISSING or (label in _NONE and not signs)
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value of Python's stands where there is none: None, NaN, NaT and pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real) and value != value

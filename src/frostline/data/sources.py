@@ -32,6 +32,7 @@ from frostline.data.inventory import Inventory
 from frostline.data.layouts import folder
 from frostline.data.lists import text_list
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
+from frostline.data.missing import is_nothing
 from frostline.data.parquet import parquet_table
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.split_names import SPLIT_NAMES
@@ -264,7 +265,7 @@ def pairs(
 ) -> Iterator[Row]:
     """Rows from pictures, their labels and their groups, side by side, as an estimator gets them.
 
-    labels: one for each picture, or a list, tuple or set of several.
+    labels: one for each picture, or a list, tuple or set of several. groups: None and NaN are of no group.
 
     Raises: DataError: not as many labels or groups as pictures.
     """
@@ -275,7 +276,7 @@ def pairs(
             if labels is not None:
                 several = said[0] if isinstance(said[0], list | tuple | set | frozenset) else (said[0],)
                 row = replace(row, labels=tuple(str(label) for label in several))
-            yield row if groups is None else replace(row, group=str(said[-1]))
+            yield row if groups is None or is_nothing(said[-1]) else replace(row, group=str(said[-1]))
     except ValueError:
         raise DataError(
             "there are not as many labels or groups as pictures", hint="give one for each picture"
