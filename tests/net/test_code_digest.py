@@ -108,9 +108,7 @@ def test_what_a_module_holds_beside_its_state_is_seen(argument: str) -> None:
     assert code_digest(made()) == code_digest(one) != code_digest(other)
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "efficientnet_lite0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
-)
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_computing_and_training_change_nothing(name: str) -> None:
     net = timm.create_model(name, pretrained=False, num_classes=3)
     before = code_digest(net)

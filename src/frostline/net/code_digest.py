@@ -1,8 +1,8 @@
 """A digest of what a network runs, beside that of its weights: a changed `forward` gives other features.
 
 What it reads are a module's class with every method of it, what those look up in their own file and in others that are
-no library's, and what the module holds beside its weights and says of itself. Nothing of it is an address or an order of
-a set: every process of one Python and one version of the libraries finds the same.
+no library's, and what the module holds beside its weights and says of itself. Nothing of it is an address or an order
+of a set: every process of one Python and one version of the libraries finds the same.
 """
 
 import re
