@@ -107,6 +107,17 @@ def test_cross_validation_a_grid_and_a_pipeline_take_it(paths: list[Path], label
         assert same.fit(paths, labels).score(paths, labels) > 0.8
 
 
+def test_numbers_of_numpy_are_numbers(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
+    """A grid made of NumPy's ranges gives its own kinds of numbers."""
+    given = {**SMALL, "strategy": "freeze", "out": tmp_path / "run"}
+    theirs = {"epochs": np.int64(2), "lr": np.float32(0.5), "seed": np.int64(3), "momentum": np.float64(0.5)}
+    classifier = ImageClassifier(**given, **theirs, optimizer="sgd").fit(paths, labels)
+    assert classifier.epochs == 2
+    plain = {name: value.item() for name, value in theirs.items()}
+    wanted = ImageClassifier(**{**given, "out": None}, **plain, optimizer="sgd").fit(paths, labels)
+    np.testing.assert_array_equal(classifier.predict_proba(paths[:4]), wanted.predict_proba(paths[:4]))
+
+
 def test_it_can_be_pickled_for_other_processes(paths: list[Path], labels: list[str]) -> None:
     classifier = ImageClassifier(**SMALL).fit(paths, labels)
     again = pickle.loads(pickle.dumps(classifier))

@@ -1,6 +1,7 @@
 """One list of options: the command line, the estimator, the recipe and the command that repeats a run agree with it."""
 
 import inspect
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from sklearn.base import clone
 
 from frostline import ImageClassifier, Recipe
 from frostline.cli import fit as command
+from frostline.errors import PlanError
 from frostline.options import OPTIONS, FitOptions
 from frostline.quantities import seconds, size
+from frostline.run.check_options import check_options
 from frostline.run.provenance import command_of
 from frostline.train.strategies import make_recipe
 
@@ -70,3 +73,19 @@ def test_the_command_that_repeats_a_run_says_every_option(name: str) -> None:
 def test_lengths_of_time_and_sizes() -> None:
     assert [seconds(v) for v in (None, 90, "90", "90s", "5m", "1h")] == [None, 90, 90, 90, 300, 3600]
     assert [size(v) for v in (1000, "500MB", "20GB", "1.5k")] == [1000, 5 * 10**8, 2 * 10**10, 1500]
+
+
+@pytest.mark.parametrize("wrong", ["inf", "nan", "-5", "5mm", "5GK", "1e400", "m", ""])
+def test_what_is_no_length_of_time_and_no_size_is_refused(wrong: str) -> None:
+    for read in (seconds, size):
+        with pytest.raises(PlanError):
+            read(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", -1), ("seed", 1 << 63), ("seed", None), ("epochs", 3.0), ("epochs", True), ("val", "0.2"), ("lr", [1.0])],
+)
+def test_values_that_no_command_line_reads_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(PlanError, match=re.escape(f"{OPTIONS[name].flag} is {value!r}, not ")):
+        check_options(FitOptions(**{name: value}))

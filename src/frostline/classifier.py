@@ -102,23 +102,19 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         """
         settings = self._settings()
         check_options(settings)
-        options = {name: getattr(self, name) for name in OPTIONS}
-        refuse_withheld(getattr(self, "_withheld", {}), options)
-        manifest = labelled(X, y, groups, how=PlaceOptions.of(options), keep_splits=self.split is None)
+        refuse_withheld(getattr(self, "_withheld", {}), vars(settings))
+        manifest = labelled(X, y, groups, how=PlaceOptions.of(vars(settings)), keep_splits=self.split is None)
         out = None if self.out is None else Path(self.out)
         with Progress() as progress:
             kept = EpochsKept(progress if listen is None else listen)
             fitted = fit(manifest, settings, out=out, resume=self.resume, listen=kept)
         self._take(fitted.net, fitted.about)
         self.result_ = fitted.result
-        held = {row.digest for part in fitted.judged for row in part.rows if row.split in ("val", "test")}
+        unseen = ("test",) if "refit" in fitted.about.facts else ("val", "test")
+        held = {row.digest for part in fitted.judged for row in part.rows if row.split in unseen}
         self._learnt = frozenset(row.digest for row in manifest.rows if row.split not in ("val", "test")) - held
-        train = fitted.judged and "train" in manifest.splits
-        self.data_, self.judged_, self.epochs_ = (
-            manifest.part("train") if train else manifest,
-            fitted.judged,
-            tuple(kept.epochs),
-        )
+        self.data_ = manifest.part("train") if fitted.judged and "train" in manifest.splits else manifest
+        self.judged_, self.epochs_ = fitted.judged, tuple(kept.epochs)
         return self
 
     def predict_proba(self, X: Pictures, *, errors: OnError = "raise") -> NDArray[np.float32]:
@@ -264,9 +260,11 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         return _rows(X)
 
     def _settings(self) -> Settings:
-        options = {name: getattr(self, name) for name in OPTIONS}
+        given = {name: getattr(self, name) for name in OPTIONS}
+        # A grid of NumPy's numbers gives its own kinds of them.
+        options = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
         cache = default_cache()
-        store = Store(cache / "store", limit=size(self.store_limit))
+        store = Store(cache / "store", limit=size(options["store_limit"]))
         return Settings(**options, store=store, cache=cache, elsewhere=elsewhere(self.on, self.address))
 
     def _take(self, net: Any, about: ModelInfo) -> None:

@@ -1,5 +1,8 @@
 """Numbers, lengths of time and sizes as people write them on a command line."""
 
+import math
+from collections.abc import Mapping
+
 from frostline.errors import PlanError
 
 
@@ -22,7 +25,7 @@ def side(value: int | str | None) -> int | str | None:
     if value is None or value == "auto":
         return value
     try:
-        pixels = int(value)
+        pixels = int(str(value))
     except ValueError:
         raise PlanError(f"{value!r} is no number of pixels", where="--image-size", hint="288, or auto") from None
     if pixels < 1:
@@ -38,12 +41,10 @@ def seconds(value: float | str | None) -> float | None:
     """
     if value is None:
         return None
-    text = str(value).strip().lower()
-    factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 1)
-    try:
-        return float(text.rstrip("smh")) * factor
-    except ValueError:
-        raise PlanError(f"{value!r} is not a length of time", where="--budget", hint="write 90s, 5m or 1h") from None
+    found = _amount(str(value).strip().lower(), {"s": 1, "m": 60, "h": 3600})
+    if found is None:
+        raise PlanError(f"{value!r} is not a length of time", where="--budget", hint="write 90s, 5m or 1h")
+    return found
 
 
 def size(value: int | str) -> int:
@@ -51,9 +52,17 @@ def size(value: int | str) -> int:
 
     Raises: PlanError: it is none of these.
     """
-    text = str(value).strip().upper().removesuffix("B")
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:], 1)
+    found = _amount(str(value).strip().upper().removesuffix("B"), {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12})
+    if found is None:
+        raise PlanError(f"{value!r} is not a size", where="--store-limit", hint="write 500MB or 20GB")
+    return int(found)
+
+
+def _amount(text: str, units: Mapping[str, int]) -> float | None:
+    """A number, 0 or more and finite, with at most one of the units behind it; None if it is none."""
+    unit = text[-1:] if text[-1:] in units else ""
     try:
-        return int(float(text.rstrip("KMGT")) * factor)
+        found = float(text.removesuffix(unit)) * units.get(unit, 1)
     except ValueError:
-        raise PlanError(f"{value!r} is not a size", where="--store-limit", hint="write 500MB or 20GB") from None
+        return None
+    return found if 0 <= found < math.inf else None

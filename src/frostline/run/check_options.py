@@ -11,10 +11,11 @@ from frostline.errors import PlanError, WeightsError
 from frostline.inference.engine import checked_precision, engines
 from frostline.judge.pages.translations import checked
 from frostline.net import zoo
-from frostline.options import FitOptions
+from frostline.options import OPTIONS, FitOptions
 from frostline.quantities import seconds, side, size
 from frostline.run.run_folder import check_place
 from frostline.train.device import check_device
+from frostline.train.plan import out_of_range
 from frostline.train.strategies import make_recipe, strategies
 
 REFITS = ("auto", "on", "off")
@@ -26,7 +27,10 @@ def check_options(options: FitOptions) -> None:
     Raises: PlanError: a value that is out of range or means nothing. UnknownName: no such strategy, engine or model.
         WeightsError: there is no such weights file. CheckpointError: the run's folder holds something.
     """
+    _check_types(options)
     checked(options.lang)
+    if not 0 <= options.seed < 1 << 63:
+        raise out_of_range("seed", options.seed, "a whole number in [0, 2^63)")
     size(options.store_limit)
     seconds(options.budget)
     checked_precision(options.precision)
@@ -60,6 +64,23 @@ def check_options(options: FitOptions) -> None:
     check_named(options.out, resume=options.resume, overwrite=options.overwrite)
     if options.out is not None:
         check_place(Path(options.out), resume=options.resume, overwrite=options.overwrite)
+
+
+def _check_types(options: FitOptions) -> None:
+    """Refuse what no command line would have read: who calls from Python may give anything.
+
+    Raises: PlanError: it is given.
+    """
+    kinds = {int: (int, "a whole number"), float: (int | float, "a number"), bool: (bool, "True or False")}
+    for option in OPTIONS.values():
+        value = getattr(options, option.name)
+        if option.parsed not in kinds or (value is None and option.default is None):
+            continue
+        kind, words = kinds[option.parsed]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise out_of_range(option.name, repr(value), words)
+    if not isinstance(options.lr, str | int | float | None):
+        raise out_of_range("lr", repr(options.lr), "a number")
 
 
 def _check_val_options(options: FitOptions) -> None:
