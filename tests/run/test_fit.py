@@ -304,6 +304,46 @@ def test_resume_gives_the_same_bits_as_never_stopping(leaves: Path, tmp_path: Pa
         assert same(state(resumed), whole)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mixup": 0.2, "cutmix": 1.0, "ema": 0.9, "accumulate": 2, "optimizer": "lookahead_adamw", "warmup": 1.0},
+        {"schedule": "plateau", "balance": "sampling", "views": 0, "augment": "trivial", "optimizer": "sgd"},
+        {"drop_path": 0.3, "l2sp": 0.1, "interpolate": 0.7, "lr": "auto", "strategy": "layerwise"},
+    ],
+)
+def test_resume_within_an_epoch_gives_the_same_bits_and_figures(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("frostline.run.train_phase.CHECKPOINT_SECONDS", -1.0)
+    chosen = {"model": "test_resnet", **TRAINING, "strategy": "full", "batch_size": 8, **options}
+    events: list[Event] = []
+    whole = ImageClassifier(**chosen).fit(leaves, listen=events.append)
+
+    class Killed(BaseException):
+        pass
+
+    for stop in (2, 5, 6, 9):
+        out, seen = tmp_path / str(stop), 0
+
+        def listen(event: Event) -> None:
+            nonlocal seen
+            seen += isinstance(event, Step)
+            if isinstance(event, Step) and seen == stop + 1:  # noqa: B023
+                raise Killed
+
+        with pytest.raises(Killed):
+            ImageClassifier(**chosen, out=out).fit(leaves, listen=listen)
+        again: list[Event] = []
+        resumed = ImageClassifier(**chosen, out=out, resume=True).fit(leaves, listen=again.append)
+        assert same(state(resumed), state(whole))
+        figures = [
+            [(e.epoch, e.accuracy, e.loss, e.train_loss) for e in told if isinstance(e, Judged)]
+            for told in (events, again)
+        ]
+        assert figures[1] == figures[0][-len(figures[1]) :]
+
+
 def test_a_phase_that_had_ended_early_is_not_trained_on(
     leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """A solved head is scikit-learn's logistic regression: softmax where there is one class, one against the rest else."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -54,6 +56,17 @@ def test_features_too_large_to_copy_give_the_same_head(monkeypatch: pytest.Monke
     large = solve(x, y, classes=3)
     assert large.strength == copied.strength
     np.testing.assert_allclose(x @ large.weight.T + large.bias, x @ copied.weight.T + copied.bias, atol=5e-3)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.int32])
+def test_numbers_too_coarse_to_compute_in_are_taken_as_what_they_say(
+    monkeypatch: pytest.MonkeyPatch, kind: type[np.number[Any]]
+) -> None:
+    x = (3000 * features(pictures=200, width=12)).astype(kind)
+    y = (x[:, :3] + 3000 * np.random.default_rng(1).normal(size=(200, 3))).argmax(1)
+    monkeypatch.setattr(standardise, "SMALL", 0)
+    given, wanted = solve(x, y, classes=3), solve(x.astype(np.float32), y, classes=3)
+    np.testing.assert_array_equal(given.weight, wanted.weight)
 
 
 def test_a_picture_held_out_says_nothing_to_the_head_that_judges_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def train_stages(
 class _Training:
     """A phase while it trains. best: weights of the epoch that will be kept, with its logits on val.
 
-    loss: the mean over the last epoch, on the training pictures.
+    losses: of the batches of the epoch that it is in. loss: their mean over the last epoch.
     """
 
     name: str
@@ -109,6 +109,7 @@ class _Training:
     state: State
     best: dict[str, Tensor] = field(default_factory=dict)
     best_logits: Logits | None = None
+    losses: list[Tensor] = field(default_factory=list)
     loss: float = 0.0
 
     def track(self, step: int, **values: float) -> None:
@@ -154,6 +155,7 @@ def _begun(
             average.restore(start.under("average"), start.facts["averaged"])
         checkpoint.restore_random_state(start.under(f"random.{device.rank}"), device.device)
         training.state = State(**start.facts["state"])
+        training.losses = list(torch.tensor(start.facts.get("losses", []), device=device.device))
         training.best = start.under("best")
         training.best_logits = start.tensors["best_logits"].numpy() if "best_logits" in start.tensors else None
     return training
@@ -190,13 +192,12 @@ def _carry_out(training: _Training, save: Save, deadline: float | None) -> str:
     network = device.prepared(task.suffix)
     if recipe.compile:
         network.compile()
-    losses: list[Tensor] = []
     pictures, epoch_began = 0, time.monotonic()
     last_saved = epoch_began
     for event in train(task, training.optimizer, schedule, state, network=network, average=training.average):
         context.listen(event)
         if isinstance(event, Step):
-            losses.append(event.loss)
+            training.losses.append(event.loss)
             pictures += event.pictures
             if device.tracked:
                 training.track(step=event.step, train_loss=float(event.loss), lr=max(event.rates))
@@ -206,10 +207,10 @@ def _carry_out(training: _Training, save: Save, deadline: float | None) -> str:
                 last_saved = time.monotonic()
             continue
         speed = pictures / max(time.monotonic() - epoch_began, 1e-9)
-        early = _judge_epoch(training, event, losses, speed)
+        early = _judge_epoch(training, event, speed)
         _save(training, save)
         epoch_began = last_saved = time.monotonic()
-        losses, pictures = [], 0
+        pictures = 0
         if deadline is not None and device.agreed(time.monotonic() > deadline) and state.epoch < training.epochs:
             early = "the time was over"
         if early:
@@ -217,11 +218,12 @@ def _carry_out(training: _Training, save: Save, deadline: float | None) -> str:
     return ""
 
 
-def _judge_epoch(training: _Training, event: Epoch, losses: list[Tensor], speed: float) -> str:
+def _judge_epoch(training: _Training, event: Epoch, speed: float) -> str:
     """Judge an epoch on val and keep its weights if they are wanted; returns why to stop here, or ""."""
     context, state, recipe = training.context, training.state, training.task.recipe
     logits = _val_logits(training, training.average)
-    mean = training.loss = float(torch.stack(losses).mean()) if losses else float("nan")
+    mean = training.loss = float(torch.stack(training.losses).mean())
+    training.losses = []
     if logits is None or context.val is None:
         training.best = _weights(training.task.suffix, training.average)
         return ""
@@ -262,6 +264,7 @@ def _save(training: _Training, save: Save) -> None:
     facts = {
         "phase_facts": {"epochs": training.epochs, "rates": [group.lr for group in task.groups]},
         "state": asdict(training.state),
+        "losses": [float(loss) for loss in training.losses],
         "optimizer": plain,
         "averaged": average.updates if average else 0,
     }

@@ -82,6 +82,8 @@ def solve(
     several = y.ndim == 2
     likelihood = AnyOf(y.astype(np.float64)) if several else OneOf(y.astype(np.int64), classes)
     _check(x, likelihood.y, classes)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float32)  # products of whole or half numbers would stay such
     if balanced and several:
         raise PlanError(
             "classes are balanced by the one label of each picture",
