@@ -2,14 +2,17 @@
 
 A network that was trained on random crops sees things larger than they are in whole pictures; seen larger, they look as
 it expects (Touvron et al. 2019, arXiv:1906.06423). It costs 1.7 times the computing for ever after, and where pictures
-are tiny it blurs them: so a fitted head decides, by its out-of-fold log loss at both sizes.
+are tiny it blurs them: so a fitted head decides, by its out-of-fold log loss at both sizes. `auto` tries it by itself
+where that is little work (`MOST_WORK`), any strategy where it is asked to.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from frostline.data.manifest import Manifest
 from frostline.data.split import few, fold_numbers
@@ -22,6 +25,9 @@ from frostline.options import FitOptions
 from frostline.train.solve import out_of_fold_losses, solve
 
 AUTO = "auto"
+
+MOST_WORK = 4e12
+"""Floating-point operations that trying the larger size may take if nobody asked for it: half a minute on two cores."""
 
 _FACTOR = 1.3
 _STEP = 32
@@ -38,12 +44,19 @@ def larger(side: int) -> int:
 
 
 def chosen_side(
-    build: Build, features: Features, manifest: Manifest, options: FitOptions, tell: Listener
-) -> int | None:
-    """The side to compute with, or None for the network's own.
+    build: Build,
+    features: Features,
+    manifest: Manifest,
+    options: FitOptions,
+    tell: Listener,
+    *,
+    most: float | None = None,
+) -> tuple[int | None, bool]:
+    """The side to compute with, or None for the network's own, and whether it was chosen by the pictures.
 
     build: the network at a side. features: what reaches its head. manifest: its training pictures decide, and no
-        others. What is split off to judge by afterwards is among them.
+        others. What is split off to judge by afterwards is among them. most: floating-point operations that the larger
+        size may take; where it would take more, it is not tried.
     """
     own = build(None)
     side = own.preprocessing.size[0]
@@ -54,17 +67,32 @@ def chosen_side(
         train = few(train, options.few, seed=options.seed)
     try:
         big = build(other)
+        if most is not None and len(train) * operations(big) > most:
+            tell(Note(f"pictures are seen at {side} x {side}; --image-size auto tries {other} x {other} too"))
+            return None, False
         fold = fold_numbers(train, min(_FOLDS, len(train)), seed=options.seed)
         at_own, at_other = (_losses(backbone, features(backbone), train, fold, options.seed) for backbone in (own, big))
     except (PlanError, DataError) as error:
         tell(Note(f"pictures are seen at {side} x {side}, for {other} x {other} cannot be tried: {error.what}"))
-        return None
+        return None, False
     gain = at_own - at_other
     better = len(gain) > 1 and gain.mean() > _CLEARLY * gain.std() / np.sqrt(len(gain))
     taken = other if better else side
     figures = f"log loss out of fold {at_other.mean():.3f} at {other} x {other}, {at_own.mean():.3f} at {side} x {side}"
     tell(Note(f"pictures are seen at {taken} x {taken}: {figures}"))
-    return other if better else None
+    return other if better else None, True
+
+
+def operations(backbone: Backbone) -> int:
+    """Floating-point operations of the network for one picture, an addition and a multiplication counted each."""
+    wants, net = backbone.preprocessing, backbone.net
+    trained = net.training
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net.eval()(torch.zeros(1, wants.channels, *wants.size))
+    finally:
+        net.train(trained)
+    return int(counter.get_total_flops())
 
 
 def _losses(

@@ -29,11 +29,12 @@ from frostline.options import FEW, OPTIONS, FitOptions
 from frostline.processors import launched_processes
 from frostline.quantities import seconds, side
 from frostline.run.head2toe import over_all_stages
-from frostline.run.image_size import AUTO, chosen_side
+from frostline.run.image_size import AUTO, MOST_WORK, chosen_side
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
 from frostline.run.solve_phase import solvable
+from frostline.train.defaults import default
 from frostline.train.device import check_device, open_device
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
 from frostline.train.strategies import make_plan, make_recipe
@@ -98,26 +99,28 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if settings.split is not None:
         tell(Note(f"all {len(manifest)} pictures are split again as {settings.split}"))
         manifest = assign_splits(manifest, shares_of(settings.split), seed=settings.seed)
+    pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
+    if settings.few is not None:
+        pictures = min(pictures, settings.few * len(manifest.classes))
+    weights = "none" if settings.weights is None else str(settings.weights)
+    given = {"strategy": settings.strategy, "weights": weights}
+    pixels = side(default("image_size", pictures, given) if settings.image_size is None else settings.image_size)
     built: dict[str, Any] = {
         "name": settings.model,
         "classes": manifest.classes,
         "weights": settings.weights,
         "seed": settings.seed,
-        "image_size": side(settings.image_size),
+        "image_size": pixels,
         "drop_path": settings.drop_path,
         "reading": _reading(manifest, settings, tell),
     }
-    if settings.image_size == AUTO:
-        built["image_size"] = _chosen_side(manifest, settings, built, tell)
-    auto_sized = settings.image_size == AUTO
+    sized = False
+    if pixels == AUTO:
+        built["image_size"], sized = _chosen_side(manifest, settings, built, tell)
     settings = replace(settings, image_size=built["image_size"])
     backbone = zoo.build(**built)
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
-    pictures = len(manifest.part("train")) if "train" in manifest.splits else len(manifest)
-    if settings.few is not None:
-        pictures = min(pictures, settings.few * len(manifest.classes))
-    weights = "none" if settings.weights is None else str(settings.weights)
     plan = make_plan(settings.strategy, order, settings.training, pictures=pictures, weights=weights)
     all_stages = any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases)
     if all_stages:
@@ -129,7 +132,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
     judging = settings.folds if said else _folds(manifest, plan, settings)
     # The side was chosen before: by all pictures but those of a val split that there was, and of test.
-    sized = auto_sized and (judging is not None or "val" not in manifest.splits)
+    sized = sized and (judging is not None or "val" not in manifest.splits)
     manifest = _split(manifest, plan, settings, judging)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
@@ -190,14 +193,19 @@ def _activations(
     )
 
 
-def _chosen_side(manifest: Manifest, settings: Settings, built: Mapping[str, Any], tell: Listener) -> int | None:
+def _chosen_side(
+    manifest: Manifest, settings: Settings, built: Mapping[str, Any], tell: Listener
+) -> tuple[int | None, bool]:
     def build(pixels: int | None) -> zoo.Backbone:
         return zoo.build(**{**built, "image_size": pixels})
 
     def features(backbone: zoo.Backbone) -> Activations:
         return _activations(backbone, settings, {**built, "image_size": backbone.preprocessing.size[0]}, tell)
 
-    return chosen_side(build, features, manifest, settings, tell)
+    usual = default("budget", 1)
+    share = min(1.0, (usual if settings.budget is None else seconds(settings.budget)) / usual)
+    most = MOST_WORK * share if settings.image_size is None else None
+    return chosen_side(build, features, manifest, settings, tell, most=most)
 
 
 def _reading(manifest: Manifest, settings: Settings, tell: Listener) -> Reading:
