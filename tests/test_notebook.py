@@ -70,6 +70,22 @@ def test_top_losses_are_those_of_the_probabilities(fitted: ImageClassifier, leav
     assert len([ax for ax in fitted.show_batch(n=5).axes if ax.get_title()]) == 5
 
 
+def test_what_was_held_out_is_shown_as_it_was_judged(tmp_path: Path) -> None:
+    """A head is judged out of fold and fitted to all pictures: of labels by chance it has learned its own."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (32, 32, 3)).astype(np.uint8) for _ in range(60)]
+    probe = ImageClassifier(**{**SMALL, "image_size": 32}, strategy="probe", seed=1)
+    with pytest.warns(FrostlineWarning, match="temperature"):
+        probe.fit(pictures, list("ab" * 30))
+    judged = probe.result_.headline[1].figures  # type: ignore[index]
+    shown = probe.top_losses(n=60)
+    assert shown["right"].mean() == judged["accuracy"].value != (probe.predict(pictures) == list("ab" * 30)).mean()
+    assert shown["loss"].mean() == pytest.approx(judged["log_loss"].value)
+    assert f"{judged['accuracy'].value:.1%}".removesuffix("%") in probe.report().html
+    with pytest.warns(FrostlineWarning, match="no test of it"):
+        probe.report(pictures, list("ab" * 30))
+
+
 def test_predictions_as_a_frame_name_what_cannot_be_read(fitted: ImageClassifier, leaves: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")

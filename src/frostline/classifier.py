@@ -4,7 +4,6 @@ The command line repeats this signature and calls these methods; nothing is deci
 """
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -23,7 +22,7 @@ from frostline.data.manifest import Manifest, Row
 from frostline.data.place_options import PlaceOptions
 from frostline.data.sources import claimed, default_cache, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
-from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
+from frostline.errors import DataError, DecodeError, LabelError, PlanError
 from frostline.events import Listener
 from frostline.features.store import Store
 from frostline.judge.figures import Report
@@ -40,7 +39,7 @@ from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
-from frostline.workflows.evaluate import evaluate, learnt_by
+from frostline.workflows.evaluate import learnt_by
 from frostline.workflows.fit import fit
 from frostline.workflows.notebook import EpochsKept, NotebookMethods
 from frostline.workflows.progress import Progress
@@ -111,7 +110,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         self._take(fitted.net, fitted.about)
         self.result_ = fitted.result
         unseen = ("test",) if "refit" in fitted.about.facts else ("val", "test")
-        held = {row.digest for part in fitted.judged for row in part.rows if row.split in unseen}
+        held = {row.digest for part, _ in fitted.judged for row in part.rows if row.split in unseen}
         self._learnt = frozenset(row.digest for row in manifest.rows if row.split not in ("val", "test")) - held
         self.data_ = manifest.part("train") if fitted.judged and "train" in manifest.splits else manifest
         self.judged_, self.epochs_ = fitted.judged, tuple(kept.epochs)
@@ -212,21 +211,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
 
         Raises: as ``score``.
         """
-        predictor = self._predictor()
-        given = labelled(X, y, classes=self.about_.classes, several=self.about_.multilabel)
-        learnt: frozenset[str] = frozenset() if all else getattr(self, "_learnt", frozenset())
-        if learnt and {row.digest for row in given.rows} <= learnt:
-            said = "the model was fitted to all of these pictures: this is no test of it"
-            warnings.warn(said, FrostlineWarning, stacklevel=2)
-            learnt = frozenset()
-        found = evaluate(predictor, given, learnt=learnt)
-        if found.learnt:
-            warnings.warn(
-                f"{found.learnt} pictures were left out: the model was fitted to them (all=True counts them)",
-                FrostlineWarning,
-                stacklevel=2,
-            )
-        return found.report
+        return self._evaluation(X, y, all=all)[1].report
 
     def save(self, place: str | Path) -> Path:
         """Write the model folder, which timm and transformers open too.

@@ -44,7 +44,7 @@ def test_a_refit_is_a_fit_on_all_pictures_with_the_figures_of_the_model_before(l
 def test_pictures_that_chose_are_no_test_once_they_were_learned_from(leaves: Path) -> None:
     for refit, counted in (("on", 0), ("off", 10)):
         fitted = ImageClassifier(**ONE, strategy="lp-ft", refit=refit).fit(*some(leaves, "train"))
-        chose = {row.digest for part in fitted.judged_ for row in part.rows}
+        chose = {row.digest for part, _ in fitted.judged_ for row in part.rows}
         assert len(chose) == 10
         assert len(chose - fitted._learnt) == counted
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from frostline.data.manifest import Manifest
@@ -25,7 +23,7 @@ from frostline.run.phase_context import Logits, logits_of
 from frostline.run.picture_map import places_of
 from frostline.run.provenance import peak_memory
 from frostline.run.resolve import Job
-from frostline.run.uncertainty import covered, novelty_of, sets_of
+from frostline.run.uncertainty import Judged, covered, novelty_of, sets_of
 from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo
 from frostline.train import checkpoint
@@ -38,13 +36,13 @@ _FACTS = ("run", "strategy", "seed", "weights", "counts", "units", "given", "lab
 class Fitted:
     """What a run leaves: the network in eval mode on the CPU, what belongs to it, and the figures.
 
-    judged: the pictures that the figures are of, a manifest for each split.
+    judged: for each split the pictures that the figures are of, with the probabilities (N, K) that were judged.
     """
 
     net: nn.Module
     about: ModelInfo
     result: RunResult
-    judged: tuple[Manifest, ...] = ()
+    judged: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class _Judgement:
 
     temperature: float = 1.0
     calibration: Calibration | None = None
-    pictures: Mapping[str, tuple[Manifest, NDArray[np.float64]]] = field(default_factory=dict)
+    pictures: Mapping[str, Judged] = field(default_factory=dict)
     reports: Mapping[str, Report] = field(default_factory=dict)
     source: str = ""
     sets: PredictionSets | None = None
@@ -103,7 +101,7 @@ def finish(job: Job, best: BestSoFar) -> Fitted:
     record.json("metrics.json", result.to_dict())
     if record.checkpoint and record.writes:
         checkpoint.clear(record.checkpoint)
-    return Fitted(context.net.eval(), about, result, tuple(part for part, _ in pictures.values()))
+    return Fitted(context.net.eval(), about, result, tuple(pictures.values()))
 
 
 def _judgement(job: Job, best: BestSoFar) -> _Judgement:

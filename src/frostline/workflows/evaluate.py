@@ -146,6 +146,17 @@ def evaluate(
     return Evaluation(report, out, tuple(rows), sum(known), chose, drift, coverage, probabilities)
 
 
+def of_held_out(
+    report: Report, part: Manifest, probabilities: NDArray[np.float64], split: str, *, chose: bool
+) -> Evaluation:
+    """What a fit found of its held-out pictures, by the models that had not seen them.
+
+    probabilities: (N, K). chose: whether they chose its epoch or phases.
+    """
+    rows = tuple(outcomes(part, probabilities, split))
+    return Evaluation(report, (), rows, chose=len(rows) if chose else 0, probabilities=probabilities)
+
+
 def _coverage(
     sets: PredictionSets,
     classes: Sequence[str],

@@ -24,7 +24,7 @@ def fit(
     """
     fitted = runner.fit(manifest, settings, out=out, resume=resume, listen=listen)
     if out is not None and fitted.result.metrics and launched_processes()[0] == 0:
-        pictures = {row.digest: row.picture for part in fitted.judged for row in part.rows}
+        pictures = {row.digest: row.picture for part, _ in fitted.judged for row in part.rows}
         page = report_data.of_run(
             out,
             net=lambda: fitted.net,

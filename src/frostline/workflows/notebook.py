@@ -3,6 +3,7 @@
 Plots need the extra ``plot``. Where scikit-learn has a Display, that is what is returned.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.exceptions import NotFittedError
 
 from frostline.data.manifest import Manifest, Row
 from frostline.data.views import EvaluationView, visible
-from frostline.errors import DataError, JudgementError, MissingExtra
+from frostline.errors import DataError, FrostlineWarning, JudgementError, MissingExtra
 from frostline.events import Event, Judged
 from frostline.judge.explain import heatmaps, overlay
 from frostline.judge.report.render import render
@@ -24,7 +26,7 @@ from frostline.judge.write_html import write_html
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import Failure, Predictor
 from frostline.workflows import report_data
-from frostline.workflows.evaluate import Evaluation, evaluate
+from frostline.workflows.evaluate import Evaluation, evaluate, of_held_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,16 +60,15 @@ class NotebookMethods:
     about_: ModelInfo
     result_: RunResult
     data_: Manifest
-    judged_: tuple[Manifest, ...]
+    judged_: tuple[tuple[Manifest, NDArray[np.float64]], ...]
     epochs_: tuple[Judged, ...]
 
     def report(self, X: Any = None, y: Iterable[object] | None = None, *, lang: str = "en") -> ShownReport:
-        """The report of the fit's held-out pictures, or of other labelled ones.
+        """The report of the fit's held-out pictures, or of other labelled ones, without those that it was fitted to.
 
         Raises: NotFittedError: before ``fit``. DataError: nothing was held out, and no pictures were given.
         """
-        part = self._asked(X, y)
-        found = self._evaluated(part)
+        part, found = self._evaluated(X, y)
         page = report_data.of_evaluation(found, self.about_, part, title=_title(part), net=lambda: self.net_)
         return ShownReport(render(page, lang=lang))
 
@@ -85,7 +86,7 @@ class NotebookMethods:
         if X is None and getattr(self, "result_", None) is not None and self.result_.headline:
             confusion = self.result_.headline[1].confusion
         else:
-            confusion = self._evaluated(self._asked(X, y)).report.confusion
+            confusion = self._evaluated(X, y)[1].report.confusion
         if confusion.ndim != 2:
             raise JudgementError(
                 "several labels a picture have no confusion matrix", hint="evaluate(...).per_class has their figures"
@@ -128,14 +129,18 @@ class NotebookMethods:
     def top_losses(self, X: Any = None, y: Iterable[object] | None = None, *, n: int = 9) -> "pd.DataFrame":
         """The pictures whose true label was given the least probability, the worst first.
 
+        They are those that the fit held out, as the model judged them that had not seen them, or other labelled ones.
+
         Columns: name, path, label, predicted, probability (of the prediction), loss (in nats, of the true label; only
         with one label a picture).
 
         Raises: NotFittedError: before ``fit``. DataError: nothing was held out, and no pictures were given.
         """
+        return self._worst(self._evaluated(X, y)[1], n)
+
+    def _worst(self, found: Evaluation, n: int) -> "pd.DataFrame":
         import pandas as pd
 
-        found = self._evaluated(self._asked(X, y))
         place = {name: k for k, name in enumerate(self.about_.classes)}
         table = pd.DataFrame(
             [
@@ -153,9 +158,8 @@ class NotebookMethods:
 
         Raises: as ``top_losses``; MissingExtra.
         """
-        part = self._asked(X, y)
-        rows = {row.name: row for row in part.rows}
-        worst = self.top_losses(X, y, n=n)
+        part, found = self._evaluated(X, y)
+        rows, worst = {row.name: row for row in part.rows}, self._worst(found, n)
         titles = [f"{r.predicted} {r.probability:.0%}\nlabelled {r.label}" for r in worst.itertuples()]
         return self._drawn(list(zip((rows[name] for name in worst["name"]), titles, strict=True)))
 
@@ -214,16 +218,30 @@ class NotebookMethods:
         if not hasattr(self, "net_"):
             raise NotFittedError("this ImageClassifier is not fitted yet: call fit, or ImageClassifier.load(folder)")
 
-    def _asked(self, X: Any, y: Iterable[object] | None) -> Manifest:
+    def _evaluated(self, X: Any, y: Iterable[object] | None) -> tuple[Manifest, Evaluation]:
         self._needs_fit()
         if X is not None:
-            return self._labelled(X, y)
-        if not getattr(self, "judged_", ()):
+            return self._evaluation(X, y)
+        if not getattr(self, "judged_", ()) or self.result_.headline is None:
             raise DataError("nothing was held out by this fit", hint="pass labelled pictures")
-        return self.judged_[-1]
+        part, probabilities = self.judged_[-1]
+        split, report = self.result_.headline
+        return part, of_held_out(report, part, probabilities, split, chose=split == self.result_.chosen_on)
 
-    def _evaluated(self, part: Manifest) -> Evaluation:
-        return evaluate(self._predictor(), part)
+    def _evaluation(self, X: Any, y: Iterable[object] | None, *, all: bool = False) -> tuple[Manifest, Evaluation]:
+        """Labelled pictures, judged; those that it was fitted to are left out, unless there are no others."""
+        predictor = self._predictor()
+        part = self._labelled(X, y)
+        learnt: frozenset[str] = frozenset() if all else getattr(self, "_learnt", frozenset())
+        if learnt and {row.digest for row in part.rows} <= learnt:
+            said = "the model was fitted to all of these pictures: this is no test of it"
+            warnings.warn(said, FrostlineWarning, stacklevel=3)
+            learnt = frozenset()
+        found = evaluate(predictor, part, learnt=learnt)
+        if found.learnt:
+            said = f"{found.learnt} pictures were left out: the model was fitted to them"
+            warnings.warn(f"{said} (evaluate(..., all=True) counts them)", FrostlineWarning, stacklevel=3)
+        return part, found
 
     def _drawn(self, asked: list[tuple[Row, str]]) -> "Figure":
         pyplot = _plotting()
