@@ -96,6 +96,15 @@ def test_predictions_as_a_frame_name_what_cannot_be_read(fitted: ImageClassifier
     assert "not a picture" in table["error"][1]
 
 
+def test_a_class_called_as_a_column_has_one_of_its_own(leaves: Path) -> None:
+    paths = sorted((leaves / "train").rglob("*.png"))
+    labels = ["error" if path.parent.name == "red leaf" else "name" for path in paths]
+    probe = ImageClassifier(**SMALL, strategy="probe").fit(paths, labels)
+    table = probe.to_frame(paths[:3])
+    assert list(table) == ["name", "label", "probability", "class error", "class name", "error"]
+    np.testing.assert_allclose(table[["class error", "class name"]], probe.predict_proba(paths[:3]), rtol=1e-6)
+
+
 def test_a_picture_is_explained_for_its_class_or_another(fitted: ImageClassifier, leaves: Path) -> None:
     picture = leaves / "test" / "red leaf" / "0.png"
     shown = fitted.explain(picture)

@@ -181,13 +181,16 @@ class NotebookMethods:
     def to_frame(self, X: Any) -> "pd.DataFrame":
         """Predictions of pictures as a pandas DataFrame: name, label, probability, a column for each class, error.
 
-        A picture that cannot be read has its reason in "error" and nothing else.
+        The column of a class that is called as one of the others is "class NAME". A picture that cannot be read has its
+        reason in "error" and nothing else.
 
         Raises: NotFittedError: before ``fit``.
         """
         import pandas as pd
 
         self._needs_fit()
+        own = {"name", "label", "probability", "error"}
+        called = [f"class {name}" if name in own else name for name in self.about_.classes]
         lines: list[dict[str, Any]] = []
         for answer in self._predictor().predict(self._rows(X)):
             if isinstance(answer, Failure):
@@ -196,7 +199,7 @@ class NotebookMethods:
             p = answer.probabilities
             held = [name for name, share in zip(self.about_.classes, p, strict=True) if share >= 0.5]
             first = "|".join(held) if self.about_.multilabel else self.about_.classes[int(p.argmax())]
-            columns = dict(zip(self.about_.classes, map(float, p), strict=True))
+            columns = dict(zip(called, map(float, p), strict=True))
             lines.append({"name": answer.name, "label": first, "probability": float(p.max()), **columns, "error": ""})
         return pd.DataFrame(lines)
 
