@@ -8,8 +8,10 @@ from PIL import Image
 
 from frostline import ImageClassifier
 from frostline.cli.explain import free_file
+from frostline.cli.fit import _place, run
 from frostline.errors import CheckpointError, FrostlineError, HeadError, PlanError, UnknownName, WeightsError
-from frostline.run.run_folder import check_place
+from frostline.events import Note
+from frostline.run.run_folder import RunFolder, check_place
 from frostline.workflows.explain import overlay_folder
 
 SMALL: dict[str, Any] = {
@@ -41,6 +43,40 @@ def test_a_finished_run_is_not_written_over_unasked(leaves: Path, tmp_path: Path
     again = ImageClassifier(**SMALL, out=out, overwrite=True, seed=5).fit(leaves)
     assert again.result_.metrics
     assert files(out)["plan.json"] != before["plan.json"]
+
+
+def test_two_runs_never_write_into_one_folder(leaves: Path, tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "run")
+    first.open(resume=False)
+    first.log(Note("the first run's"))
+    for resume in (False, True):
+        with pytest.raises(CheckpointError, match="another run is writing"):
+            ImageClassifier(**SMALL, out=tmp_path / "run", resume=resume).fit(leaves)
+    first.close()
+    assert "the first run's" in (tmp_path / "run" / "log.jsonl").read_text()
+    assert ImageClassifier(**SMALL, out=tmp_path / "run").fit(leaves).result_.metrics
+    assert "the first run's" not in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_commands_that_are_started_together_have_folders_of_their_own(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look for a free one before either has read its data."""
+    monkeypatch.chdir(tmp_path)
+    options = {**SMALL, "out": None}
+    assert [_place(leaves, options) for _ in range(3)] == [f"runs/leaves-probe{end}" for end in ("", "-2", "-3")]
+
+
+def test_a_command_that_fails_leaves_no_folder(leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for wrong in ({"seed": -1}, {"few": 1, "model": "test_resnet", "trunk_lr": 0.1}):
+        with pytest.raises(PlanError):
+            run(leaves, {**SMALL, **wrong}, as_json=False, quiet=True)
+        assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(PlanError):
+        run(leaves, {**SMALL, "trunk_lr": 0.1, "out": tmp_path / "mine"}, as_json=False, quiet=True)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
 
 
 def test_a_folder_of_other_things_is_left_alone(leaves: Path, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def demo(
     if chosen:
         console.aside(f"{chosen.name}: {chosen.about} Pictures: {chosen.licence}.")
     place = chosen.place(default_cache() / "demo") if chosen else Path(data)
-    folder = out or fit.free_folder(Path(data), f"demo-{strategy}")
-    model = fit.run(place, {"strategy": strategy, "out": folder}, as_json=False, quiet=quiet)
+    name = f"{Path(data).resolve().stem}-demo-{strategy}"
+    model = fit.run(place, {"strategy": strategy, "out": out}, as_json=False, quiet=quiet, name=name)
     judged = [row for row in read_outcomes(model.parent / PICTURES) if row.path and Path(row.path).exists()]
     judged = [row for row in judged if row.split == "test"] or judged
     few = examples(judged)

@@ -1,9 +1,11 @@
 """``frostline fit``: the options of `frostline.options`, and the screen while it works."""
 
 import inspect
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from json import loads
 from pathlib import Path
@@ -67,8 +69,11 @@ def with_options(command: Callable[..., None], names: Iterable[str]) -> inspect.
 fit.__signature__ = with_options(fit, OPTIONS)  # type: ignore[attr-defined]
 
 
-def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> Path:
-    """Fit with the estimator's arguments, show the screen and the closing table; returns the model folder."""
+def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool, name: str | None = None) -> Path:
+    """Fit with the estimator's arguments, show the screen and the closing table; returns the model folder.
+
+    name: of the folder under runs/ where none is named; by default that of the data and the strategy.
+    """
     from frostline.cli import console
     from frostline.cli.screen import Screen
 
@@ -77,19 +82,22 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> P
         with gc_settings.importing():
             from frostline.classifier import ImageClassifier
 
-        options = {**options, "out": _place(data, options)}
+        out = _place(data, options, name)
         try:
-            classifier = ImageClassifier(**options).fit(data, listen=screen)
-        except KeyboardInterrupt:
-            console.aside(
-                "interrupted before the first epoch was judged: there is no model yet; the features that were computed "
-                "are kept, and the same command begins again from them"
-            )
+            classifier = ImageClassifier(**{**options, "out": out}).fit(data, listen=screen)
+        except BaseException as error:
+            if not options.get("out"):
+                _give_back(Path(out))
+            if isinstance(error, KeyboardInterrupt):
+                console.aside(
+                    "interrupted before the first epoch was judged: there is no model yet; the features that were "
+                    "computed are kept, and the same command begins again from them"
+                )
             raise
-    return _shown(classifier.result_, Path(str(options["out"])), as_json=as_json, quiet=quiet)
+    return _shown(classifier.result_, Path(out), as_json=as_json, quiet=quiet)
 
 
-def _place(data: Path, options: dict[str, Any]) -> str:
+def _place(data: Path, options: dict[str, Any], name: str | None = None) -> str:
     """Where the run goes: what was named, or a folder that is free.
 
     Raises: PlanError: a run is to be gone on with or replaced, and none is named.
@@ -98,7 +106,7 @@ def _place(data: Path, options: dict[str, Any]) -> str:
 
     out = options.get("out")
     check_named(out, resume=bool(options.get("resume")), overwrite=bool(options.get("overwrite")))
-    return str(out or free_folder(data, str(options["strategy"])))
+    return str(out or _free_folder(name or f"{data.resolve().stem}-{options['strategy']}"))
 
 
 def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json: bool, quiet: bool) -> None:
@@ -121,7 +129,12 @@ def _in_processes(data: Path, options: dict[str, Any], workers: int, *, as_json:
     # Each process fills its share of the store itself.
     act = partial(_one_process, Path.cwd(), data, {**options, "out": str(out), "on": None, "address": None})
     gpu = options["device"] in ("auto", "cuda")
-    in_processes(act, workers, state=out.parent / f".{out.name}.ray", gpu=gpu, address=options["address"])
+    try:
+        in_processes(act, workers, state=out.parent / f".{out.name}.ray", gpu=gpu, address=options["address"])
+    except BaseException:
+        if not options["out"]:
+            _give_back(out)
+        raise
     said = loads((out / "metrics.json").read_text(encoding="utf-8"))
     _shown(RunResult.from_dict(said), out, as_json=as_json, quiet=quiet)
 
@@ -148,11 +161,30 @@ def _shown(result: "RunResult", out: Path, *, as_json: bool, quiet: bool) -> Pat
     return model
 
 
-def free_folder(data: Path, strategy: str) -> Path:
-    """``runs/DATA-STRATEGY``, with a number behind it if that is taken."""
-    name = re.sub(r"[^\w.]+", "-", f"{data.resolve().stem}-{strategy}").strip("-.")
-    folder, count = Path("runs") / name, 1
-    while folder.exists():
-        count += 1
-        folder = Path("runs") / f"{name}-{count}"
+def _free_folder(name: str) -> Path:
+    """``runs/NAME``, with a number behind it if that is taken. It is made at once, for commands that are started
+    together; of the processes of one command only the first makes it."""
+    name = re.sub(r"[^\w.]+", "-", name).strip("-.")
+    for count in itertools.count(1):
+        folder = Path("runs") / (name if count == 1 else f"{name}-{count}")
+        if folder.exists():
+            continue
+        try:
+            if not launched_processes()[0]:
+                folder.parent.mkdir(exist_ok=True)
+                folder.mkdir()
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                break
+            continue
+        except OSError:
+            break  # said where it is needed
+        break
     return folder
+
+
+def _give_back(folder: Path) -> None:
+    """Remove a folder that was made for a run that came to nothing."""
+    with suppress(OSError):  # something lies in it
+        folder.rmdir()
+        folder.parent.rmdir()

@@ -65,21 +65,32 @@ def unused(path: Path) -> Iterator[bool]:
         os.close(number)
 
 
+def taken(number: int) -> bool:
+    """Whether somebody else has locked an open file for themselves alone; if not, it is ours until it is closed.
+
+    False where the file system has no locks.
+    """
+    return not _lock(number, exclusive=True, wait=False, otherwise=True)
+
+
 if sys.platform == "win32":
 
-    def _lock(number: int, *, exclusive: bool, wait: bool) -> bool:
+    def _lock(number: int, *, exclusive: bool, wait: bool, otherwise: bool = False) -> bool:
         return True
 
 else:
     import fcntl
 
-    def _lock(number: int, *, exclusive: bool, wait: bool) -> bool:
+    def _lock(number: int, *, exclusive: bool, wait: bool, otherwise: bool = False) -> bool:
+        """otherwise: what is answered where the file system has no locks."""
         kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
             fcntl.flock(number, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
         except OSError as error:
-            if error.errno in _UNSUPPORTED or isinstance(error, BlockingIOError):
-                return False
+            if error.errno in _UNSUPPORTED:
+                return otherwise
             raise
         return True
 

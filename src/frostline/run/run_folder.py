@@ -29,6 +29,7 @@ from frostline.data import csv_files
 from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
+from frostline.features.locks import taken
 from frostline.judge.predictions import PICTURES, Outcome, to_csv
 from frostline.run import training_list
 from frostline.run.training_list import TRAINING
@@ -49,6 +50,7 @@ class RunFolder:
     writes: bool = True
     _log: IO[str] | None = field(default=None, repr=False)
     _made: list[Path] = field(default_factory=list, repr=False)
+    _fresh: bool = field(default=False, repr=False)
 
     @property
     def model(self) -> Path | None:
@@ -61,9 +63,9 @@ class RunFolder:
         return None if self.folder is None else self.folder / "checkpoint"
 
     def open(self, *, resume: bool, overwrite: bool = False) -> None:
-        """Make the folder and open its log.
+        """Make the folder and open its log, which no other run can then open.
 
-        Raises: CheckpointError: the folder cannot be made, or as `check_place`.
+        Raises: CheckpointError: the folder cannot be made, another run writes into it, or as `check_place`.
         """
         if self.folder is None or not self.writes:
             return
@@ -71,23 +73,35 @@ class RunFolder:
         try:
             self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._log = (self.folder / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
+            self._fresh = not any(self.folder.iterdir())
+            self._log = (self.folder / "log.jsonl").open("a", encoding="utf-8")
+            if taken(self._log.fileno()):
+                self._fresh = False
+                self.close()
+                raise CheckpointError(
+                    "another run is writing into this folder",
+                    where=self.folder,
+                    hint="choose another --out, or wait until it has ended",
+                )
+            if not resume:
+                self._log.truncate(0)
         except OSError as error:
             raise CheckpointError(
                 f"the run's folder cannot be written: {error.strerror}", where=self.folder, hint="choose another --out"
             ) from None
 
     def discard(self) -> None:
-        """After a failure: take away the folder that was made for the run, unless there is a model or a checkpoint."""
+        """After a failure: leave what there was before the run, unless there is a model or a checkpoint."""
         self.close()
-        if self.folder is None or self.folder not in self._made:
+        if self.folder is None or not self._fresh:
             return
         if any(place is not None and place.exists() for place in (self.model, self.checkpoint)):
             return
-        shutil.rmtree(self.folder, ignore_errors=True)
-        for parent in self._made[1:]:
-            with suppress(OSError):  # something else is in it by now
-                parent.rmdir()
+        with suppress(OSError):  # something else is in a folder by now
+            for path in self.folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for place in self._made:
+                place.rmdir()
 
     def close(self) -> None:
         """Close the log."""
