@@ -136,6 +136,8 @@ def test_bad_input_is_told(paths: list[Path], labels: list[str], tmp_path: Path)
         ImageClassifier(**SMALL).fit(paths)
     with pytest.raises(DataError):
         ImageClassifier(**SMALL).fit(paths, labels[:-1])
+    with pytest.raises(DecodeError, match="NoneType is no picture\n  at #2\n"):
+        ImageClassifier(**SMALL).fit([*paths[:2], None, *paths[3:]], labels)
     classifier = ImageClassifier(**SMALL).fit(paths, labels)
     with pytest.raises(DecodeError, match="no such file"):
         classifier.predict([tmp_path / "nowhere.png"])

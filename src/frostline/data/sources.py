@@ -12,6 +12,7 @@ folder. Digests, limits and checks are the Manifest's business.
 import difflib
 import glob
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ from frostline.data.tables import csv_table
 from frostline.data.tree import maybe_picture, readable, single_inner, walk
 from frostline.data.understood import Understood
 from frostline.data.unread import LAYOUTS, advice
-from frostline.errors import DataError, one_line
+from frostline.errors import DataError, DecodeError, one_line
 from frostline.registry import Registry
 
 Rows = Callable[..., Iterator[Found]]
@@ -267,11 +268,11 @@ def pairs(
 
     labels: one for each picture, or a list, tuple or set of several. groups: None and NaN are of no group.
 
-    Raises: DataError: not as many labels or groups as pictures.
+    Raises: DataError: not as many labels or groups as pictures. DecodeError: one is no picture.
     """
     beside = [column for column in (labels, groups) if column is not None]
     try:
-        for number, (picture, *said) in enumerate(zip(pictures, *beside, strict=True)):
+        for number, (picture, *said) in enumerate(zip(_placed(pictures), *beside, strict=True)):
             row = _row(number, picture)
             if labels is not None:
                 several = said[0] if isinstance(said[0], list | tuple | set | frozenset) else (said[0],)
@@ -281,6 +282,18 @@ def pairs(
         raise DataError(
             "there are not as many labels or groups as pictures", hint="give one for each picture"
         ) from None
+
+
+def _placed(pictures: Iterable[Picture | str]) -> Iterator[Picture | str]:
+    given = iter(pictures)
+    for number in itertools.count():
+        try:
+            picture = next(given)
+        except StopIteration:
+            return
+        except DecodeError as error:
+            raise DecodeError(error.what, where=error.where or f"#{number}", hint=error.hint) from None
+        yield picture
 
 
 def _row(number: int, picture: Picture | str) -> Row:
