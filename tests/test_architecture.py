@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,9 @@ HEAVY = {
     "accelerate",
     "openvino",
 }
+CALLED_OTHERWISE = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml", "pillow-jxl-plugin": "pillow_jxl"}
+COME_WITH = {"aiohttp": "fsspec", "h11": "uvicorn", "markupsafe": "jinja2", "pydantic": "fastapi", "starlette": "fastapi"}
+"""Packages that another one always brings."""
 LEFT_LARGE = {
     # commands: their options are half of them
     *("cli/check.py: check", "cli/predict.py: predict", "cli/serve.py: serve"),
@@ -216,3 +220,13 @@ def test_every_public_function_is_typed_and_documented() -> None:
 
 def test_no_utils() -> None:
     assert not [path for path, _ in modules() if path.stem in ("utils", "helpers", "misc", "common")]
+
+
+def test_what_is_imported_is_declared() -> None:
+    """A package that is here because another happens to bring it is gone with its next version."""
+    project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = {re.split(r"[^\w.-]", one)[0].lower() for one in required}
+    declared = {CALLED_OTHERWISE.get(name, name.replace("-", "_")) for name in names} | {"frostline"}
+    found = {name.split(".")[0] for _, tree in modules() for name in imported(ast.walk(tree))} - sys.stdlib_module_names
+    assert {name for name in found if COME_WITH.get(name, name) not in declared} == set()

@@ -93,6 +93,17 @@ def test_bad_input_is_three_lines_and_exit_code_two(leaves: Path, tmp_path: Path
         assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize("words", [["fit", ""], ["predict", ".", ""], ["evaluate", ".", ""], ["check", "x", "--out", ""]])
+def test_an_empty_name_is_not_the_folder_that_one_is_in(
+    words: list[str], leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a variable of the shell that nobody set."""
+    monkeypatch.chdir(leaves)
+    code, _, err = in_process(words)
+    assert code == 2
+    assert err.startswith("error: a name or value is empty\n  at frostline")
+
+
 def test_a_hostile_checkpoint_is_refused_and_not_run(leaves: Path, tmp_path: Path) -> None:
     import pickle
 

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 done, but something was left out or a check failed; 2 bad 
 """
 
 import os
+import shlex
 import sys
 from typing import Annotated, NoReturn
 
@@ -34,7 +35,7 @@ from frostline.cli import (
     store,
     strategies,
 )
-from frostline.errors import FrostlineError
+from frostline.errors import FrostlineError, PlanError
 
 app = typer.Typer(
     name="frostline",
@@ -81,6 +82,19 @@ def _root(
     pass  # --lang is read before there is any help to show: see `language`
 
 
+def _refuse_empty(words: list[str]) -> None:
+    """Refuse a word without a letter: as a path it would be the folder that one is in.
+
+    Raises: PlanError: there is one.
+    """
+    if "" in words:
+        raise PlanError(
+            "a name or value is empty",
+            where=shlex.join(["frostline", *words]),
+            hint="is a variable of the shell not set? the folder that you are in is called .",
+        )
+
+
 def _seen_enough() -> NoReturn:
     """Whoever read our output has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,6 +106,7 @@ def main() -> None:
     output.lossless()
     try:
         language.current, words = language.chosen(sys.argv[1:])
+        _refuse_empty(words)
         language.translated(typer.main.get_command(app), language.current)(words, prog_name="frostline")
     except FrostlineError as error:
         print(language.message(error), file=sys.stderr)

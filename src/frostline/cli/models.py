@@ -73,9 +73,9 @@ def _short(found: "list[AvailableModel]") -> str:
 
 def _paged(text: str) -> None:
     """Through the user's pager where there is a terminal, else as it is."""
-    import click
-
-    if sys.stdout.isatty():
-        click.echo_via_pager(text)
-    else:
+    if not sys.stdout.isatty():
         print(text)
+        return
+    from pydoc import pager
+
+    pager(text)
