@@ -34,7 +34,10 @@ HEAVY = {
     "openvino",
 }
 CALLED_OTHERWISE = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml", "pillow-jxl-plugin": "pillow_jxl"}
-COME_WITH = {"aiohttp": "fsspec", "h11": "uvicorn", "markupsafe": "jinja2", "pydantic": "fastapi", "starlette": "fastapi"}
+COME_WITH = {
+    **{"aiohttp": "fsspec", "h11": "uvicorn", "markupsafe": "jinja2"},
+    **{"pydantic": "fastapi", "starlette": "fastapi"},
+}
 """Packages that another one always brings."""
 LEFT_LARGE = {
     # commands: their options are half of them
@@ -225,7 +228,8 @@ def test_no_utils() -> None:
 def test_what_is_imported_is_declared() -> None:
     """A package that is here because another happens to bring it is gone with its next version."""
     project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    required = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    required = [one for group in groups for one in group]
     names = {re.split(r"[^\w.-]", one)[0].lower() for one in required}
     declared = {CALLED_OTHERWISE.get(name, name.replace("-", "_")) for name in names} | {"frostline"}
     found = {name.split(".")[0] for _, tree in modules() for name in imported(ast.walk(tree))} - sys.stdlib_module_names

@@ -93,7 +93,7 @@ def test_bad_input_is_three_lines_and_exit_code_two(leaves: Path, tmp_path: Path
         assert "Traceback" not in found.stderr
 
 
-@pytest.mark.parametrize("words", [["fit", ""], ["predict", ".", ""], ["evaluate", ".", ""], ["check", "x", "--out", ""]])
+@pytest.mark.parametrize("words", [["fit", ""], ["predict", ".", ""], ["check", ".", "--out", ""]])
 def test_an_empty_name_is_not_the_folder_that_one_is_in(
     words: list[str], leaves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +102,21 @@ def test_an_empty_name_is_not_the_folder_that_one_is_in(
     code, _, err = in_process(words)
     assert code == 2
     assert err.startswith("error: a name or value is empty\n  at frostline")
+
+
+def test_ctrl_c_while_it_is_imported_is_no_traceback() -> None:
+    code = (
+        "import builtins\n"
+        "from frostline.__main__ import main\n"
+        "there = builtins.__import__\n"
+        "def pressed(name, *how, **more):\n"
+        "    if name == 'typer': raise KeyboardInterrupt\n"
+        "    return there(name, *how, **more)\n"
+        "builtins.__import__ = pressed\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def test_a_hostile_checkpoint_is_refused_and_not_run(leaves: Path, tmp_path: Path) -> None:

@@ -50,6 +50,23 @@ def test_no_encoding_loses_a_line(encoding):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "gbk"])
+def test_our_own_signs_can_be_read_in_every_encoding(encoding):
+    code = "import sys; print('❄ logits × 2, DIR/…, 蚂', file=sys.stderr)"
+    program = f"from frostline.cli import output; output.lossless(); {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=True,
+    )
+    said = done.stderr.decode(encoding)
+    assert "\\u2744" not in said
+    assert "\\u2026" not in said
+    assert ("❄" if encoding == "utf-8" else "* logits") in said
+    assert ("蚂" if encoding in ("utf-8", "gbk") else "\\u8682") in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "gbk"])
 def test_json_is_valid_and_says_the_same_in_every_encoding(encoding):
     text = printed("[output.json({name: [name]}) for name in names]", encoding=encoding).decode(encoding)
     assert [json.loads(line) for line in text.splitlines()] == [{name: [name]} for name in NAMES]

@@ -117,6 +117,18 @@ def test_every_interval_of_a_comparison_is_drawn_whole(
     assert "98.0%" in out
 
 
+def test_a_comparison_is_drawn_in_letters_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    written = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace")
+    monkeypatch.setattr(comparison_table, "new", lambda: Console(file=written, width=110))
+    comparison_table.show(Comparison("val", 100, (entry("probe", 0.9, 0.98), entry("full", 0.6, 0.95)), (), 100))
+    written.seek(0)
+    text = written.read()
+    assert len(re.findall(r"\|-+o-+\|", text)) == 2
+    assert "\\u" not in text
+
+
 def test_a_quiet_screen_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     with Screen(quiet=True) as screen:
         screen(Note("a note"))

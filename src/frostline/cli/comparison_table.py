@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from frostline.cli.console import line, new, simple
 from frostline.cli.language import sentence
+from frostline.cli.output import in_letters
 from frostline.errors import one_line
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def show(found: "Comparison") -> None:
     columns, length = _fitting(found, console.width)
     axis = f"{low:.1%}".ljust(length - 6) + f"{high:.1%}".rjust(6)
     drawn = [_whiskers(entry.accuracy, low, high, length) for entry in entries]
+    if console.options.ascii_only:
+        drawn = [in_letters(line) for line in drawn]
     placed: dict[str, list[str]] = {}
     for name, values in columns.items():
         placed[name] = values

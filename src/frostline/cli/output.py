@@ -6,6 +6,7 @@ table    CSV for programs: cells are what the names are; escaped only where a te
 lossless what the encoding of the stream cannot hold is escaped, and no error
 """
 
+import codecs
 import json as _json
 import sys
 from collections.abc import Callable, Iterable
@@ -14,15 +15,34 @@ from typing import Any
 from frostline.data import csv_files
 from frostline.errors import one_line
 
+_SIGNS = {"❄": "*", "…": "...", "×": "x", "├": "|", "┤": "|", "─": "-", "●": "o"}
+"""What our own notes and tables have beside letters, and what stands for it where an encoding cannot hold it."""
+
 
 def lossless() -> None:
     """Bytes of odd file names are written back as they were; where the stream is not UTF-8 (a pipe on Windows), what
-    it cannot hold becomes ``\\u8682``."""
+    it cannot hold becomes ``\\u8682``; our own signs on standard error, which is for people, become letters."""
+    codecs.register_error("frostline", _readable)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # standard error is for people: there every odd character is escaped
-            odd = "surrogateescape" if _unicode(stream) and stream is sys.stdout else "backslashreplace"
-            stream.reconfigure(errors=odd)
+            stream.reconfigure(errors=_for_odd(stream))
+
+
+def _for_odd(stream: Any) -> str:
+    if stream is sys.stderr:
+        return "frostline"
+    return "surrogateescape" if _unicode(stream) else "backslashreplace"
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    odd = error.object[error.start : error.end]
+    return in_letters(odd).encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+def in_letters(text: str) -> str:
+    """A text of our own for an encoding without our signs."""
+    return "".join(_SIGNS.get(sign, sign) for sign in text)
 
 
 def row(*cells: str) -> None:
