@@ -22,7 +22,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage test-scale test-gpu lint docs bench soak kills audit sbom lock accuracy clean
+.PHONY: demo test coverage test-scale test-gpu lint docs trust bench soak kills audit sbom lock accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -96,4 +96,4 @@ lock: $(VENV)/ready
 		--extra dev --constraint build/installed.txt --output-file requirements.lock pyproject.toml build/backend.in
 
 clean:
-	rm -rf $(VENV) .venv-demo runs site
+	rm -rf $(VENV) .venv-demo site build

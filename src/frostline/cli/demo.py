@@ -33,7 +33,7 @@ def demo(
     from frostline.data.sources import default_cache, pictures
     from frostline.judge.predictions import PICTURES, read_outcomes
     from frostline.ship.open_predictor import open_predictor
-    from frostline.ship.predictor import Failure, best
+    from frostline.ship.predictor import Failure, label_of
 
     chosen = DEMOS.get(data)
     if chosen:
@@ -53,7 +53,7 @@ def demo(
         answered = opened.predict(list(pictures([row.path for row in few])))
         for row, answer in zip(few, answered, strict=True):
             label, probability = (
-                best(answer, opened.about, 1)[0] if not isinstance(answer, Failure) else (sentence("unreadable"), 0.0)
+                label_of(answer, opened.about) if not isinstance(answer, Failure) else (sentence("unreadable"), 0.0)
             )
             said = sentence("right" if label == row.label else f"WRONG, it is labelled {row.label}")
             name = Path(row.name).name

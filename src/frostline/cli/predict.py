@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def predict(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     images: Annotated[list[str], Argument(help="Files, folders, globs, or - for names on standard input.")],
-    top: Annotated[int, Option(help="How many classes to name.", min=1)] = 1,
+    top: Annotated[
+        int,
+        Option(help="How many classes to name; of several labels a picture, 1 is all of 50 % and more.", min=1),
+    ] = 1,
     coverage: Annotated[
         float | None, Option(help="Name a set of classes that holds the right one so often: 0.95.")
     ] = None,
@@ -124,7 +127,7 @@ def predict(
         elif as_csv:
             line(columns.line(answer, about))
         else:
-            named_so = [f"{label} {p:.1%}" for label, p in (named if held is None else held)]
+            named_so = [f"{label} {p:.1%}" for label, p in (named if held is None else held)] or [sentence("no label")]
             output.row(answer.name, *named_so, *([sentence("none of these?")] if answer.novel else []))
         if batch == 1:
             sys.stdout.flush()

@@ -5,7 +5,7 @@ by "|".
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -41,24 +41,29 @@ class Outcome:
     group: str = ""
 
 
+def said(p: NDArray[np.floating], classes: Sequence[str], *, several: bool) -> tuple[str, float]:
+    """What the probabilities (K,) of a picture come to, as `Outcome` has it in ``predicted`` and ``probability``.
+
+    several: whether a picture may have several labels, each decided at a half, or none ("").
+    """
+    if several:
+        held = [name for name, share in zip(classes, p, strict=True) if share >= 0.5]
+        return "|".join(held), float(np.maximum(p, 1 - p).min())
+    first = int(p.argmax())
+    return classes[first], float(p[first])
+
+
 def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) -> list[Outcome]:
     """One a row of a labelled manifest.
 
     probabilities: (N, K), calibrated, in the order of the manifest's classes.
     """
     targets = part.targets()
+    several = targets.ndim == 2
     found = []
     for row, target, p in zip(part.rows, targets, probabilities, strict=True):
-        if targets.ndim == 2:
-            held = p >= 0.5
-            named, sure = (
-                "|".join(name for name, on in zip(part.classes, held, strict=True) if on),
-                np.maximum(p, 1 - p),
-            )
-            right, probability = bool((held == (target > 0.5)).all()), float(sure.min())
-        else:
-            first = int(p.argmax())
-            named, right, probability = part.classes[first], first == int(target), float(p[first])
+        named, probability = said(p, part.classes, several=several)
+        right = bool(((p >= 0.5) == (target > 0.5)).all()) if several else int(p.argmax()) == int(target)
         path = str(row.picture.absolute()) if isinstance(row.picture, Path) else ""
         found.append(
             Outcome(

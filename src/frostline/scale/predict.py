@@ -9,7 +9,7 @@ from frostline.data.cache_folder import expanded
 from frostline.scale.batches import Batch, column_of, rows_of, use_given_cores
 from frostline.ship import model_info
 from frostline.ship.open_predictor import open_predictor
-from frostline.ship.predictor import Failure, Prediction, Predictor, best, members
+from frostline.ship.predictor import Failure, Prediction, Predictor, label_of, members
 
 
 class Predict:
@@ -21,9 +21,10 @@ class Predict:
     coverage: of prediction sets; None leaves the column "set" out.
     engine, precision: as ``open_predictor``. threads: cores to use; None is what Ray gave to the actor, else all.
 
-    Columns that are added, one value a row: label (text), probability (float), probabilities (K floats in the order
-    of ``classes``), set (classes joined by "|"), novel (bool), error (text). A picture that cannot be read has an
-    error, no label, and NaN for numbers; the other rows of its batch are answered.
+    Columns that are added, one value a row: label (text, several joined by "|"), probability (float; of several labels
+    that of the least sure decision), probabilities (K floats in the order of ``classes``), set (classes joined by "|"),
+    novel (bool), error (text). A picture that cannot be read has an error, no label, and NaN for numbers; the other
+    rows of its batch are answered.
 
     Raises: CheckpointError, EngineError: when the first batch is answered. DataError: a batch without pictures.
     """
@@ -72,7 +73,7 @@ class Predict:
             answer = row if isinstance(row, str) else next(said)
             answers.append(answer.reason if isinstance(answer, Failure) else answer)
         nothing = np.full(len(about.classes), np.nan, np.float32)
-        named = [None if isinstance(answer, str) else best(answer, about, 1)[0] for answer in answers]
+        named = [None if isinstance(answer, str) else label_of(answer, about) for answer in answers]
         found: dict[str, Any] = {
             "label": np.array([None if one is None else one[0] for one in named], dtype=object),
             "probability": np.array([np.nan if one is None else one[1] for one in named], dtype=np.float32),

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from frostline.errors import one_line
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.predictor import Failure, Prediction, best, members
+from frostline.ship.predictor import Failure, Prediction, best, label_of, members
 
 
 @dataclass(frozen=True)
 class Columns:
     """path, label, probability, label_2, probability_2, ..., set, novel, error.
 
-    top: how many classes are named. coverage: of the prediction set, whose classes are joined by "|"; without, there is
-    no such column. errors: whether there is a column for why a picture could not be read.
+    top: how many classes are named; where a picture may have several labels, 1 is all that it has, joined by "|", and
+        the probability is that of the least sure decision, as in a run's `pictures.csv`.
+    coverage: of the prediction set, whose classes are joined by "|"; without, there is no such column.
+    errors: whether there is a column for why a picture could not be read.
     """
 
     top: int = 1
@@ -35,7 +37,7 @@ class Columns:
         """
         if isinstance(answer, Failure):
             return [answer.name, *[""] * (len(self.header) - 2), one_line(answer.reason)]
-        named = best(answer, about, self.top)
+        named = [label_of(answer, about)] if self.top == 1 else best(answer, about, self.top)
         cells = [text for label, p in named for text in (label, f"{p:.6f}")]
         if self.coverage is not None:
             cells.append("|".join(label for label, _ in members(answer, about, self.coverage)))

@@ -18,6 +18,7 @@ from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, View
 from frostline.errors import CheckpointError, DecodeError, JudgementError, one_line
 from frostline.inference.engine import Engine
+from frostline.judge.predictions import said
 from frostline.processors import processors
 from frostline.ship.model_info import ModelInfo
 
@@ -47,9 +48,18 @@ class Prediction:
 
 
 def best(answer: Prediction, about: ModelInfo, top: int) -> list[tuple[str, float]]:
-    """The most probable classes, highest first: (name, probability) `top` times."""
-    order = _order(answer)[:top]
-    return [(about.classes[index], float(answer.probabilities[index])) for index in order]
+    """The most probable classes, highest first: (name, probability) `top` times.
+
+    top: 1 is the answer; where a picture may have several labels that is each class of a half or more, perhaps none.
+    """
+    order = _order(answer)
+    count = int((answer.probabilities >= 0.5).sum()) if top == 1 and about.multilabel else top
+    return [(about.classes[index], float(answer.probabilities[index])) for index in order[:count]]
+
+
+def label_of(answer: Prediction, about: ModelInfo) -> tuple[str, float]:
+    """The answer as one label and its probability, as ``judge.predictions.said`` puts it."""
+    return said(answer.probabilities, about.classes, several=about.multilabel)
 
 
 def members(answer: Prediction, about: ModelInfo, coverage: float) -> list[tuple[str, float]]:

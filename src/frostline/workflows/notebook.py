@@ -24,7 +24,7 @@ from frostline.judge.report.render import render
 from frostline.judge.result import RunResult
 from frostline.judge.write_html import write_html
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.predictor import Failure, Predictor
+from frostline.ship.predictor import Failure, Predictor, label_of
 from frostline.workflows import report_data
 from frostline.workflows.evaluate import Evaluation, evaluate, of_held_out
 
@@ -197,10 +197,9 @@ class NotebookMethods:
                 lines.append({"name": answer.name, "error": answer.reason})
                 continue
             p = answer.probabilities
-            held = [name for name, share in zip(self.about_.classes, p, strict=True) if share >= 0.5]
-            first = "|".join(held) if self.about_.multilabel else self.about_.classes[int(p.argmax())]
+            label, sure = label_of(answer, self.about_)
             columns = dict(zip(called, map(float, p), strict=True))
-            lines.append({"name": answer.name, "label": first, "probability": float(p.max()), **columns, "error": ""})
+            lines.append({"name": answer.name, "label": label, "probability": sure, **columns, "error": ""})
         return pd.DataFrame(lines)
 
     def _labelled(self, X: Any, y: Iterable[object] | None) -> Manifest:

@@ -33,8 +33,10 @@ def prepared(picture):
 for name in sys.argv[1:]:
     logits = answer(prepared(Image.open(name)))[0] / float(facts["temperature"])
     powers = np.exp(logits - logits.max())
-    shares = 1 / (1 + np.exp(-logits)) if facts["multilabel"] == "true" else powers / powers.sum()
-    print(name, *(f"{{labels[n]}} {{shares[n]:.1%}}" for n in np.argsort(-shares)[:1]), sep="\\t")
+    several = facts["multilabel"] == "true"
+    shares = 1 / (1 + np.exp(-logits)) if several else powers / powers.sum()
+    shown = (shares >= 0.5).sum() if several else 1
+    print(name, *(f"{{labels[n]}} {{shares[n]:.1%}}" for n in np.argsort(-shares)[:shown]), sep="\\t")
 '''
 _SIZES = """    (height, width), (w, h) = wants["size"], picture.size
     wide, high = int(width / wants["crop_pct"]), int(height / wants["crop_pct"])

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from frostline.errors import DecodeError
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.predictor import Prediction, best
+from frostline.ship.predictor import Prediction, best, label_of
 from frostline.ship.serve.engines import Found
 
 
@@ -26,8 +26,12 @@ class Answered(BaseModel):
     """One picture's answer: classes, or the error that kept it from being read."""
 
     name: str = Field(description="What the client called the picture.")
-    label: str | None = None
-    probability: float | None = None
+    label: str | None = Field(
+        None, description="The answer; of several labels a picture, each of a half or more, joined by |."
+    )
+    probability: float | None = Field(
+        None, description="That it is right; of several labels a picture, that the least sure decision is."
+    )
     classes: list[Named] | None = Field(None, description="The likeliest classes, highest first.")
     sets: dict[str, list[str]] | None = Field(
         None, description="For each coverage that was asked for, the classes one of which is right that often."
@@ -61,11 +65,10 @@ def answered(
     if isinstance(seen, DecodeError):
         return {"name": name, "error": seen.what}
     probabilities = about.probabilities(seen.logits[None])
-    classes = [
-        {"label": label, "probability": round(p, 6)}
-        for label, p in best(Prediction(name, probabilities[0]), about, top)
-    ]
-    found: dict[str, Any] = {"name": name, **classes[0], "classes": classes}
+    answer = Prediction(name, probabilities[0])
+    label, sure = label_of(answer, about)
+    classes = [{"label": one, "probability": round(p, 6)} for one, p in best(answer, about, top)]
+    found: dict[str, Any] = {"name": name, "label": label, "probability": round(sure, 6), "classes": classes}
     if coverages and about.sets is not None:
         found["sets"] = {f"{c:g}": _members(about.sets.members(probabilities, c)[0], about) for c in coverages}
     if seen.novel is not None:

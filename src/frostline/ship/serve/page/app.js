@@ -75,7 +75,7 @@ async function look(item) {
     item.drawing = true;
     show();
     try {
-      item.heat = URL.createObjectURL(await ask.heat(item, item.result.label));
+      item.heat = URL.createObjectURL(await ask.heat(item, item.result.classes[0].label));
     } catch (error) {
       item.heatFault = error instanceof ask.Fault ? error.message : word("away");
     }
@@ -112,7 +112,7 @@ async function take(files) {
   }, () => say(() => word("busy")));
   const faults = fresh.filter((item) => item.result.error).length;
   const [first] = fresh;
-  if (fresh.length === 1 && !faults) say(() => word("said", first.name, first.result.label, share(first.result.probability)));
+  if (fresh.length === 1 && !faults) say(() => word("said", first.name, first.result.label || word("nothing"), share(first.result.probability)));
   else say(() => word("done", fresh.length - faults, faults));
   if (others.length) {
     const before = saying;

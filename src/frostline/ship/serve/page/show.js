@@ -44,7 +44,7 @@ export function detail(item, state, acts) {
     side.append(fault);
     return parts;
   }
-  side.append(made("p", "said", result.label));
+  side.append(made("p", "said", result.label || word("nothing")));
   const list = made("ul", "classes");
   side.append(list);
   const fills = result.classes.map(({ label, probability }) => {
@@ -68,9 +68,10 @@ export function detail(item, state, acts) {
 
 function figure(item, acts) {
   const found = made("figure");
-  const caption = made("figcaption", "", item.heat ? word("heat", item.result.label) : item.name);
-  const picture = image(item.heat ? { url: item.heat } : item, item.heat ? word("heat", item.result.label) : item.name);
-  if (!acts.explain || !item.result?.label) {
+  const shown = item.heat ? word("heat", item.result.classes[0].label) : item.name;
+  const caption = made("figcaption", "", shown);
+  const picture = image(item.heat ? { url: item.heat } : item, shown);
+  if (!acts.explain || !item.result?.classes) {
     found.append(picture, caption);
     return found;
   }
@@ -117,7 +118,7 @@ export function row(item, state, choose) {
   if (item === state.chosen) pick.setAttribute("aria-current", "true");
   first.append(pick);
   const { result } = item;
-  const said = !result ? "…" : result.error ? result.gone ? word("away") : word("unreadable", result.error) : result.label;
+  const said = !result ? "…" : result.error ? result.gone ? word("away") : word("unreadable", result.error) : result.label || word("nothing");
   const answer = made("td", result?.error ? "fault-text" : "", said);
   if (result?.novel) answer.append(made("div", "muted", word("novel")));
   line.append(first, answer);
