@@ -32,7 +32,7 @@ GIVEN: dict[tuple[str, str], dict[str, BySize]] = {
             "auto",
             "auto",
             None,
-            "tried where it is little work: 150 textile pictures, three draws, 93.6 to 97.6 % in the same five "
+            "tried where it is little work: 150 textile pictures, three draws, 93.6 to 97.5 % in the same five "
             "minutes, 1,280 from 96.8 to 98.3 %, ants and bees 95.1 to 95.5 % (twelve draws of 40 and 100)",
         ),
         "lr": BySize(
