@@ -17,7 +17,7 @@ from frostline.events import Note
 from frostline.net import zoo
 from frostline.options import FitOptions
 from frostline.quantities import side
-from frostline.run.image_size import chosen_side, larger, operations
+from frostline.run.image_size import allowed_work, chosen_side, larger, operations
 from frostline.train.defaults import default
 
 
@@ -102,6 +102,11 @@ def test_work_is_counted_as_papers_count_it(name: str, billions: float) -> None:
     """torchvision and timm publish multiply-adds, each two operations."""
     backbone = zoo.build(name, classes=1000, weights="none")
     assert operations(backbone) / 2e9 == pytest.approx(billions, rel=0.01)
+
+
+def test_a_shorter_time_limit_allows_less_of_it() -> None:
+    assert allowed_work(None) == allowed_work("5m") == allowed_work("1h")
+    assert allowed_work("30s") == allowed_work(None) / 10
 
 
 def test_auto_tries_it_by_itself_and_others_where_they_are_asked() -> None:

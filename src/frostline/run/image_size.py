@@ -3,7 +3,7 @@
 A network that was trained on random crops sees things larger than they are in whole pictures; seen larger, they look as
 it expects (Touvron et al. 2019, arXiv:1906.06423). It costs 1.7 times the computing for ever after, and where pictures
 are tiny it blurs them: so a fitted head decides, by its out-of-fold log loss at both sizes. `auto` tries it by itself
-where that is little work (`MOST_WORK`), any strategy where it is asked to.
+where that is little work, any strategy where it is asked to.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from frostline.events import Listener, Note
 from frostline.features.activations import Activations
 from frostline.net.zoo import Backbone
 from frostline.options import FitOptions
+from frostline.quantities import seconds
+from frostline.train.defaults import default
 from frostline.train.solve import out_of_fold_losses, solve
 
 AUTO = "auto"
 
-MOST_WORK = 2e12
-"""Floating-point operations that trying the larger size may take if nobody asked for it: 15 seconds on two cores. With
-more pictures, training on the larger ones would not fit into the five minutes of `auto`."""
+_MOST_WORK = 2e12
 
 _FACTOR = 1.3
 _STEP = 32
@@ -42,6 +42,17 @@ Features = Callable[[Backbone], Activations]
 def larger(side: int) -> int:
     """The other size that is tried beside a network's own, a multiple of 32."""
     return max(side + _STEP, round(_FACTOR * side / _STEP) * _STEP)
+
+
+def allowed_work(budget: float | str | None) -> float:
+    """Floating-point operations that trying the larger size may take where nobody asked for it.
+
+    15 seconds on two cores: with more pictures, training on the larger ones would not fit into the time of `auto`.
+    budget: the time limit that was given; a shorter one allows less.
+    """
+    usual: float = default("budget", 1)
+    given = seconds(budget)
+    return _MOST_WORK * min(1.0, (usual if given is None else given) / usual)
 
 
 def chosen_side(

@@ -29,7 +29,7 @@ from frostline.options import FEW, OPTIONS, FitOptions
 from frostline.processors import launched_processes
 from frostline.quantities import seconds, side
 from frostline.run.head2toe import over_all_stages
-from frostline.run.image_size import AUTO, MOST_WORK, chosen_side
+from frostline.run.image_size import AUTO, allowed_work, chosen_side
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine
 from frostline.run.run_folder import RunFolder
@@ -202,9 +202,7 @@ def _chosen_side(
     def features(backbone: zoo.Backbone) -> Activations:
         return _activations(backbone, settings, {**built, "image_size": backbone.preprocessing.size[0]}, tell)
 
-    usual = default("budget", 1)
-    share = min(1.0, (usual if settings.budget is None else seconds(settings.budget)) / usual)
-    most = MOST_WORK * share if settings.image_size is None else None
+    most = allowed_work(settings.budget) if settings.image_size is None else None
     return chosen_side(build, features, manifest, settings, tell, most=most)
 
 
