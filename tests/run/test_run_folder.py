@@ -122,6 +122,10 @@ def test_a_fit_that_fails_leaves_no_folder(leaves: Path, tmp_path: Path) -> None
         ({"precision": "fp3"}, FrostlineError),
         ({"bands": "x"}, PlanError),
         ({"store_limit": "plenty"}, PlanError),
+        ({"lr": "-1"}, PlanError),
+        ({"epochs": 0}, PlanError),
+        ({"optimizer": "adamm"}, PlanError),
+        ({"track": "nosuch"}, PlanError),
     ],
 )
 def test_wrong_options_are_refused_before_any_data_is_read(option: dict[str, Any], kind: type[Exception]) -> None:

@@ -14,9 +14,9 @@ from frostline.net import zoo
 from frostline.options import OPTIONS, FitOptions
 from frostline.quantities import seconds, side, size
 from frostline.run.run_folder import check_place
-from frostline.train.device import check_device
+from frostline.train.device import check_device, trackers_of
 from frostline.train.plan import out_of_range
-from frostline.train.strategies import make_recipe, strategies
+from frostline.train.strategies import check_given, make_recipe
 
 REFITS = ("auto", "on", "off")
 
@@ -35,6 +35,8 @@ def check_options(options: FitOptions) -> None:
     seconds(options.budget)
     checked_precision(options.precision)
     check_device(options.device)
+    if options.track:
+        trackers_of(options.track)
     check_box_options(options.box_format, options.box_margin)
     asked(intensity=options.intensity, bands=options.bands, background=options.background)
     if options.label_pattern is not None:
@@ -53,7 +55,7 @@ def check_options(options: FitOptions) -> None:
             flag = f"--{name.replace('_', '-')}"
             raise PlanError(f"{flag} must be at least {number}, not {value}", where=flag, hint=f"give {number} or more")
     _check_val_options(options)
-    strategies.get(options.strategy)
+    check_given(options.strategy, options.training)
     if options.engine != "auto":
         engines.get(options.engine)
     make_recipe(options.training, pictures=1)

@@ -154,7 +154,7 @@ def open_device(
             f"the precision {precision!r} is unknown", where="--precision", hint=f"one of: {', '.join(PRECISIONS)}"
         )
     check_device(device)
-    trackers = _trackers(track) if track else []
+    trackers = trackers_of(track) if track else []
     machine = Device(
         _accelerator(device, trackers, folder), best_precision(device) if precision == "auto" else precision
     )
@@ -217,7 +217,11 @@ def _wanted(device: str) -> str:
     return found.type if found else "cpu"
 
 
-def _trackers(names: str) -> list[str]:
+def trackers_of(names: str) -> list[str]:
+    """The experiment trackers of a text such as "tensorboard, wandb".
+
+    Raises: PlanError: there is no such tracker. MissingExtra: it is not installed.
+    """
     from accelerate.tracking import LoggerType, get_available_trackers
 
     wanted = [name.strip() for name in names.split(",") if name.strip()]

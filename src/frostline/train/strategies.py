@@ -177,6 +177,16 @@ def plan_by(
     return plan
 
 
+def check_given(name: str, given: Mapping[str, Any]) -> None:
+    """Refuse options of a strategy that no network and no data could make right.
+
+    Raises: UnknownName, PlanError: as ``make_plan``.
+    """
+    told = {option: value for option, value in given.items() if value is not None}
+    if faults := _faults(told, _options_of(name, strategies.get(name))):
+        raise joined(faults)
+
+
 def make_recipe(given: Mapping[str, Any], *, pictures: int) -> Recipe:
     """A recipe of what was given, the rest from the table for that many training pictures.
 
