@@ -132,6 +132,11 @@ def test_options_without_effect_or_sense_are_refused(
         planned(found, name, **given)
 
 
+def test_options_that_say_the_same_are_not_refused(found: Stages) -> None:
+    (phase,) = trains(planned(found, "freeze", views=1, augment="none", erasing=0.0, schedule="one-cycle", warmup=0.0))
+    assert phase.recipe.augment == "none"
+
+
 def test_faults_are_told_together(found: Stages) -> None:
     with pytest.raises(PlanError) as refused:
         planned(found, "full", lr=-1.0, batch_size=0, label_smoothing=3.0)

@@ -253,7 +253,7 @@ def _faults(told: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[PlanErro
     found += [
         _idle(option, f"if {flag(other)} is {value}")
         for option, (other, value) in _IN_VAIN_WITH.items()
-        if told.get(option) and told.get(other) == value
+        if told.get(option, 0) not in (0, "none") and told.get(other) == value
     ]
     if "optimizer" in told or "momentum" in told:
         optimizer = told.get("optimizer", TABLE["optimizer"].small)
