@@ -87,6 +87,9 @@ def test_a_folder_of_other_things_is_left_alone(leaves: Path, tmp_path: Path) ->
     assert list(files(tmp_path)) == ["thesis.txt"]
     with pytest.raises(CheckpointError, match="file of that name"):
         check_place(tmp_path / "thesis.txt", resume=False, overwrite=True)
+    for name in ("n" * 300, "\0"):
+        with pytest.raises(CheckpointError, match="cannot be written"):
+            RunFolder(tmp_path / name).open(resume=False)
     (tmp_path / "empty").mkdir()
     check_place(tmp_path / "empty", resume=False, overwrite=False)
 

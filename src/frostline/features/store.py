@@ -335,7 +335,7 @@ def _explained(where: Path, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         said = atomic.reason(error)
-        hint = "make room there, for instance with `frostline store clear`, or choose another folder for the store"
+        hint = "make room there, for instance with `frostline store clear`, or set XDG_CACHE_HOME to another folder"
         raise StoreError(f"{what}: {said}", where=where, hint=hint) from error
 
 

@@ -85,10 +85,8 @@ class RunFolder:
                 )
             if not resume:
                 self._log.truncate(0)
-        except OSError as error:
-            raise CheckpointError(
-                f"the run's folder cannot be written: {error.strerror}", where=self.folder, hint="choose another --out"
-            ) from None
+        except (OSError, ValueError) as error:
+            raise _no_folder(self.folder, error) from None
 
     def discard(self) -> None:
         """After a failure: leave what there was before the run, unless there is a model or a checkpoint."""
@@ -187,15 +185,24 @@ class RunFolder:
         )
 
 
+def _no_folder(folder: Path, error: OSError | ValueError) -> CheckpointError:
+    said = error.strerror if isinstance(error, OSError) else error
+    return CheckpointError(f"the run's folder cannot be written: {said}", where=folder, hint="choose another --out")
+
+
 def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Notice what a run in a folder would write over, before anything is read or computed.
 
-    Raises: CheckpointError: there is a file of that name, a finished run, or a folder with other things in it.
+    Raises: CheckpointError: there is a file of that name, a finished run, or a folder with other things in it, or there
+        can be none.
     """
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError("there is a file of that name", where=folder, hint="choose another --out")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise CheckpointError("there is a file of that name", where=folder, hint="choose another --out")
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return
+    except (OSError, ValueError) as error:  # a name that no folder can have, or one that may not be looked into
+        raise _no_folder(folder, error) from None
     ours = any((folder / name).is_file() for name in ("plan.json", "log.jsonl", "metrics.json"))
     # the report is written last of all
     whole = all((folder / name).is_file() for name in ("metrics.json", "report.html"))
