@@ -61,6 +61,7 @@ class Activations:
     elsewhere: Elsewhere | None = None
     collected: Callable[[Any], list[Any]] | None = None
     _prefixes: dict[str, nn.Module] = field(default_factory=dict, repr=False)
+    _codes: dict[str, str] = field(default_factory=dict, repr=False)
     _announced: str = field(default="", repr=False)
 
     def at(self, line: str, rows: Sequence[Row], view: View, *, what: str) -> tuple[Reader, list[Skipped]]:
@@ -102,6 +103,7 @@ class Activations:
         # A prefix holds the network's own tensors and stays right when they change; proving a cut costs some forwards.
         if line not in self._prefixes:
             self._prefixes[line], _ = cut(self.net, line)
+            self._codes[line] = code_digest(self._prefixes[line])  # once: what a module keeps, computing may change
         return self._prefixes[line]
 
     def digest_of(self, line: str) -> str:
@@ -110,7 +112,7 @@ class Activations:
         Raises: StageError: the network cannot be cut at that line.
         """
         prefix = self._prefix(line)
-        computes = f"{state_digest(prefix)} {code_digest(prefix)}"
+        computes = f"{state_digest(prefix)} {self._codes[line]}"
         says = f"{self.name} {line} {self.preprocessing.mean} {self.preprocessing.std} {computes}"
         return blake2b(says.encode(), digest_size=16).hexdigest()
 

@@ -48,9 +48,13 @@ def code_digest(net: nn.Module) -> str:
 
 
 def _held(module: nn.Module) -> str:
-    """What a module holds that a state dict leaves out: plain attributes, and buffers that are not kept."""
+    """What a module holds that a state dict leaves out: plain attributes, and buffers that are not kept. Of a library's
+    modules only numbers and words: they keep tensors and tables that a forward pass has made."""
     held = {name: value for name, value in vars(module).items() if name not in _OWN and not _BESIDE.fullmatch(name)}
-    held |= {name: module._buffers.get(name) for name in module._non_persistent_buffers_set}
+    if _of_library(type(module).__module__):
+        held = {name: value for name, value in held.items() if isinstance(value, bool | int | float | str)}
+    else:
+        held |= {name: module._buffers.get(name) for name in module._non_persistent_buffers_set}
     return " ".join(f"{name}={_said(value, set())}" for name, value in sorted(held.items()))
 
 
@@ -132,7 +136,7 @@ def _said(value: Any, seen: set[object]) -> str:
         return _name(value) if _of_library(value.__module__) or value in seen else _of_class(value, seen)
     if isinstance(value, partial):
         return f"partial {_said((value.func, value.args, value.keywords), seen)}"
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor | np.ndarray) and not isinstance(value, nn.Parameter):
         return _bytes_of(value)
     if isinstance(value, tuple | list):
         return f"({', '.join(_said(one, seen) for one in value)})"
