@@ -91,7 +91,8 @@ def chosen_side(
     better = len(gain) > 1 and gain.mean() > _CLEARLY * gain.std() / np.sqrt(len(gain))
     taken = other if better else side
     figures = f"log loss out of fold {at_other.mean():.3f} at {other} x {other}, {at_own.mean():.3f} at {side} x {side}"
-    tell(Note(f"pictures are seen at {taken} x {taken}: {figures}"))
+    cost = f"; an answer takes {(other / side) ** 2:.1f} times as long" if better else ""
+    tell(Note(f"pictures are seen at {taken} x {taken}: {figures}{cost}"))
     return other if better else None, True
 
 
