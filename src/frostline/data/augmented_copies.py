@@ -1,11 +1,12 @@
 """Copies of one photograph that Roboflow has made before the export: img0_jpg.rf.<32 digits>.jpg, three of each."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from frostline.data.manifest import Found, Row
+from frostline.data.place_options import PlaceOptions
 from frostline.data.understood import Understood
 
 _COPY = re.compile(r"(?P<of>.+)\.rf\.[0-9a-f]{32}\.\w+")
@@ -27,6 +28,16 @@ def with_copies_together(rows: Iterable[Found]) -> Iterator[Found]:
         yield replace(item, group=original) if isinstance(item, Row) and original in recurring else item
     if recurring:
         yield Understood(group="what stands before .rf. in file names: copies of one photograph")
+
+
+def together(rows: Callable[..., Iterator[Found]]) -> Callable[..., Iterator[Found]]:
+    """A source of tables, with the copies of each photograph as groups unless ``--group none`` says otherwise."""
+
+    def read(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
+        found = rows(place, how=how)
+        return found if how.group == "none" else with_copies_together(found)
+
+    return read
 
 
 def _original(row: Row) -> str:

@@ -17,6 +17,10 @@ from frostline.errors import DataError, one_line
 _HEAD = 1 << 16  # bytes by which a file is known to be COCO's
 
 
+class NotCoco(DataError):
+    """JSON of another form."""
+
+
 def claims(place: Path) -> bool:
     """Whether it is called as a file of JSON is."""
     return place.suffix.lower() == ".json" and not place.is_dir()
@@ -35,7 +39,7 @@ def looks_like_coco(place: Path) -> bool:
 def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """One row a box, labelled by its category; one a picture, where there are no boxes or they are not to be used.
 
-    Raises: DataError: not COCO's JSON; a whole picture with annotations of several categories; as ``rows_of``.
+    Raises: NotCoco: not COCO's JSON. DataError: a whole picture with annotations of several categories; as ``rows_of``.
     """
     try:
         refuse_sparse(place, place.stat())
@@ -45,7 +49,7 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         facts = _facts(found["images"], how)
         marked = [(one["image_id"], names[one["category_id"]], one.get("bbox")) for one in found["annotations"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DataError(
+        raise NotCoco(
             "not annotations of COCO",
             where=place,
             hint="expected: images (id, file_name), categories (id, name) and annotations (image_id, category_id)",

@@ -1,5 +1,6 @@
 """Which column of a table is what: as a person says, by its name, or by what stands in it; two rivals are refused."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,17 +21,32 @@ COLUMNS = {
         *("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image_name"),
         *("img_path", "img", "photo", "picture", "url", "image_url", "image_index", "image_file", "img_name"),
         *("image_id", "id_code", "img_id", "id"),
+        *("图片", "图像", "图片名", "图片路径", "图像路径", "文件", "文件名", "文件路径", "路径"),
     ),
     "label": (
         *("label", "class", "target", "labels", "class_name", "category", "species", "breed", "diagnosis", "dx"),
         *("finding labels", "tags", "category_name", "label_name", "ground_truth", "choice"),
         *("class_id", "label_id", "category_id", "class_index", "class_idx"),
+        *("标签", "类别", "分类", "类名", "种类"),
     ),
-    "split": ("split", "set", "subset", "usage", "partition", "dataset", "data set", "phase", "data_split"),
+    "split": (
+        "split",
+        "set",
+        "subset",
+        "usage",
+        "partition",
+        "dataset",
+        "data set",
+        "phase",
+        "data_split",
+        "数据集",
+        "划分",
+    ),
     "group": (
         *("group", "group_id", "patient_id", "patient", "subject", "subject_id", "lesion_id", "case_id"),
         *("study_id", "fold", "kfold", "participant_id", "animal_id", "individual_id", "individual", "person_id"),
         *("specimen_id", "slide_id", "video_id", "sequence_id", "seq_id"),
+        *("患者", "患者编号", "患者id", "病人", "病人编号", "病例", "病例号", "分组"),
     ),
 }
 _OPTIONS = {"path": "image_column", "label": "label_column", "split": "split_column", "group": "group"}
@@ -68,6 +84,8 @@ _BESIDE = frozenset(  # in the names of files that are another picture than the 
         *("original", "orig", "old", "source", "preview", "icon", "overlay"),
     )
 )
+_MANY = 28  # columns of pixels that are a table of them
+_MOST_SHOWN = 40  # columns that a message lists
 _SAMPLED = 200  # rows by which columns are known by what stands in them
 
 
@@ -129,17 +147,12 @@ def chosen(
         reads = _flagged(split)
     if "label" in needed and "label" not in where:
         left = [n for n in cells.free(where) if known(header[n]) is None and not is_no_label(header[n])]
-        left = [n for n in left if not cells.all_pictures(n)]
+        left = [n for n in left if not cells.all_pictures(n) and not (flag_of(header[n]) and cells.yes_or_no(n))]
         if len(left) == 1 and cells.may_be_labels(left[0]):
             where["label"] = left[0]
     if missing := next((kind for kind in needed if kind not in where), None):
-        if missing == "path" and sum(map(bool, map(_PIXELS.fullmatch, map(plain, header)))) in (1, *range(28, 10**6)):
-            raise DataError(
-                "the pixels themselves stand in the table, and nothing says how they lie",
-                where=place,
-                hint="write them as pictures, PIL.Image.fromarray(np.uint8(row).reshape(28, 28)).save(...), "
-                "or as images and labels with numpy.savez",
-            )
+        if missing == "path":
+            _refuse_pixels(header, records, place)
         raise DataError(
             f"there is no column {missing!r}",
             where=place,
@@ -153,6 +166,26 @@ def chosen(
         for n in groups
     ]
     return Columns(where, reads, tuple(warnings))
+
+
+def _refuse_pixels(header: Sequence[str], records: Sequence[Record], place: Path | str) -> None:
+    """Raises: DataError: the table is of pixels, a number each in many columns, or all in one."""
+    named = [n for n, name in enumerate(header) if _PIXELS.fullmatch(plain(name))]
+    bare = len(header) > _MANY and all(name.strip().isdecimal() for name in header)  # a label and pixels, no header
+    if len(named) == 1:
+        count = max((len(str(values[named[0]]).split()) for _, values in records if len(values) > named[0]), default=0)
+    elif len(named) >= _MANY or bare:
+        count = len(named) or len(header) - 1
+    else:
+        return
+    sides = ((math.isqrt(count // bands), bands) for bands in (1, 3))
+    form = next((f"{side}, {side}{', 3' * (bands > 1)}" for side, bands in sides if side * side * bands == count), "…")
+    raise DataError(
+        "the pixels themselves stand in the table, and nothing says how they lie",
+        where=place,
+        hint=f"write them as pictures, PIL.Image.fromarray(np.uint8(row).reshape({form})).save(...), "
+        "or as images and labels with numpy.savez",
+    )
 
 
 def _named(header: Sequence[str], place: Path | str, kind: str, field: str, how: PlaceOptions) -> int | None:
@@ -190,12 +223,19 @@ def _take(where: dict[str, int], kind: str, found: Sequence[int], header: Sequen
 
 
 def _take_pictures(where: dict[str, int], cells: "_Cells", header: Sequence[str], place: Path | str) -> None:
-    """The column of names of picture files, where none is called as such are, or only as a number of the row may be."""
+    """The column of names of picture files, where none is called as such are, or only as a number of the row may be.
+
+    Raises: DataError: two may be it: one of addresses is, and one of files.
+    """
     found = [n for n in cells.free(where) if cells.all_pictures(n)]
     if (weak := where.get("path")) is not None:
-        if plain(header[weak]) not in _IDS or cells.all_pictures(weak):
+        far = cells.any_url(weak)
+        if not far and (plain(header[weak]) not in _IDS or cells.all_pictures(weak)):
             return
         found = [n for n in found if not _BESIDE & set(words_of(header[n])) and not cells.any_url(n)]
+        if far:
+            _take({}, "path", [*found, weak], header, place)
+            return
         if not found or (len(found) > 1 and not cells.whole_numbers(weak)):
             return
         del where["path"]
@@ -214,6 +254,8 @@ def _take_split(
     flags = [n for n in free if flag_of(header[n]) and cells.yes_or_no(n)]
     bare = [n for n in flags if split_of(header[n]) is not None]
     doubtful = bare if labelled and "label" in where and not splits else []
+    if not labelled and [n for n in free if cells.yes_or_no(n)] == bare:
+        bare = []  # beside folders of classes, and no other column says yes or no: it is no class
     _take(where, "split", splits or doubtful[:1] or [n for n in flags if n not in bare], header, place)
     if splits or "split" not in where:
         return
@@ -301,4 +343,6 @@ def _flagged(split: str) -> Callable[[str], str | None]:
 
 
 def _there(header: Sequence[str]) -> str:
-    return f"there are: {one_line(', '.join(filter(None, header))) or 'none'}"
+    named = list(filter(None, header))
+    more = f" and {len(named) - _MOST_SHOWN:,} more" if len(named) > _MOST_SHOWN else ""
+    return f"there are: {one_line(', '.join(named[:_MOST_SHOWN])) or 'none'}{more}"

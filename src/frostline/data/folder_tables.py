@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
-from frostline.data.coco import coco, looks_like_coco
+from frostline.data.coco import NotCoco, coco, looks_like_coco
 from frostline.data.columns import known
-from frostline.data.folders import by_folders, in_split, named_splits, unwrapped
-from frostline.data.lists import text_list
+from frostline.data.folders import around, by_folders, in_split, named_splits, unwrapped
+from frostline.data.lists import NoList, text_list
 from frostline.data.locate import NotThere
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.nesting import PICTURES
@@ -33,14 +33,23 @@ def table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
 
     Raises: DataError: several tables name the pictures; the table and the folders say different labels.
     """
-    here = unwrapped(top)
-    return _table_in(top, how) or (_table_in(here, how) if here is not top else None)
+    return next((rows for here in around(top) if (rows := _table_in(here, how))), None)
 
 
 def _table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
-    opened = {table: rows for table in _tables(top) if (rows := _rows_of_pictures(top, table, how)) is not None}
+    opened, of_another_form = dict[Path, Iterator[Found]](), list[NotCoco]()
+    for table in _tables(top):
+        try:
+            rows = _rows_of_pictures(top, table, how)
+        except NotCoco as error:
+            of_another_form.append(error)
+            continue
+        if rows is not None:
+            opened[table] = rows
     found = list(opened)
     if not found:
+        if of_another_form and not _labels_of_folders(top):
+            raise of_another_form[0]
         return None
     if of_folders := _labels_of_folders(top):
         return _beside_classes(top, found, of_folders, how)
@@ -58,7 +67,7 @@ def _table_in(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
     raise DataError(
         f"several tables name the pictures: {one_line(shown)}",
         where=top.path,
-        hint=f"name one of them, or leave one out: --ignore {one_line(found[-1].name)!r}",
+        hint=f"name one of them, or leave one out: --ignore {one_line(_told_apart(found, top))!r}",
     )
 
 
@@ -85,6 +94,13 @@ def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[F
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
     names = list(header)
     yield from rows_of(names, ((n, [record.get(name) for name in names]) for n, record in records), place, how=how)
+
+
+def _told_apart(tables: Sequence[Path], top: Folder) -> str:
+    """The last of some tables, by its name, or where another is called so by its path: fold-2/train.csv."""
+    last = tables[-1]
+    alone = [table.name for table in tables].count(last.name) == 1
+    return last.name if alone else top.named(last.relative_to(top.path).as_posix())
 
 
 def _own_table(table: Path, top: Folder) -> bool:
@@ -137,12 +153,19 @@ def _for_table(top: Folder, table: Path, how: PlaceOptions) -> PlaceOptions:
 
 
 def _rows_of_pictures(top: Folder, table: Path, how: PlaceOptions) -> Iterator[Found] | None:
-    """Its rows, if its header has a column of pictures and one of labels, and its first pictures are there."""
+    """Its rows, if its header has a column of pictures and one of labels, and its first pictures are there.
+
+    Raises: NotCoco: JSON that names pictures in another form.
+    """
     options = _for_table(top, table, how)
     rows = _rows(table, options)
     try:
         first = list(islice(rows, _LOOKED_AT))
-    except NotThere:
+    except (NotThere, NoList):
+        return None
+    except NotCoco:
+        if _has_picture_column(table):
+            raise
         return None
     except DataError as error:
         # A table with a column of pictures and another fault is meant; without one, or without labels, it is not.
@@ -153,7 +176,7 @@ def _rows_of_pictures(top: Folder, table: Path, how: PlaceOptions) -> Iterator[F
 
 def _has_picture_column(table: Path) -> bool:
     if table.suffix.lower() == ".txt":
-        return False
+        return True
     try:
         with table.open(encoding="utf-8-sig") as source:
             first = source.readline(1 << 16)
@@ -311,5 +334,11 @@ def _home(top: Folder, table: Path) -> Folder | None:
     """train_images/ of train.csv, where test_images/ beside it may hold pictures of the same names."""
     said = [split for word in words_of(table.stem) if (split := split_of(word))]
     split = said[0] if len(said) == 1 else split_of(table.stem)
-    homes = [folder for folder in top.filled() if split is not None and split_of(folder.base) == split]
-    return homes[0] if len(homes) == 1 and len(top.filled()) > 1 else None
+    if split is None:
+        return None
+    homes = [folder for folder in top.filled() if split_of(folder.base) == split]
+    if len(top.filled()) > 1 and homes:
+        return homes[0] if len(homes) == 1 else None
+    filled = [folder for folder in top.walk() if folder.pictures]
+    homes = [folder for folder in filled if split_of(folder.base) == split]
+    return homes[0] if len(homes) == 1 and len(filled) > 1 else None

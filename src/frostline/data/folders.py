@@ -16,10 +16,12 @@ from frostline.data.nesting import (
     check_same_within,
     innermost,
     label_of,
+    main_of,
     splits_within,
 )
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of, words_of
 from frostline.data.tree import Folder, readable
+from frostline.data.twins import check_twins
 from frostline.data.understood import Understood
 from frostline.data.unread import no_classes
 from frostline.errors import DataError, one_line
@@ -29,7 +31,10 @@ _FEW_BESIDE = 5  # files beside the folder of all classes that may be pictures, 
 A_MASK, BESIDE_THEM = "a mask of the picture beside it", "beside the pictures"
 """Why pictures of masks are left out."""
 
-_MASK = re.compile(r"(?P<stem>.+?)[ _-](?:mask|masks|seg|segmentation|gt|groundtruth)(?:[ _-]?\d+)?", re.IGNORECASE)
+_MASK = re.compile(
+    r"(?P<stem>.+?)[ _-](?:masks?|seg|segmentation|gt|groundtruth|labels?|annotation|superpixels)(?:[ _-]?\d+)?",
+    re.IGNORECASE,
+)
 
 
 def in_split(split: str, rows: Iterable[Found]) -> Iterator[Found]:
@@ -50,29 +55,35 @@ def by_folders(top: Folder) -> Iterator[Found]:
     here = unwrapped(top)
     yield from _passed(top, here)
     yield from _loose(here)
-    splits = _splits(here)
+    splits = _splits(here, top)
     if splits:
-        yield from _by_split(here, splits)
+        yield from _by_split(here, splits, top)
     elif parts := _parts(here):
         yield from _by_part(here, parts)
     elif within := splits_within(here):
         yield from _by_class(here, within)
     elif here.filled() and not _is_loose(here):
-        warnings = _check_classes(here)
+        warnings = _check_classes(here, top)
         yield Understood("" if here is top else f"{here.name}/", "folders", _folders_said(here), warnings=warnings)
         yield from _classes(here, None)
     else:
-        raise no_classes(here)
+        raise no_classes(here, top)
 
 
 def unwrapped(top: Folder) -> Folder:
     """The folder that holds the data set: folders around it, which hold nothing else, are taken off."""
     while True:
-        inner = _main(top)
+        inner = main_of(top)
         if inner is None or split_of(inner.base) or not inner.filled() or not _is_all(inner, top):
             break
         top = inner
     return top
+
+
+def around(top: Folder) -> tuple[Folder, ...]:
+    """The folder that holds the data set, and those around it from the top on: a file in any of them is about it."""
+    here = unwrapped(top)
+    return tuple(folder for folder in top.walk() if folder is top or f"{here.name}/".startswith(f"{folder.name}/"))
 
 
 def _is_all(inner: Folder, top: Folder) -> bool:
@@ -82,23 +93,12 @@ def _is_all(inner: Folder, top: Folder) -> bool:
     return not top.pictures or (few and classes > 1 and len(top.pictures) <= inner.count / classes)
 
 
-def _main(top: Folder) -> Folder | None:
-    """The one folder that holds what is meant: the only one with pictures, or images/ beside masks/ and the like."""
-    filled = top.filled()
-    if len(filled) > 1:
-        main = [folder for folder in filled if folder.base.lower() in PICTURES]
-        beside = [folder for folder in filled if folder.base.lower() in BESIDE]
-        if len(main) == 1 and len(main) + len(beside) == len(filled):
-            return main[0]
-    return filled[0] if len(filled) == 1 else None
-
-
 def _passed(top: Folder, here: Folder) -> Iterator[Skipped]:
     """What lies beside the way from the top to the folder that holds the data set, and what is left out anyway."""
     yield from here.left_out()
     while top is not here:
         yield from top.aside
-        inner = _main(top)
+        inner = main_of(top)
         yield from _loose(top)
         for folder in top.folders:
             if folder is not inner:
@@ -113,7 +113,7 @@ def _loose(here: Folder) -> Iterator[Skipped]:
     yield from (Skipped(here.named(name), "in no class folder") for name in here.pictures)
 
 
-def _splits(here: Folder) -> dict[Folder, str]:
+def _splits(here: Folder, top: Folder) -> dict[Folder, str]:
     """Which folders are splits. "train" may be a class (of vehicles), too; what cannot be told is refused."""
     named = named_splits(here)
     splits = {folder: named[folder.name] for folder in here.folders if folder.name in named}
@@ -131,7 +131,7 @@ def _splits(here: Folder) -> dict[Folder, str]:
         if not nested or alike or len(others) > 1:
             raise _doubtful(here, next(iter(splits)), others)
     if not nested:
-        raise no_classes(here)
+        raise no_classes(here, top)
     for split in set(splits.values()):
         rivals = [folder.base for folder in splits if splits[folder] == split]
         if len(rivals) > 1:
@@ -155,7 +155,7 @@ def _doubtful(here: Folder, folder: Folder, others: Sequence[Folder]) -> DataErr
         f"{one_line(folder.base)!r} may be a split or a class beside {beside}",
         where=here.path,
         hint=f"a split: --ignore {one_line(others[0].base)!r} (and the others); "
-        f"a class: --label-pattern '^([^/]+)/'; no part of it: --ignore {one_line(folder.base)!r}",
+        f"a class: {Level(here.name).outer}; no part of it: --ignore {one_line(folder.base)!r}",
     )
 
 
@@ -168,13 +168,14 @@ def _doubtful_beside(here: Folder, folder: Folder) -> DataError:
     )
 
 
-def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
+def _by_split(here: Folder, splits: dict[Folder, str], top: Folder) -> Iterator[Found]:
     labels = {folder: {label_of(inner) for inner in _root(folder).filled()} for folder in splits}
     learnt = {label for folder, split in splits.items() if split == "train" for label in labels[folder]}
+    classes = learnt or set().union(*labels.values())
     used, warnings = list[Folder](), tuple[str, ...]()
     for folder in here.folders:
         if folder not in splits:
-            if len({label_of(inner) for inner in folder.filled()} & learnt) > 1 and folder.base.lower() not in BESIDE:
+            if len({label_of(inner) for inner in folder.filled()} & classes) > 1 and folder.base.lower() not in BESIDE:
                 raise _doubtful_beside(here, folder)
             beside = "beside the split folders, but none itself" if folder.count else "no pictures in it"
             yield folder.skipped(beside)
@@ -188,7 +189,7 @@ def _by_split(here: Folder, splits: dict[Folder, str]) -> Iterator[Found]:
             yield from (item for part in _between(folder, root) for item in _loose(part))
             yield from _classes(root, splits[folder])
     if not used or ("train" in splits.values() and not learnt):
-        raise no_classes(here)
+        raise no_classes(here, top)
     read = f"{here.name}/" if here.name else ""
     splits_said = listed(folder.base for folder in used)
     yield Understood(read, "folders", "folder names", splits_said, warnings=warnings)
@@ -199,6 +200,7 @@ def _check_learnt(root: Folder, folder: Folder, level: Level) -> tuple[str, ...]
     level = replace(level, between=root.name.count("/") - folder.name.count("/"))
     check_copies(root.filled(), root)
     check_same_within(root.filled(), root, level)
+    check_twins((inner for one in root.filled() for inner in one.walk()), root.path, level.outer)
     return check_groups(root.filled(), root, level)
 
 
@@ -209,7 +211,7 @@ def _unlabelled(labels: set[str], learnt: set[str], split: str) -> bool:
 
 def _root(folder: Folder) -> Folder:
     """The folder of a split in which its classes lie: seg_train/seg_train/<class>, train/images/<class>."""
-    while (inner := _main(folder)) is not None and _is_all(inner, folder):
+    while (inner := main_of(folder)) is not None and _is_all(inner, folder):
         again = inner.base == folder.base or split_of(inner.base) or inner.base.lower() in PICTURES
         if not again:
             break
@@ -220,7 +222,7 @@ def _root(folder: Folder) -> Folder:
 def _between(folder: Folder, root: Folder) -> Iterator[Folder]:
     """A split's folder and those on the way to its root."""
     yield folder
-    while folder is not root and (inner := _main(folder)) is not None:
+    while folder is not root and (inner := main_of(folder)) is not None:
         folder = inner
         yield folder
 
@@ -234,7 +236,7 @@ def _parts(here: Folder) -> tuple[Folder, ...]:
         raise DataError(
             f"the folders are parts of the data, not classes: {one_line(', '.join(f.base for f in filled[:5]))}",
             where=here.path,
-            hint="if they are classes: --label-pattern '^([^/]+)/'; if labels are in a table, name that",
+            hint=f"if they are classes: {Level(here.name).outer}; if labels are in a table, name that",
         )
     return filled
 
@@ -274,13 +276,14 @@ def _by_part(here: Folder, parts: Sequence[Folder]) -> Iterator[Found]:
     yield Understood(read, "folders", "folder names", "", f"{listed(f.base for f in parts)}: no split parts one")
 
 
-def _check_classes(here: Folder) -> tuple[str, ...]:
+def _check_classes(here: Folder, top: Folder) -> tuple[str, ...]:
     """Refuse folders that are called as no class is: images/ beside masks/, train_images/ without a table.
 
     What to say of folders within them that may be meant.
     """
     check_copies(here.filled(), here)
     check_same_within(here.filled(), here, Level(here.name))
+    check_twins((inner for folder in here.filled() for inner in folder.walk()), here.path, Level(here.name).outer)
     names = [folder.base for folder in here.filled()]
     labelled = [folder for folder in here.filled() if folder.base.lower() not in UNLABELLED]
     if len(labelled) == 1 < len(names) and len(labelled[0].filled()) > 1:
@@ -288,20 +291,20 @@ def _check_classes(here: Folder) -> tuple[str, ...]:
         raise DataError(
             f"{one_line(other)!r} may be a class, or hold pictures without labels",
             where=here.path,
-            hint=f"without labels: --ignore {one_line(other)!r}; a class: --label-pattern '^([^/]+)/'",
+            hint=f"without labels: --ignore {one_line(other)!r}; a class: {Level(here.name).outer}",
         )
     if len(names) > 1 and all(name.lower() in PICTURES | BESIDE for name in names):
         raise DataError(
             f"the folders {one_line(', '.join(names))} name no classes",
             where=here.path,
-            hint=f"{no_classes(_main(here) or here).hint}; if they are classes: --label-pattern '^([^/]+)/'",
+            hint=f"{no_classes(main_of(here) or here, top).hint}; if they are classes: {Level(here.name).outer}",
         )
     tests = [name for name in names if split_of(name) and name.lower() not in SPLIT_NAMES]
     if tests and len(names) > len(tests):
         raise DataError(
             f"{one_line(tests[0])!r} may be a split or a class",
             where=here.path,
-            hint=f"a class: --label-pattern '^([^/]+)/'; no part of it: --ignore {one_line(tests[0])!r}",
+            hint=f"a class: {Level(here.name).outer}; no part of it: --ignore {one_line(tests[0])!r}",
         )
     return check_groups(here.filled(), here, Level(here.name))
 
@@ -316,11 +319,11 @@ def _classes(top: Folder, split: str | None) -> Iterator[Row | Skipped]:
         yield from _pictures(folder, label_of(folder), split)
 
 
-def masks_in(folder: Folder) -> set[str]:
-    """Names of pictures that are masks of others beside them: x_mask.png and x.png."""
-    stems = {name.rpartition(".")[0] for name in folder.pictures}
+def masks_in(folder: Folder) -> dict[str, str]:
+    """Names of pictures that are masks of others beside them, and those others: x_mask.png and x.png."""
+    stems = {name.rpartition(".")[0]: name for name in folder.pictures}
     masks = {name: _MASK.fullmatch(name.rpartition(".")[0]) for name in folder.pictures}
-    return {name for name, mask in masks.items() if mask is not None and mask["stem"] in stems}
+    return {name: stems[mask["stem"]] for name, mask in masks.items() if mask is not None and mask["stem"] in stems}
 
 
 def _others(folder: Folder) -> Iterator[Skipped]:

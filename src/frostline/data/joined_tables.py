@@ -6,6 +6,7 @@ from itertools import permutations
 from pathlib import Path
 
 from frostline.data.columns import Record, known, plain
+from frostline.data.folders import around
 from frostline.data.manifest import Found, Row
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import csv_records, rows_of
@@ -26,6 +27,10 @@ def joined(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
 
     Raises: DataError: several pairs would do; a key stands twice among the pictures; a label has no picture.
     """
+    return next((rows for here in around(top) if (rows := _joined(here, how))), None)
+
+
+def _joined(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
     names = [name for name in top.others if name.lower().endswith(_ENDINGS) and not SUBMISSION.search(name)]
     places = [top.path / name for name in names]
     if not 2 <= len(places) <= _MOST_TABLES:

@@ -22,15 +22,22 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _Records = list[tuple[int, Sequence[str | None]]]
 
 
+class NoList(DataError):
+    """A text file that is no list of pictures and labels."""
+
+
 def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """A picture and its label a line, parted by a tab or by the last space; after tabs, numbers may follow. With a
-    header and commas or tabs it is a table.
+    header and commas or tabs it is a table, and with the number of its rows above a header.
 
-    Raises: DataError: a line is no such pair, or as ``rows_of``.
+    Raises: NoList: a line is no such pair. DataError: as ``rows_of``.
     """
     lines = _lines(place)
     if lines and len(cells := re.split(r"[,;\t]", lines[0][1])) > 1 and any(known(cell) == "path" for cell in cells):
         yield from csv_table(place, how=how)
+        return
+    if (table := _counted(lines)) is not None:
+        yield from rows_of(*table, place, how=how)
         return
     if lines and [known(word) for word in lines[0][1].split()] == ["path", "label"]:
         lines = lines[1:]
@@ -48,7 +55,7 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
             path, _, label = text.replace("\t", " ").rpartition(" ")
             pair = len(text.split()) < 3 or _ended(path)
         if not path.strip() or not pair:
-            raise DataError(
+            raise NoList(
                 f"line {line} is not a picture and its label: {one_line(text[:80])}",
                 where=place,
                 hint="expected: path label; or make it a CSV with columns path,label",
@@ -57,6 +64,19 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     of_label = "its second part" if tabs else "the rest of it" if spaced else "its last word"
     said = Understood(place.name, "the first part of each line", of_label)
     yield from _said(rows_of(["path", "label"], records, place, how=how), said)
+
+
+def _counted(lines: list[tuple[int, str]]) -> tuple[list[str], _Records] | None:
+    """Header and rows of CelebA's and DeepFashion's lists: how many rows there are, names of columns, and the rows.
+
+    The column of pictures may have no name.
+    """
+    if len(lines) < 3 or lines[0][1] != str(len(lines) - 2):
+        return None
+    header, records = lines[1][1].split(), [(line, text.split()) for line, text in lines[2:]]
+    columns = len(records[0][1])
+    header = ["image", *header] if columns == len(header) + 1 else header
+    return (header, list(records)) if columns == len(header) > 1 else None
 
 
 def _ended(path: str) -> bool:
@@ -170,7 +190,7 @@ def _lines(place: Path) -> list[tuple[int, str]]:
     try:
         texts = place.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise DataError("not a list in UTF-8", where=place, hint="save it as UTF-8") from None
+        raise NoList("not a list in UTF-8", where=place, hint="save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"the list cannot be read: {error.strerror}", where=place, hint="check permissions") from None
     return [(n, text.strip()) for n, text in enumerate(texts, start=1) if text.strip()]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -55,7 +56,10 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
     def from_above(name: str) -> Path:
         return base.parent / mended(name).relative_to(base)
 
-    ways_there = [plain, mended]
+    def from_here(name: str) -> Path:
+        return base / (name.replace("\\", "/").lstrip("/") + suffix)
+
+    ways_there = [plain, mended, from_here]
     if how.images is None and all(name.startswith(f"{base.name}/") for name in sample):
         ways_there.append(from_above)  # names start beside the folder of the table
     for ways in ways_there:
@@ -115,12 +119,15 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
         decoded = unquote(own).rpartition("/")[2]  # of a URL's path
         return found.get(decoded) or found.get(_folded(decoded), [])
 
-    there = [files for name in sample if (files := candidates(name))]
+    named = [(name, files) for name in sample if (files := candidates(name))]
+    there = [files for _, files in named]
     if not there:
         return None
     homes = set.intersection(*({folder for folder, _ in files} for files in there))
     home = next(iter(homes)) if len(homes) == 1 else None
-    if any(len([file for file in files if home in (None, file[0])]) > 1 for files in there):
+    several = any(len([file for file in files if home in (None, file[0])]) > 1 for files in there)
+    shift = _shift(named) if several else None
+    if several and shift is None:
         raise DataError(
             f"{one_line(sample[0])!r} names several files, such as {one_line(os.path.join(*there[0][-1]))}",  # noqa: PTH118
             where=place,
@@ -128,7 +135,14 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
         )
 
     def finding(name: str) -> Path:
-        files = candidates(name)
+        if shift is not None:
+            folder = str(shift[0].joinpath(*_parts(name)[shift[1] :]))
+            exact = os.path.join(folder, _last(name) + suffix)  # noqa: PTH118
+            if os.path.isfile(exact):  # noqa: PTH113 (looking through all of its name would take long)
+                return Path(exact)
+            files = [file for file in candidates(name) if file[0] == folder]
+        else:
+            files = candidates(name)
         if len(files) > 1 and home is not None:
             files = [file for file in files if file[0] == home] or files
         return Path(*files[0]) if len(files) == 1 else mended(name)
@@ -144,6 +158,33 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
 
 def _last(name: str) -> str:
     return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _parts(name: str) -> list[str]:
+    """The folders that a name leads through."""
+    return [part for part in name.replace("\\", "/").split("/")[:-1] if part]
+
+
+def _shift(named: Iterable[tuple[str, list[_File]]]) -> tuple[Path, int] | None:
+    """The one folder here that stands for so many leading folders of every name, by those that both have in common.
+
+    C:\\data\\ants\\1.jpg is ants/1.jpg here, and not bees/1.jpg. named: names, and the files that may be meant.
+    """
+    found = set[tuple[Path, int]]()
+    for name, files in named:
+        asked = _parts(name)
+        shared = [_shared(asked, Path(folder).parts) for folder, _ in files]
+        if shared.count(max(shared)) > 1 or not max(shared):
+            return None
+        folder = Path(files[shared.index(max(shared))][0])
+        found.add((Path(*folder.parts[: -max(shared)]), len(asked) - max(shared)))
+    return found.pop() if len(found) == 1 else None
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many parts two paths have in common at their ends."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _files_below(base: Path) -> dict[str, list[_File]]:

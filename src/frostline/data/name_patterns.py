@@ -1,7 +1,7 @@
 """Labels from names: ``--label-pattern``, a regular expression of file names or of paths."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from frostline.data.folders import A_MASK, BESIDE_THEM, listed, masks_in, named_splits, unwrapped
 from frostline.data.manifest import Found, Row, Skipped
@@ -16,7 +16,7 @@ def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
     """Labels from names: of files, or, if the pattern has a ``/`` in it, of paths below the folder.
 
     Groups called ``split`` and ``group`` say those too; else train, val and test folders are splits. Masks are left out
-    as they are among folders of classes, unless the pattern is of paths: that says itself which it takes.
+    as they are among folders of classes, unless a pattern of paths gives them another label than their pictures.
 
     Raises: DataError: the pattern is none, or has no group, or matches nothing.
     """
@@ -25,16 +25,20 @@ def by_pattern(top: Folder, pattern: str) -> Iterator[Found]:
     yield from top.left_out()
     splits = {} if whole_path or "split" in expression.groupindex else named_splits(unwrapped(top))
     count = 0
-    for folder in top.walk() if whole_path else _without_masks(top):
+
+    def label_of(folder: Folder, name: str) -> str:
+        return labelled_by(expression.search(folder.named(name) if whole_path else readable(name)))
+
+    for folder in _without_masks(top, label_of if whole_path else None):
         if isinstance(folder, Skipped):
             yield folder
             continue
-        masks = set[str]() if whole_path else masks_in(folder)
+        masks = masks_in(folder)
         inside = next((split for name, split in splits.items() if f"{folder.name}/".startswith(f"{name}/")), None)
         yield from (Skipped(folder.named(name), "not a picture") for name in folder.others)
         for name in folder.pictures:
             called = folder.named(name)
-            if name in masks:
+            if name in masks and not (whole_path and label_of(folder, name) != label_of(folder, masks[name])):
                 yield Skipped(called, A_MASK)
                 continue
             found = expression.search(called if whole_path else readable(name))
@@ -85,15 +89,24 @@ def labelled_by(found: re.Match[str] | None) -> str:
 _PATTERN = r"put a group around what is the label: --label-pattern '^(.+)_\d+' reads great_pyrenees_173.jpg"
 
 
-def _without_masks(folder: Folder) -> Iterator[Folder | Skipped]:
-    """A folder and those below it, but none that lies beside pictures and is called as masks are."""
+def _without_masks(folder: Folder, label_of: Callable[[Folder, str], str] | None) -> Iterator[Folder | Skipped]:
+    """A folder and those below it, but none that lies beside pictures and is called as masks are.
+
+    label_of: what a pattern of paths says of a picture; a folder whose name is the label is taken, whatever it is.
+    """
     yield folder
-    main = any(inner.base.lower() in PICTURES for inner in folder.filled())
+    main = any(inner.base.lower() in PICTURES or split_of(inner.base) for inner in folder.filled())
     for inner in folder.folders:
-        if inner.count and inner.base.lower() in BESIDE and (main or len(folder.pictures) >= inner.count):
+        beside = inner.count and inner.base.lower() in BESIDE and (main or len(folder.pictures) >= inner.count)
+        if beside and not (label_of is not None and _first(inner, label_of) == inner.base):
             yield inner.skipped(BESIDE_THEM)
         else:
-            yield from _without_masks(inner)
+            yield from _without_masks(inner, label_of)
+
+
+def _first(folder: Folder, label_of: Callable[[Folder, str], str]) -> str:
+    """The label of the first picture in a folder, or below it."""
+    return next(label_of(inner, inner.pictures[0]) for inner in folder.walk() if inner.pictures)
 
 
 def _split_said(text: str, name: str) -> str:

@@ -12,6 +12,7 @@ from frostline.errors import DataError, one_line
 PICTURES = frozenset(
     (
         *("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "jpeg", "jpegimages", "png", "rgb"),
+        *("bmp", "tif", "tiff"),
         *("data", "raw", "input", "inputs", "original", "originals"),
     )
 )
@@ -19,9 +20,21 @@ PICTURES = frozenset(
 
 BESIDE = frozenset(
     (
-        *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentation", "segmentations", "seg"),
+        *(
+            "masks",
+            "mask",
+            "msk",
+            "labels",
+            "label",
+            "annotations",
+            "annotation",
+            "segmentation",
+            "segmentations",
+            "seg",
+        ),
         *("ground_truth", "groundtruth", "gt", "trimaps", "depth", "xmls", "bboxes", "thumbnails", "thumbs"),
         *("heatmaps", "figures", "docs", "extra", "explained", "crops", "overlays"),
+        *("segmentationclass", "segmentationobject"),
     )
 )
 """What a folder is called that lies beside pictures and holds none of them."""
@@ -41,6 +54,13 @@ _ALWAYS_ORDER = re.compile(
     r"|hospital)(?:[ _-]?\d+)?",
     re.IGNORECASE,
 )
+_ONE_OF_MANY = re.compile(
+    r"(?:patient|subject|participant|person|animal|driver|user|case|video|clip|slide|session|sequence|seq|site|hospital"
+    r"|camera|cam)[ _-]?\d+(?:[ _-].*)?",
+    re.IGNORECASE,
+)
+"""What a folder is called that holds the pictures of one patient, of one video, ..."""
+
 _NUMBERED_CLASS = re.compile(r"(?:class|category|cat|label|grade|type|stage|level|score|kl|c)[ _-]?\d+", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d\W_]+")
 _ORDER = re.compile(rf"[\d\W_]+|{_WORD_OF_ORDER}|[a-z]{{1,9}}[ _-]?\d+", re.IGNORECASE)
@@ -83,12 +103,27 @@ class Level:
         if any(folder.filled() for folder in classes):
             above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
             return self._pattern(classes[0].name.count("/") - above)
+        return self.last
+
+    @property
+    def last(self) -> str:
+        """The option by which the folder that each picture lies in is its class."""
         if self.splits:
             return f"--label-pattern '{self._start()}(?:.*/)?(?P<label>[^/]+)/[^/]+$'"
         return "--label-pattern '([^/]+)/[^/]+$'"
 
-    def _pattern(self, deeper: int) -> str:
-        label = "(?P<label>[^/]+)" if self.splits else "([^/]+)"
+    def groups(self, inner: Folder) -> str:
+        """The option by which these folders are the classes, and a folder below and all like it are groups."""
+        above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
+        return self._pattern(0, named=True)[:-1] + f"{'[^/]+/' * (inner.name.count('/') - above - 1)}(?P<group>[^/]+)/'"
+
+    @property
+    def rest(self) -> str:
+        """The option by which all that is left of a path is its class: apartment/outdoor in a/apartment/outdoor."""
+        return self._pattern(1, ".+")
+
+    def _pattern(self, deeper: int, form: str = "[^/]+", *, named: bool = False) -> str:
+        label = f"(?P<label>{form})" if self.splits or named else f"({form})"
         return f"--label-pattern '{self._start()}{'[^/]+/' * (self.between + deeper)}{label}/'"
 
     def _start(self) -> str:
@@ -121,7 +156,7 @@ def splits_within(here: Folder) -> dict[Folder, dict[Folder, str]]:
     """
     found: dict[Folder, dict[Folder, str]] = {}
     for folder in here.filled():
-        inner = folder.filled()
+        inner = [one for one in folder.filled() if one.base.lower() not in BESIDE]
         said = splits_of(one.base for one in inner)
         splits = {one: said[one.base] for one in inner if one.base in said}
         if len(set(splits.values())) > 1 and len(splits) == len(inner) and not folder.pictures:
@@ -145,7 +180,7 @@ def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder,
     """
     within = [[{label_of(one) for one in split.filled()} for split in splits] for splits in found.values()]
     common = set.intersection(*(set.union(*sets) for sets in within)) if len(within) > 1 else set[str]()
-    if len(common) < 2 or all(map(_keeps_order, common)):
+    if all(map(_keeps_order, common)):
         return
     splits = "|".join(sorted({re.escape(split.base) for splits in found.values() for split in splits}))
     raise DataError(
@@ -159,10 +194,21 @@ def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder,
 
 
 def innermost(folder: Folder) -> Folder:
-    """The folder within those that hold nothing but one other: amazon/images/<class>."""
-    while not folder.pictures and len(folder.filled()) == 1:
-        folder = folder.filled()[0]
+    """The folder within those that hold nothing but one other, or pictures beside masks: amazon/images/<class>."""
+    while not folder.pictures and (inner := main_of(folder)) is not None:
+        folder = inner
     return folder
+
+
+def main_of(top: Folder) -> Folder | None:
+    """The one folder that holds what is meant: the only one with pictures, or images/ beside masks/ and the like."""
+    filled = top.filled()
+    if len(filled) > 1:
+        main = [folder for folder in filled if folder.base.lower() in PICTURES]
+        beside = [folder for folder in filled if folder.base.lower() in BESIDE]
+        if len(main) == 1 and len(main) + len(beside) == len(filled):
+            return main[0]
+    return filled[0] if len(filled) == 1 else None
 
 
 def check_same_within(folders: Sequence[Folder], here: Folder, level: Level) -> None:
@@ -173,22 +219,30 @@ def check_same_within(folders: Sequence[Folder], here: Folder, level: Level) -> 
 
     Raises: DataError: it cannot be told.
     """
-    inner = [{label_of(one) for one in innermost(folder).filled()} for folder in folders]
-    if len(folders) < 2 or any(folder.pictures for folder in folders) or not all(inner):
-        return
-    common = set.intersection(*inner)
-    if len(common) < 2 or len(common) < max(map(len, inner)) / 2:
+    common = _same_within(folders)
+    if not common:
         return
     numbered = _are_a_row([folder.base for folder in folders]) and not any(map(_keeps_order, common))
     if all(_only_order(name) for name in common) and not numbered:
         return
+    within = innermost(folders[0]).filled()
+    further = f"those within them: {level.last}; " if any(map(_classes_in, within)) else ""
     raise DataError(
         f"{_listed(folders)} hold the same folders ({', '.join(map(one_line, sorted(common)[:5]))}): "
         "which are the classes?",
         where=here.path,
-        hint=f"the inner ones: {level.inner(innermost(folders[0]).filled())}; the outer ones: {level.outer}; "
+        hint=f"the inner ones: {level.inner(within)}; {further}the outer ones: {level.outer}; "
         f"or leave all but one out: --ignore {one_line(folders[-1].base)!r}",
     )
+
+
+def _same_within(folders: Sequence[Folder]) -> set[str]:
+    """The names of folders that each of these holds, if those are most of what they hold."""
+    inner = [{label_of(one) for one in innermost(folder).filled()} for folder in folders]
+    if len(folders) < 2 or any(folder.pictures for folder in folders) or not all(inner):
+        return set()
+    common = set.intersection(*inner)
+    return set() if len(common) < 2 or len(common) < max(map(len, inner)) / 2 else common
 
 
 def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple[str, ...]:
@@ -199,6 +253,8 @@ def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple
 
     Raises: DataError: the outer ones are called as no class is; or there is one, beside folders of loose pictures.
     """
+    if len(folders) > 1 and (said := _said_of_inner(folders, level)):
+        return (said,)
     by_letter = _by_letter(folders)
     groups = {folder: within for folder in folders if (within := folder.filled() if by_letter else _classes_in(folder))}
     others = [folder for folder in folders if folder not in groups]
@@ -209,12 +265,35 @@ def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple
     if not (by_letter or alone or any(map(_says_no_class, groups))):
         taken = "is taken as a class" if len(groups) == 1 else "are taken as classes"
         return (f"{_listed(groups)} {taken}, and not the folders within ({_listed(inner)}): {level.inner(inner)}",)
+    deep = level.rest if by_letter and any(one.filled() for one in inner) else ""
     leave_out = f"; or leave out what is no part of it: --ignore {one_line(others[0].base)!r}" if others else ""
     raise DataError(
         f"{_listed(groups)} {'holds' if len(groups) == 1 else 'hold'} folders of other names ({_listed(inner)}): "
         "which are the classes?",
         where=here.path,
-        hint=f"the inner ones: {level.inner(inner)}; the outer ones: {level.outer}{leave_out}",
+        hint=f"the inner ones: {deep or level.inner(inner)}; the outer ones: {level.outer}{leave_out}",
+    )
+
+
+def _said_of_inner(folders: Sequence[Folder], level: Level) -> str:
+    """What to say of folders of one patient each, or one video, within classes or taken as such; and of folders of the
+    same counted names in all of them (character01), which may be classes, too; "" of none."""
+    if all(_ONE_OF_MANY.fullmatch(folder.base) for folder in folders):
+        return (
+            f"{_listed(folders)} are taken as classes, and are called as single patients, videos or places are: "
+            "--label-pattern or a table says what the pictures show"
+        )
+    inner = [one for folder in folders for one in innermost(folder).filled()]
+    same = _same_within(folders)
+    if same and not any(_keeps_order(name) or not re.search(r"[^\W\d_]", name) for name in same):
+        within = innermost(folders[0]).filled()
+        instead = f"not the folders within ({_listed(within)}): {level.inner(within)}"
+        return f"{_listed(folders)} are taken as classes, and {instead}"
+    if not inner or not all(_ONE_OF_MANY.fullmatch(one.base) for one in inner):
+        return ""
+    return (
+        f"the folders within classes ({_listed(inner)}) may say which pictures belong together: "
+        f"{level.groups(inner[0])} keeps them on one side of a split"
     )
 
 

@@ -38,6 +38,7 @@ _FACTS = frozenset(  # that end the names of columns which say something else of
         *("year", "month", "hour", "bmi", "dose", "x", "y", "lat", "lon"),
     )
 )
+_SIDES_OF_A_BOX = 4
 _MOST_BARE = 0.1  # of the rows: a column of labels stands in nearly all
 _SAMPLED = 100  # rows by which most columns are known not to be of yes and no
 
@@ -182,9 +183,10 @@ def _refuse_unknown(header: Sequence[str], unknown: Sequence[int], classes: Sequ
 
 
 def _binary(header: Sequence[str], records: Sequence[Record], columns: Sequence[int]) -> tuple[int, ...]:
-    """The columns of yes and no; one that is called as no label is (an age) only if all are one-hot with it."""
+    """The columns of yes and no; what is called as no label is (an age, the sides of a box) only if all are one-hot."""
     found = tuple(n for n in columns if _yes_of(records, n) is not None)
-    classes = tuple(n for n in found if not is_no_label(header[n]))
+    boxed = sum(map(is_side, header)) >= _SIDES_OF_A_BOX
+    classes = tuple(n for n in found if not is_no_label(header[n]) and not (boxed and is_side(header[n])))
     return found if len(classes) == len(found) or _one_each(_marks(records, found)) else classes
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from frostline.data import arrays, coco, dataframe, huggingface, remote, torch_datasets, webdataset
 from frostline.data.archives import is_archive, unpacked
+from frostline.data.augmented_copies import together
 from frostline.data.cache_folder import default_cache as default_cache
 from frostline.data.cache_folder import expanded
 from frostline.data.decode import Picture
@@ -97,11 +98,14 @@ def _is_file(place: Path, *endings: str) -> bool:
 
 
 sources.register("folder", Source(Path.is_dir, folder, options=("label_pattern", "ignore", *_TABLE)))
-sources.register("table", Source(lambda place: _is_file(place, ".csv", ".tsv"), csv_table, options=_TABLE))
-sources.register("json-lines", Source(lambda place: _is_file(place, ".jsonl"), json_lines, options=_TABLE))
-sources.register("text-list", Source(lambda place: _is_file(place, ".txt"), text_list, options=("images", "suffix")))
+sources.register("table", Source(lambda place: _is_file(place, ".csv", ".tsv"), together(csv_table), options=_TABLE))
+sources.register("json-lines", Source(lambda place: _is_file(place, ".jsonl"), together(json_lines), options=_TABLE))
+sources.register("text-list", Source(lambda place: _is_file(place, ".txt"), together(text_list), options=_TABLE))
 sources.register("arrays", Source(lambda place: _is_file(place, ".npz"), arrays.arrays))
-sources.register("coco", Source(coco.claims, coco.coco, options=("images", "suffix", "split_column", "group", *_BOXES)))
+sources.register(
+    "coco",
+    Source(coco.claims, together(coco.coco), options=("images", "suffix", "split_column", "group", *_BOXES)),
+)
 sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))

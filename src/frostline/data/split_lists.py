@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from frostline.data.folders import around
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.nesting import BESIDE
 from frostline.data.place_options import PlaceOptions
@@ -17,6 +18,7 @@ from frostline.data.unread import SUBMISSION
 from frostline.errors import DataError, one_line
 
 _LISTS = (".txt", ".csv", ".tsv")
+_TABLES = (".csv", ".tsv")
 _UNREAD = (".mat", ".json", ".pkl", ".pickle", ".npy", ".npz", ".xlsx", ".yaml", ".yml")
 _LOOKED_AT = 20  # lines by which a list is known to name pictures that are there
 _LARGEST = 64 << 20
@@ -33,6 +35,9 @@ class _Said:
     complete: bool
 
 
+_NOTHING, _NEITHER = _Said({}, (), "", "", complete=False), (None, None)
+
+
 def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     """Rows of a folder, with the split and the group that lists or a table beside its pictures say.
 
@@ -41,25 +46,29 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     held = list(rows)
     parted = any(isinstance(item, Row) and item.split is not None for item in held)
     read = [item.source for item in held if isinstance(item, Understood)]
-    said = _lists(top, read) or _table(top, read)
-    if said is None:
+    files = {_plain(item.file) for item in held if isinstance(item, Row) and item.file is not None}
+    found = [said for said in (_lists(top, read), *_tables(top, read, files)) if said is not None]
+    of_split = next((said for said in found if said.split), _NOTHING)
+    of_group = next((said for said in found if said.group), _NOTHING)
+    if not found:
         yield from held
         if not parted and (unread := _unread(top, read)):
             yield Understood(warnings=(unread,))
         return
+    used = (*of_split.files, *of_group.files)
     for item in held:
-        if isinstance(item, Skipped) and any(name == item.name or _only(item, name) for name in said.files):
+        if isinstance(item, Skipped) and any(name == item.name or _only(item, name) for name in used):
             continue
         if isinstance(item, Row) and item.file is not None:
-            found = said.of.get(item.file)
-            if found is None and said.complete and not parted:
-                yield Skipped(item.name, f"in none of {', '.join(said.files)}")
+            file = _plain(item.file)
+            if of_split.complete and not parted and file not in of_split.of:
+                yield Skipped(item.name, f"in none of {', '.join(of_split.files)}")
                 continue
-            split, group = found or (None, None)
+            split, group = of_split.of.get(file, _NEITHER)[0], of_group.of.get(file, _NEITHER)[1]
             yield replace(item, split=item.split if parted else split, group=item.group or group)
         else:
             yield item
-    yield Understood(split="" if parted else said.split, group=said.group)
+    yield Understood(split="" if parted else of_split.split, group=of_group.group)
 
 
 def _unread(top: Folder, read: Sequence[str]) -> str:
@@ -93,21 +102,24 @@ def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
     files: dict[str, str] = {}
     idle = [(folder, name) for folder, name in _idle_files(top, _LISTS) if not any(name in source for source in read)]
     said = splits_of(Path(name).stem for _, name in idle)
-    for folder, name in idle:
-        split, called = said.get(Path(name).stem), folder.named(name)
-        if split is None or (pictures := _listed(top, folder.path / name)) is None:
-            continue
+    named = [(folder.named(name), said[Path(name).stem]) for folder, name in idle if Path(name).stem in said]
+    listed = [(called, split, _listed(top, top.path / called)) for called, split in named]
+    lists = [(called, split, [*map(_plain, own)]) for called, split, own in listed if own is not None]
+    sets = [(split, set(own)) for _, split, own in lists]
+    for called, split, pictures in lists:
+        if any(of == split and set(pictures) < others for of, others in sets):
+            continue  # applauding_train.txt, beside train.txt of all classes
         if rival := next((other for other, of in files.items() if of == split), None):
             raise DataError(
                 f"two lists for the split {split!r}: {one_line(rival)}, {one_line(called)}",
                 where=top.path,
-                hint=_one_of(name, rival),
+                hint=_one_of(called, rival),
             )
         if twice := next((path for path in pictures if path in found), None):
             raise DataError(
                 f"{one_line(twice.name)} is in {one_line(called)} and in another list",
                 where=top.path,
-                hint=f"correct them, or leave them out: --ignore {one_line(name)!r}",
+                hint=f"correct them, or leave them out: --ignore {one_line(Path(called).name)!r}",
             )
         files[called] = split
         found |= dict.fromkeys(pictures, (split, None))
@@ -115,16 +127,23 @@ def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
     return _Said(found, names, ", ".join(names), "", True) if len(set(files.values())) > 1 else None
 
 
-def _one_of(name: str, rival: str) -> str:
+def _plain(file: Path) -> Path:
+    """A path as it is compared: without ``..``, which lists may have."""
+    return Path(os.path.normpath(file))
+
+
+def _one_of(called: str, rival: str) -> str:
     """How to leave out one of two lists; of DTD's train1.txt to train10.txt, all but the first."""
-    ending = Path(name).suffix
-    if re.sub(r"\d+", "1", name) == Path(rival).name:
-        return f"leave all but one out: --ignore '*[!1]{ending}'"
-    return f"leave one out: --ignore {one_line(name)!r}"
+    own, first = Path(called), Path(rival)
+    numbered = re.search(r"(?:^|\D)0*1$", first.stem) is not None and own.name != first.name
+    if numbered and re.sub(r"\d+", "", own.name) == re.sub(r"\d+", "", first.name):
+        return f"leave all but one out: --ignore '*[!1]{own.suffix}'"
+    return f"leave one out: --ignore {one_line(called if own.name == first.name else own.name)!r}"
 
 
 def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder, str]]:
-    for folder in (top, *(f for f in top.walk() if f is not top and (not f.count or f.base.lower() in BESIDE))):
+    outer = around(top)
+    for folder in (*outer, *(f for f in top.walk() if f not in outer and (not f.count or f.base.lower() in BESIDE))):
         yield from ((folder, name) for name in folder.others if name.lower().endswith(endings))
 
 
@@ -139,13 +158,14 @@ def _listed(top: Folder, place: Path) -> list[Path] | None:
         lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
         return None
-    bases = [top.path, *(folder.path for folder in top.filled())]
+    words = [line.split()[0] for line in lines]  # labels may follow
+    bases = dict.fromkeys(folder.path for outer in around(top) for folder in (outer, *outer.filled()))
     for base in bases:
-        for names in (lines, [line.split()[0] for line in lines]):  # labels may follow
+        for names in (lines, words, [word.lstrip("/") for word in words]):
             way = _way(base, names[:_LOOKED_AT])
             if way is not None:
                 return [path for name in names if _is_file(path := way(name))]
-    return _by_name(top, lines)
+    return _by_name(top, lines) or _by_name(top, words)
 
 
 def _by_name(top: Folder, names: list[str]) -> list[Path] | None:
@@ -170,24 +190,28 @@ def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
     return None
 
 
-def _table(top: Folder, read: Sequence[str]) -> _Said | None:
-    """A table that names the pictures, and says their splits or groups."""
-    for name in [name for name in top.others if name.lower().endswith((".csv", ".tsv"))]:
-        if any(name in source for source in read) or (found := _rows(top.path / name)) is None:
+def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_Said]:
+    """Tables that name some of the pictures, and say their splits or groups."""
+    tables = [(folder, name) for folder in around(top) for name in folder.others if name.lower().endswith(_TABLES)]
+    for folder, name in tables:
+        if any(name in source for source in read) or (found := _rows(folder.path / name)) is None:
             continue
         rows, said = found
-        if said.split or said.group:
-            of: dict[Path, tuple[str | None, str | None]] = {}
-            for row in rows:
-                if isinstance(row.picture, Path) and of.setdefault(row.picture, (row.split, row.group))[0] != row.split:
-                    raise DataError(
-                        f"{one_line(name)} says two splits of {one_line(row.name)}",
-                        where=top.path,
-                        hint=f"keep the rows of one; or leave it out: --ignore {one_line(name)!r}",
-                    )
-            split = f"{said.split} of {name}" if said.split else ""
-            return _Said(of, (name,), split, f"{said.group} of {name}" if said.group else "", bool(said.split))
-    return None
+        own_files = [_plain(row.picture) for row in rows if isinstance(row.picture, Path)]
+        if not (said.split or said.group) or pictures.isdisjoint(own_files):
+            continue
+        of: dict[Path, tuple[str | None, str | None]] = {}
+        for file, row in zip(own_files, rows, strict=True):
+            own = row.split, row.group
+            if (first := of.setdefault(file, own)) != own:
+                kind = "splits" if first[0] != row.split else "groups"
+                raise DataError(
+                    f"{one_line(name)} says two {kind} of {one_line(row.name)}",
+                    where=folder.path,
+                    hint=f"keep the rows of one; or leave it out: --ignore {one_line(name)!r}",
+                )
+        split, group = (f"{one} of {name}" if one else "" for one in (said.split, said.group))
+        yield _Said(of, (folder.named(name),), split, group, bool(said.split))
 
 
 def _rows(place: Path) -> tuple[list[Row], Understood] | None:

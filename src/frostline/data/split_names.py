@@ -28,6 +28,7 @@ SPLIT_NAMES = {
 _FILLERS = frozenset(
     (
         *("set", "sets", "data", "dataset", "split", "part", "folder", "dir", "files", "samples", "input", "list"),
+        *("mini", "standard"),
         *("images", "image", "imgs", "img", "pictures", "pics", "photos", "public", "private", "the", "jpg", "png"),
     )
 )
@@ -36,6 +37,7 @@ _FUSED = re.compile(
 )
 _SPLITS = re.compile(r"(?:.*[_-])?(?:splits?|partitions?)(?:[_-]?\d+)?|train[_-]?test.*", re.IGNORECASE)
 _BOTH = (("train", "val"), ("train", "valid"))
+_ENUMERATED = re.compile(r"^\w[.)]\s+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
 
 
@@ -84,7 +86,7 @@ def says_splits(file: str) -> bool:
 
 
 def words_of(name: str) -> list[str]:
-    """Its words in small letters: of "trainLabels_2" train and labels, of "train_val_list" trainval and list."""
-    words = [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(name)]
+    """Its words in small letters: of "a. trainLabels_2" train and labels, of "train_val_list" trainval and list."""
+    words = [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(_ENUMERATED.sub("", name))]
     pairs = [n for n, pair in enumerate(pairwise(words)) if pair in _BOTH]
     return ["trainval" if n in pairs else word for n, word in enumerate(words) if n - 1 not in pairs]

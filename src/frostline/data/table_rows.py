@@ -49,7 +49,7 @@ class Reader:
         self.several |= len(labels) > 1
         if not labels:
             said = cells.get("label")
-            self.bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "") else ""))
+            self.bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "", []) else ""))
         return Row(
             picture,
             labels,

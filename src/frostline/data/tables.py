@@ -149,7 +149,7 @@ def rows_of(
     if labelled and not (how.several or read.several):
         faults += read.bare
     if faults:
-        raise _wrong(faults, place)
+        raise _wrong(faults, place, header[binary[0]] if binary and read.bare else "")
     if absent is not None:
         raise absent
     read.check_all_seen(place)
@@ -200,10 +200,13 @@ def _finder(
     return finder((text for cell in cells if (text := cell.strip()) and "\0" not in text), place, how)
 
 
-def _wrong(faults: Sequence[str], place: Path | str) -> DataError:
+def _wrong(faults: Sequence[str], place: Path | str, binary: str) -> DataError:
+    """binary: one of the columns of yes and no where some rows say no in all of them."""
     shown = "; ".join(faults[:_AT_MOST])
     more = f"; and {len(faults) - _AT_MOST} more" if len(faults) > _AT_MOST else ""
     hint = "correct the table"
+    if binary:
+        hint += f": a column for what none of the others is; or one of them alone: --label-column {one_line(binary)!r}"
     if any(" is no split " in fault for fault in faults):
         hint += "; --split-column none if that column says no split"
     if any(" is in two groups, " in fault for fault in faults):
@@ -282,8 +285,13 @@ def _headless(
 
     Raises: DataError: the first row names a picture, but which cell is the label cannot be told.
     """
+    if how.image_column or how.label_column or any(known(cell) for cell in header):
+        return None
     pictures = [n for n, cell in enumerate(header) if os.path.splitext(cell.strip())[1].lower() in SUFFIXES]  # noqa: PTH122
-    if not pictures or how.image_column or how.label_column or any(known(cell) for cell in header):
+    if not pictures and len(header) == 2:  # ISIC_0000000,benign: a label comes again, as no name of a column does
+        again = [n for n in (0, 1) if any(len(row) > n and row[n].strip() == header[n] for _, row in records)]
+        pictures = [1 - n for n in again if header[n]] if len(again) == 1 else []
+    if not pictures:
         return None
     rows = [header, *(values for _, values in records)]
     splits = [n for n in range(len(header)) if all(len(row) > n and split_of(row[n]) for row in rows)]

@@ -193,7 +193,8 @@ def _surveyed(
         if is_junk(own):
             aside += _hidden(path / own, called, is_folder)
             continue
-        by = next((p for p in ignore if fnmatchcase(own, p) or fnmatchcase(called, p)), None)
+        matching = [p for p in ignore if fnmatchcase(own, p) or fnmatchcase(called, p)]
+        by = matching[0] if matching else None
         if is_folder:
             inner = _surveyed(path / own, called, () if by else ignore, used, above, entered)
             if by is None:
@@ -204,7 +205,7 @@ def _surveyed(
             files.append(own)
         else:
             aside.append(Skipped(readable(called), f"--ignore {by}"))
-        used |= {by} if by else set()
+        used.update(matching)
     pictures = tuple(filter(maybe_picture, files))
     others = tuple(file for file in files if not maybe_picture(file))
     count = len(pictures) + sum(folder.count for folder in folders)

@@ -1,10 +1,12 @@
 """What to say of a place that no source reads: what lies there, and what it has to become."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
 
-from frostline.data.tree import Folder
+from frostline.data.split_names import split_of
+from frostline.data.tree import SUFFIXES, Folder
 from frostline.errors import DataError, one_line
 
 LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
@@ -48,13 +50,21 @@ def advice(names: Iterable[str]) -> str:
     return ""
 
 
-def no_classes(here: Folder) -> DataError:
-    """What to say of loose pictures; if their names look like labels, with the pattern that would read them."""
+def no_classes(here: Folder, top: Folder | None = None) -> DataError:
+    """What to say of loose pictures; if their names look like labels, with the pattern that would read them.
+
+    here: where the pictures lie. top: all that was looked through, where labels may lie; by default the same.
+    """
     names = [name for folder in here.walk() for name in folder.pictures]
-    others = [name for folder in here.walk() for name in folder.others]
+    beside = [(folder, name) for folder in (here, *(top or here).walk()) for name in folder.others]
+    others = [name for _, name in beside]
     hint = f"expected: {LAYOUTS}"
+    own = [os.path.splitext(name) for name in names]  # noqa: PTH122
+    own_names = [stem if ending.lower() in SUFFIXES else f"{stem}{ending}" for stem, ending in own]
     for form, pattern in _NAMES.items():
-        labels = Counter(match["label"] for name in names if (match := form.fullmatch(name)))
+        labels = Counter(match["label"] for name in own_names if (match := form.fullmatch(name)))
+        if all(map(split_of, labels)):
+            continue
         if 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.3 * len(names):
             shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
             hint = f"file names look like labels, {one_line(shown)}: --label-pattern {pattern}; or {hint}"
@@ -62,8 +72,8 @@ def no_classes(here: Folder) -> DataError:
     stems = {name.rpartition(".")[0] for name in names}
     boxes = [name for name in others if name.lower().endswith(".txt") and name[:-4] in stems]
     archives = [name for name in others if name.lower().endswith(_ARCHIVES)]
-    if tables := [name for name in here.others if _is_table(name)]:
-        hint = f"labels in a table? name it: {one_line(str(here.path / tables[0]))}, with --images DIR; or {hint}"
+    if tables := [folder.path / name for folder, name in beside if _is_table(name)]:
+        hint = f"labels in a table? name it: {one_line(str(tables[0]))}, with --images DIR; or {hint}"
     elif boxes and len(boxes) > len(names) / 2:
         hint = f"{one_line(boxes[0])} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"
     elif text := advice((*others, *names)):

@@ -1,0 +1,434 @@
+"""Public data sets as they are handed out, in miniature: read as documented, or refused with what helps."""
+
+import json
+import re
+
+import pytest
+
+from frostline.data.place_options import PlaceOptions
+from frostline.data.sources import read
+from frostline.errors import DataError
+from tests.data.pictures import save, tree
+
+HEX = "0123456789abcdef0123456789abcde"
+
+
+def seen(place, **said):
+    return read(place, how=PlaceOptions.of(said), cache=place.parent / "cache")
+
+
+def splits(found):
+    return {split: len(found.part(split)) for split in found.splits}
+
+
+def written(file, *lines):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def refused(place, match, **said):
+    with pytest.raises(DataError, match=match) as caught:
+        seen(place, **said)
+    return caught.value.hint
+
+
+def option(hint, name, number=0):
+    """What the hint says behind an option, as a shell would give it."""
+    return re.findall(rf"{name} (?:'([^']*)'|(\S+))", hint)[number][0]
+
+
+@pytest.mark.parametrize("around", ["", "EuroSAT/", "archive/EuroSAT/"])
+def test_tables_of_splits_lie_in_a_folder_around_the_classes(tmp_path, around):
+    """EuroSAT: train.csv, validation.csv and test.csv beside the classes, perhaps in one more folder."""
+    top, lines = tmp_path / "d", {"train": [], "validation": [], "test": []}
+    for number, label in enumerate(("Forest", "SeaLake")):
+        for n in range(8):
+            save(top / f"{around}{label}/{label}_{n}.jpg", 10 * number + n)
+            split = ("train", "train", "validation", "test")[n % 4]
+            lines[split].append(f"{n},{label}/{label}_{n}.jpg,{number},{label}")
+    for split, rows in lines.items():
+        written(top / f"{around}{split}.csv", ",Filename,Label,ClassName", *rows)
+    found = seen(top)
+    assert found.counts() == {"Forest": 8, "SeaLake": 8}
+    assert splits(found) == {"train": 8, "val": 4, "test": 4}
+
+
+@pytest.mark.parametrize("around", ["", "dtd/"])
+def test_lists_of_splits_start_where_the_classes_lie(tmp_path, around):
+    """DTD: labels/train1.txt says banded/banded_1.jpg, which is images/banded/banded_1.jpg."""
+    names = [f"{label}/{label}_{n}.jpg" for label in ("banded", "blotchy") for n in range(4)]
+    top = tree(tmp_path / "d", *(f"{around}images/{name}" for name in names))
+    for split, own in (("train", names[::2]), ("test", names[1::2])):
+        written(top / f"{around}labels/{split}1.txt", *own)
+        written(top / f"{around}labels/{split}10.txt", *own)
+    hint = refused(top, "two lists for the split")
+    assert splits(seen(top, ignore=option(hint, "--ignore"))) == {"train": 4, "test": 4}
+    assert splits(seen(top, ignore="*10.txt,*[!1].txt")) == {"train": 4, "test": 4}
+    assert splits(seen(top, ignore="*[!1].txt,*10.txt")) == {"train": 4, "test": 4}
+
+
+def test_classes_of_several_folders_below_letters(tmp_path):
+    """SUN397: /a/apartment/outdoor is a class, and so is /b/bakery/shop; Partitions/Training_01.txt says paths."""
+    classes = ("a/abbey", "a/apartment/outdoor", "a/apse/indoor", "b/bakery/shop", "b/bar")
+    top = tree(tmp_path / "d", *(f"SUN397/{name}/{n}.jpg" for name in classes for n in range(4)))
+    for draw in ("01", "02", "10"):
+        for split, numbers in (("Training", (0, 1)), ("Testing", (2, 3))):
+            written(top / f"Partitions/{split}_{draw}.txt", *(f"/{name}/{n}.jpg" for name in classes for n in numbers))
+    pattern = option(refused(top, "which are the classes"), "--label-pattern")
+    ignore = option(refused(top, "two lists", label_pattern=pattern), "--ignore")
+    found = seen(top, label_pattern=pattern, ignore=ignore)
+    assert set(found.classes) == {name[2:] for name in classes}
+    assert splits(found) == {"train": 10, "test": 10}
+
+
+def test_lists_start_at_a_folder_that_is_not_said(tmp_path):
+    """Places365: /a/airfield/1.jpg is data_256/a/airfield/1.jpg, and 1.jpg is in every folder."""
+    classes = ("/a/airfield", "/a/apartment/outdoor", "/b/bakery/shop")
+    top = tree(tmp_path / "d", *(f"data_256{name}/{n}.jpg" for name in classes for n in range(3)))
+    tree(top, *(f"val_256/Places365_val_{n}.jpg" for n in range(6)))
+    lines = [f"{name}/{n}.jpg {number}" for number, name in enumerate(classes) for n in range(3)]
+    written(top / "places365_train_standard.txt", *lines)
+    written(top / "places365_val.txt", *(f"Places365_val_{n}.jpg {n % 3}" for n in range(6)))
+    found = seen(top)
+    assert splits(found) == {"train": 9, "val": 6}
+    assert all(f"{row.file.parent}".endswith(classes[int(row.labels[0])]) for row in found.part("train").rows)
+    assert len(seen(top / "places365_train_standard.txt", images=top / "data_256")) == 9
+
+
+def test_names_of_another_machine_are_found_by_the_folders_in_them(tmp_path):
+    top = tree(tmp_path / "d", *(f"train/{label}/{n}.jpg" for label in ("ants", "bees") for n in range(4)))
+    rows = [rf"C:\Users\me\data\train\{label}\{n}.jpg,{label}" for label in ("ants", "bees") for n in range(4)]
+    written(top / "t.csv", "path,label", *rows, r"C:\Users\me\data\train\bees\lost.jpg,bees")
+    found = seen(top / "t.csv")
+    assert [row.file.parent.name for row in found.rows] == [row.labels[0] for row in found.rows]
+    assert len(found) == 8
+    tree(top, *(f"other/train/{label}/{n}.jpg" for label in ("ants", "bees") for n in range(4)))
+    refused(top / "t.csv", "names several files")
+
+
+def test_lists_with_the_number_of_their_rows_and_a_header(tmp_path):
+    """CelebA: the number of rows, names of attributes, rows; DeepFashion: names of both columns."""
+    top = tree(tmp_path / "d", *(f"img/{n}.jpg" for n in range(8)))
+    signs = [f"{n}.jpg {(1, -1)[n % 2]:2d} {(-1, 1)[n // 4]:2d}" for n in range(8)]
+    written(top / "Anno/list_attr_celeba.txt", "8", "Male Young ", *signs)
+    written(
+        top / "Anno/list_bbox_celeba.txt",
+        "8",
+        "image_id x_1 y_1 width height",
+        *(f"{n}.jpg 1 1 5 5" for n in "01234567"),
+    )
+    assert seen(top).counts() == {"Male": 4, "Young": 4}
+    written(top / "Anno/identity_CelebA.txt", *(f"{n}.jpg {n % 3 + 100}" for n in range(8)))
+    assert "--ignore 'list_attr_celeba.txt'" in refused(top, "several tables name the pictures")
+    other = tree(tmp_path / "e", *(f"img/Sheer_{n // 4}/{n}.jpg" for n in range(8)))
+    rows = [f"img/Sheer_{n // 4}/{n}.jpg     {n % 2 + 1}" for n in range(8)]
+    written(other / "Anno/list_category_img.txt", "8", "image_name  category_label", *rows)
+    refused(other, "list_category_img.txt and the folders say different labels")
+    found = seen(other / "Anno" / "list_category_img.txt", images=other)
+    assert found.counts() == {"1": 4, "2": 4}
+
+
+def test_masks_of_the_same_name_are_asked_about(tmp_path):
+    """Magnetic tiles: Imgs/exp1.jpg is the picture, and Imgs/exp1.png its mask."""
+    labels = ("MT_Blowhole", "MT_Free")
+    names = [f"{label}/Imgs/{n}.{ending}" for label in labels for n in range(3) for ending in ("jpg", "png")]
+    top = tree(tmp_path / "d", *names)
+    hint = refused(top, "is one a mask or a copy")
+    assert seen(top, ignore=option(hint, "--ignore")).counts() == dict.fromkeys(labels, 3)
+    assert seen(top, label_pattern=option(hint, "--label-pattern")).counts() == dict.fromkeys(labels, 6)
+    refused(tree(tmp_path / "e", *(f"{s}/{name}" for s in ("train", "val") for name in names)), "a mask or a copy")
+
+
+def test_pictures_of_the_same_name_and_another_size_are_pictures(tmp_path):
+    top = tmp_path / "d"
+    for seed, label in enumerate(("ants", "bees")):
+        for n in range(3):
+            save(top / f"{label}/{n}.jpg", 10 * seed + n)
+            save(top / f"{label}/{n}.png", 10 * seed + n + 5, width=30 + n)
+    assert seen(top).counts() == {"ants": 6, "bees": 6}
+
+
+def test_masks_are_left_out_by_a_pattern_of_paths_too(tmp_path):
+    """BUSI has benign (1)_mask.png beside benign (1).png, MVTec ground_truth/ beside test/."""
+    names = [
+        f"{label}/{label} ({n}){end}.png" for label in ("benign", "normal") for n in (1, 2) for end in ("", "_mask")
+    ]
+    found = seen(tree(tmp_path / "d", *(f"BUSI/{name}" for name in names)), label_pattern="([^/]+)/[^/]+$")
+    assert found.counts() == {"benign": 2, "normal": 2}
+    top = tree(tmp_path / "e", *(f"{s}/{n}.png" for s in ("train/good", "test/good", "test/bad") for n in range(2)))
+    found = seen(tree(top, "ground_truth/bad/0_mask.png"), label_pattern="([^/]+)/[^/]+$")
+    assert found.counts() == {"bad": 2, "good": 4}
+    assert [item.name for item in found.skipped] == ["ground_truth/"]
+
+
+def test_folders_of_objects_and_their_defects_are_asked_about(tmp_path):
+    """MVTec whole: bottle/train/good, bottle/test/broken, bottle/ground_truth/broken, and cable/ like it."""
+    places = [
+        f"{one}/{inner}"
+        for one in ("bottle", "cable")
+        for inner in ("train/good", "test/good", "test/bad", "ground_truth/bad")
+    ]
+    top = tree(tmp_path / "d", *(f"{place}/{n}.png" for place in places for n in range(2)))
+    hint = refused(top, "hold splits of the same folders")
+    found = seen(top, label_pattern=option(hint, "--label-pattern", 1))
+    assert (found.classes, splits(found)) == (("bottle", "cable"), {"train": 4, "test": 8})
+    refused(top, "train lacks 'bad'", label_pattern=option(hint, "--label-pattern"))
+
+
+def test_pascal_voc_has_no_class_folders(tmp_path):
+    top = tree(tmp_path / "d", *(f"VOCdevkit/VOC2007/JPEGImages/{n}.jpg" for n in range(4)))
+    tree(top, *(f"VOCdevkit/VOC2007/Segmentation{kind}/{n}.png" for kind in ("Class", "Object") for n in range(2)))
+    written(top / "VOCdevkit/VOC2007/Annotations/0.xml", "<annotation/>")
+    assert "labels in 0.xml?" in refused(top, "name no classes")
+
+
+def test_a_folder_of_train_that_is_not_called_so_is_asked_about(tmp_path):
+    """Rock, paper, scissors: rps/ is what rps-test-set/ is the test of."""
+    hands = ("paper", "rock", "scissors")
+    top = tree(
+        tmp_path / "d", *(f"{s}/{hand}/{n}.png" for s in ("rps", "rps-test-set") for hand in hands for n in range(2))
+    )
+    tree(top, "rps-validation/0.png")
+    assert "--ignore 'rps'" in refused(top, "'rps' holds the same classes")
+
+
+@pytest.mark.parametrize(
+    "names", [("a. Training Set", "b. Testing Set"), ("1. train", "2. test"), ("train_mini", "val")]
+)
+def test_splits_that_are_counted_up_are_splits(tmp_path, names):
+    """IDRiD and iNaturalist 2021."""
+    top = tree(tmp_path / "d", *(f"{s}/{label}/{n}.jpg" for s in names for label in ("ants", "bees") for n in range(2)))
+    assert len(seen(top).splits) == 2
+    loose = tree(tmp_path / "e", *(f"Images/{s}/IDRiD_{n}.jpg" for s in names for n in range(4)))
+    for s in names:
+        written(
+            loose / f"Groundtruths/{s} Labels.csv",
+            "Image name,Grade,Risk",
+            *(f"IDRiD_{n},{n % 2},{n % 3}" for n in range(4)),
+        )
+    assert "labels in a table? name it" in refused(loose, "no class folders")
+    found = seen(loose, label_column="Grade")
+    assert sorted(splits(found).values()) == [4, 4]
+    assert {row.file.parent.name for row in found.rows} == set(names)
+
+
+def test_json_of_another_form_is_no_table_beside_one_that_is(tmp_path):
+    """iWildCam: annotations of train, information of test without any, boxes of a detector."""
+    top = tree(tmp_path / "d", *(f"train/{n}.jpg" for n in range(6)), *(f"test/t{n}.jpg" for n in range(2)))
+    images = [{"id": n, "file_name": f"{n}.jpg", "seq_id": n // 2} for n in range(6)]
+    marked = [{"id": n, "image_id": n, "category_id": n // 2 % 2} for n in range(6)]
+    names = [{"id": 0, "name": "empty"}, {"id": 1, "name": "sus"}]
+    whole = {"images": images, "annotations": marked, "categories": names}
+    written(top / "metadata/train_annotations.json", json.dumps(whole))
+    written(top / "metadata/test_information.json", json.dumps({"images": [{"id": 9, "file_name": "t0.jpg"}]}))
+    written(top / "metadata/detections.json", json.dumps({"images": [{"file": "train/0.jpg", "detections": []}]}))
+    found = seen(top)
+    assert found.counts() == {"empty": 4, "sus": 2}
+    assert len({row.group for row in found.rows}) == 3
+    (top / "metadata/train_annotations.json").unlink()
+    refused(top, "not annotations of COCO")
+
+
+def test_an_address_beside_a_file_name_is_asked_about(tmp_path):
+    """FlickrStyle: image_filename and image_url."""
+    top = tree(tmp_path / "d", *(f"images/{n}.jpg" for n in range(4)))
+    rows = [f"{n}.jpg,{'ab'[n % 2]},https://host.example/{n}.jpg" for n in range(4)]
+    written(top / "t.csv", "image_filename,label,image_url", *rows)
+    column = option(refused(top, "several columns may be the path"), "--image-column")
+    assert column == "image_filename"
+    assert seen(top, image_column=column).counts() == {"a": 2, "b": 2}
+
+
+def test_columns_in_chinese(tmp_path):
+    top = tree(tmp_path / "d", *(f"图片/{n}.jpg" for n in range(8)))
+    rows = [f"{n}.jpg,{'猫狗'[n % 2]},P{n // 2}" for n in range(8)]
+    found = seen(written(top / "表.csv", "图像路径,类别,患者编号", *rows))
+    assert found.counts() == {"狗": 4, "猫": 4}
+    assert len({row.group for row in found.rows}) == 4
+
+
+def test_folders_of_patients_are_said_to_be_groups(tmp_path):
+    """COVID/patient1, MURA's XR_HAND/patient00011/study1_negative, CheXpert's train/patient00001."""
+    top = tree(
+        tmp_path / "d",
+        *(
+            f"{c}/patient{n // 2}{c[0]}{n}/{n}.png".replace(f"{c[0]}{n}/", "/")
+            for c in ("covid", "normal")
+            for n in range(6)
+        ),
+    )
+    (said,) = seen(top).understood.warnings
+    found = seen(top, label_pattern=option(said, "--label-pattern"))
+    assert found.counts() == {"covid": 6, "normal": 6}
+    assert {row.group for row in found.rows} == {"patient0", "patient1", "patient2"}
+    bare = tree(tmp_path / "e", *(f"train/patient0000{p}/study1/{n}.png" for p in range(3) for n in range(2)))
+    assert "are taken as classes" in seen(bare).understood.warnings[0]
+
+
+@pytest.mark.parametrize(("columns", "form"), [(2304, "48, 48"), (192, "8, 8, 3"), (784, "28, 28")])
+def test_pixels_are_refused_with_their_form(tmp_path, columns, form):
+    """FER2013, HAM10000's 8 x 8 in colour, MNIST without a header."""
+    pixels = [str(n % 256) for n in range(columns)]
+    one = written(
+        tmp_path / "one.csv", "emotion,pixels,Usage", f"0,{' '.join(pixels)},Training", f"1,{' '.join(pixels)},Training"
+    )
+    many = written(
+        tmp_path / "many.csv", ",".join(f"pixel{n}" for n in range(columns)) + ",label", *[",".join([*pixels, "3"])] * 2
+    )
+    bare = written(tmp_path / "bare.csv", *[",".join(["3", *pixels])] * 2)
+    for table in (one, many, bare) if columns != 192 else (one, many):
+        assert f"reshape({form})" in refused(table, "pixels themselves")
+
+
+def test_a_table_of_two_columns_and_no_header_may_lack_endings(tmp_path):
+    """ISIC 2016: ISIC_0000000,benign."""
+    top = tree(tmp_path / "d", *(f"ISIC_{n}.jpg" for n in range(6)))
+    table = written(top / "t.csv", *(f"ISIC_{n},{('benign', 'malignant')[n % 2]}" for n in range(6)))
+    found = seen(table)
+    assert found.counts() == {"benign": 3, "malignant": 3}
+    assert "has no header" in found.understood.warnings[0]
+
+
+def test_rows_that_say_no_in_all_columns_name_one_column(tmp_path):
+    """ISIC 2017: melanoma, seborrheic_keratosis, or neither."""
+    top = tree(tmp_path / "d", *(f"{n}.jpg" for n in range(6)))
+    rows = [f"{n},{float(n % 3 == 0)},{float(n % 3 == 1)}" for n in range(6)]
+    hint = refused(written(top / "t.csv", "image_id,melanoma,keratosis", *rows), "row 4: no label; row 7: no label")
+    assert seen(top / "t.csv", label_column=option(hint, "--label-column")).counts() == {"0": 4, "1": 2}
+
+
+def test_copies_of_a_photograph_stay_together_in_a_table_of_its_own(tmp_path):
+    """Roboflow: train/_annotations.csv and train/_annotations.coco.json, three copies of each photograph."""
+    names = [f"p{n // 3}_jpg.rf.{HEX}{n:x}.jpg" for n in range(12)]
+    top = tree(tmp_path / "d", *names)
+    table = written(top / "t.csv", "filename,class", *(f"{name},{'ab'[n // 3 % 2]}" for n, name in enumerate(names)))
+    assert {row.group for row in seen(table).rows} == {"p0_jpg", "p1_jpg", "p2_jpg", "p3_jpg"}
+    assert {row.group for row in seen(table, group="none").rows} == {None}
+    boxes = [{"id": n, "image_id": n, "category_id": n // 3 % 2, "bbox": [1, 1, 5, 5]} for n in range(12)]
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names)]
+    categories = [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]
+    listing = written(top / "c.json", json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    assert len({row.group for row in seen(listing).rows}) == 4
+
+
+def test_a_bare_flag_beside_class_folders_is_the_split(tmp_path):
+    top = tree(tmp_path / "d", *(f"{label}/{n}.png" for label in ("ants", "bees") for n in range(4)))
+    lines = [f"{label}/{n}.png,{int(n < 3)},{n}" for label in ("ants", "bees") for n in range(4)]
+    written(top / "meta.csv", "file,train,size", *lines)
+    assert splits(seen(top)) == {"train": 6, "test": 2}
+    refused(top / "meta.csv", "no column 'label'")
+    other = tree(tmp_path / "e", *(f"{label}/{n}.png" for label in ("bus", "train") for n in range(4)))
+    lines = [
+        f"{label}/{n}.png,{int(label == 'bus')},{int(label == 'train')}" for label in ("bus", "train") for n in range(4)
+    ]
+    written(other / "meta.csv", "file,bus,train", *lines)
+    assert (seen(other).classes, seen(other).splits) == (("bus", "train"), ())
+
+
+def test_folders_within_those_that_all_have_are_offered_too(tmp_path):
+    """HyperKvasir: lower-gi-tract/anatomical-landmarks/cecum."""
+    inner = {"landmarks": ("cecum", "ileum"), "findings": ("polyps", "barretts")}
+    places = [
+        f"{tract}/{kind}/{one}-{tract[0]}"
+        for tract in ("lower", "upper")
+        for kind, ones in inner.items()
+        for one in ones
+    ]
+    top = tree(tmp_path / "d", *(f"{place}/{n}.jpg" for place in places for n in range(2)))
+    hint = refused(top, "hold the same folders")
+    assert len(seen(top, label_pattern=option(hint, "--label-pattern", 1)).classes) == 8
+
+
+def test_words_of_splits_in_file_names_are_no_labels(tmp_path):
+    """YOLO: images/train/train1.jpg and labels/train/train1.txt."""
+    top = tree(tmp_path / "d", *(f"images/{split}/{split}{n}.jpg" for split in ("train", "val") for n in range(3)))
+    for split in ("train", "val"):
+        for n in range(3):
+            written(top / f"labels/{split}/{split}{n}.txt", "0 0.5 0.5 0.2 0.2")
+    hint = refused(top, "no class folders")
+    assert "boxes of YOLO" in hint
+    assert "file names look like labels" not in hint
+
+
+def test_a_table_of_other_pictures_says_no_group(tmp_path):
+    """SIIM-ISIC: test.csv has patient_id, too, of pictures that are not used."""
+    top = tree(tmp_path / "d", *(f"train/{n}.jpg" for n in range(6)), *(f"test/t{n}.jpg" for n in range(3)))
+    written(top / "train.csv", "image_name,patient_id,target", *(f"{n},p{n // 2},{n % 2}" for n in range(6)))
+    written(top / "test.csv", "image_name,patient_id", *(f"t{n},q{n}" for n in range(3)))
+    assert seen(top).understood.group == "`patient_id`"
+
+
+def test_label_maps_beside_their_pictures_are_masks(tmp_path):
+    """KolektorSDD: kos01/Part0.jpg and Part0_label.bmp; Chars74K: GoodImg/Bmp and GoodImg/Msk."""
+    top = tree(
+        tmp_path / "d", *(f"{c}/Part{n}{end}" for c in ("ok", "bad") for n in (0, 1) for end in (".jpg", "_label.bmp"))
+    )
+    assert seen(top).counts() == {"bad": 2, "ok": 2}
+    places = [f"{kind}/Sample00{c}/{n}.png" for kind in ("Bmp", "Msk") for c in (1, 2) for n in (0, 1)]
+    found = seen(tree(tmp_path / "e", *places))
+    assert found.counts() == {"Sample001": 2, "Sample002": 2}
+    (said,) = seen(
+        tree(tmp_path / "f", *(f"{one}/{place}" for one in ("Good", "Bad") for place in places))
+    ).understood.warnings
+    assert seen(tmp_path / "f", label_pattern=option(said, "--label-pattern")).counts() == {
+        "Sample001": 4,
+        "Sample002": 4,
+    }
+
+
+def test_lists_of_a_class_each_beside_those_of_all_say_nothing_more(tmp_path):
+    """Stanford 40 actions: ImageSplits/train.txt, test.txt, and cooking_train.txt."""
+    names = {f"{c}_{n:03}.jpg": ("train", "test")[n % 2] for c in ("cooking", "fishing") for n in range(4)}
+    top = tree(tmp_path / "d", *(f"JPEGImages/{name}" for name in names))
+    for split in ("train", "test"):
+        own = [name for name, of in names.items() if of == split]
+        written(top / f"ImageSplits/{split}.txt", *own)
+        for c in ("cooking", "fishing"):
+            written(top / f"ImageSplits/{c}_{split}.txt", *(name for name in own if name.startswith(c)))
+    pattern = option(refused(top, "no class folders"), "--label-pattern")
+    found = seen(top, label_pattern=pattern)
+    assert found.counts() == {"cooking": 4, "fishing": 4}
+    assert splits(found) == {"train": 4, "test": 4}
+
+
+def test_two_lists_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    """HASY: classification-task/fold-1/test.csv and fold-2/test.csv."""
+    top = tree(tmp_path / "d", *(f"{c}/{n}.png" for c in ("ants", "bees") for n in range(4)))
+    for fold in (1, 2):
+        for split in ("train", "test"):
+            rows = [
+                f"../../{c}/{n}.png"
+                for c in ("ants", "bees")
+                for n in range(4)
+                if (n % 2 == fold % 2) == (split == "test")
+            ]
+            written(top / f"task/fold-{fold}/{split}.csv", "path", *rows)
+    first = option(refused(top, "two lists"), "--ignore")
+    second = option(refused(top, "two lists", ignore=first), "--ignore")
+    assert splits(seen(top, ignore=f"{first},{second}")) == {"train": 4, "test": 4}
+
+
+def test_names_that_differ_in_their_ending_are_no_labels(tmp_path):
+    """KolektorSDD2: train/10000.png and train/10000_GT.png."""
+    top = tree(
+        tmp_path / "d", *(f"{s}/{n}{end}.png" for s in ("train", "test") for n in range(4) for end in ("", "_GT"))
+    )
+    assert "file names look like labels" not in refused(top, "no class folders")
+
+
+def test_splits_of_one_file_and_groups_of_another_are_both_read(tmp_path):
+    top = tree(tmp_path / "d", *(f"{c}/{n}.png" for c in ("ants", "bees") for n in range(4)))
+    rows = [(f"{c}/{n}.png", ("train", "test")[n % 2], n // 2) for c in ("ants", "bees") for n in range(4)]
+    written(top / "patients.csv", "file,patient_id", *(f"{name},p{number}" for name, _, number in rows))
+    written(top / "split.csv", "file,split", *(f"{name},{split}" for name, split, _ in rows))
+    found = seen(top)
+    assert splits(found) == {"train": 4, "test": 4}
+    assert {row.group for row in found.rows} == {"p0", "p1"}
+    (top / "split.csv").unlink()
+    for split in ("train", "test"):
+        written(top / f"{split}.txt", *(name for name, of, _ in rows if of == split))
+    assert splits(seen(top)) == {"train": 4, "test": 4}
+    assert {row.group for row in seen(top).rows} == {"p0", "p1"}
+    written(top / "patients.csv", "file,fold", *(f"{name},{fold}" for name, _, _ in rows for fold in (1, 2)))
+    refused(top, "patients.csv says two groups of ants/0.png")
