@@ -349,6 +349,9 @@ def test_words_of_splits_in_file_names_are_no_labels(tmp_path):
     hint = refused(top, "no class folders")
     assert "boxes of YOLO" in hint
     assert "file names look like labels" not in hint
+    for file in (top / "labels").rglob("*.txt"):
+        file.write_text("cat")
+    assert "train0.txt and others are labels? save them as a CSV" in refused(top, "no class folders")
 
 
 def test_a_table_of_other_pictures_says_no_group(tmp_path):
@@ -432,3 +435,12 @@ def test_splits_of_one_file_and_groups_of_another_are_both_read(tmp_path):
     assert {row.group for row in seen(top).rows} == {"p0", "p1"}
     written(top / "patients.csv", "file,fold", *(f"{name},{fold}" for name, _, _ in rows for fold in (1, 2)))
     refused(top, "patients.csv says two groups of ants/0.png")
+
+
+def test_a_folder_of_thumbnails_among_classes_is_named(tmp_path):
+    top = tree(tmp_path / "d", *(f"{c}/{n}.png" for c in ("ants", "bees", "thumbnails") for n in range(2)))
+    (said,) = seen(top).understood.warnings
+    assert seen(top, ignore=option(said, "--ignore")).classes == ("ants", "bees")
+    assert not seen(
+        tree(tmp_path / "e", *(f"{c}/{n}.png" for c in ("mask", "no_mask") for n in range(2)))
+    ).understood.warnings

@@ -39,6 +39,8 @@ BESIDE = frozenset(
 )
 """What a folder is called that lies beside pictures and holds none of them."""
 
+_NEVER_A_CLASS = BESIDE - {"mask", "seg", "depth", "extra", "crops"}
+
 _PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE)
 _IN_PARTS = frozenset(
     ("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "part", "parts", "data", "batch")
@@ -253,18 +255,20 @@ def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple
 
     Raises: DataError: the outer ones are called as no class is; or there is one, beside folders of loose pictures.
     """
-    if len(folders) > 1 and (said := _said_of_inner(folders, level)):
-        return (said,)
+    if len(folders) < 2:
+        return ()
+    said = tuple(filter(None, (_said_of_inner(folders, level), _said_of_beside(folders))))
     by_letter = _by_letter(folders)
     groups = {folder: within for folder in folders if (within := folder.filled() if by_letter else _classes_in(folder))}
     others = [folder for folder in folders if folder not in groups]
     inner = [one for within in groups.values() for one in within]
-    if not inner or len(folders) < 2:
-        return ()
+    if not inner:
+        return said
     alone = len(groups) == 1 and len(inner) > len(others) and not any(folder.filled() for folder in others)
     if not (by_letter or alone or any(map(_says_no_class, groups))):
         taken = "is taken as a class" if len(groups) == 1 else "are taken as classes"
-        return (f"{_listed(groups)} {taken}, and not the folders within ({_listed(inner)}): {level.inner(inner)}",)
+        instead = f"{_listed(groups)} {taken}, and not the folders within ({_listed(inner)}): {level.inner(inner)}"
+        return (*said, instead)
     deep = level.rest if by_letter and any(one.filled() for one in inner) else ""
     leave_out = f"; or leave out what is no part of it: --ignore {one_line(others[0].base)!r}" if others else ""
     raise DataError(
@@ -295,6 +299,15 @@ def _said_of_inner(folders: Sequence[Folder], level: Level) -> str:
         f"the folders within classes ({_listed(inner)}) may say which pictures belong together: "
         f"{level.groups(inner[0])} keeps them on one side of a split"
     )
+
+
+def _said_of_beside(folders: Sequence[Folder]) -> str:
+    """What to say of a folder among classes that is called as no class is: masks, thumbnails; "" of none."""
+    found = next((folder for folder in folders if folder.base.lower() in _NEVER_A_CLASS), None)
+    if found is None:
+        return ""
+    name = one_line(repr(found.base))
+    return f"{name} is taken as a class, and is called as masks and the like are: --ignore {name} leaves it out"
 
 
 def _by_letter(folders: Sequence[Folder]) -> bool:

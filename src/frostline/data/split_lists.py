@@ -204,9 +204,9 @@ def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_
         for file, row in zip(own_files, rows, strict=True):
             own = row.split, row.group
             if (first := of.setdefault(file, own)) != own:
-                kind = "splits" if first[0] != row.split else "groups"
+                splits = f"{one_line(name)} says two splits of {one_line(row.name)}"
                 raise DataError(
-                    f"{one_line(name)} says two {kind} of {one_line(row.name)}",
+                    splits if first[0] != row.split else f"{one_line(name)} says two groups of {one_line(row.name)}",
                     where=folder.path,
                     hint=f"keep the rows of one; or leave it out: --ignore {one_line(name)!r}",
                 )

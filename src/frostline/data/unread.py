@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from frostline.data.split_names import split_of
 from frostline.data.tree import SUFFIXES, Folder
@@ -11,6 +12,7 @@ from frostline.errors import DataError, one_line
 
 LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
 
+_BOX = 4  # numbers of a box, behind that of its class
 _TABLE = "save them as a CSV with columns path,label"
 _KINDS = {
     r".*\.(xlsx|xls|ods)": f"labels in {{}}? {_TABLE}",
@@ -39,6 +41,16 @@ _NAMES = {  # forms of file names, and what reads their labels
 
 def _is_table(name: str) -> bool:
     return name.lower().endswith((".csv", ".tsv")) and not SUBMISSION.search(name)
+
+
+def _is_yolo(file: Path) -> bool:
+    """Whether the first line of a text is a class's number and a box; one without any may be so, too."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as source:
+            words = source.readline(1 << 10).split()
+    except OSError:
+        return True
+    return not words or (len(words) > _BOX and words[0].isdecimal())
 
 
 def advice(names: Iterable[str]) -> str:
@@ -70,12 +82,14 @@ def no_classes(here: Folder, top: Folder | None = None) -> DataError:
             hint = f"file names look like labels, {one_line(shown)}: --label-pattern {pattern}; or {hint}"
             break
     stems = {name.rpartition(".")[0] for name in names}
-    boxes = [name for name in others if name.lower().endswith(".txt") and name[:-4] in stems]
+    boxes = [folder.path / name for folder, name in beside if name.lower().endswith(".txt") and name[:-4] in stems]
     archives = [name for name in others if name.lower().endswith(_ARCHIVES)]
     if tables := [folder.path / name for folder, name in beside if _is_table(name)]:
         hint = f"labels in a table? name it: {one_line(str(tables[0]))}, with --images DIR; or {hint}"
+    elif boxes and len(boxes) > len(names) / 2 and _is_yolo(boxes[0]):
+        hint = f"{one_line(boxes[0].name)} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"
     elif boxes and len(boxes) > len(names) / 2:
-        hint = f"{one_line(boxes[0])} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"
+        hint = f"{one_line(boxes[0].name)} and others are labels? save them as a CSV with columns path,label; or {hint}"
     elif text := advice((*others, *names)):
         hint = f"{text}; or {hint}"
     elif archives and not names:
