@@ -121,6 +121,19 @@ def test_the_report_is_shown_in_a_frame_and_saved(fitted: ImageClassifier, tmp_p
     assert report.save(tmp_path / "report.html").read_text() == report.html
 
 
+def test_a_report_of_what_the_model_was_fitted_to_says_so() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(30)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FrostlineWarning)
+        fitted = ImageClassifier(**SMALL, strategy="probe").fit(pictures, list("ab" * 15))
+        whole = fitted.report(pictures, list("ab" * 15)).html
+    right = round(30 * fitted.result_.headline[1].figures["accuracy"].value)  # type: ignore[index]
+    assert f"Of 30 pictures it was not trained on, it classified {right} correctly." in fitted.report().html
+    assert "not trained on" not in whole
+    assert "the model was trained on 30 of these pictures, so the figures are too good" in whole
+
+
 def test_what_is_pickled_is_the_model_and_not_its_pictures(fitted: ImageClassifier) -> None:
     again = pickle.loads(pickle.dumps(fitted))
     assert not hasattr(again, "data_")

@@ -35,7 +35,7 @@ from frostline.run.resolve import Settings
 from frostline.scale.elsewhere import elsewhere
 from frostline.ship import folder
 from frostline.ship.given_options import given_options, refuse_withheld
-from frostline.ship.model_info import ModelInfo
+from frostline.ship.model_info import ModelInfo, unseen
 from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
@@ -109,8 +109,8 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
             fitted = fit(manifest, settings, out=out, resume=self.resume, listen=kept)
         self._take(fitted.net, fitted.about)
         self.result_ = fitted.result
-        unseen = ("test",) if "refit" in fitted.about.facts else ("val", "test")
-        held = {row.digest for part, _ in fitted.judged for row in part.rows if row.split in unseen}
+        judged = (row for part, _ in fitted.judged for row in part.rows)
+        held = {row.digest for row in judged if unseen(fitted.about, row.split or "")}
         self._learnt = frozenset(row.digest for row in manifest.rows if row.split not in ("val", "test")) - held
         self.data_ = manifest.part("train") if fitted.judged and "train" in manifest.splits else manifest
         self.judged_, self.epochs_ = fitted.judged, tuple(kept.epochs)

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -430,6 +431,21 @@ def test_one_class_of_ten_saved_otherwise_is_found_too() -> None:
     finding = found("shortcuts", bare(listing(labels), looks))
     assert finding.level == "warning"
     assert finding.items[0].text.endswith("it gives away '3'")
+
+
+def test_what_tells_patients_apart_is_no_shortcut_to_their_classes() -> None:
+    """Each patient has a size and a colour of their own, and a class by chance: of a new one they say nothing."""
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(24), 10)
+    labels = rng.permutation(list("ab" * 12))[patient]
+    looks = plain_looks(240)
+    looks["width"], looks["colour"] = rng.permutation(np.arange(200, 224))[patient], rng.random((24, 3))[patient]
+    alone = listing(labels.tolist())
+    grouped = Inventory(
+        tuple(replace(row, group=f"{number}") for row, number in zip(alone.rows, patient, strict=True)), alone.faults
+    )
+    assert found("shortcuts", bare(alone, looks)).level == "warning"  # for all that is known, sizes go with classes
+    assert checks.get("shortcuts")(bare(grouped, looks)) is None
 
 
 def test_chance_is_no_shortcut() -> None:

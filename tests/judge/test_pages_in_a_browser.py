@@ -83,6 +83,21 @@ def test_axe_finds_nothing_on_the_report(
         assert said == []
 
 
+def test_names_of_any_kind_are_shown_as_they_are_and_stay_on_the_page(browser: Any, tmp_path: Path) -> None:
+    classes = ("10 %", "#20%", "$& US$", "x" * 255)
+    place = tmp_path / "report.html"
+    place.write_text(render(a_page(answers(120, classes), classes)), encoding="utf-8")
+    with opened(browser, place, width=360) as (tab, said):
+        for truth, answer in ((0, 1), (1, 2), (2, 0)):
+            cell = tab.locator(f'[data-cell="{truth}-{answer}"]')
+            cell.click()
+            count = cell.get_attribute("data-count")
+            told = f"labelled {classes[truth]}, predicted {classes[answer]} · {count}"
+            assert tab.locator("#cell h3").inner_text() == told
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert said == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_the_check_page(browser: Any, scheme: str, axe: str, audit: Audit, tmp_path: Path) -> None:
     place = tmp_path / "check.html"

@@ -4,6 +4,7 @@ import dataclasses
 import html
 import json
 import re
+import shlex
 import string
 from decimal import ROUND_HALF_UP, Decimal
 from importlib import resources
@@ -30,7 +31,7 @@ from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page
 from frostline.judge.report.render import render
 from frostline.judge.report.sections import SECTIONS
-from frostline.judge.report.text import confidence
+from frostline.judge.report.text import confidence, wrapped
 from frostline.judge.result import PhaseRow
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'</script>'
@@ -168,6 +169,30 @@ def test_one_picture_is_as_sure_in_a_gallery_as_in_the_table() -> None:
         mille = round(1000 * probability)
         digits = Decimal("1") if mille < 995 or mille == 1000 else Decimal("0.1")
         assert confidence(probability).split("\u202f")[0] == str((Decimal(mille) / 10).quantize(digits, ROUND_HALF_UP))
+
+
+@pytest.mark.parametrize("place", ["my data --old/x", "it's  two  spaces", "数据 集/甲"])
+def test_the_command_that_is_shown_is_the_one_that_was_typed(place: str) -> None:
+    words = ["frostline", "fit", place, "--few", "--out", f"{place} --new"]
+    said = wrapped(shlex.join(words))
+    assert shlex.split(said.replace("\\\n", "")) == words
+    assert said.count("\n") == 2
+    assert wrapped("frostline fit 'half") == "frostline fit 'half"
+
+
+def test_a_page_says_that_the_model_has_not_seen_its_pictures_only_where_that_is_known() -> None:
+    outcomes = answers(40, ("a", "b"))
+    text = html.unescape(render(a_page(outcomes, ("a", "b"), what="evaluation", unseen=False)))
+    assert "not trained on" not in text
+    assert f"Of 40 pictures, it classified {sum(row.right for row in outcomes)} correctly." in text
+
+
+def test_a_page_of_an_evaluation_names_no_file_that_it_does_not_leave() -> None:
+    outcomes, skipped = answers(40, ("a", "b")), tuple(Skipped(f"{n}.jpg", "not a picture") for n in range(150))
+    for what, named in (("fit", True), ("evaluation", False)):
+        text = render(a_page(outcomes, ("a", "b"), what=what, skipped=skipped))
+        assert ("and 50 more, in skipped.csv" in text) is named
+        assert "and 50 more" in text
 
 
 def test_only_what_is_below_nine_in_ten_is_unsure() -> None:

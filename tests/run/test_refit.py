@@ -37,6 +37,7 @@ def test_a_refit_is_a_fit_on_all_pictures_with_the_figures_of_the_model_before(l
     assert on.result_.phases[-1].name == "refit"
     assert "the figures are of the model before" in on.result_.phases[-1].why
     assert "by the model before this one" in (tmp_path / "on" / "model" / "README.md").read_text()
+    assert [len(fitted[refit]._learnt) for refit in ("on", "off")] == [48, 48 - off.result_.counts["val"]]
     listed = [len((tmp_path / refit / "training.csv").read_text().splitlines()) - 1 for refit in ("on", "off")]
     assert listed == [48, 48 - off.result_.counts["val"]]
 

@@ -12,6 +12,7 @@ from frostline import ImageClassifier
 from frostline.cli import app, console
 from frostline.data.manifest import Manifest, Row
 from frostline.data.sources import read
+from frostline.data.views import Preprocessing
 from frostline.errors import DataError
 from frostline.judge.conformal import PredictionSets
 from frostline.run.provenance import counted
@@ -20,6 +21,7 @@ from frostline.ship.predictor import Prediction
 from frostline.train.defaults import default
 from frostline.workflows.compare import compare
 from frostline.workflows.evaluate import evaluate, learnt_by
+from frostline.workflows.report_data import of_evaluation
 
 
 class Knows:
@@ -37,6 +39,7 @@ class Knows:
 
 class About:
     multilabel, novelty, sets, facts = False, None, None, {}
+    name, temperature, versions, preprocessing = "knows", 1.0, {}, Preprocessing(size=(16, 16))
 
     def __init__(self, classes):
         self.classes = classes
@@ -60,6 +63,22 @@ def test_what_training_csv_lists_is_left_out_by_content(leaves: Path, tmp_path: 
         evaluate(knows, everything.part("train"), learnt=learnt)
     assert "--all" in caught.value.hint
     assert learnt_by(tmp_path / "elsewhere" / "model") == frozenset()
+
+
+def test_the_page_counts_what_was_judged_and_tells_what_the_model_was_trained_on(leaves: Path, tmp_path: Path) -> None:
+    everything = read(leaves)
+    learnt = frozenset(row.digest for row in everything.part("train").rows)
+    knows = Knows(About(everything.classes), learnt, list(everything.classes))
+    for every, unseen, counted_, note in (
+        (False, True, 48, "48 pictures were left out"),
+        (True, False, 96, "trained on 48 of these pictures, so the figures are too good"),
+    ):
+        found = evaluate(knows, everything, learnt=learnt, every=every)
+        page = of_evaluation(found, knows.about, everything, title="leaves")
+        assert page.unseen is found.unseen is unseen
+        assert sum(page.counts["all"].values()) == found.report.n == counted_
+        assert note in page.warnings[0]
+    assert not evaluate(knows, everything).unseen  # nobody knows
 
 
 @pytest.mark.parametrize(

@@ -135,10 +135,9 @@ def drift(found: "Evaluation") -> None:
 
 
 def left_out(found: "Evaluation") -> None:
-    """How many pictures the model was trained on, so that they do not count."""
-    if found.learnt:
-        n = f"{found.learnt:,} pictures were left out" if found.learnt > 1 else "1 picture was left out"
-        line(new(), f"{n}: the model was trained on them (--all counts them)", "yellow")
+    """How many pictures the model was trained on, so that they do not count, or should not."""
+    for text in found.notes:
+        line(new(), text, "yellow")
     if found.chose:
         n = f"{found.chose:,} of these pictures" if found.chose < found.report.n else "these pictures"
         line(new(), f"{n} also chose what was kept, so the figures are a little too good", "yellow")
@@ -175,8 +174,8 @@ def _said_of_sets(row: "CoverageResult") -> str:
     return f"prediction sets of 95 % cover {row.share:.1%} ({reach}) of {row.n:,} pictures{by_class}, {sizes}"
 
 
-def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
-    """Headline figures with their intervals, then a row a class."""
+def report(figures: "Report", *, title: str, skipped: int = 0, written: bool = True) -> None:
+    """Headline figures with their intervals, then a row a class. written: whether a run's folder holds all of them."""
     console = new()
     accuracy = figures.figures["accuracy"]
     right = accuracy.n - round((1 - accuracy.value) * accuracy.n)
@@ -192,7 +191,8 @@ def report(figures: "Report", *, title: str, skipped: int = 0) -> None:
     _baseline(figures, console)
     _classes(figures.per_class[:50], console)
     if len(figures.per_class) > 50:
-        line(console, f"and {len(figures.per_class) - 50} more classes, in metrics.json")
+        more = f"and {len(figures.per_class) - 50} more classes"
+        line(console, f"{more}, in metrics.json" if written else f"{more}: --json shows them")
     if skipped:
         line(console, f"{skipped} files were left out" if skipped > 1 else "1 file was left out", "yellow")
 

@@ -27,11 +27,12 @@ def demo(
     strategy: Annotated[str, Option(help="How to fine-tune.", autocompletion=lambda: list(STRATEGIES))] = "probe",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show no progress, only warnings.")] = False,
 ) -> None:
-    """Fit a real data set, show the figures, and predict a few pictures that the model was not trained on."""
+    """Fit a real data set, show the figures, and predict a few pictures, of a val or test split where there is one."""
     from frostline.cli import console, fit
     from frostline.data.demos import DEMOS
     from frostline.data.sources import default_cache, pictures
     from frostline.judge.predictions import PICTURES, read_outcomes
+    from frostline.ship.model_info import unseen
     from frostline.ship.open_predictor import open_predictor
     from frostline.ship.predictor import Failure, label_of
 
@@ -46,10 +47,13 @@ def demo(
     few = examples(judged)
     if few:
         typed = shlex.join(["frostline", "predict", str(model), *(row.path for row in few)])
-        console.aside(
-            f"\n{len(few)} pictures of the {few[0].split} split, which the model was not trained on:\n$ {typed}"
-        )
         opened = open_predictor(model)
+        if unseen(opened.about, few[0].split):
+            console.aside(
+                f"\n{len(few)} pictures of the {few[0].split} split, which the model was not trained on:\n$ {typed}"
+            )
+        else:
+            console.aside(f"\n{len(few)} pictures, which the model was trained on in the end:\n$ {typed}")
         answered = opened.predict(list(pictures([row.path for row in few])))
         for row, answer in zip(few, answered, strict=True):
             label, probability = (

@@ -41,7 +41,7 @@ def evaluate(
     from frostline.ship.model_info import located
     from frostline.ship.open_predictor import open_predictor
     from frostline.workflows.evaluate import evaluate as judge
-    from frostline.workflows.evaluate import held_out_by, labelled_for, learnt_by
+    from frostline.workflows.evaluate import held_out_by, labelled_for
 
     show(trust)
     with Screen(quiet=quiet) as screen:
@@ -55,7 +55,8 @@ def evaluate(
         found = judge(
             answering,
             manifest,
-            learnt=frozenset() if all else learnt_by(model),
+            learnt=_learnt(model, damaged=all),
+            every=all,
             held_out=held_out_by(model),
             progress=lambda done, total: screen(Work("pictures", done, total)),
         )
@@ -67,10 +68,26 @@ def evaluate(
         console.json(found.to_dict() | ({"tta": tta} if tta else {}))
     else:
         console.report(
-            found.report, title=", ".join(map(str, filter(None, (model, data, split)))), skipped=len(found.skipped)
+            found.report,
+            title=", ".join(map(str, filter(None, (model, data, split)))),
+            skipped=len(found.skipped),
+            written=False,
         )
         console.left_out(found)
         console.drift(found)
+
+
+def _learnt(model: Path, *, damaged: bool) -> frozenset[str]:
+    """Digests of what the model was trained on. damaged: whether a list that cannot be read is as good as none."""
+    from frostline.errors import DataError
+    from frostline.workflows.evaluate import learnt_by
+
+    try:
+        return learnt_by(model)
+    except DataError:
+        if not damaged:
+            raise
+        return frozenset()
 
 
 def _write_page(

@@ -213,6 +213,12 @@ def located(place: Path) -> Path:
     return inside if not (place / ABOUT).is_file() and (inside / ABOUT).is_file() else place
 
 
+def unseen(about: ModelInfo, split: str) -> bool:
+    """Whether the model has learned from none of the pictures of a split that its run judged: from those of a
+    cross-validation it has in the end, and from val's where all was carried out again on all pictures (``--refit``)."""
+    return split == "test" or (split == "val" and "refit" not in about.facts)
+
+
 class AnotherModel(CheckpointError):
     """A folder holds another model than the one that was opened before."""
 

@@ -1,6 +1,6 @@
 """Judge a model on labelled pictures that it has not seen."""
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -31,8 +31,9 @@ from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 class Evaluation:
     """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
 
-    learnt: pictures that the model has learnt from and that were left out. chose: those among the outcomes that chose
-        its epoch or phases, so that the figures are a little too good.
+    learnt: pictures that the model has learnt from and that were left out. familiar: such ones among the outcomes.
+        unseen: whether it is known that there are none of these. chose: those among the outcomes that chose its epoch
+        or phases, so that the figures are a little too good.
     drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
     probabilities: (N, K) of the outcomes.
     """
@@ -41,10 +42,21 @@ class Evaluation:
     skipped: tuple[Skipped, ...]
     outcomes: tuple[Outcome, ...] = ()
     learnt: int = 0
+    familiar: int = 0
+    unseen: bool = False
     chose: int = 0
     drift: Drift = field(default_factory=lambda: Drift(None, None))
     coverage: tuple[CoverageResult, ...] = ()
     probabilities: NDArray[np.floating] | None = None
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What is to be said of pictures that the model was trained on."""
+        if self.learnt:
+            n = f"{self.learnt:,} pictures were left out" if self.learnt > 1 else "1 picture was left out"
+            yield f"{n}: the model was trained on them (--all counts them)"
+        if self.familiar:
+            yield f"the model was trained on {self.familiar:,} of these pictures, so the figures are too good"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
@@ -54,6 +66,7 @@ class Evaluation:
             "drift": self.drift.to_dict(),
             "skipped": len(self.skipped),
             "learnt_from": self.learnt,
+            "counted_though_learnt_from": self.familiar,
             "chosen_on": self.chose,
         }
 
@@ -75,20 +88,22 @@ def evaluate(
     manifest: Manifest,
     *,
     learnt: Set[str] = frozenset(),
+    every: bool = False,
     held_out: Set[str] = frozenset(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """All figures of a model on a manifest's pictures.
 
-    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out and counted. held_out: of those
-        that its run held out (`held_out_by`): they made its sets, so what these cover is not measured on them.
+    learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out, unless `every` picture is to
+        be judged. held_out: of those that its run held out (`held_out_by`): they made its sets, so what these cover is
+        not measured on them.
 
     Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
         picture that can be read.
     """
     Thread(target=_import_what_judges, daemon=True).start()
     about = predictor.about
-    known = [row.digest in learnt for row in manifest.rows]
+    known = [row.digest in learnt and not every for row in manifest.rows]
     if sum(known):
         fresh = tuple(row for row, out in zip(manifest.rows, known, strict=True) if not out)
         if not fresh:
@@ -142,8 +157,19 @@ def evaluate(
         if about.sets is not None:
             coverage = _coverage(about.sets, about.classes, probabilities, single, together, new)
     chose = int((~new).sum()) if about.facts.get("chosen_on") else 0
-    out = (*manifest.skipped, *skipped)
-    return Evaluation(report, out, tuple(rows), sum(known), chose, drift, coverage, probabilities)
+    familiar = sum(row.digest in learnt for row in rows)
+    return Evaluation(
+        report=report,
+        skipped=(*manifest.skipped, *skipped),
+        outcomes=tuple(rows),
+        learnt=sum(known),
+        familiar=familiar,
+        unseen=bool(learnt) and not familiar,
+        chose=chose,
+        drift=drift,
+        coverage=coverage,
+        probabilities=probabilities,
+    )
 
 
 def of_held_out(
@@ -154,7 +180,7 @@ def of_held_out(
     probabilities: (N, K). chose: whether they chose its epoch or phases.
     """
     rows = tuple(outcomes(part, probabilities, split))
-    return Evaluation(report, (), rows, chose=len(rows) if chose else 0, probabilities=probabilities)
+    return Evaluation(report, (), rows, unseen=True, chose=len(rows) if chose else 0, probabilities=probabilities)
 
 
 def _coverage(

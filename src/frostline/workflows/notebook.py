@@ -234,12 +234,12 @@ class NotebookMethods:
         """Labelled pictures, judged; those that it was fitted to are left out, unless there are no others."""
         predictor = self._predictor()
         part = self._labelled(X, y)
-        learnt: frozenset[str] = frozenset() if all else getattr(self, "_learnt", frozenset())
-        if learnt and {row.digest for row in part.rows} <= learnt:
+        learnt: frozenset[str] = getattr(self, "_learnt", frozenset())
+        no_others = bool(learnt) and {row.digest for row in part.rows} <= learnt
+        if no_others and not all:
             said = "the model was fitted to all of these pictures: this is no test of it"
             warnings.warn(said, FrostlineWarning, stacklevel=3)
-            learnt = frozenset()
-        found = evaluate(predictor, part, learnt=learnt)
+        found = evaluate(predictor, part, learnt=learnt, every=all or no_others)
         if found.learnt:
             said = f"{found.learnt} pictures were left out: the model was fitted to them"
             warnings.warn(f"{said} (evaluate(..., all=True) counts them)", FrostlineWarning, stacklevel=3)

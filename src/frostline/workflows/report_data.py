@@ -142,7 +142,7 @@ def of_evaluation(
     shown = _seen(
         found.outcomes, about.preprocessing, lambda row: pictures.get(row.digest), about.classes, net, PATIENT_SECONDS
     )
-    counts = {split or "all": manifest.counts()}
+    counts = {split or "all": {row.name: row.support for row in found.report.per_class}}
     return Page(
         title=title,
         what="evaluation",
@@ -157,7 +157,8 @@ def of_evaluation(
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
         counts=counts,
         skipped=found.skipped,
-        warnings=tuple(_warnings(found.report, counts, "val" if found.chose else "")),
+        warnings=(*found.notes, *_warnings(found.report, counts, "val" if found.chose else "")),
+        unseen=found.unseen,
         temperature=about.temperature,
         facts={"run": str(about.facts.get("run", ""))},
         versions=about.versions,

@@ -334,6 +334,19 @@ def test_a_body_of_a_million_tiny_chunks_is_refused_and_one_of_some_is_answered(
     assert served.predict(("a.png", PICTURES[0])).status == 200
 
 
+def test_what_can_be_got_can_be_asked_for_its_head(served):
+    for path, status in (("/", 200), ("/health", 200), ("/info", 200), ("/predict", 405), ("/nothing", 404)):
+        head, whole = served.ask("HEAD", path), served.ask("GET", path)
+        assert head.status == whole.status == status
+        assert head.body == b""
+        assert head.headers["content-type"] == whole.headers["content-type"]
+
+
+def test_a_heat_map_is_of_one_picture(served):
+    said = served.ask("POST", "/explain", form([("a.png", PICTURES[0]), ("b.png", PICTURES[1])]), FORM)
+    assert (said.status, said.json["error"]) == (400, "a heat map is of one picture")
+
+
 _PIECES = st.sampled_from(
     [
         *(b"/predict", b"/explain", b"/info", b"/samples/", b"/page/", b"/docs", b"*", b"http://evil/", b"//evil/"),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.inventory import Inventory
+from frostline.data.split import joined
 from frostline.judge.audit.image_stats import ImageStats
 from frostline.judge.audit.near_duplicates import NearDuplicates
 from frostline.judge.intervals import wilson
@@ -80,6 +81,11 @@ class Subject:
     looks: ImageStats | None = None
     features: NDArray[np.float32] | None = None
     probabilities: NDArray[np.float32] | None = None
+
+    def units(self, asked: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Which unit each of the rows asked (n,) belongs to: copies and the pictures of a group are one draw."""
+        together = joined((self.listing.rows[row].group, f"{self.copies.near[row]}") for row in asked)
+        return np.arange(len(asked)) if together is None else together
 
 
 Check = Callable[[Subject], Finding | None]

@@ -48,7 +48,7 @@ def labels(subject: Subject) -> Finding | None:
         if cue is not None and row in against:
             text += f"; its {cue.what} is that of {names[against[row]]}"
         items.append(AuditItem((row,), text))
-    accuracy = share(said.argmax(1) == given)
+    accuracy = share(said.argmax(1) == given, subject.units(asked))
     reach = f"95 % interval {100 * accuracy.low:.0f} to {100 * accuracy.high:.0f}"
     says = (
         f"{count(len(items), 'label is', 'labels are')} suspect, the likeliest first; a probe that did not see the "

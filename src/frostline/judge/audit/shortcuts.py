@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from frostline.data.manifest import Row
 from frostline.judge.audit.findings import AuditItem, Finding, Level, Subject, checks, whole
 from frostline.judge.audit.image_stats import ImageStats
-from frostline.judge.intervals import wilson
+from frostline.judge.intervals import share
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Cue:
     """What something trivial says of the class.
 
     what: "size", "colour", ... rows: (n,) of the listing, those that were asked. y: (n,) their classes.
-    probabilities: (n, K) by a small tree that saw neither the picture nor a copy of it.
+    probabilities: (n, K) by a small tree that saw neither the picture nor a copy of it, nor any other of its group.
     low, high: 95 % interval of the share that it names rightly.
     """
 
@@ -103,7 +103,7 @@ def _cues(subject: Subject) -> Iterator[Cue]:
     if len(asked) < 4 * _FOLDS or len(np.unique(targets[asked])) < 2:
         return
     looks, rows = subject.looks[asked], [subject.listing.rows[n] for n in asked]
-    y, together = targets[asked], subject.copies.near[asked]
+    y, together = targets[asked], subject.units(asked)
     for what, attributes in _ATTRIBUTES.items():
         x = attributes(looks, rows)
         if (x == x[0]).all():
@@ -111,7 +111,7 @@ def _cues(subject: Subject) -> Iterator[Cue]:
         if what == "colour" and (x[:, :3] == x[:, :1]).all():
             what = "brightness"  # grey pictures have no colour
         said = _out_of_fold(x, y, together, len(subject.listing.classes))
-        interval = wilson(int((said.argmax(1) == y).sum()), len(y))
+        interval = share(said.argmax(1) == y, together)
         yield Cue(what, asked, y, said, interval.low, interval.high)
 
 
@@ -165,11 +165,10 @@ _ATTRIBUTES: Mapping[str, Callable[[ImageStats, Sequence[Row]], Floats]] = {
 
 
 def _out_of_fold(x: Floats, y: NDArray[np.int64], together: NDArray[np.int64], classes: int) -> Floats:
-    """(n, K) probabilities by a small tree that did not see the picture; copies are on one side."""
+    """(n, K) probabilities by a small tree that did not see the picture; units are on one side."""
     from sklearn.tree import DecisionTreeClassifier
 
-    _, group = np.unique(together, return_inverse=True)
-    fold = np.random.default_rng(0).permutation(group.max() + 1)[group] % _FOLDS
+    fold = np.random.default_rng(0).permutation(together.max() + 1)[together] % _FOLDS
     said = np.zeros((len(y), classes))
     for held in range(_FOLDS):
         test = fold == held

@@ -7,7 +7,7 @@
     command.closest(".command").hidden = !names.length;
   };
   if (command) {
-    command.dataset.start = command.textContent.replace(/ --drop .*$/s, "");
+    command.dataset.start = command.textContent.slice(0, command.textContent.lastIndexOf(" --drop "));
     for (const box of boxes) box.addEventListener("change", write);
     write();
   }

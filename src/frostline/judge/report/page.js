@@ -9,7 +9,8 @@
     const probe = make("i"); probe.style.color = `var(--${name})`; document.body.append(probe);
     const found = getComputedStyle(probe).color; probe.remove(); return found;
   };
-  const pair = (truth, answer) => say.is.replace("#", words[truth]).replace("%", words[answer]);
+  const filled = (text, first, second) => text.replace(/[#%]/g, (mark) => (mark === "#" ? first : second));  // in one go: names hold such marks too
+  const pair = (truth, answer) => filled(say.is, words[truth], words[answer]);
   const short = (name) => name.split("/").pop();
   const middle = (text, most) => (text.length <= most ? text : `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(text.length - Math.floor(most / 2))}`);
   const percent = (mille) => `${(mille / 10).toFixed(mille < 995 || mille === 1000 ? 0 : 1)} %`;
@@ -19,7 +20,7 @@
     const button = make("button", "", "zoom");
     button.type = "button";
     button.dataset.text = about(index);
-    button.setAttribute("aria-label", say.enlarge.replace("#", rows[index][0]));
+    button.setAttribute("aria-label", filled(say.enlarge, rows[index][0]));
     button.append(Object.assign(make("img"), { src: thumbs[index], alt: rows[index][0] }));
     return button;
   };
@@ -49,7 +50,7 @@
     shown = Math.min(list.length, shown + PAGE);
     more.hidden = shown >= list.length;
     const count = Number(open.dataset.count);
-    panel.querySelector(".note").textContent = !count ? say.none : shown < count ? say.shown.replace("#", shown).replace("%", count) : "";
+    panel.querySelector(".note").textContent = !count ? say.none : shown < count ? filled(say.shown, shown, count) : "";
   };
   const show = (button) => {
     if (open) open.setAttribute("aria-pressed", "false");
@@ -253,7 +254,7 @@
       if (by) left.sort(by);
       inside.style.height = `${left.length * HEIGHT}px`;
       box.scrollTop = 0;
-      at("prediction-count").textContent = left.length === rows.length ? say.pictures.replace("#", left.length) : say.shown.replace("#", left.length).replace("%", rows.length);
+      at("prediction-count").textContent = left.length === rows.length ? filled(say.pictures, left.length) : filled(say.shown, left.length, rows.length);
       paint(true);
     };
     for (const control of [find, truth, answer, wrong, order]) control.addEventListener("input", filter);

@@ -33,6 +33,7 @@ class Page:
     title: the name of the data. what: "fit" or "evaluation". when: a date and time, for people.
     split: that the figures were measured on: "test", "val", "cross-validation", or "".
     report, outcomes: its figures and its pictures, each with its answer. shown: the pictures that can be seen.
+    unseen: whether it is known that the model has learnt from none of these pictures.
     phases, layers, rates, curves: how it was learnt: closing table, stages from stem to head, the rate of each stage in
         each phase (0 is frozen), and what was noted of each epoch.
     counts: usable pictures by split and class. skipped: what was left out. warnings: sentences.
@@ -53,6 +54,7 @@ class Page:
     classes: tuple[str, ...]
     outcomes: tuple[Outcome, ...] = ()
     shown: Shown = field(default_factory=Shown)
+    unseen: bool = True
     strategy: str = ""
     when: str = ""
     phases: tuple[PhaseRow, ...] = ()

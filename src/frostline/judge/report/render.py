@@ -61,6 +61,7 @@ def render(page: Page, *, lang: str = "en") -> str:
             "lowest": text.lowest,
             "confidence": text.confidence,
             "middle": text.middle,
+            "wrapped": text.wrapped,
         },
         page=page,
         sections=[section for section in SECTIONS if section.shown(page)],

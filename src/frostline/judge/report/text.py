@@ -1,4 +1,6 @@
-"""Figures and names as the report writes them."""
+"""Figures, names and commands as the report writes them."""
+
+import shlex
 
 from frostline.judge.conformal import CoverageResult
 
@@ -37,6 +39,17 @@ def lowest(row: CoverageResult) -> list[tuple[str, tuple[float, int]]]:
 def middle(text: str, most: int = 36) -> str:
     """A long name without its middle: its ends tell names apart."""
     return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[len(text) - most // 2 :]}"
+
+
+def wrapped(command: str) -> str:
+    """A line for each option, as a shell takes it; a path in quotes may hold " --" and stays whole."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    if shlex.join(words) != command:
+        return command
+    return " ".join(f"\\\n  {shlex.quote(word)}" if word.startswith("--") else shlex.quote(word) for word in words)
 
 
 def clock(seconds: float) -> str:

@@ -283,6 +283,8 @@ async def explain(request: Request, label: str | None = None) -> Response:
         raise service.maps.refusal()
     with service.maps.guest() as place, service.memory.guest() as held:
         sent = await uploads(request, service.limits, held)
+        if len(sent) > 1:
+            raise Refused(400, "a heat map is of one picture", hint="send them one by one")
         place.take(1)  # who sends slowly keeps nobody waiting
         try:
             pixels = await loop.run_in_executor(service.painter, service.view, sent[0].data)
@@ -323,6 +325,7 @@ async def info(request: Request) -> Response:
             "novelty": about.novelty is not None,
             "explain": service.heat is not None,
             "samples": [sample.name for sample in service.offered],
+            "samples_unseen": all(sample.unseen for sample in service.offered),
             "limits": {name: getattr(limits, name) for name in _TOLD},
             "frostline": __version__,
         }

@@ -1,4 +1,4 @@
-"""Pictures to click on: a few of those that a run held out, where its folder and they are still there."""
+"""Pictures to click on: a few of those that a run judged, where its folder and they are still there."""
 
 import io
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from PIL import Image
 from frostline.data import decode
 from frostline.errors import FrostlineError
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
+from frostline.ship.model_info import ModelInfo, unseen
 
 MOST = 6
 _SIDE = 640  # pixels: enough for any network's view of it
@@ -19,14 +20,18 @@ _TRIED = 4 * MOST
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """name: of its file. jpeg: what is sent, encoded again, so that nothing but a picture ever is."""
+    """name: of its file. jpeg: what is sent, encoded again, so that nothing but a picture ever is.
+
+    unseen: whether the model has not learned from it.
+    """
 
     name: str
     jpeg: bytes
+    unseen: bool = True
 
 
-def samples(model: Path, *, most: int = MOST) -> tuple[Sample, ...]:
-    """A few held-out pictures of the run that a model folder lies in, the classes in turn; none where there is no run.
+def samples(model: Path, about: ModelInfo, *, most: int = MOST) -> tuple[Sample, ...]:
+    """A few judged pictures of the run that a model folder lies in, the classes in turn; none where there is no run.
 
     What is listed but cannot be decoded as a picture is passed over.
     """
@@ -39,7 +44,7 @@ def samples(model: Path, *, most: int = MOST) -> tuple[Sample, ...]:
         if len(found) == most:
             break
         if (jpeg := _encoded(Path(row.path))) is not None:
-            found.append(Sample(Path(row.name).name, jpeg))
+            found.append(Sample(Path(row.name).name, jpeg, unseen(about, row.split)))
     return tuple(found)
 
 

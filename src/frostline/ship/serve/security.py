@@ -90,7 +90,9 @@ class SecurityMiddleware:
 
         try:
             refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
-            await (refusal or self._app)(scope, ask, answer)
+            # HEAD is answered as GET is (RFC 9110): the server that runs this sends the head of it alone
+            asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+            await (refusal or self._app)(asked, ask, answer)
         finally:
             self._observe(scope["path"], seen, perf_counter() - began)
 

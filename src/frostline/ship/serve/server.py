@@ -136,7 +136,7 @@ def _serve(
         token=serving.token,
         stopping=stopping,
         trust=serving.trust,
-        offered=samples(located(serving.folder)) if serving.samples and _in_colour(alone) else (),
+        offered=samples(located(serving.folder), alone.about) if serving.samples and _in_colour(alone) else (),
         alive=alive,
     )
     limits = {"patience": serving.limits.patience, "most": _descriptors(serving.limits.connections)}

@@ -37,6 +37,9 @@ async function offer() {
     button.addEventListener("click", () => take([new File([blob], named[number], { type: "image/jpeg" })]));
     return button;
   }).filter(Boolean);
+  const title = at("samples-title");
+  title.dataset.word = about.samples_unseen ? "samples" : "samples_seen";
+  title.textContent = word(title.dataset.word);
   at("samples-row").replaceChildren(...buttons);
   at("samples").hidden = !buttons.length;
 }

@@ -1,7 +1,7 @@
 // What the page says. Chinese is in zh.json, the table of all pages; a sentence's English is its key.
 const en = {
   skip: "Skip to the pictures", title: "What does the picture show?", pictures: "Pictures",
-  drop: "Drop pictures here", touch: "Choose pictures, or take one", paste: "or paste one with Ctrl+V", choose: "Choose pictures", samples: "or try a picture that it was not trained on:", camera: "Use the camera",
+  drop: "Drop pictures here", touch: "Choose pictures, or take one", paste: "or paste one with Ctrl+V", choose: "Choose pictures", samples: "or try a picture that it was not trained on:", samples_seen: "or try one of the pictures it was trained on:", camera: "Use the camera",
   answers: "Answers", csv: "Download CSV", clear: "Clear", picture: "Picture", answer: "Answer", probability: "Probability",
   set: "Set", kept: "Pictures are answered in memory and never stored.", api: "For programs: the API",
   shoot: "Take the picture", close: "Close", token: "This server asks for a token.", enter: "Enter",
