@@ -13,7 +13,7 @@ from frostline.ship.model_info import ModelInfo
 from frostline.ship.serve.samples import MOST, samples
 from tests.data.pictures import encoded, scene
 
-ABOUT = ModelInfo("resnet18", ("ants", "bees"), Preprocessing(size=(64, 64)))
+ABOUT = ModelInfo(name="resnet18", classes=("ants", "bees"), preprocessing=Preprocessing(size=(64, 64)))
 
 
 def test_samples_are_of_the_test_split_and_of_every_class_and_never_another_file(tmp_path: Path) -> None:
