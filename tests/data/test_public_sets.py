@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from PIL import Image
 
 from frostline.data.place_options import PlaceOptions
 from frostline.data.sources import read
@@ -140,13 +141,28 @@ def test_masks_of_the_same_name_are_asked_about(tmp_path):
     refused(tree(tmp_path / "e", *(f"{s}/{name}" for s in ("train", "val") for name in names)), "a mask or a copy")
 
 
-def test_pictures_of_the_same_name_and_another_size_are_pictures(tmp_path):
+def test_pictures_of_the_same_name_may_be_pictures(tmp_path):
+    """Of another size, or a few of the numbers that somebody else has counted up from 0, too."""
     top = tmp_path / "d"
     for seed, label in enumerate(("ants", "bees")):
         for n in range(3):
             save(top / f"{label}/{n}.jpg", 10 * seed + n)
             save(top / f"{label}/{n}.png", 10 * seed + n + 5, width=30 + n)
     assert seen(top).counts() == {"ants": 6, "bees": 6}
+    other = tree(tmp_path / "e", *(f"{label}/{n}.jpg" for label in ("ants", "bees") for n in range(12)))
+    tree(other, *(f"unused{n}" for n in range(3)), *(f"{label}/3.png" for label in ("ants", "bees")))
+    assert seen(other, ignore="unused*").counts() == {"ants": 13, "bees": 13}
+
+
+@pytest.mark.parametrize("beside", ["mask", "copy"])
+def test_a_few_masks_or_copies_of_the_same_name_are_asked_about(tmp_path, beside):
+    """Only the pictures of defects have a mask."""
+    top = tree(tmp_path / "d", *(f"{label}/{n}.jpg" for label in ("good", "bad") for n in range(12)))
+    for n in range(3):
+        with Image.open(top / f"bad/{n}.jpg") as opened:
+            mask = opened.convert("L").point(lambda value: 255 * (value > 100))
+            (mask if beside == "mask" else opened).save(top / f"bad/{n}.png")
+    assert "--ignore '*.png'" in refused(top, "as 3 pairs do")
 
 
 def test_masks_are_left_out_by_a_pattern_of_paths_too(tmp_path):

@@ -5,8 +5,7 @@ A source of one's own is a generator of rows and an entry point in the group ``f
     @source("coco-folder", claims=lambda place: (place / "annotations.json").is_file())
     def coco_folder(place: Path) -> Iterator[Row]: ...
 
-A built-in one is a module of this package and a line below. An archive is no source: it is unpacked, and then read as a
-folder. Digests, limits and checks are the Manifest's business.
+A built-in one is a module here and a line below. An archive is unpacked, and read as a folder. The Manifest checks.
 """
 
 import difflib
@@ -50,6 +49,7 @@ Rows = Callable[..., Iterator[Found]]
 _COLUMNS = ("image_column", "label_column", "label_separator", "split_column", "group")
 _BOXES = ("box_format", "box_margin")
 _TABLE = (*_COLUMNS, "images", "suffix", *_BOXES)
+_COCO = ("images", "suffix", "split_column", "group", *_BOXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,7 @@ sources.register("table", Source(lambda place: _is_file(place, ".csv", ".tsv"), 
 sources.register("json-lines", Source(lambda place: _is_file(place, ".jsonl"), together(json_lines), options=_TABLE))
 sources.register("text-list", Source(lambda place: _is_file(place, ".txt"), together(text_list), options=_TABLE))
 sources.register("arrays", Source(lambda place: _is_file(place, ".npz"), arrays.arrays))
-sources.register(
-    "coco",
-    Source(coco.claims, together(coco.coco), options=("images", "suffix", "split_column", "group", *_BOXES)),
-)
+sources.register("coco", Source(coco.claims, together(coco.coco), options=_COCO))
 sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
@@ -134,8 +131,7 @@ def read(
     how: what else is said of how to read it. keep_splits: False drops the splits that it names.
     several: whether a picture may have several labels, or none, as for a model of such; by default the data tells.
     cache: where digests are remembered and archives unpacked; by default ``default_cache()``.
-    digest: in place of the remembered ones.
-    progress: called with the number of files seen so far.
+    digest: in place of the remembered ones. progress: called with the number of files seen so far.
 
     Raises: DataError: no such place, no source claims it, it has no such column, or what it holds cannot be used (see
         ``Manifest.of``).
@@ -350,11 +346,11 @@ def _unread(place: object) -> DataError:
     if place.suffix.lower() in (".xlsx", ".xls", ".ods"):
         return DataError(f"{one_line(place.name)!r} is a spreadsheet", where=place, hint="save it as CSV in UTF-8")
     if place.exists():
-        known = advice([place.name])
         return DataError(
             f"no source reads {one_line(place.name)!r}",
             where=place,
-            hint=known or f"expected: {LAYOUTS}, or an archive of such a folder; sources: {', '.join(sources.names())}",
+            hint=advice([place.name])
+            or f"expected: {LAYOUTS}, or an archive of such a folder; sources: {', '.join(sources.names())}",
         )
     near = difflib.get_close_matches(place.name, _names(place.parent), n=1)
     hint = f"did you mean {one_line(str(place.parent / near[0]))}?" if near else "check the spelling, and where you are"

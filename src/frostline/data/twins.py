@@ -3,17 +3,22 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import combinations, islice
+from itertools import combinations
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 
+from frostline.data.decode import decode
 from frostline.data.tree import Folder
-from frostline.errors import DataError, one_line
+from frostline.errors import DataError, DecodeError, one_line
 
 _SAME = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 _SHARE = 0.9  # of the rarer kind of file must stand beside one of the other kind
-_LOOKED_INTO = 10  # pairs whose sizes tell whether they are of one picture
+_MOST = 0.5  # of all pictures in pairs of one size are no chance; where fewer are, what they show tells
+_LOOKED_INTO = 10  # pairs
+_FEW_COLOURS = 8  # of a mask
+_ALIKE = 0.9  # correlation with a copy, which may have been compressed or made grey
 
 _Pair = tuple[Path, Path]
 
@@ -36,7 +41,8 @@ def check_twins(folders: Iterable[Folder], where: Path, as_they_are: str) -> Non
             for one, other in combinations(sorted(files), 2):
                 pairs[one, other].append((files[one], files[other]))
     for (one, other), found in pairs.items():
-        if len(found) > 1 and len(found) >= _SHARE * min(counts[one], counts[other]) and _of_one_size(found):
+        nearly_all = len(found) > 1 and len(found) >= _SHARE * min(counts[one], counts[other])
+        if nearly_all and _belong_together(found, 2 * len(found) >= _MOST * counts.total()):
             first, second = found[0]
             raise DataError(
                 f"{one_line(first.name)} and {one_line(second.name)} stand beside each other, as {len(found):,} pairs "
@@ -53,15 +59,32 @@ def _parted(name: str) -> tuple[str, str, str]:
     return stem, _SAME.get(ending.lower(), ending.lower()), name
 
 
-def _of_one_size(pairs: Sequence[_Pair]) -> bool:
-    """Whether the two of each pair have one size, as far as they can be opened."""
-    sizes = ({_size(one), _size(other)} for one, other in islice(pairs, _LOOKED_INTO))
-    return all(len(pair - {None}) < 2 for pair in sizes)
+def _belong_together(pairs: Sequence[_Pair], most: bool) -> bool:
+    """Whether pairs are of one size, as far as they can be opened.
+
+    most: whether nearly all pictures are in such pairs; else some must be seen to be masks or copies.
+    """
+    known = 0
+    for first, second in pairs[:: max(1, len(pairs) // _LOOKED_INTO)]:
+        one, other = _grey(first), _grey(second)
+        if one is None or other is None:
+            continue
+        if sorted(one.shape) != sorted(other.shape) or not (most or _mask_or_copy(one, other)):
+            return False
+        known += 1
+    return most or known > 0
 
 
-def _size(file: Path) -> tuple[int, int] | None:
+def _mask_or_copy(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    if any(len(np.unique(pixels)) <= _FEW_COLOURS for pixels in (one, other)):
+        return True
+    return one.shape == other.shape and float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) > _ALIKE
+
+
+def _grey(file: Path) -> NDArray[np.float32] | None:
+    """(H, W) float32 in [0, 255], or None: it cannot be read."""
     try:
-        with Image.open(file) as opened:
-            return opened.size
-    except (OSError, ValueError):
+        found: NDArray[np.float32] = decode(file).rgb.mean(2, dtype=np.float32)
+    except DecodeError:
         return None
+    return found
