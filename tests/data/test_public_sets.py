@@ -460,3 +460,34 @@ def test_a_folder_of_thumbnails_among_classes_is_named(tmp_path):
     assert not seen(
         tree(tmp_path / "e", *(f"{c}/{n}.png" for c in ("mask", "no_mask") for n in range(2)))
     ).understood.warnings
+
+
+def test_splits_in_the_middle_of_names_are_the_homes_of_tables(tmp_path):
+    """Galaxy Zoo: images_training_rev1/ and images_test_rev1/, with pictures of the same numbers."""
+    top = tree(tmp_path / "d", *(f"images_{s}_rev1/{n}.jpg" for s in ("training", "test") for n in range(4)))
+    for s in ("training", "test"):
+        written(top / f"{s}_labels.csv", "image_id,label", *(f"{n},{'ab'[n % 2]}" for n in range(4)))
+    found = seen(top)
+    assert splits(found) == {"train": 4, "test": 4}
+    assert {row.file.parent.name for row in found.part("test").rows} == {"images_test_rev1"}
+
+
+def test_boxes_of_pictures_of_one_name_in_two_splits_are_no_group(tmp_path):
+    """COCO: train2017/1.jpg and val2017/1.jpg, with instances_train2017.json and instances_val2017.json."""
+    top = tree(tmp_path / "d", *(f"{s}2017/{n}.jpg" for s in ("train", "val") for n in range(4)))
+    for s in ("train", "val"):
+        images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(4)]
+        boxes = [{"id": n, "image_id": n % 4, "category_id": n % 2, "bbox": [1, 1, 5, 5 + n]} for n in range(8)]
+        names = [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]
+        whole = {"images": images, "annotations": boxes, "categories": names}
+        written(top / f"annotations/instances_{s}2017.json", json.dumps(whole))
+    found = seen(top)
+    assert len({row.group for row in found.rows}) == 8
+    assert not found.understood.warnings
+
+
+def test_lists_may_start_beside_the_folder(tmp_path):
+    top = tree(tmp_path / "ds", *(f"images/{c}/{n}.jpg" for c in ("ants", "bees") for n in range(4)))
+    for s, numbers in (("train", (0, 1, 2)), ("val", (3,))):
+        written(top / f"splits/{s}.txt", *(f"ds/images/{c}/{n}.jpg" for c in ("ants", "bees") for n in numbers))
+    assert splits(seen(top)) == {"train": 6, "val": 2}

@@ -336,9 +336,9 @@ def _home(top: Folder, table: Path) -> Folder | None:
     split = said[0] if len(said) == 1 else split_of(table.stem)
     if split is None:
         return None
-    homes = [folder for folder in top.filled() if split_of(folder.base) == split]
-    if len(top.filled()) > 1 and homes:
-        return homes[0] if len(homes) == 1 else None
-    filled = [folder for folder in top.walk() if folder.pictures]
-    homes = [folder for folder in filled if split_of(folder.base) == split]
-    return homes[0] if len(homes) == 1 and len(filled) > 1 else None
+    for filled in (top.filled(), [folder for folder in top.walk() if folder.pictures]):
+        named = splits_of(folder.base for folder in filled)
+        homes = [folder for folder in filled if named.get(folder.base) == split]
+        if len(filled) > 1 and homes:
+            return homes[0] if len(homes) == 1 else None
+    return None

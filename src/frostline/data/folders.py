@@ -44,7 +44,12 @@ def in_split(split: str, rows: Iterable[Found]) -> Iterator[Found]:
             yield item
         else:
             name = f"{split}/{item.name}"
-            yield replace(item, name=name, split=split) if isinstance(item, Row) else replace(item, name=name)
+            if isinstance(item, Row):
+                of_boxes = item.group is not None and item.name.startswith(f"{item.group} box ")
+                group = f"{split}/{item.group}" if of_boxes else item.group  # val/1.jpg is another than train/1.jpg
+                yield replace(item, name=name, split=split, group=group)
+            else:
+                yield replace(item, name=name)
 
 
 def by_folders(top: Folder) -> Iterator[Found]:

@@ -161,7 +161,8 @@ def _listed(top: Folder, place: Path) -> list[Path] | None:
     words = [line.split()[0] for line in lines]  # labels may follow
     bases = dict.fromkeys(folder.path for outer in around(top) for folder in (outer, *outer.filled()))
     for base in bases:
-        for names in (lines, words, [word.lstrip("/") for word in words]):
+        here = f"{base.name}/"  # names may start beside the folder
+        for names in (lines, words, [word.lstrip("/").removeprefix(here) for word in words]):
             way = _way(base, names[:_LOOKED_AT])
             if way is not None:
                 return [path for name in names if _is_file(path := way(name))]
