@@ -104,6 +104,27 @@ def test_an_empty_name_is_not_the_folder_that_one_is_in(
     assert err.startswith("error: a name or value is empty\n  at frostline")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="other permissions there")
+def test_a_cache_that_cannot_be_made_is_said_with_what_names_another(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    code, _, err = in_process(["store", "ls"])
+    assert code == 2
+    assert "hint: " in err
+    assert "XDG_CACHE_HOME" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "where"), [(["--json", "--csv"], "--json, --csv"), (["--json", "--out", "x"], "--out")]
+)
+def test_forms_that_exclude_each_other_are_named(words: list[str], where: str) -> None:
+    code, _, err = in_process(["predict", "run", "picture.jpg", *words])
+    assert code == 2
+    assert f"\n  at {where}\n  hint: " in err
+
+
 def test_ctrl_c_while_it_is_imported_is_no_traceback() -> None:
     code = (
         "import builtins\n"

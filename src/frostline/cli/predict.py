@@ -67,11 +67,13 @@ def predict(
         from frostline.ship.predictor import Failure, best, members
 
     if json and as_csv:
-        raise PlanError("--json and --csv exclude each other", hint="choose one")
+        raise PlanError("--json and --csv exclude each other", where="--json, --csv", hint="choose one")
     if out is None and (shard or batch_predict.shard_of(None, os.environ).of > 1):
         raise PlanError("several processes need one place for their results", where="--out", hint="--out DIR")
     if out is not None and (json or as_csv):
-        raise PlanError("--out writes CSV, and nothing on standard output", hint="leave --json and --csv out")
+        raise PlanError(
+            "--out writes CSV, and nothing on standard output", where="--out", hint="leave --json and --csv out"
+        )
     if on is None:
         idle.refuse(without="--on", address=address is not None)
     else:
