@@ -31,8 +31,13 @@ def test_classes_come_highest_first_with_calibrated_probabilities():
 def test_sets_and_novelty_are_told_where_the_model_has_them():
     about = ModelInfo(name="net", classes=("a", "b", "c"), preprocessing=Preprocessing(), sets=AtLeast())
     seen = Found(np.log(np.array([0.2, 0.7, 0.1], np.float32)), novel=True)
-    found = answered("x", seen, about, top=1, coverages=[0.5, 0.85, 0.99])
-    assert found["sets"] == {"0.5": ["b"], "0.85": ["a", "b"], "0.99": ["a", "b", "c"]}
+    found = answered("x", seen, about, top=1, coverages=[0.5, 0.85, 0.99, 0.9999999])
+    assert found["sets"] == {
+        "0.5": ["b"],
+        "0.85": ["a", "b"],
+        "0.99": ["a", "b", "c"],
+        "0.9999999": ["a", "b", "c"],
+    }
     assert found["novel"] is True
 
 

@@ -342,6 +342,12 @@ def test_what_can_be_got_can_be_asked_for_its_head(served):
         assert head.headers["content-type"] == whole.headers["content-type"]
 
 
+def test_a_form_whose_header_was_written_by_hand_is_told_of_its_boundary(served):
+    said = served.ask("POST", "/predict", form([("a.png", PICTURES[0])]), {"Content-Type": "multipart/form-data"})
+    assert (said.status, said.json["error"]) == (400, "the Content-Type of the form names no boundary")
+    assert "leave that header" in said.json["hint"]
+
+
 def test_a_heat_map_is_of_one_picture(served):
     said = served.ask("POST", "/explain", form([("a.png", PICTURES[0]), ("b.png", PICTURES[1])]), FORM)
     assert (said.status, said.json["error"]) == (400, "a heat map is of one picture")

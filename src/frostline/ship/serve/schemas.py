@@ -70,7 +70,7 @@ def answered(
     classes = [{"label": one, "probability": round(p, 6)} for one, p in best(answer, about, top)]
     found: dict[str, Any] = {"name": name, "label": label, "probability": round(sure, 6), "classes": classes}
     if coverages and about.sets is not None:
-        found["sets"] = {f"{c:g}": _members(about.sets.members(probabilities, c)[0], about) for c in coverages}
+        found["sets"] = {str(c): _members(about.sets.members(probabilities, c)[0], about) for c in coverages}
     if seen.novel is not None:
         found["novel"] = seen.novel
     return found

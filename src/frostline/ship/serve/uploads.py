@@ -50,7 +50,10 @@ async def uploads(request: Request, limits: Limits, held: Reservation) -> list[U
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "the body is compressed", hint="send pictures as they are: they are compressed already")
     if kind == b"multipart/form-data":
-        found = await _parts(received(request, limits, held), options.get(b"boundary", b""), limits)
+        if not (boundary := options.get(b"boundary", b"")):
+            hint = "leave that header to what makes the form: it names the boundary"
+            raise Refused(400, "the Content-Type of the form names no boundary", hint=hint)
+        found = await _parts(received(request, limits, held), boundary, limits)
     elif kind.startswith(b"image/") or kind == b"application/octet-stream":
         found = [Upload("picture", b"".join([piece async for piece in received(request, limits, held)]))]
     else:
