@@ -100,7 +100,7 @@ class Registry(Generic[T]):
         module, _, attribute = name.partition(":")
         try:
             thing: T = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ValueError) as error:  # of no name at all it is a ValueError
             raise UnknownName(
                 f"the {self.kind} {name!r} cannot be imported: {error}",
                 where=self.option,

@@ -243,3 +243,81 @@ def test_a_zip_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> None:
         archive.writestr("archive/data.pkl", bytes(30_000_000))
     with pytest.raises(WeightsError, match="unpacks to 30,000,000 bytes"):
         read_checkpoint(tmp_path / "bomb.pth")
+
+
+def test_a_mapping_that_stands_at_a_million_places_is_walked_once(tmp_path: Path) -> None:
+    """20 kB of references that would be minutes of walking."""
+    inner: dict[str, object] = {"w": torch.zeros(1)}
+    for _ in range(4):
+        inner = {f"k{number}": inner for number in range(300)}
+    torch.save(inner, tmp_path / "a.pt")
+    assert_same(read_checkpoint(tmp_path / "a.pt"), {"w": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"a." * 50_000 + "weight": torch.zeros(1)},
+        {"w" * 501: torch.zeros(1)},
+        {f"w{number}": torch.zeros(1) for number in range(20_001)},
+    ],
+    ids=["deep", "long", "many"],
+)
+def test_names_that_no_network_has_are_refused(tmp_path: Path, made: dict[str, Tensor]) -> None:
+    save_file(made, tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match="no network's") as caught:
+        read_checkpoint(tmp_path / "a.safetensors")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(1, 1).expand(1 << 40, 512),
+        torch.empty(1 << 30, 512, device="meta"),
+        torch.sparse_coo_tensor(
+            torch.zeros(2, 1, dtype=torch.int64), torch.ones(1), (1 << 30, 512), check_invariants=False
+        ),
+    ],
+    ids=["expanded", "meta", "sparse"],
+)
+def test_a_shape_of_more_bytes_than_the_file_is_refused(tmp_path: Path, tensor: Tensor) -> None:
+    torch.save({**tensors(), "fc.weight": tensor}, tmp_path / "a.pt")
+    with pytest.raises(WeightsError, match=r"its shapes are of [\d,]+ bytes, and the file has") as caught:
+        read_checkpoint(tmp_path / "a.pt")
+    assert caught.value.hint
+
+
+def test_a_small_tensor_that_repeats_one_number_is_read(tmp_path: Path) -> None:
+    saved = {**tensors(), "mask": torch.ones(1).expand(20, 20), "twice": tensors()["conv.weight"]}
+    torch.save(saved, tmp_path / "a.pt")
+    assert_same(read_checkpoint(tmp_path / "a.pt"), saved)
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        # folders called by number: torchvision sorts them as texts
+        ({"class_to_idx": {"0": 0, "1": 1, "10": 2, "2": 3}}, ("0", "1", "10", "2")),
+        ({"class_to_idx": {"a": 1, "b": 0}}, ("b", "a")),
+        ({"label2id": {"a": "1", "b": "0"}}, ("b", "a")),
+        ({"id2label": {"0": "7", "1": "0"}}, ("7", "0")),
+        ({"idx_to_class": {1: "0", 0: "1"}}, ("1", "0")),
+        ({"names": {0: "ant", 1: "bee"}}, ("ant", "bee")),
+        ({"classes": {"3": 0, "0": 1}}, ("3", "0")),
+        # weights of classes, and whatever a hostile file says
+        ({"classes": {"ant": 0.3, "bee": 1.7}}, None),
+        ({"class_to_idx": {"ant": float("inf"), "bee": float("nan")}}, None),
+        ({"class_to_idx": {"ant": 0, "bee": 2}}, None),
+        ({"class_to_idx": {"ant": torch.zeros(2)}}, None),
+        ({"id2label": {"9" * 5000: "ant"}}, None),
+    ],
+)
+def test_what_a_file_says_of_its_classes(tmp_path: Path, said: dict[str, object], names: tuple[str, ...]) -> None:
+    torch.save({"state_dict": tensors(), **said}, tmp_path / "a.pt")
+    assert open_checkpoint(tmp_path / "a.pt").classes == names
+
+
+def test_metadata_nested_too_deeply_are_passed_over(tmp_path: Path) -> None:
+    save_file(tensors(), tmp_path / "a.safetensors", metadata={"classes": "[" * 200_000})
+    assert open_checkpoint(tmp_path / "a.safetensors").classes is None

@@ -1,5 +1,6 @@
 """Names made to fit: only the head may differ, and what differs is told."""
 
+import argparse
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from frostline.errors import WeightsError
 from frostline.net.checkpoint_file import Checkpoint, open_checkpoint
+from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head, find_head, replace
 from frostline.net.weights import Loaded, by_order, load, read_checkpoint
 
@@ -171,6 +173,37 @@ def test_a_head_is_kept_only_if_its_classes_are_the_same(there: tuple[str, ...] 
     assert told in str(loaded)
     wanted = {("ant", "bee"): state["fc.weight"], ("bee", "ant"): state["fc.weight"].flip(0)}.get(there or (), before)
     assert torch.equal(net.fc.weight, wanted)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"arch": "tf_efficientnet_b0.ns_jft_in1k"}, "tf_efficientnet_b0"),
+        ({"args": argparse.Namespace(model="resnet26")}, "resnet26"),
+        ({"hyper_parameters": {"backbone": "seresnet18"}}, "seresnet18"),
+        ({"arch": "resnet18"}, ""),
+        ({"arch": "my own"}, ""),
+        ({"arch": 3, "model_name": "resnet18.a1_in1k"}, ""),
+        ({}, ""),
+    ],
+    ids=str,
+)
+def test_a_file_that_says_it_is_of_another_architecture_is_said(tmp_path, said: dict, told: str) -> None:
+    """Sisters of one shape load without a word: resnet18 is here whatever is said."""
+    net = timm.create_model("resnet18", num_classes=2).eval()
+    torch.save({"state_dict": net.state_dict(), **said}, tmp_path / "a.pth")
+    loaded = load(net, open_weights(tmp_path / "a.pth"), head=find_head(net), source="a.pth", digest="")
+    assert loaded.said == told
+    assert (f"which says that it is of {told}" in str(loaded)) is bool(told)
+
+
+def test_a_folder_says_its_architecture_beside_its_weights(tmp_path) -> None:
+    net = timm.create_model("resnet18", num_classes=2).eval()
+    timm.models.save_for_hf(timm.create_model("resnet18d", num_classes=2), tmp_path)
+    assert open_weights(tmp_path).architecture == "resnet18d"
+    torch.save(net.state_dict(), tmp_path / "pytorch_model.bin")
+    loaded = load(net, open_weights(tmp_path), head=find_head(net), source="a.pth", digest="")
+    assert loaded.said == "resnet18d"
 
 
 def test_low_rank_adapters_alone_are_named_as_such() -> None:

@@ -1,5 +1,6 @@
 """Names become networks: with the right weights, head, preprocessing and seed."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
-from frostline.errors import HeadError, PlanError, UnknownName, WeightsError
+from frostline.errors import CheckpointError, FrostlineError, HeadError, PlanError, UnknownName, WeightsError
 from frostline.net import weight_sources, zoo
 from frostline.net.available import AvailableModel, available
 
@@ -238,6 +241,26 @@ def test_unknown_names_give_the_nearest() -> None:
         zoo.build("local-dir:nowhere", classes=2)
 
 
+@pytest.mark.parametrize("name", ["hf-hub:", "hf-hub:a/b/c", "hf-hub:../../etc", "hf-hub:a b", "hf-hub:\n"])
+def test_what_names_no_repository_is_refused(name: str, no_network: Path) -> None:
+    with pytest.raises(WeightsError, match="names no repository") as caught:
+        zoo.build(name, classes=2)
+    assert caught.value.hint == "write OWNER/NAME"
+
+
+def of_two(width: int, num_classes: int, *more: int) -> nn.Module:
+    return nn.Linear(width, num_classes)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [(f"{__name__}:of_two", "asks for width"), ("os:system", "asks for command"), (":f", "imported")]
+)
+def test_a_factory_that_cannot_be_called_is_refused(name: str, told: str) -> None:
+    with pytest.raises(UnknownName, match=told) as caught:
+        zoo.build(name, classes=2)
+    assert caught.value.hint
+
+
 def test_no_weights_and_no_network_lists_what_there_is(no_network: Path) -> None:
     for name in ("resnet18", "resnet18.tv_in1k", "torchvision/resnet18", "hf-hub:owner/model"):
         with pytest.raises(WeightsError, match="HF_HUB_OFFLINE"):
@@ -329,3 +352,116 @@ def test_a_folder_of_a_model_with_other_bands_is_refused(tmp_path, bands, own_me
         zoo.build(f"local-dir:{tmp_path / 'model'}", classes=2)
     assert caught.value.where == "--model"
     assert caught.value.hint
+
+
+class Largest(TorchDispatchMode):
+    """Bytes of the largest tensor that is made within it, those on "meta" left out."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_flatten(made)[0]:
+            if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
+                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        return made
+
+
+def folder_of(place: Path, **said: object) -> str:
+    """A small model folder in timm's form whose configuration says something else."""
+    timm.models.save_for_hf(timm.create_model("test_vit", num_classes=2), place)
+    config = json.loads((place / "config.json").read_bytes())
+    config.pop("model_args", None)
+    for key, value in said.items():
+        target = config if key in ("architecture", "model_args", "num_classes") else config["pretrained_cfg"]
+        target[key] = value
+    (place / "config.json").write_text(json.dumps(config))
+    return f"local-dir:{place}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"model_args": {"depth": 16_000}},
+        {"model_args": {"depth": 2_000}},
+        {"model_args": {"embed_dim": 8_192, "depth": 12}},
+        {"model_args": {"mlp_ratio": 4_000}},
+        {"model_args": {"img_size": 4_096, "patch_size": 1}},
+        {"num_classes": 100_000_000},
+        {"architecture": "vit_giant_patch14_224"},
+        {"architecture": "swin_large_patch4_window12_384", "model_args": {"img_size": 4_096}},
+    ],
+    ids=str,
+)
+def test_a_folder_that_asks_for_more_than_its_weights_allocates_nothing(tmp_path: Path, said: dict) -> None:
+    name = folder_of(tmp_path / "model", **said)
+    with Largest() as largest, pytest.raises(FrostlineError) as caught:
+        zoo.build(name, classes=2)
+    assert str(tmp_path / "model") in str(caught.value.where)
+    assert caught.value.hint
+    assert largest.bytes < 2 << 20
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"architecture": "no_such_net"},
+        {"architecture": None},
+        {"architecture": "resnet18.a1_in1k"},
+        {"model_args": {"checkpoint_path": "/etc/passwd"}},
+        {"model_args": {"pretrained": True}},
+        {"model_args": {"depth": "many"}},
+        {"model_args": ["depth"]},
+        {"num_classes": "many"},
+        {"mean": "grey"},
+        {"mean": [0.5, 0.5, "grey"]},
+        {"mean": [0.5]},
+        {"std": [0, 0, 0]},
+        {"interpolation": "by hand"},
+        {"input_size": [3, 100_000, 100_000]},
+        {"crop_pct": 1e9},
+        {"no_such_key": 1},
+    ],
+    ids=str,
+)
+def test_a_folder_that_says_what_no_network_is_built_by_is_refused(tmp_path: Path, said: dict) -> None:
+    name = folder_of(tmp_path / "model", **said)
+    with pytest.raises(FrostlineError) as caught:
+        zoo.build(name, classes=2)
+    assert caught.value.where
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "{", "[" * 100_000, "\xff", '{"pretrained_cfg": 3}'])
+def test_a_folder_whose_configuration_is_damaged_is_refused(tmp_path: Path, text: str) -> None:
+    name = folder_of(tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(CheckpointError) as caught:
+        zoo.build(name, classes=2)
+    assert caught.value.where == str(tmp_path / "model" / "config.json")
+    assert caught.value.hint
+
+
+def test_a_folder_is_built_as_timm_builds_it_with_arguments_of_every_kind(tmp_path: Path) -> None:
+    cases = {
+        "test_vit": {"depth": 2, "class_token": False, "global_pool": "avg", "img_size": 64},
+        "test_efficientnet": {"bn_eps": 1e-3, "act_layer": "relu"},
+        "resnet10t": {"block_args": {"attn_layer": "se"}},
+    }
+    for architecture, arguments in cases.items():
+        place = tmp_path / architecture
+        source = bent(timm.create_model(architecture, num_classes=2, **arguments))
+        timm.models.save_for_hf(source, place, model_args=arguments)
+        built = zoo.build(f"local-dir:{place}", classes=2)
+        assert built.digest() == zoo.state_digest(source)
+        x = torch.rand(2, 3, *built.preprocessing.size)
+        with torch.inference_mode():
+            np.testing.assert_array_equal(built.net(x), source(x))
+
+
+def test_a_folder_without_weights_is_built_by_its_configuration(tmp_path: Path) -> None:
+    name = folder_of(tmp_path / "model")
+    (tmp_path / "model" / "pytorch_model.bin").unlink()
+    one, other = (zoo.build(name, classes=3, weights="none", seed=5) for _ in range(2))
+    assert one.digest() == other.digest()
+    assert one.loaded is None

@@ -9,15 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frostline import ImageClassifier
 from frostline.errors import CheckpointError, FrostlineError
-from frostline.net import zoo
+from frostline.net import layout, zoo
 from frostline.registry import whence
-from frostline.ship import architecture, hub
+from frostline.ship import hub
 from frostline.ship.folder import save
 from frostline.ship.model_info import digest, read
 from frostline.ship.open_folder import open_folder
@@ -282,7 +283,25 @@ def test_what_is_listed_still_opens_bit_for_bit(tmp_path, name):
 
 
 def test_laying_out_counts_its_own_thread_only_and_ends(good):
-    with architecture._laid_out(1):
+    with layout.parameters_without_bytes(1):
         pass
     torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(50)))
     assert read(good[0]).kind == "timm"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("test_efficientnet", {"bn_eps": 1e-2, "act_layer": "relu"}),
+        ("resnet10t", {"block_args": {"attn_layer": "se"}}),
+        ("test_vit", {"depth": 2, "class_token": False, "global_pool": "avg"}),
+    ],
+)
+def test_what_was_built_by_a_folder_s_arguments_is_opened_again_by_them(tmp_path, name, arguments):
+    timm.models.save_for_hf(timm.create_model(name, num_classes=3, **arguments), tmp_path / "theirs")
+    made = zoo.build(f"local-dir:{tmp_path / 'theirs'}", classes=3)
+    save(tmp_path / "model", made.net, about(made), graph=False)
+    opened = open_folder(tmp_path / "model").net
+    x = torch.rand(2, 3, *made.preprocessing.size)
+    with torch.inference_mode():
+        assert torch.equal(opened(x), made.net(x))

@@ -29,7 +29,7 @@ from frostline.ship.batch_predict import Shard, work
 
 class Slow:
     def __init__(self, inner):
-        self.inner, self.about = inner, inner.about
+        self.inner, self.about, self.engine = inner, inner.about, inner.engine
     def predict(self, rows):
         for answer in self.inner.predict(rows):
             time.sleep(0.03)
@@ -180,6 +180,16 @@ def test_another_job_in_the_same_folder_is_refused(model, photos, tmp_path):
         with pytest.raises(PlanError, match=f"its {what} differs") as caught:
             work(tmp_path, shard, [], open_predictor(model), places=places, columns=Columns(top))
         assert caught.value.where.endswith(JOB)
+
+
+def test_two_precisions_are_not_mixed_in_one_folder(model, photos, tmp_path):
+    exact, rough = (open_predictor(model, engine="torch", precision=precision) for precision in ("fp32", "bf16"))
+    for number, (first, second) in enumerate([(exact, rough), (rough, exact)]):
+        out = tmp_path / str(number)
+        work(out, Shard(0, 2), rows_of(photos)[:2], first, places=["p"])
+        with pytest.raises(PlanError, match="its --precision differs"):
+            work(out, Shard(1, 2), rows_of(photos)[:2], second, places=["p"])
+        work(out, Shard(1, 2), rows_of(photos)[:2], first, places=["p"])
 
 
 def test_a_damaged_shard_is_noticed(model, photos, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.torch
+import timm
 import torch
 from huggingface_hub import ModelCard
 from torch import nn
@@ -363,3 +364,41 @@ def test_probabilities():
     assert one[0] == pytest.approx([1, 0, 0])
     many = about(made, multilabel=True, temperature=2.0).probabilities(np.array([[2.0, -1000.0, 0.0]]))
     assert many[0] == pytest.approx([1 / (1 + np.exp(-1)), 0, 0.5])
+
+
+def _another_activation(net: nn.Module) -> None:
+    net.act1 = nn.SiLU()
+
+
+def _another_stride(net: nn.Module) -> None:
+    net.conv1[0].stride = (1, 1)
+
+
+def _another_layer(net: nn.Module) -> None:
+    net.fc = nn.Sequential(nn.LayerNorm(net.fc.in_features), net.fc)
+
+
+@pytest.mark.parametrize("change", [_another_activation, _another_stride, _another_layer])
+def test_a_network_that_was_changed_is_not_saved_as_what_its_name_builds(tmp_path, change):
+    made = zoo.build("test_resnet", classes=3, weights=None)
+    change(made.net)
+    with pytest.raises(CheckpointError, match="opened as another network") as caught:
+        save(tmp_path / "model", made.net, about(made))
+    assert "package.module:factory" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_network_was_built_with_is_noted_where_timm_does_not(tmp_path, monkeypatch):
+    """timm notes it from 1.0.31 on; what decides no shape would be lost in silence."""
+    create = timm.create_model
+
+    def older(*arguments: Any, **named: Any) -> nn.Module:
+        net = create(*arguments, **named)
+        del net._model_args
+        return net
+
+    timm.models.save_for_hf(create("test_resnet", num_classes=3, act_layer="silu"), tmp_path / "theirs")
+    monkeypatch.setattr(timm, "create_model", older)
+    made = zoo.build(f"local-dir:{tmp_path / 'theirs'}", classes=3)
+    save(tmp_path / "model", made.net, about(made), graph=False)
+    assert json.loads((tmp_path / "model" / "config.json").read_bytes())["model_args"]["act_layer"] == "silu"

@@ -109,6 +109,16 @@ def test_files_outside_the_folder_are_never_sent_or_fetched(model, kept, tmp_pat
         hub.pull("me/leaves", out=tmp_path / "pulled")
 
 
+@pytest.mark.parametrize("name", ["README.md", "frostline.json", "config.json", "model.safetensors"])
+def test_a_link_in_a_folder_sends_nothing_from_elsewhere(model, tmp_path, name):
+    (tmp_path / "secret").write_bytes((model / name).read_bytes())
+    (model / name).unlink()
+    (model / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(CheckpointError, match="is no file in the folder") as caught:
+        hub.parcel(model, "me/leaves")
+    assert caught.value.hint
+
+
 def test_a_repository_without_a_model_of_ours_says_so(kept, tmp_path):
     (kept.top / "me/other").mkdir(parents=True)
     with pytest.raises(CheckpointError, match=r"no frostline\.json") as caught:

@@ -12,6 +12,7 @@ import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from frostline.errors import WeightsError, one_line
-from frostline.net.class_names import names_in
+from frostline.net.self_description import architecture_in, names_in
+from frostline.net.true_numbers import is_plain
+
+MOST_TENSORS = 20_000
+"""Of one network."""
 
 # Averaged weights first, as timm does: where a trainer kept both, its published accuracy is that of the average.
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "teacher")
@@ -33,6 +38,7 @@ _WRAPPERS = (
     *("student", "backbone", "encoder"),
 )
 _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|rng|loop|callback|criterion|loss")
+_LONGEST_NAME, _DEEPEST_NAME = 500, 40  # letters, dots
 _READABLE = "check its permissions, and the disk"
 _NEEDED = "needed: torch (.pth, .pt), safetensors or NumPy (.npz)"
 _GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL)\s+(\S+)", re.IGNORECASE)
@@ -107,11 +113,13 @@ class Checkpoint:
         first, by the keys that lead to it, joined by dots.
     classes: names of the head's outputs in their order, if the file says them.
     ordered: whether the names come in the order in which the network defined them.
+    architecture: what it says that it is of, in whatever words.
     """
 
     states: Mapping[str, Mapping[str, Tensor]]
     classes: tuple[str, ...] | None = None
     ordered: bool = True
+    architecture: str | None = None
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -135,7 +143,13 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     Raises: WeightsError: as `read_checkpoint`.
     """
     path = Path(path)
-    form = _form(path)
+    found = _opened(path, _form(path))
+    for tensors in found.states.values():
+        _refuse_larger(tensors, path)
+    return found
+
+
+def _opened(path: Path, form: str) -> Checkpoint:
     if form == "safetensors":
         return _safetensors(path)
     if form == "npz":
@@ -143,7 +157,35 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if form == "zip":
         _refuse_bomb(path)
     found = _unpickle(path, form)
-    return Checkpoint(_states_in(found, path), names_in(found) if isinstance(found, Mapping) else None)
+    said = found if isinstance(found, Mapping) else {}
+    return Checkpoint(_states_in(found, path), names_in(said), architecture=architecture_in(said))
+
+
+def _refuse_larger(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Notice what a small file makes large: names to be taken apart, shapes over few numbers or none at all.
+
+    Raises: WeightsError: more or longer names than any network has; shapes of more bytes than the file.
+    """
+    longest = max(tensors, key=lambda name: (name.count("."), len(name)), default="")
+    if len(tensors) > MOST_TENSORS or max(map(len, tensors)) > _LONGEST_NAME or longest.count(".") > _DEEPEST_NAME:
+        raise WeightsError(
+            f"{len(tensors):,} tensors, with names of up to {max(map(len, tensors)):,} letters: no network's",
+            where=path,
+            hint="do not trust this file",
+        )
+    made = 0
+    for tensor in tensors.values():
+        said, there = (
+            tensor.numel() * tensor.element_size(),
+            tensor.untyped_storage().nbytes() if is_plain(tensor) else 0,
+        )
+        made += said if said > there else 0
+    if made > path.stat().st_size:
+        raise WeightsError(
+            f"its shapes are of {made:,} bytes, and the file has {path.stat().st_size:,}",
+            where=path,
+            hint="save net.state_dict() of a trained network; do not trust a file of somebody else's that says so",
+        )
 
 
 def _form(path: Path) -> str:
@@ -200,11 +242,9 @@ def _safetensors(path: Path) -> Checkpoint:
         raise _without_tensors(path, "nothing at all")
     for key, text in said.items():  # its metadata are texts: a list or a dict in them is JSON
         if str(text)[:1] in "[{":
-            try:
+            with suppress(ValueError, RecursionError):
                 said[key] = json.loads(text)
-            except ValueError:
-                continue
-    return Checkpoint({"": tensors}, names_in(said), ordered=False)
+    return Checkpoint({"": tensors}, names_in(said), ordered=False, architecture=architecture_in(said))
 
 
 def _npz(path: Path) -> dict[str, Tensor]:
@@ -277,22 +317,25 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 
 def _states_in(found: object, path: Path) -> dict[str, dict[str, Tensor]]:
     """Every mapping of names to tensors, through at most four wrappers, the one to prefer first."""
-    states = dict(_walk(found, "", 4))
+    states = dict(_walk(found, "", 4, set()))
     if not states:
         keys = [str(key) for key in list(found)[:8]] if isinstance(found, Mapping) else []
         raise _without_tensors(path, f"a {type(found).__name__}", keys)
     return dict(sorted(states.items(), key=lambda item: _preference(item[0], len(item[1]))))
 
 
-def _walk(found: object, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    if not isinstance(found, Mapping) or depth < 0 or not all(isinstance(key, str) for key in found):
+def _walk(found: object, place: str, depth: int, seen: set[int]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    if not isinstance(found, Mapping) or depth < 0 or id(found) in seen:
+        return
+    seen.add(id(found))  # once each: a pickle may say the same mapping at a million places
+    if not all(isinstance(key, str) for key in found):
         return
     own = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     if own and not _NOT_WEIGHTS.search(place):
         yield place, own
     for key, value in found.items():
         if not _NOT_WEIGHTS.search(key):
-            yield from _walk(value, f"{place}.{key}".lstrip("."), depth - 1)
+            yield from _walk(value, f"{place}.{key}".lstrip("."), depth - 1, seen)
 
 
 def _preference(place: str, tensors: int) -> tuple[int, int]:

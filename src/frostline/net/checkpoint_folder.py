@@ -1,13 +1,14 @@
 """Open the weights of a place: a file, an index of shards, or a folder with either (`weight_files` says which)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from frostline.errors import WeightsError, one_line
 from frostline.net.checkpoint_file import Checkpoint, open_checkpoint
-from frostline.net.class_names import names_beside
+from frostline.net.self_description import architecture_in, names_in, said_beside
 from frostline.net.weight_files import INDEX, USUAL, shards, weight_map, weights_in
 
 
@@ -26,9 +27,12 @@ def open_weights(place: Path) -> Checkpoint:
                 tensors |= state
         _check_whole(path, tensors)
         found = Checkpoint({"": tensors}, ordered=False)
-    if found.classes is None and path.name.removesuffix(INDEX) in USUAL:
-        found = Checkpoint(found.states, names_beside(path.parent), found.ordered)
-    return found
+    if path.name.removesuffix(INDEX) not in USUAL:
+        return found
+    said = said_beside(path.parent)
+    return replace(
+        found, classes=found.classes or names_in(said), architecture=found.architecture or architecture_in(said)
+    )
 
 
 def _check_whole(index: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -15,10 +15,10 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # those
 def refuse_not_finite(net: nn.Module, state: State, where: object) -> None:
     """Notice weights that hold NaN or infinity, before anything is computed with them. Buffers may: masks do.
 
-    Raises: WeightsError: a parameter or a running statistic of the network that the state has is not finite, or is no
-        plain floating-point numbers at all (whole numbers, sparse, on no device).
+    state: without what `refuse_odd` refuses.
+
+    Raises: WeightsError: a parameter or a running statistic of the network that the state has is not finite.
     """
-    refuse_odd(net, state, where)
     for name, given, own in _learnt(net, state):
         tensor = given.to(own.dtype)  # as it will be computed with: 1e300 is no number of float32
         if not tensor.isfinite().all():

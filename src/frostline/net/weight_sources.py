@@ -21,7 +21,7 @@ from typing import Any
 
 import huggingface_hub
 from huggingface_hub import constants
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
@@ -198,9 +198,12 @@ def hub_file(repository: str, file: str, *, patience: float = _PATIENCE) -> Path
     Raises: WeightsError: offline, unreachable, refused, or there is no such file.
     """
     name, _, revision = repository.partition("@")
-    found = huggingface_hub.try_to_load_from_cache(
-        name, file, cache_dir=constants.HF_HUB_CACHE, revision=revision or None
-    )
+    try:
+        found = huggingface_hub.try_to_load_from_cache(
+            name, file, cache_dir=constants.HF_HUB_CACHE, revision=revision or None
+        )
+    except HFValidationError:
+        raise WeightsError(f"{repository[:100]!r} names no repository", where=file, hint="write OWNER/NAME") from None
     if isinstance(found, str):
         return Path(found)
     if constants.HF_HUB_OFFLINE:

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -53,6 +54,7 @@ class Loaded:
     part: the keys of the file that led to what was taken, where it holds several state dicts, or "".
     ordered_as: a name there and the name here where another code base's tensors were taken by their order, or "".
     head: what became of the file's head, where that is not plain from its size.
+    said: another architecture of timm's, where the file says that it is of that, or "".
     """
 
     taken: tuple[str, ...]
@@ -64,10 +66,13 @@ class Loaded:
     part: str = ""
     ordered_as: str = ""
     head: str = ""
+    said: str = ""
 
     def __str__(self) -> str:
         total = len(self.taken) + len(self.missing) + sum(m.here is not None for m in self.left_out)
         parts = [f"{len(self.taken)} of {total} tensors from {self.source}"]
+        if self.said:
+            parts.append(f"which says that it is of {self.said}")
         if self.part:
             parts.append(f"taken from its `{self.part}`")
         if self.prefix_removed:
@@ -150,7 +155,19 @@ def load(
         part,
         best.by_order,
         said,
+        _another(net, checkpoint),
     )
+
+
+def _another(net: nn.Module, checkpoint: Checkpoint) -> str:
+    """Sisters of one shape differ in padding, activation or what is normalised by: what loads may compute nonsense."""
+    named = (checkpoint.architecture or "").partition(".")[0]
+    return named if _architecture(net) not in ("", named) and timm.is_model(named) else ""
+
+
+def _architecture(net: nn.Module) -> str:
+    config = getattr(net, "pretrained_cfg", None)
+    return str(config.get("architecture") or "") if isinstance(config, Mapping) else ""
 
 
 def by_order(net: nn.Module, state: State, *, head: Head) -> dict[str, Tensor] | None:
@@ -224,7 +241,7 @@ _DIALECTS = (
 
 
 def _checked(net: nn.Module, state: State) -> bool:
-    architecture = str((getattr(net, "pretrained_cfg", None) or {}).get("architecture", ""))
+    architecture = _architecture(net)
     names = {tensor_names.without_wrapper(name) for name in state}
     return any(all(m in names for m in d.marks) and fnmatchcase(architecture, d.targets) for d in _DIALECTS)
 

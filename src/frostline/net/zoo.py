@@ -13,9 +13,8 @@ import copy
 import difflib
 import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,18 +30,17 @@ from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.views import Preprocessing
 from frostline.errors import HeadError, PlanError, UnknownName, one_line
 from frostline.net import head as heads
-from frostline.net import weight_sources
+from frostline.net import model_folder, weight_sources
 from frostline.net.available import available, factories
+from frostline.net.checkpoint_file import Checkpoint
 from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head
+from frostline.net.model_folder import FOLDER, HUB
 from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.true_numbers import is_plain
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
-
-_HUB = "hf-hub:"
-_FOLDER = "local-dir:"
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,12 @@ class Backbone:
 
 @dataclass(frozen=True)
 class _Bare:
-    """A network before weights and head."""
+    """A network before weights and head. given: its weights, where it was held against them."""
 
     net: nn.Module
     preprocessing: Preprocessing
     published: Published
+    given: tuple[WeightSource, Checkpoint] | None = None
 
 
 def build(
@@ -104,14 +103,14 @@ def build(
     count = len(names) if names is not None else cast("int | None", classes)
     channels = reading.channels
     with _seeded(seed):
-        bare = _bare(name, classes=count, image_size=image_size, drop_path=drop_path, channels=channels)
-        origin = _origin(name, weights, bare.published)
-        state = open_weights(origin.path) if origin is not None else None
+        bare = _bare(name, weights, classes=count, image_size=image_size, drop_path=drop_path, channels=channels)
+        given = bare.given or _given(name, weights, bare.published)
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
         if count is None and getattr(net, "num_classes", None) == 0:
             raise HeadError(f"{name} was published without a head, so there is none to keep", hint="give classes")
         head = heads.find_head(net) if count is None else heads.replace(net, count, seed=seed)
-        if origin is not None and state is not None:
+        if given is not None:
+            origin, state = given
             state = replace(state, states={k: _adapted(s, net, channels) for k, s in state.states.items()})
             filled = partial(
                 load, net, state, source=origin.source, digest=origin.digest, classes=names, file=origin.path
@@ -148,7 +147,7 @@ def is_listed(name: str) -> bool:
 
 def is_factory(name: str) -> bool:
     """Whether the name is one of ``package.module:factory``, or that of a factory which a package announces."""
-    return not name.startswith((TORCHVISION, _FOLDER, _HUB)) and (":" in name or name in factories.names())
+    return not name.startswith((TORCHVISION, FOLDER, HUB)) and (":" in name or name in factories.names())
 
 
 def check_name(name: str) -> None:
@@ -156,7 +155,7 @@ def check_name(name: str) -> None:
 
     Raises: UnknownName: the hint gives the nearest.
     """
-    if not name.startswith((_FOLDER, _HUB)) and not is_factory(name) and not is_listed(name):
+    if not name.startswith((FOLDER, HUB)) and not is_factory(name) and not is_listed(name):
         raise _unknown(name)
 
 
@@ -184,14 +183,19 @@ def _origin(name: str, weights: str | Path | None, published: Published) -> Weig
         return None
     if weights != "auto":
         return weight_sources.of_file(weights)
-    if name.startswith(_FOLDER):
-        folder = Path(name.removeprefix(_FOLDER))
+    if name.startswith(FOLDER):
+        folder = Path(name.removeprefix(FOLDER))
         return weight_sources.of_file(weights_in(folder))
     if is_factory(name):
         return None
     return weight_sources.find(
         name, published, here=lambda: [f"{k.name} ({k.weights})" for k in available() if k.weights]
     )
+
+
+def _given(name: str, weights: str | Path | None, published: Published) -> tuple[WeightSource, Checkpoint] | None:
+    origin = _origin(name, weights, published)
+    return None if origin is None else (origin, open_weights(origin.path))
 
 
 def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> None:
@@ -217,7 +221,15 @@ def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> Non
         net.default_cfg = config  # type: ignore[assignment]
 
 
-def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: float | None, channels: int) -> _Bare:
+def _bare(
+    name: str,
+    weights: str | Path | None,
+    *,
+    classes: int | None,
+    image_size: int | None,
+    drop_path: float | None,
+    channels: int,
+) -> _Bare:
     if channels != 3 and (name.startswith(TORCHVISION) or is_factory(name)):
         raise PlanError(
             f"{name} takes three channels, and there are {channels} bands", where="--bands", hint="take one of timm's"
@@ -225,34 +237,37 @@ def _bare(name: str, *, classes: int | None, image_size: int | None, drop_path: 
     if name.startswith(TORCHVISION):
         return _from_torchvision(name, image_size=image_size, drop_path=drop_path)
     if not is_factory(name):
-        return _from_timm(name, image_size=image_size, drop_path=drop_path, channels=channels)
+        return _from_timm(name, weights, image_size=image_size, drop_path=drop_path, channels=channels)
     if drop_path is not None:
         raise PlanError("drop_path is for timm and torchvision; let the factory set it", where=name)
     return _from_factory(name, classes=classes, image_size=image_size)
 
 
-def _from_timm(name: str, *, image_size: int | None, drop_path: float | None, channels: int) -> _Bare:
+def _from_timm(
+    name: str, weights: str | Path | None, *, image_size: int | None, drop_path: float | None, channels: int
+) -> _Bare:
     options: dict[str, Any] = {} if drop_path is None else {"drop_path_rate": drop_path}
     if channels != 3:
         options["in_chans"] = channels
-    if name.startswith(_HUB):
-        published = Published(name.removeprefix(_HUB))
-        # timm would fetch config.json with long retries; as a folder in the cache it reads it without a network.
-        asked, name = name, f"{_FOLDER}{weight_sources.hub_file(str(published.hub), 'config.json').parent}"
-    elif name.startswith(_FOLDER):
-        published, asked = Published(), name
-        if not (Path(name.removeprefix(_FOLDER)) / "config.json").is_file():
-            raise UnknownName(f"there is no model folder called {name!r}: it has no config.json", hint="check the path")
+    given, arguments = None, {}
+    if (folder := model_folder.named(name)) is not None:
+        builds, published = folder.name, folder.published
+        given = _given(name, weights, published)
+        architecture, arguments = model_folder.checked(folder, None if given is None else given[1].states)
     elif is_listed(name):
+        builds = architecture = name
         config = timm.models.get_pretrained_cfg(name)
-        published, asked = Published() if config is None else Published.of(vars(config)), name
+        published = Published() if config is None else Published.of(vars(config))
     else:
         raise _unknown(name)
-    if image_size is not None and _takes_one_size(name):
+    if image_size is not None and _takes_one_size(architecture):
         options["img_size"] = image_size
-    net = _created(asked, lambda: timm.create_model(name, pretrained=False, **options), options)
-    preprocessing = _as_published(net.pretrained_cfg, name)  # type: ignore[arg-type]
-    return _Bare(net, _sized(preprocessing, image_size), published)
+    net = _created(name, lambda: timm.create_model(builds, pretrained=False, **options), options)
+    if not hasattr(net, "_model_args"):  # which older timm does not note: a saved model is built again by it
+        net._model_args = {**arguments, **options}  # type: ignore[assignment]
+    with nullcontext() if folder is None else model_folder.refusals(folder):
+        preprocessing = _as_published(net.pretrained_cfg, name)  # type: ignore[arg-type]
+    return _Bare(net, _sized(preprocessing, image_size), published, given)
 
 
 def _from_torchvision(name: str, *, image_size: int | None, drop_path: float | None) -> _Bare:
@@ -281,7 +296,10 @@ def _from_torchvision(name: str, *, image_size: int | None, drop_path: float | N
 
 def _from_factory(name: str, *, classes: int | None, image_size: int | None) -> _Bare:
     factory = factories.get(name)
-    needed = [p.name for p in inspect.signature(factory).parameters.values() if p.default is p.empty]
+    takes = inspect.signature(factory).parameters.values()
+    needed = [p.name for p in takes if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if strange := [argument for argument in needed if argument != "num_classes"]:
+        raise UnknownName(f"{name} asks for {', '.join(strange)}", hint="a factory takes num_classes at most")
     net = factory(num_classes=classes) if "num_classes" in needed and classes is not None else factory()
     if not isinstance(net, nn.Module):
         raise UnknownName(f"{name} gave a {type(net).__name__}, not a torch.nn.Module", hint="return the network")
@@ -305,15 +323,8 @@ def _adapted(state: Mapping[str, Tensor], net: nn.Module, channels: int) -> Mapp
     }
 
 
-def _takes_one_size(name: str) -> bool:
-    """Whether the architecture of a timm name or a model folder is built for one size of picture."""
-    if name.startswith(_FOLDER):
-        try:
-            said = json.loads((Path(name.removeprefix(_FOLDER)) / "config.json").read_bytes())
-            name = str(said["architecture"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UnknownName(f"its config.json names no architecture: {error}", where=name) from None
-    config = timm.models.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+def _takes_one_size(architecture: str) -> bool:
+    config = timm.models.get_pretrained_cfg(architecture)
     return config is not None and bool(config.fixed_input_size)
 
 

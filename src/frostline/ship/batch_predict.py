@@ -257,7 +257,11 @@ def _job(
     about = predictor.about
     files = {name: stated.get("sha256") for name, stated in about.files.items()}
     model = hashlib.sha256(json.dumps([files, about.temperature, list(about.classes)]).encode()).hexdigest()
-    asked = {"top": columns.top, "coverage": columns.coverage, "tta": tta}
+    precision = predictor.engine.precision
+    asked = {
+        **{"top": columns.top, "coverage": columns.coverage, "tta": tta},
+        "precision": None if precision == "fp32" else precision,
+    }
     return {"format": 2, "model": model, "of": shard.of, **asked, "pictures": [one_line(place) for place in places]}
 
 
@@ -277,7 +281,8 @@ def refuse_another(job: Mapping[str, Any], there: Mapping[str, Any], where: obje
     """
     differing = sorted(key for key in job if there.get(key) != job[key])
     if differing:
-        words = {"of": "number of shards", "pictures": "list of pictures", "tta": "--tta", "labelled": "--unlabelled"}
+        words = {"of": "number of shards", "pictures": "list of pictures", "labelled": "--unlabelled"}
+        words |= {name: f"--{name}" for name in ("tta", "precision")}
         named = ", ".join(words.get(key, key) for key in differing)
         raise PlanError(
             f"the folder holds the results of another job: its {named} differs",

@@ -31,7 +31,7 @@ from torch import nn
 
 from frostline import __version__
 from frostline.data.cache_folder import expanded
-from frostline.errors import CheckpointError, EngineError
+from frostline.errors import CheckpointError, EngineError, WeightsError
 from frostline.inference import convert
 from frostline.inference.network import Network
 from frostline.net.all_stages import AllStages
@@ -40,6 +40,7 @@ from frostline.ship import atomic_folder, card
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 from frostline.ship.model_info import ModelInfo
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import open_predictor
 
 _PACKAGES = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow", "scikit-learn")
@@ -56,7 +57,7 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
     Returns what the folder says of itself: ``about`` with kind, versions, digests and the graph filled in.
 
     Raises: CheckpointError: the place holds something that is not a model folder of ours, cannot be written, or net and
-        classes do not agree.
+        classes do not agree; or it would be opened as another network, for this one was changed after it was built.
     """
     folder = expanded(folder).resolve()
     _check_place(folder)
@@ -75,6 +76,8 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
         about = _with_graph(made, whole, about, expected) if graph else replace(about, graph=_UNASKED)
         (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
         (made / CARD).write_text(card.text(about), encoding="utf-8")
+        if kind != "factory":
+            _refuse_another(made, about, expected[0])
     return about
 
 
@@ -115,6 +118,27 @@ def _expected(whole: Network, about: ModelInfo) -> list[NDArray[np.float32]]:
             hint="replace its head first: frostline.net.head.replace(net, classes)",
         )
     return found
+
+
+def _refuse_another(made: Path, about: ModelInfo, expected: NDArray[np.float32]) -> None:
+    """Open what was written: timm and torchvision build it by its name, and know nothing of a layer that was exchanged.
+
+    Raises: CheckpointError: it cannot be opened, or answers otherwise.
+    """
+    try:
+        network = Network(open_folder(made).net, about.preprocessing).eval()
+        with torch.no_grad():
+            (logits,) = network(torch.from_numpy(convert.samples(about.preprocessing, _SAMPLES)))
+        apart = convert.difference(logits.numpy(), expected)
+        said = f"answers {apart:.1e} apart" if not apart <= convert.TOLERANCE else None
+    except (CheckpointError, WeightsError) as error:
+        said = error.what
+    if said is not None:
+        raise CheckpointError(
+            f"it would be opened as another network than it is: {said}",
+            where=about.name,
+            hint="was it changed after it was built? a factory of yours can make it: name that, package.module:factory",
+        )
 
 
 def _write_weights(path: Path, net: nn.Module) -> None:

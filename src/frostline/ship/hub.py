@@ -16,6 +16,7 @@ from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD
 
+_AGAIN = "copy the folder again from where it came, or fit the model again"
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN; is the name OWNER/NAME right?"
 
 
@@ -54,9 +55,9 @@ def parcel(model: Path, repo: str, *, private: bool = True) -> HubUpload:
     """
     folder = _about.located(model)
     about = _about.read(folder)
-    stated = tuple(name for name in about.files if _plain(folder, name))
+    card = (CARD,) if (folder / CARD).exists() else ()
+    names = tuple(name for name in (*about.files, ABOUT, *card) if _plain(folder, name))
     _about.check_files(folder, about, tuple(about.files))
-    names = (*stated, ABOUT, *((CARD,) if (folder / CARD).is_file() else ()))
     files = tuple(File(name, (folder / name).stat().st_size, _about.digest(folder / name)) for name in names)
     hub = _hub()
     with _hubs_errors(repo):
@@ -120,15 +121,14 @@ def pull(repo: str, *, out: Path | None = None, revision: str | None = None) -> 
 
 
 def _plain(folder: Path, name: str) -> bool:
-    """Whether a stated name is a model folder's file, and lies in this one: a description may be anybody's.
+    """Whether a name is a model folder's file, and lies in this one: a description may be anybody's, and a link in it
+    may lead to what was never to be sent.
 
     Raises: CheckpointError: it is not.
     """
     path = folder / name
     if name not in ALL or path.is_symlink() or not path.is_file():
-        raise CheckpointError(
-            f"the folder states {one_line(name)[:80]!r}, which is no file in it", where=folder, hint="fit it again"
-        )
+        raise CheckpointError(f"{one_line(name)[:80]!r} is no file in the folder", where=folder, hint=_AGAIN)
     return True
 
 

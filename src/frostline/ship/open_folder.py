@@ -9,7 +9,7 @@ from torch import nn
 
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, WeightsError, one_line
-from frostline.net.true_numbers import refuse_not_finite
+from frostline.net.true_numbers import refuse_not_finite, refuse_odd
 from frostline.ship import architecture
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
@@ -63,6 +63,7 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
         raise WeightsError(f"damaged weights: {said}", where=folder / WEIGHTS, hint="copy the folder again") from None
     wanted, given = ({n: tuple(t.shape) for n, t in held.items()} for held in (net.state_dict(), state))
     architecture.compare(wanted, given, folder / WEIGHTS)
+    refuse_odd(net, state, folder / WEIGHTS)
     refuse_not_finite(net, state, folder / WEIGHTS)
     net.load_state_dict(state)
     _check_head(net, about, folder)
