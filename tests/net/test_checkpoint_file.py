@@ -238,6 +238,15 @@ def test_a_file_without_tensors_tells_its_keys(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "b.pt")
 
 
+def test_a_zip_of_other_things_is_named_as_such(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.writestr(name, "{}")
+    with pytest.raises(WeightsError, match=r"a zip archive of other things: metadata\.json, config\.json") as caught:
+        read_checkpoint(tmp_path / "model.keras")
+    assert "safetensors" in str(caught.value.hint)
+
+
 def test_a_zip_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(30_000_000))

@@ -137,6 +137,21 @@ def test_two_copies_that_nothing_tells_apart_are_refused() -> None:
         fill(Tiny(), {name: t + (name.startswith("two") and t.is_floating_point()) for name, t in file.items()})
 
 
+def test_two_state_dicts_that_nothing_tells_apart_are_refused() -> None:
+    """The folds of one training, say: the first one was taken."""
+    one, other = ({n: t + k for n, t in state_of(Tiny()).items()} for k in (0, 1))
+    for states in ({"fold0": one, "fold1": other}, {"model.a": one, "model.b": other}):
+        first, second = states
+        with pytest.raises(WeightsError, match=f"fit equally well: `{first}` and `{second}`") as caught:
+            load(Tiny(), Checkpoint(states), head=HEAD, source="a.pth", digest="d1")
+        assert caught.value.hint
+    for states in ({"model": one, "fold1": other}, {"fold0": one, "copy": one}, {"ema": one, "model": other}):
+        net = Tiny()
+        loaded = load(net, Checkpoint(states), head=HEAD, source="a.pth", digest="d1")
+        assert loaded.part == next(iter(states))
+        assert torch.equal(net.stem.weight, one["stem.weight"])
+
+
 def test_names_of_another_code_base_by_order_are_told() -> None:
     source = timm.create_model("resnet18", num_classes=5).eval()
     other = {f"tensor_{i}.{name.rpartition('.')[2]}": t for i, (name, t) in enumerate(source.state_dict().items())}

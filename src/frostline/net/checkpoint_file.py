@@ -41,6 +41,7 @@ _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|rng|loop|callback|criterion|loss"
 _LONGEST_NAME, _DEEPEST_NAME = 500, 40  # letters, dots
 _READABLE = "check its permissions, and the disk"
 _NEEDED = "needed: torch (.pth, .pt), safetensors or NumPy (.npz)"
+_PICKLED = "/data.pkl"  # what every zip of torch's has
 _GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL)\s+(\S+)", re.IGNORECASE)
 _ANOTHER_FORM = {
     b"\x89HDF": "an HDF5 file (Keras)",
@@ -262,6 +263,7 @@ def _refuse_bomb(path: Path, *, times: int = 2) -> None:
     """torch stores its members uncompressed, so what a whole file unpacks to is no larger than the file."""
     try:
         with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
             unpacked = sum(member.file_size for member in archive.infolist())
     # zipfile raises whatever its parts do on foreign bytes (BadZipFile, UnicodeDecodeError, struct.error, OSError)
     except Exception as error:
@@ -272,6 +274,9 @@ def _refuse_bomb(path: Path, *, times: int = 2) -> None:
             where=path,
             hint="torch does not compress checkpoints; do not trust this file",
         )
+    if not any(name.endswith((_PICKLED, ".npy")) for name in names):
+        some = one_line(", ".join(names[:3]))
+        raise WeightsError(f"the weights file is a zip archive of other things: {some}", where=path, hint=_NEEDED)
 
 
 def _unpickle(path: Path, form: str) -> object:
@@ -321,7 +326,7 @@ def _states_in(found: object, path: Path) -> dict[str, dict[str, Tensor]]:
     if not states:
         keys = [str(key) for key in list(found)[:8]] if isinstance(found, Mapping) else []
         raise _without_tensors(path, f"a {type(found).__name__}", keys)
-    return dict(sorted(states.items(), key=lambda item: _preference(item[0], len(item[1]))))
+    return dict(sorted(states.items(), key=lambda item: (preference(item[0]), -len(item[1]))))
 
 
 def _walk(found: object, place: str, depth: int, seen: set[int]) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -338,11 +343,14 @@ def _walk(found: object, place: str, depth: int, seen: set[int]) -> Iterator[tup
             yield from _walk(value, f"{place}.{key}".lstrip("."), depth - 1, seen)
 
 
-def _preference(place: str, tensors: int) -> tuple[int, int]:
-    """Known wrappers before others, averaged weights before plain ones; of unknown ones the largest."""
+def preference(place: str) -> int:
+    """Known wrappers before others, averaged weights before plain ones: the lower is preferred.
+
+    place: the keys that lead to a state dict.
+    """
     parts = place.split(".") if place else []
     known = [_WRAPPERS.index(part) if part in _WRAPPERS else len(_WRAPPERS) for part in parts]
-    return min(known, default=len(_AVERAGED)), -tensors
+    return min(known, default=len(_AVERAGED))
 
 
 def _without_tensors(path: Path, what: str, keys: list[str] | None = None) -> WeightsError:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from frostline.errors import WeightsError
 from frostline.net import tensor_names
-from frostline.net.checkpoint_file import Checkpoint, read_checkpoint
+from frostline.net.checkpoint_file import Checkpoint, preference, read_checkpoint
 from frostline.net.head import Head
 from frostline.net.tensor_names import Reading, State
 from frostline.net.true_numbers import refuse_not_finite, refuse_odd
@@ -133,11 +133,13 @@ def load(
     best: _Fit | None = None
     part = ""
     for place, tensors in checkpoint.states.items():
+        if best is not None and not best.strange and preference(place) > preference(part):
+            break
         fit = _best_fit(net, tensors, wanted, head, ordered=checkpoint.ordered, file=file, source=source)
         if best is None or (best.strange and not fit.strange):
-            best, part = fit, place if len(checkpoint.states) > 1 else ""
-        if not best.strange:
-            break
+            best, part = fit, place
+        elif not fit.strange and _differ(best, fit):
+            raise _two_of(part, place, source)
     assert best is not None  # a checkpoint holds one state dict or more
     if best.strange:
         raise _misfit(best, wanted, source)
@@ -152,7 +154,7 @@ def load(
         source,
         digest,
         best.reading.prefix,
-        part,
+        part if len(checkpoint.states) > 1 else "",
         best.by_order,
         said,
         _another(net, checkpoint),
@@ -211,14 +213,21 @@ def _check_one(fits: Sequence[_Fit], source: str) -> None:
     first = fits[0]
     for other in fits[1:]:
         copies = first.reading.prefix and other.reading.prefix and first.reading.prefix != other.reading.prefix
-        if copies and other.reading.rank == first.reading.rank:
-            shared = first.taken.keys() & other.taken.keys()
-            if any(not torch.equal(first.taken[name], other.taken[name]) for name in shared):
-                raise WeightsError(
-                    f"two networks of the file fit equally well: `{first.reading.prefix}` and `{other.reading.prefix}`",
-                    where=source,
-                    hint="save the one that is meant into a file of its own",
-                )
+        if copies and other.reading.rank == first.reading.rank and _differ(first, other):
+            raise _two_of(first.reading.prefix, other.reading.prefix, source)
+
+
+def _differ(one: _Fit, other: _Fit) -> bool:
+    shared = one.taken.keys() & other.taken.keys()
+    return any(not torch.equal(one.taken[name], other.taken[name]) for name in shared)
+
+
+def _two_of(first: str, second: str, source: str) -> WeightsError:
+    return WeightsError(
+        f"two networks of the file fit equally well: `{first}` and `{second}`",
+        where=source,
+        hint="save the one that is meant into a file of its own",
+    )
 
 
 @dataclass(frozen=True, slots=True)
