@@ -121,7 +121,7 @@ def test_two_workers_of_one_shard_do_no_harm(model, photos, tmp_path):
     some = rows_of(photos)[:10]
 
     class Interrupted:
-        about = answering.about
+        about, engine = answering.about, answering.engine
 
         def predict(self, rows):
             held = list(rows)
@@ -144,7 +144,7 @@ def test_any_name_and_sets_of_any_length_are_gone_on_behind_and_merged(model, ph
     answering, how = open_predictor(model), {"places": ["p"], "columns": Columns(1, 0.9), "part_rows": 1}
 
     class Killed:
-        about = answering.about
+        about, engine = answering.about, answering.engine
 
         def predict(self, rows):
             yield from answering.predict(list(rows)[:2])

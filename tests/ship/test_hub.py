@@ -100,7 +100,7 @@ def test_files_outside_the_folder_are_never_sent_or_fetched(model, kept, tmp_pat
     (tmp_path / "run" / "diary.txt").write_text("mine")
     stated["files"]["../diary.txt"] = {"sha256": digest(tmp_path / "run" / "diary.txt"), "bytes": 4}
     (model / "frostline.json").write_text(json.dumps(stated))
-    with pytest.raises(CheckpointError, match="no file in it"):
+    with pytest.raises(CheckpointError, match="is no file in the folder"):
         hub.parcel(model, "me/leaves")
     (kept.top / "me/leaves").mkdir(parents=True)
     for path in model.iterdir():
