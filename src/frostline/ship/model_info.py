@@ -162,7 +162,7 @@ def read(folder: Path) -> ModelInfo:
     try:
         if _length(path) > _LARGEST:
             raise CheckpointError(f"more than {_LARGEST >> 20} MB of description", where=path, hint=_AGAIN)
-        values = _parsed(path.read_bytes())
+        values = parsed(path.read_bytes())
         if not isinstance(values, dict):
             raise CheckpointError("not a description of a model", where=path, hint=_AGAIN)
         return ModelInfo.from_dict(values)
@@ -175,7 +175,7 @@ def read(folder: Path) -> ModelInfo:
         raise CheckpointError(f"not a description of a model: {said}", where=path, hint=_AGAIN) from None
 
 
-def _parsed(said: bytes) -> Any:
+def parsed(said: bytes) -> Any:
     """JSON whose numbers are all finite, as ``to_json`` writes it.
 
     Raises: ValueError: it is none. RecursionError: it is nested too deeply.
