@@ -249,7 +249,8 @@ def _from_timm(
     options: dict[str, Any] = {} if drop_path is None else {"drop_path_rate": drop_path}
     if channels != 3:
         options["in_chans"] = channels
-    given, arguments = None, {}
+    arguments: dict[str, Any] = {}
+    given = None
     if (folder := model_folder.named(name)) is not None:
         builds, published = folder.name, folder.published
         given = _given(name, weights, published)
