@@ -433,6 +433,16 @@ def test_one_class_of_ten_saved_otherwise_is_found_too() -> None:
     assert finding.items[0].text.endswith("it gives away '3'")
 
 
+def test_what_cannot_be_read_is_no_copy_of_anything() -> None:
+    """A page "404 not found" in place of pictures, in both classes and both splits."""
+    rows = listing("aabb", ["train", "val", "train", "val"], digests="xxyx").rows
+    subject = bare(Inventory(rows, ("not a picture", "not a picture", "", "not a picture")))
+    for check in ("leakage", "label-conflicts", "duplicates"):
+        assert checks.get(check)(subject) is None
+        assert checks.get(check)(bare(Inventory(rows, ("",) * 4))) is not None or check == "duplicates"
+    assert found("unreadable", subject).mask.sum() == 3
+
+
 def test_what_tells_patients_apart_is_no_shortcut_to_their_classes() -> None:
     """Each patient has a size and a colour of their own, and a class by chance: of a new one they say nothing."""
     rng = np.random.default_rng(0)

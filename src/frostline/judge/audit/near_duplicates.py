@@ -70,7 +70,9 @@ def find_copies(listing: Inventory, looks: ImageStats) -> NearDuplicates:
 
 
 def _by_digest(listing: Inventory) -> Indices:
-    names = [row.digest or f"\0{number}" for number, row in enumerate(listing.rows)]
+    # the same page "404 not found" in place of many pictures is no copy of a picture
+    seen = zip(listing.rows, listing.readable, strict=True)
+    names = [row.digest if row.digest and readable else f"\0{number}" for number, (row, readable) in enumerate(seen)]
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
