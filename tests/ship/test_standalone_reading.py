@@ -1,6 +1,7 @@
 """``predict.py`` without frostline reads 16 bits, bands, missing data and grounds as the evaluation view does."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 from frostline.data.reading import Reading, asked
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.ship.exporters import as_onnx, standalone_script
+from frostline.ship.exporters.export_spec import Standalone
 
 GREY = np.linspace(0, 4000, 60 * 50).reshape(60, 50).astype(np.uint16)
 DEEP = Reading(window=(0, 4095))
@@ -77,3 +79,17 @@ def test_the_script_sees_what_the_model_sees(tmp_path: Path, kind: str, how: Rea
     else:
         expected = ((view(path).astype(np.float32) / 255 - wants.mean) / wants.std).transpose(2, 0, 1)
         assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.uint16])
+def test_a_script_for_ordinary_pictures_refuses_more_than_8_bits(monkeypatch, kind):
+    """Pillow would clip them to black or white."""
+    wants = Preprocessing(size=(8, 8))
+    facts = {"labels": "[]", "preprocessing": json.dumps(wants.to_dict())}
+    text = standalone_script.script("numpy", Standalone("", f"facts = {facts!r}\n"), "pixels", wants)
+    monkeypatch.setattr(sys, "argv", ["predict.py"])
+    made: dict[str, object] = {}
+    exec(compile(text, "predict.py", "exec"), made)
+    assert made["prepared"](Image.fromarray(np.full((9, 9), 200, np.uint8))).shape == (1, 3, 8, 8)
+    with pytest.raises(SystemExit, match="more than 8 bits"):
+        made["prepared"](Image.fromarray(np.full((9, 9), 1, kind)))

@@ -26,6 +26,8 @@ import numpy as np
 
 def prepared(picture):
     """{doing}."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        raise SystemExit("a picture of more than 8 bits a sample: save it with 8 for this script")
     picture = ImageOps.exif_transpose(picture).convert("RGBA")
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 {steps}
