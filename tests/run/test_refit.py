@@ -10,7 +10,7 @@ import torch
 from frostline import ImageClassifier
 from frostline.data.sources import read
 from frostline.errors import PlanError
-from frostline.events import Note, Warn
+from frostline.events import Note, Step, Warn
 from frostline.options import FitOptions
 from frostline.run.check_options import check_options
 from frostline.run.phase_context import PhaseContext, PhaseResult
@@ -40,6 +40,18 @@ def test_a_refit_is_a_fit_on_all_pictures_with_the_figures_of_the_model_before(l
     assert [len(fitted[refit]._learnt) for refit in ("on", "off")] == [48, 48 - off.result_.counts["val"]]
     listed = [len((tmp_path / refit / "training.csv").read_text().splitlines()) - 1 for refit in ("on", "off")]
     assert listed == [48, 48 - off.result_.counts["val"]]
+
+
+def test_a_refit_ends_with_the_epoch_that_val_chose(leaves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([(0.5, 1.0), (0.9, 0.5), (0.6, 0.9), (0.6, 0.9)])
+    monkeypatch.setattr("frostline.run.train_phase.figures", lambda *_: next(figures))
+    options = {**TRAINING, "strategy": "full", "epochs": 4, "keep": "best", "schedule": "constant", "refit": "on"}
+    steps: list[Step] = []
+    fitted = ImageClassifier(**options).fit(
+        *some(leaves, "train"), listen=lambda event: steps.append(event) if isinstance(event, Step) else None
+    )
+    assert [(row.epochs, row.best_epoch) for row in fitted.result_.phases] == [(4, 2), (0, 0)]
+    assert [step.epoch for step in steps[-6:]] == [0, 0, 0, 1, 1, 1]
 
 
 def test_pictures_that_chose_are_no_test_once_they_were_learned_from(leaves: Path) -> None:

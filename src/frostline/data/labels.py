@@ -47,7 +47,7 @@ def labels_of(y: Any) -> Labels:
         y = y.detach().cpu().numpy()
     if hasattr(y, "toarray"):  # SciPy's sparse matrices
         y = y.toarray()
-    if isinstance(y, np.ma.MaskedArray):
+    if isinstance(y, np.ma.MaskedArray) and y.size:
         _refuse_missing(np.ma.getmaskarray(y).reshape(len(y), -1).any(1))
     if hasattr(y, "__array__") and not hasattr(y, "iloc"):
         y = np.asarray(y)

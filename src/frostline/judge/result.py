@@ -25,6 +25,7 @@ class PhaseRow:
         judged. seconds: that it took.
     kept: whether the final model has learnt from it. why: the reason, in a few words.
     epochs: that were run. early: why they ended before their time, or "". trainable: parameters that learnt.
+    best_epoch: whose weights were kept, from 1; 0 where there were none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PhaseRow:
     epochs: int = 0
     early: str = ""
     trainable: int = 0
+    best_epoch: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

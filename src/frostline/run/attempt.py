@@ -164,6 +164,5 @@ def row_of(job: Job, phase: Phase, tried: Attempt, seconds: float) -> PhaseRow:
     judged = held_out(job, result)
     figure = None if judged is None else share_right(judged[1], judged[0])
     early = "" if result.early == tried.why else result.early
-    return PhaseRow(
-        phase.name, phase.line, figure, seconds, tried.kept, tried.why, result.epochs, early, result.trainable
-    )
+    ran = result.epochs, early, result.trainable, result.best_epoch
+    return PhaseRow(phase.name, phase.line, figure, seconds, tried.kept, tried.why, *ran)

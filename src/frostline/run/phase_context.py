@@ -45,6 +45,7 @@ class PhaseResult:
     crossed: for a solved head without a val split, out-of-fold logits of the training split; NaN for pictures that
         cannot be judged, as the only one of a class cannot.
     epochs: that were run. early: why it ended before its last epoch, or "". trainable: parameters that learnt.
+    best_epoch: whose weights were kept, from 1; 0 where there were none.
     """
 
     val: Logits | None
@@ -52,6 +53,7 @@ class PhaseResult:
     epochs: int
     early: str = ""
     trainable: int = 0
+    best_epoch: int = 0
 
 
 def judgeable(crossed: Logits, part: Manifest) -> tuple[Manifest, Logits] | None:

@@ -2,7 +2,7 @@
 
 Where the pictures to choose by were held out here, a model of the val path has not learned from them. A head that no
 deeper phase betters is fitted once more, to all, and judged out of fold as `--strategy probe` is. Phases that train are
-carried out again on all, from the start; their figures are those of the model before.
+carried out again on all, from the start and to the epoch that was kept; their figures are those of the model before.
 """
 
 import time
@@ -57,7 +57,7 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
         # What it says of being judged would not be true: nothing judges it.
         context = replace(whole.context, listen=_without_notes(job.tell))
         for phase, row in kept:
-            again = phase.shortened(row.epochs) if isinstance(phase, Train) else phase
+            again = phase.shortened(row.best_epoch or row.epochs) if isinstance(phase, Train) else phase
             result = repeated(context, again, open_device)
         best.take(job.context.net, replace(result, val=best.val), None)
         figure, why = None, f"again on all {len(train)} pictures; the figures are of the model before"

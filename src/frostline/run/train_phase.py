@@ -78,7 +78,7 @@ def train_stages(
         early = _until_stopped(training, save, None if seconds is None else began + 1.25 * seconds)
         logits = _settled(training, initial)
         trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
-        return PhaseResult(logits, None, training.state.epoch, early, trainable)
+        return PhaseResult(logits, None, training.state.epoch, early, trainable, _best_epoch(training))
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
@@ -228,15 +228,22 @@ def _judge_epoch(training: _Training, event: Epoch, speed: float) -> str:
         training.best = _weights(training.task.suffix, training.average)
         return ""
     right, loss = figures(logits, context.val.targets())
-    better = not state.losses or (right, -loss) > max(zip(state.accuracies, (-x for x in state.losses), strict=True))
     state.losses.append(loss)
     state.accuracies.append(right)
-    if better or recipe.keep == "last":
+    if _best_epoch(training) == len(state.losses) or recipe.keep == "last":
         training.best, training.best_logits = _weights(training.task.suffix, training.average), logits
     rate = max(group["lr"] for group in training.optimizer.param_groups)
     context.listen(Judged(event.epoch, training.epochs, right, loss, mean, rate, speed))
     training.track(step=state.step, epoch_loss=mean, val_loss=loss, val_accuracy=right, pictures_per_second=speed)
     return _patience_spent(state, recipe.patience)
+
+
+def _best_epoch(training: _Training) -> int:
+    state = training.state
+    if training.task.recipe.keep == "last" or not state.losses:
+        return state.epoch
+    figures = list(zip(state.accuracies, (-loss for loss in state.losses), strict=True))
+    return 1 + figures.index(max(figures))
 
 
 def _settled(training: _Training, initial: Mapping[str, Tensor]) -> Logits | None:
