@@ -83,7 +83,7 @@ class RunFolder:
                     where=self.folder,
                     hint="choose another --out, or wait until it has ended",
                 )
-            if not resume:
+            if not resume and self._log.tell():
                 self._log.truncate(0)
         except (OSError, ValueError) as error:
             raise _no_folder(self.folder, error) from None
