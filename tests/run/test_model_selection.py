@@ -6,15 +6,16 @@ from bench.trust.__main__ import of_folded_keeping
 from scipy.stats import binom
 
 from frostline.data.manifest import Manifest, Row
-from frostline.run.model_selection import KEEP_LEVEL, hopeless, losses, verdict
+from frostline.run.model_selection import KEEP_LEVEL, harmed, hopeless, losses, verdict
 
 N = 200
 VAL = Manifest(tuple(Row(f"{i}.png", ("yes",), "val", digest=f"{i}") for i in range(N)), ("no", "yes"))
 
 
-def logits(right: int, sure: float) -> np.ndarray:
-    """(N, 2): the first `right` pictures are right, all of them with margins of about `sure`."""
-    margin = sure * (1 + 0.01 * np.arange(N) / N) * np.where(np.arange(N) < right, 1, -1)
+def logits(right: int, sure: float, wrongly: float | None = None) -> np.ndarray:
+    """(N, 2): the first `right` pictures are right, with margins of about `sure`; the others' are `wrongly` or so."""
+    margin = np.where(np.arange(N) < right, sure, -(sure if wrongly is None else wrongly))
+    margin = margin * (1 + 0.01 * np.arange(N) / N)
     return np.stack([-margin / 2, margin / 2], axis=1).astype(np.float32)
 
 
@@ -25,17 +26,19 @@ def test_losses_are_minus_the_logarithm_of_the_probability() -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "sure", "kept"),
+    ("right", "sure", "wrongly", "kept"),
     [
-        (150, 3.0, False),  # the same
-        (160, 3.0, True),  # more are right
-        (150, 1.1, True),  # the same are right, with better probabilities
-        (149, 1.1, False),  # better probabilities and one right answer less
-        (160, 9.0, False),  # more are right, with worse probabilities
+        (150, 3.0, 3.0, False),  # the same
+        (160, 3.0, 3.0, True),  # more are right
+        (150, 1.1, 1.1, False),  # the same are right, and a temperature gives the same probabilities
+        (150, 3.0, 0.5, True),  # the same are right, with better probabilities
+        (149, 3.0, 0.5, False),  # better probabilities and one right answer less
+        (160, 9.0, 9.0, True),  # more are right, with worse probabilities that a temperature mends
+        (160, 3.0, 30.0, False),  # more are right, with worse probabilities that it cannot mend
     ],
 )
-def test_what_is_kept(right: int, sure: float, kept: bool) -> None:
-    better, why = verdict("if-better", logits(150, 3.0), logits(right, sure), VAL)
+def test_what_is_kept(right: int, sure: float, wrongly: float, kept: bool) -> None:
+    better, why = verdict("if-better", logits(150, 3.0), logits(right, sure, wrongly), VAL)
     assert better == kept
     assert why.startswith("measurably better" if kept else "not measurably better")
     assert "log loss" in why
@@ -84,3 +87,17 @@ def test_a_phase_is_begun_only_where_half_of_the_errors_less_could_be_measured(p
         why = hopeless(logits(N - wrong, 3.0), VAL, phases=phases)
         assert (why == "") == (mid_p < needed), wrong
         assert not why or why.startswith(f"{wrong} of {N} held-out pictures are wrong")
+
+
+@pytest.mark.parametrize(
+    ("right", "sure", "ended"),
+    [
+        (14, 3.0, False),  # one of 20 is lost, which is chance
+        (12, 3.5, True),  # three are lost and none is won
+        (12, 0.3, False),  # three are lost, but the loss is lower
+        (16, 9.0, False),  # one is won, with worse probabilities
+    ],
+)
+def test_the_first_fold_ends_a_phase_where_it_lost_more_than_chance_would(right: int, sure: float, ended: bool) -> None:
+    part = Manifest(VAL.rows[:20], VAL.classes)
+    assert (harmed(logits(15, 3.0)[:20], logits(right, sure)[:20], part) != "") == ended

@@ -22,6 +22,9 @@ KEEP_LEVEL = 0.1
 """The chance that a run of `auto` keeps any phase that is no better, over both figures and all phases together."""
 
 
+_ONE_ERROR = 0.16  # one-sided p of a difference of one standard error
+
+
 def verdict(
     keep: Literal["always", "if-better"],
     best: Logits | None,
@@ -33,7 +36,8 @@ def verdict(
     """Whether a phase that came after another is kept, and why, in words.
 
     Paired by picture (by group, where pictures belong together), a test asks whether more is right and another whether
-    log loss is lower; one must say so at `level` and the other figure be no worse.
+    log loss is lower; one must say so at `level` and the other figure be no worse. Log loss is that of the
+    probabilities that each would be saved with, temperature and all: a trained network is surer than a fitted head.
 
     best, after: logits (N, K) of the val split before and after the phase. phases: that ask to be kept in this run.
     """
@@ -43,12 +47,13 @@ def verdict(
         return False, "there is no val split to judge it by"
     together = units(val)
     share = np.stack([right(z, val).reshape(len(val), -1).mean(1) for z in (best, after)])
-    answers, loss = gain(share[0], share[1], together), gain(-losses(best, val), -losses(after, val), together)
+    nats = [losses(logits / np.float32(calibration_of(logits, val).temperature), val) for logits in (best, after)]
+    answers, loss = gain(share[0], share[1], together), gain(-nats[0], -nats[1], together)
     needed = level(phases)
     better = (answers.p < needed and loss.mean >= 0) or (loss.p < needed and answers.mean >= 0)
     said = (
         f"accuracy {share[0].mean():.1%} to {share[1].mean():.1%} (p = {answers.p:.2g}), log loss "
-        f"{losses(best, val).mean():.3f} to {losses(after, val).mean():.3f} (p = {loss.p:.2g}), needed p < {needed:.3g}"
+        f"{nats[0].mean():.3f} to {nats[1].mean():.3f} (p = {loss.p:.2g}), needed p < {needed:.3g}"
     )
     return better, f"{'measurably better' if better else 'not measurably better'}: {said}"
 
@@ -78,19 +83,27 @@ def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
 
 
 def harmed(before: Logits, after: Logits, part: Manifest) -> str:
-    """How a phase made a fold's logits (N, K) worse in both figures, which others would hardly outweigh; or "".
+    """How a phase made a fold's logits (N, K) worse, more than others would outweigh; or "".
 
-    Rows with a NaN judge nothing.
+    Both figures fell, one of them by about a standard error (p < 0.16 of the paired test): a fold of 20 pictures loses
+    one of them by chance. Rows with a NaN judge nothing.
     """
     there = np.flatnonzero(np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1))
     if not len(there):
         return ""
     part = replace(part, rows=tuple(part.rows[number] for number in there))
-    share = [right(logits[there], part).mean() for logits in (before, after)]
-    nats = [losses(logits[there], part).mean() for logits in (before, after)]
-    if share[1] >= share[0] or nats[1] <= nats[0]:
+    share = [right(logits[there], part).reshape(len(part), -1).mean(1) for logits in (before, after)]
+    nats = [losses(logits[there], part) for logits in (before, after)]
+    if share[1].mean() >= share[0].mean() or nats[1].mean() <= nats[0].mean():
         return ""
-    return f"accuracy {share[0]:.1%} to {share[1]:.1%}, log loss {nats[0]:.3f} to {nats[1]:.3f}"
+    together = units(part)
+    fell = gain(share[1], share[0], together).p, gain(-nats[1], -nats[0], together).p
+    if min(fell) >= _ONE_ERROR:
+        return ""
+    return (
+        f"accuracy {share[0].mean():.1%} to {share[1].mean():.1%}, "
+        f"log loss {nats[0].mean():.3f} to {nats[1].mean():.3f}"
+    )
 
 
 def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
