@@ -167,6 +167,7 @@ def _label_column(features: Mapping[str, Any], place: str) -> str:
 
 
 def _inner(feature: Any) -> Any:
+    feature = feature[0] if isinstance(feature, list) and len(feature) == 1 else feature
     return getattr(feature, "feature", feature)  # of a list
 
 
