@@ -524,6 +524,22 @@ def test_folders_of_users_or_patients_that_a_table_names_are_no_classes(tmp_path
     assert seen(names).classes == ("ants", "bees")
 
 
+def test_numbers_of_folds_and_patients_are_not_those_of_classes(tmp_path):
+    """Grades 0 to 2 in folders, folds 0 to 2 and patients 1 to 40 in tables."""
+    top = tree(tmp_path / "d", *(f"{c}/{c}_{n}.png" for c in range(3) for n in range(6)))
+    written(top / "folds.csv", "image_id,fold", *(f"{c}_{n},{n % 3}" for c in range(3) for n in range(6)))
+    assert {row.group for row in seen(top).rows} == {"0", "1", "2"}
+    (top / "folds.csv").unlink()
+    written(top / "image.csv", "image_id,patient_id", *(f"{c}_{n},{n % 2}" for c in range(3) for n in range(6)))
+    assert {row.group for row in seen(top).rows} == {"0", "1"}
+    (top / "image.csv").unlink()
+    written(top / "patients.csv", "patient_id,age", *(f"{n},{30 + n}" for n in range(40)))
+    assert seen(top).classes == ("0", "1", "2")
+    written(tmp_path / "e" / "classes.csv", "scene,words", "kitchen,cooking", "bar,drinking")
+    scenes = tree(tmp_path / "e", *(f"{c}/{n}.png" for c in ("kitchen", "bar") for n in range(2)))
+    assert seen(scenes).classes == ("bar", "kitchen")
+
+
 @pytest.mark.parametrize("form", ["txt", "csv"])
 def test_splits_of_numbers(tmp_path, form):
     """CelebA: list_eval_partition says 0 of train, 1 of val and 2 of test; folds are called so, too, and are even."""

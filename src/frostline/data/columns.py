@@ -76,6 +76,8 @@ _MAYBE_GROUPS = frozenset(
     )
 )
 _WHETHER = frozenset(("confidence", "labelconfidence", "置信度", "present", "presence", "ispresent"))
+_USERS = frozenset(("user", "userid", "用户"))
+_PARTS = frozenset(("fold", "kfold", "group", "groupid", "分组"))
 _FLAG = re.compile(r"(?:(?:is|in)[_ ]?|是否(?:为|在|属于)?)?(?P<split>.+)", re.IGNORECASE)
 _NUMBERED = frozenset(("split", "partition", "subset", "set", "datasplit", "划分"))
 YES, NO = frozenset(("1", "1.0", "true", "yes", "是")), frozenset(("0", "0.0", "false", "no", "否"))
@@ -131,9 +133,10 @@ def says_whether(column: str) -> bool:
     return plain(column) in _WHETHER
 
 
-def is_group(column: str) -> bool:
-    """Whether a column is called as groups are, or as what pictures may have in common."""
-    return known(column) == "group" or may_be_group(column)
+def is_of_one(column: str) -> bool:
+    """Whether a column is called as a patient, a user or another one of many is, and not as a part of the data."""
+    name = plain(column)
+    return name in _USERS or (known(column) == "group" and name not in _PARTS)
 
 
 def may_be_group(column: str) -> bool:

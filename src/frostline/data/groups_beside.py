@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from frostline.data.columns import is_group
+from frostline.data.columns import is_of_one
 from frostline.data.folders import around
 from frostline.data.manifest import Found, Row
+from frostline.data.split_lists import rows_beside
 from frostline.data.tables import csv_records
 from frostline.data.tree import Folder
 from frostline.errors import DataError, one_line
@@ -16,8 +17,8 @@ _NEARLY_ALL = 0.9
 
 
 def refuse_groups(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
-    """Rows of folders, unless a table beside them has their names in a column called as groups are: user_id of Adience,
-    patient_id of a hospital's list.
+    """Rows of folders, unless a table beside them, of no pictures that are there, has their names in a column called as
+    one of many is: user_id of Adience, patient_id of a hospital's list.
 
     Raises: DataError: one has; as the source of the rows.
     """
@@ -25,7 +26,10 @@ def refuse_groups(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     classes = {label for item in held if isinstance(item, Row) for label in item.labels}
     for folder in around(top):
         for name in folder.others:
-            if name.lower().endswith(_ENDINGS) and (column := _column_of(folder.path / name, classes)):
+            table = folder.path / name
+            if not name.lower().endswith(_ENDINGS) or not (column := _column_of(table, classes)):
+                continue
+            if rows_beside(table, top) is None:  # else it says of each picture by itself what it belongs to
                 raise DataError(
                     f"the folders are what {one_line(name)} calls {one_line(column)!r}: groups of pictures, no classes",
                     where=top.path,
@@ -36,7 +40,10 @@ def refuse_groups(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
 
 
 def _column_of(table: Path, classes: set[str]) -> str:
-    """The column of groups in which (nearly) all of its values, or all classes, are names of classes; "" of none."""
+    """The column of patients or users that has the names of classes, (nearly) all of them or none but them; "" of none.
+
+    Of classes 1 to 4 the numbers of a hundred patients say nothing.
+    """
     try:
         if table.stat().st_size > _LARGEST:
             return ""
@@ -44,9 +51,12 @@ def _column_of(table: Path, classes: set[str]) -> str:
     except (DataError, OSError):
         return ""
     for index, name in enumerate(header):
-        if len(header) > 1 and is_group(name):
+        if len(header) > 1 and is_of_one(name):
             values = {values[index].strip() for _, values in records if len(values) > index} - {""}
             shared = len(values & classes)
-            if shared > 1 and shared >= _NEARLY_ALL * min(len(values), len(classes)):
+            enough = _NEARLY_ALL * min(len(values), len(classes))
+            if all(map(str.isdecimal, values & classes)):
+                enough = max(enough, len(values) / 2)
+            if shared > 1 and shared >= enough:
                 return name
     return ""

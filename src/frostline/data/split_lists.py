@@ -154,7 +154,7 @@ def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder,
 def _listed(top: Folder, place: Path) -> list[Path] | None:
     """The pictures that a list or a table names, or None: it is none."""
     if place.suffix.lower() != ".txt":
-        found = _rows(place, top)
+        found = rows_beside(place, top)
         return None if found is None else [row.picture for row in found[0] if isinstance(row.picture, Path)]
     try:
         if place.stat().st_size > _LARGEST:
@@ -201,7 +201,7 @@ def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_
     tables = [(folder, name) for folder in around(top) for name in folder.others if name.lower().endswith(_TABLES)]
     tables += [one for one in _idle_files(top, _LISTS) if says_splits(one[1]) and one not in tables]
     for folder, name in tables:
-        if any(name in source for source in read) or (found := _rows(folder.path / name, top)) is None:
+        if any(name in source for source in read) or (found := rows_beside(folder.path / name, top)) is None:
             continue
         rows, said = found
         own_files = [_plain(row.picture) for row in rows if isinstance(row.picture, Path)]
@@ -221,7 +221,7 @@ def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_
         yield _Said(of, (folder.named(name),), split, group, bool(said.split))
 
 
-def _rows(place: Path, top: Folder) -> tuple[list[Row], Understood] | None:
+def rows_beside(place: Path, top: Folder) -> tuple[list[Row], Understood] | None:
     """What a table says of pictures that are there, whatever it says of labels; None: it names none."""
     is_list = place.suffix.lower() == ".txt"
     how = PlaceOptions(box_format="none", images=top.path if is_list else None)
