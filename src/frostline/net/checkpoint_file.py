@@ -13,7 +13,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +115,14 @@ class Checkpoint:
     classes: names of the head's outputs in their order, if the file says them.
     ordered: whether the names come in the order in which the network defined them.
     architecture: what it says that it is of, in whatever words.
+    pictures: how its folder says that pictures were prepared, by timm's names.
     """
 
     states: Mapping[str, Mapping[str, Tensor]]
     classes: tuple[str, ...] | None = None
     ordered: bool = True
     architecture: str | None = None
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:

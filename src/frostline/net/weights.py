@@ -55,6 +55,7 @@ class Loaded:
     ordered_as: a name there and the name here where another code base's tensors were taken by their order, or "".
     head: what became of the file's head, where that is not plain from its size.
     said: another architecture of timm's, where the file says that it is of that, or "".
+    pictures: how they are prepared, where the folder of the weights says it, or "".
     """
 
     taken: tuple[str, ...]
@@ -67,6 +68,7 @@ class Loaded:
     ordered_as: str = ""
     head: str = ""
     said: str = ""
+    pictures: str = ""
 
     def __str__(self) -> str:
         total = len(self.taken) + len(self.missing) + sum(m.here is not None for m in self.left_out)
@@ -89,6 +91,8 @@ class Loaded:
                 parts.append("head new")
         if strangers := [m.key for m in self.left_out if m.here is None]:
             parts.append(f"left out {', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}")
+        if self.pictures:
+            parts.append(f"pictures as its folder says: {self.pictures}")
         return ", ".join(parts)
 
 
