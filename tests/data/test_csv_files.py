@@ -10,8 +10,8 @@ from frostline.data import csv_files
 from frostline.data.manifest import Row, Skipped
 from frostline.judge.predictions import Outcome, read_outcomes
 from frostline.judge.predictions import to_csv as pictures_csv
+from frostline.judge.training_list import to_csv, training_list
 from frostline.run.run_folder import RunFolder
-from frostline.run.training_list import to_csv, training_list
 
 ODD = ("a\rb.jpg", "\r", "a\r\nb", "a\nb", 'say "a", b', " a\t", "a;b", "蚂蚁", "\udcff", "x" * 200_000)
 

@@ -12,10 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from frostline.data.decode import content_digest
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName, one_line
 from frostline.judge.predictions import Outcome, to_csv
+from frostline.judge.training_list import to_csv as to_training_csv
 from frostline.ship import export as exports
 from frostline.ship.export import export
 from frostline.ship.exporters import as_onnx, parity, standalone_script
@@ -180,6 +182,15 @@ def test_int8_is_smaller_and_its_cost_is_measured(tmp_path, leaves, inside):
     assert found.files["model.onnx"] < 0.75 * whole.files["model.onnx"]
     assert found.cost.before.n == found.cost.after.n == 24
     assert found.agreement.same_top >= 0.9
+
+
+def test_int8_says_how_many_of_its_pictures_were_learned_from(tmp_path, leaves):
+    place, _ = saved(tmp_path / "run" / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
+    assert export(place, "int8", data=leaves, max_drop=1.0).cost.learnt == 0
+    val = sorted((leaves / "val").rglob("*.*"))[:5]
+    rows = [Row(path, ("red leaf",), digest=content_digest(path)) for path in val]
+    (tmp_path / "run" / "training.csv").write_text(to_training_csv(rows))
+    assert export(tmp_path / "run", "int8", data=leaves, max_drop=1.0).cost.learnt == 5
 
 
 def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, leaves, monkeypatch):

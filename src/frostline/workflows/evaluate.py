@@ -22,7 +22,7 @@ from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.figures import Report
 from frostline.judge.one_draw import counted
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
-from frostline.run.training_list import training_list
+from frostline.judge.training_list import training_list
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 

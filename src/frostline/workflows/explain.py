@@ -17,8 +17,8 @@ from frostline.features.store import Store
 from frostline.judge import explain
 from frostline.judge.neighbours import nearest, unit
 from frostline.judge.report.thumbnails import viewed
+from frostline.judge.training_list import TRAINING, training_list
 from frostline.registry import did_you_mean
-from frostline.run.training_list import TRAINING, training_list
 from frostline.ship.model_info import located
 from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
