@@ -10,7 +10,7 @@ NEEDS = "numpy pillow tifffile imagecodecs"
 
 _TEXT = '''def deep(name, how, kept):
     """Bands of 8 bits of what has more than 8, or other bands."""
-    told, ground = how.get("window"), how.get("background")
+    asked, ground = how.get("window"), how.get("background")
     most, missing, alpha, inverted = 0, None, None, False
     if Path(name).read_bytes()[:4] in (b"II*\\0", b"MM\\0*", b"II+\\0", b"MM\\0+"):
         with tifffile.TiffFile(name) as file:
@@ -49,10 +49,10 @@ _TEXT = '''def deep(name, how, kept):
         raise ValueError("not one of its pixels has a value")
     pixels = values[:, :, bands]
     if values.dtype != np.uint8 or most:
-        if told and not how.get("declared", True):
-            low, high = told
-        elif most or told:
-            low, high = (0, most) if most else told
+        if asked and not how.get("declared", True):
+            low, high = asked
+        elif most or asked:
+            low, high = (0, most) if most else asked
         elif values.dtype.kind in "iu" and pixels.min() >= 0 and 16384 <= pixels.max() <= 65535:
             low, high = 0, 65535
         else:
@@ -77,7 +77,7 @@ _TEXT = '''def deep(name, how, kept):
 
 
 def seen(name, least=0):
-    """Bands as in training ({how}), where the whole picture lies in them, and its full size."""
+    """Bands as in training ({how}), where the whole picture is in them, and its full size."""
     how, kept = wants["reading"], wants["reading"].get("bands")
     try:
         picture, extent, whole = upright(name, least)
