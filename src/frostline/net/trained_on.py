@@ -61,15 +61,15 @@ def said(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
     found = timm_config.published(config, folder / CONFIG)
     sides = found.get("input_size", [3, 1, 1])
     if len(sides) != 3 or not all(type(side) is int and side > 0 for side in sides):
-        raise CheckpointError(f"its 'input_size' is {sides}", where=folder / CONFIG, hint="[3, height, width]")
+        timm_config.refuse("input_size", sides, folder / CONFIG)
     for name in ("mean", "std"):
         if not all(type(value) in (int, float) for value in found.get(name, ())):
-            raise CheckpointError(f"its {name!r} is {found[name]}", where=folder / CONFIG, hint="a number a band")
+            timm_config.refuse(name, found[name], folder / CONFIG)
     told = {name: found[name] for name in _OF_PICTURES if name in found}
     try:
         prepared_as(told, Preprocessing(), AS_IT_IS)
     except PlanError as error:
-        raise CheckpointError(error.what, where=folder / CONFIG, hint=error.hint or "see timm's own") from None
+        raise CheckpointError(error.what, where=folder / CONFIG, hint=error.hint or timm_config.SAFE) from None
     return told
 
 
