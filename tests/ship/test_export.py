@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from frostline.data.decode import content_digest
-from frostline.data.manifest import Row
+from frostline.data.manifest import Manifest, Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName, one_line
 from frostline.judge.predictions import Outcome, to_csv
@@ -188,8 +188,8 @@ def test_int8_says_how_many_of_its_pictures_were_learned_from(tmp_path, leaves):
     place, _ = saved(tmp_path / "run" / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
     assert export(place, "int8", data=leaves, max_drop=1.0).cost.learnt == 0
     val = sorted((leaves / "val").rglob("*.*"))[:5]
-    rows = [Row(path, ("red leaf",), digest=content_digest(path)) for path in val]
-    (tmp_path / "run" / "training.csv").write_text(to_training_csv(rows))
+    rows = tuple(Row(path, ("red leaf",), digest=content_digest(path)) for path in val)
+    (tmp_path / "run" / "training.csv").write_text(to_training_csv(Manifest(rows, ("red leaf",))))
     assert export(tmp_path / "run", "int8", data=leaves, max_drop=1.0).cost.learnt == 5
 
 

@@ -78,7 +78,10 @@ def test_the_page_counts_what_was_judged_and_tells_what_the_model_was_trained_on
         assert page.unseen is found.unseen is unseen
         assert sum(page.counts["all"].values()) == found.report.n == counted_
         assert note in page.warnings[0]
-    assert not evaluate(knows, everything).unseen  # nobody knows
+    nobody_knows = evaluate(knows, everything)
+    assert not nobody_knows.unseen
+    assert not nobody_knows.to_dict()["unseen"]
+    assert [note.partition(":")[0] for note in nobody_knows.notes] == ["no training.csv is beside the model"]
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,8 @@ def _by(separator: str) -> tuple[Parted, str]:
     if separator == "none":
         return (lambda cell: [cell] if isinstance(cell, str) and "|" in cell else cell), ""
     said = f"parted by {_SEPARATORS.get(separator, repr(separator))}"
+    if separator == "|":
+        return (lambda cell: cell), said  # as everywhere
     return (lambda cell: _words(cell, separator) if isinstance(cell, str) else cell), said
 
 

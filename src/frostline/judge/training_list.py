@@ -1,11 +1,11 @@
 """The list of the pictures that a run learned from, ``training.csv`` in its folder: written here, and read here."""
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 from frostline.data import csv_files
-from frostline.data.manifest import Row
+from frostline.data.label_text import as_text, labels_in
+from frostline.data.manifest import Manifest, Row
 from frostline.errors import DataError, one_line
 
 TRAINING = "training.csv"
@@ -13,20 +13,21 @@ TRAINING = "training.csv"
 _FIELDS = ("name", "path", "digest", "label")
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """The text of ``training.csv``, one line a picture; "|" joins several labels."""
+def to_csv(manifest: Manifest) -> str:
+    """The text of ``training.csv``, one line a picture; "|" joins the labels of those that may have several."""
 
     def line(row: Row) -> tuple[object, ...]:
         path = row.picture.absolute() if isinstance(row.picture, Path) else ""
-        return row.name, path, row.digest, "|".join(row.labels)
+        return row.name, path, row.digest, as_text(row.labels, several=manifest.multilabel)
 
-    return csv_files.text((_FIELDS, *map(line, rows)))
+    return csv_files.text((_FIELDS, *map(line, manifest.rows)))
 
 
-def training_list(model: Path) -> tuple[Row, ...] | None:
+def training_list(model: Path, *, several: bool = False) -> tuple[Row, ...] | None:
     """The pictures that a model learned from, or None where it came without its run's folder.
 
-    model: a model folder, or a run's folder. A picture without a path of its own has Path(".").
+    model: a model folder, or a run's folder. several: whether a picture may have several labels, as the model says.
+    A picture without a path of its own has Path(".").
 
     Raises: DataError: the list is damaged.
     """
@@ -37,7 +38,10 @@ def training_list(model: Path) -> tuple[Row, ...] | None:
         with places[0].open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return tuple(
                 Row(
-                    Path(line["path"] or "."), tuple(line["label"].split("|")), name=line["name"], digest=line["digest"]
+                    Path(line["path"] or "."),
+                    labels_in(line["label"], several=several),
+                    name=line["name"],
+                    digest=line["digest"],
                 )
                 for line in csv_files.records(file)
             )

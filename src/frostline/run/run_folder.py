@@ -118,7 +118,7 @@ class RunFolder:
 
     def training(self, manifest: Manifest) -> None:
         """Write ``training.csv``, the pictures that the run learns from."""
-        self._text(TRAINING, training_list.to_csv(manifest.rows))
+        self._text(TRAINING, training_list.to_csv(manifest))
 
     def pictures(self, rows: Sequence[Outcome]) -> None:
         """Write ``pictures.csv``, one line a judged picture."""

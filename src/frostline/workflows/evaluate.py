@@ -51,12 +51,14 @@ class Evaluation:
 
     @property
     def notes(self) -> Iterator[str]:
-        """What is to be said of pictures that the model was trained on."""
+        """What is to be said of pictures that the model was trained on, or may have been."""
         if self.learnt:
             n = f"{self.learnt:,} pictures were left out" if self.learnt > 1 else "1 picture was left out"
             yield f"{n}: the model was trained on them (--all counts them)"
         if self.familiar:
             yield f"the model was trained on {self.familiar:,} of these pictures, so the figures are too good"
+        elif not self.unseen:
+            yield "no training.csv is beside the model: if it was trained on these pictures, the figures are too good"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
@@ -65,6 +67,7 @@ class Evaluation:
             "coverage": [row.to_dict() for row in self.coverage],
             "drift": self.drift.to_dict(),
             "skipped": len(self.skipped),
+            "unseen": self.unseen,
             "learnt_from": self.learnt,
             "counted_though_learnt_from": self.familiar,
             "chosen_on": self.chose,
@@ -200,8 +203,7 @@ def _coverage(
 
 def _import_what_judges() -> None:
     """While the engine computes: it takes a second, and the engine's threads leave room for it."""
-    for name in ("scipy.stats", "sklearn.metrics"):
-        import_module(name)
+    import_module("scipy.stats")
 
 
 def learnt_by(model: Path) -> frozenset[str]:
