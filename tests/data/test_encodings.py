@@ -77,3 +77,11 @@ def test_folders_in_an_archive_of_a_chinese_windows(tmp_path):
             for n in range(3):
                 archive.writestr(Unsaid(f"数据/{label}/{n}.png"), encoded(scene(24, 16, 10 * number + n)))
     assert read(tmp_path / "a.zip", cache=tmp_path / "cache").counts() == {"狗": 3, "猫": 3}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_a_spreadsheet_that_is_called_a_table(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("xl/worksheets/sheet1.xml", "<row>" + "猫狗" * 999 + "</row>")
+    with pytest.raises(DataError, match=f"'{name}' is a spreadsheet"):
+        read(tmp_path / name, cache=tmp_path / "cache")

@@ -666,8 +666,9 @@ def test_json_of_plain_objects_is_a_table(tmp_path, form):
     table = written(top / "labels.json", json.dumps(whole, indent=1))
     for place in (top, table):
         assert seen(place).counts() == {"a": 3, "b": 3}
-    written(table, json.dumps([{"id": 1, "data": {"image": "0.jpg"}, "annotations": []}]))
-    assert "labels in labels.json?" in refused(top, "no class folders")
+    other = tree(tmp_path / "e", *(f"images/{n}.jpg" for n in range(6)))
+    written(other / "labels.json", json.dumps([{"id": 1, "data": {"image": "0.jpg"}, "annotations": []}]))
+    assert "labels in labels.json?" in refused(other, "no class folders")
 
 
 def test_a_text_for_each_picture_is_no_table(tmp_path):

@@ -267,6 +267,12 @@ def test_zeros_that_a_spreadsheet_took_away(tmp_path):
     tree(top, "img/0000.jpg")
     with pytest.raises(DataError, match="names several files"):
         read(top / "t.csv", cache=tmp_path / "cache")
+    numbers = tree(tmp_path / "e", *(f"img/{n:05}.jpg" for n in range(0, 24, 2)))
+    (numbers / "t.csv").write_text(
+        "\n".join(["id,label", *(f"{n},{'ab'[n % 2]}" for n in range(12))]), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match="not one of its 12 pictures is there"):  # numbers of rows, as far as is known
+        read(numbers / "t.csv", cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("column", ["label", "fine_label"])

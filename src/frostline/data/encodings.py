@@ -42,6 +42,15 @@ def encoding_of(place: Path) -> str:
     return CHINESE if surely_chinese(head) else "utf-8-sig"
 
 
+def is_spreadsheet(place: Path) -> bool:
+    """Whether a file begins as those of spreadsheets do, whatever it is called.
+
+    Raises: OSError: it cannot be read.
+    """
+    with place.open("rb") as source:
+        return source.read(4) in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+
 def said(place: Path) -> tuple[str, ...]:
     """What to say of a text that was not read as Unicode.
 

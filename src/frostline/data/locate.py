@@ -21,6 +21,7 @@ _File = tuple[str, str]  # its folder and its name
 _LOOKED_AT = 40  # names of a table by which it is known how it names its pictures
 _MOST_FILES = 500_000
 _MOST_DIGITS = 20
+_NEARLY_ALL = 0.9
 _LONGEST = 1000  # letters of a path that a message shows
 
 
@@ -122,8 +123,11 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
         if own in found:
             return found[own]
         decoded = unquote(own).rpartition("/")[2]  # of a URL's path
-        return found.get(decoded) or found.get(_folded(decoded)) or found.get(_counted(decoded), [])
+        by_number = found.get(_counted(decoded), []) if counted else []
+        return found.get(decoded) or found.get(_folded(decoded)) or by_number
 
+    # if many are not there by their numbers, those may be the numbers of rows
+    counted = sum(_counted(_last(name) + suffix) in found for name in sample) >= _NEARLY_ALL * len(sample)
     named = [(name, files) for name in sample if (files := candidates(name))]
     there = [files for _, files in named]
     if not there:

@@ -66,6 +66,10 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
             rows = ((reader.line_num + above, values) for values in reader if any(values))
             return header, [(line, [*map(_shown, v)] if any("=" in cell for cell in v) else v) for line, v in rows]
     except UnicodeError:
+        if encodings.is_spreadsheet(place):
+            raise DataError(
+                f"{one_line(place.name)!r} is a spreadsheet", where=place, hint="save it as CSV in UTF-8"
+            ) from None
         raise DataError(
             "the table is not in UTF-8, and nothing says in which encoding it is",
             where=place,
