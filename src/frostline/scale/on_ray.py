@@ -125,7 +125,7 @@ def run(
     return count
 
 
-def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool, several: bool) -> Iterator[Block]:
+def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool, several: bool = False) -> Iterator[Block]:
     """What is left to do. Blocks are cut before what is done is left out, so that they are the same ones when it is
     done again, and so are the names of their parts.
     """
@@ -133,7 +133,7 @@ def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool, several: boo
         yield from alike(one for one in some if one["path"] not in done)
 
 
-def _once(rows: Iterable[Row], *, labelled: bool, several: bool) -> Iterator[dict[str, Any]]:
+def _once(rows: Iterable[Row], *, labelled: bool, several: bool = False) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for row in rows:
         one = named(row) | (_known(row, several=several) if labelled else {})
