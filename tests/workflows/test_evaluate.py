@@ -49,7 +49,11 @@ def test_what_training_csv_lists_is_left_out_by_content(leaves: Path, tmp_path: 
     everything = read(leaves)
     record = RunFolder(tmp_path)
     record.training(everything.part("train"))
+    assert learnt_by(tmp_path / "model") == frozenset()  # somebody's list of that name beside somebody's model
+    record.json("plan.json", {})
     learnt = learnt_by(tmp_path / "model")
+    assert learnt_by(tmp_path) == learnt
+    assert learnt_by(tmp_path / "another") == frozenset()
     assert len(learnt) == len(everything.part("train"))
     knows = Knows(About(everything.classes), learnt, list(everything.classes))
     found = evaluate(knows, everything, learnt=learnt)

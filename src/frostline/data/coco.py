@@ -62,7 +62,7 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     there = {key for key, _, _ in marked}
     yield from (Skipped(name, "without an annotation") for key, name in files.items() if key not in there)
     boxes = any(box for _, _, box in marked)
-    if boxes and how.box_format != "none":
+    if boxes and not how.whole:
         how = replace(how, box_format=how.box_format or "size")
         cells = ([files[key], name, *facts.of[key], box or None] for key, name, box in marked if key in files)
         header = ["file_name", "category", *facts.names, "bbox"]

@@ -39,6 +39,7 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions(), labelled: 
         with pyarrow.parquet.ParquetFile(place) as file:
             schema = file.schema_arrow
             header = list(schema.names)
+            how = how.among(header)
             held = _columns_of_pictures(schema, how)
             wanted = [name for name in header if name not in held and _is_said(schema.field(name).type)]
             pictures = {name: ParquetColumn(place, name) for name in held}

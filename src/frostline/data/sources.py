@@ -25,7 +25,7 @@ from frostline.data.archives import is_archive, unpacked
 from frostline.data.augmented_copies import together
 from frostline.data.cache_folder import default_cache as default_cache
 from frostline.data.cache_folder import expanded
-from frostline.data.decode import Picture
+from frostline.data.decode import Item, Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folder_tables import json_lines
 from frostline.data.folders import in_split
@@ -60,12 +60,14 @@ class Source:
     takes ``how``, a `PlaceOptions`, in place of that.
     of: the kind of place that it is asked about: a Path (of something on disk, or any text), or a type of Python's.
     options: the fields of `PlaceOptions` that it heeds; whoever gives another is told.
+    unlabelled: the same rows whatever is said of labels, where that is not simply ``rows``.
     """
 
     claims: Callable[[Any], bool]
     rows: Rows
     of: type = Path
     options: tuple[str, ...] = ()
+    unlabelled: Rows | None = None
 
 
 sources: Registry[Source] = Registry("source", "frostline.sources")
@@ -106,9 +108,18 @@ sources.register("coco", Source(coco.claims, together(coco.coco), options=_COCO)
 sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
-sources.register("torch-dataset", Source(torch_datasets.claims, torch_datasets.torch_dataset, object))
-sources.register("huggingface-dataset", Source(huggingface.is_dataset, huggingface.in_memory, object))
-sources.register("dataframe", Source(dataframe.claims, dataframe.dataframe, object, options=_COLUMNS))
+sources.register(
+    "torch-dataset",
+    Source(torch_datasets.claims, torch_datasets.torch_dataset, object, unlabelled=torch_datasets.unlabelled),
+)
+sources.register(
+    "huggingface-dataset",
+    Source(huggingface.is_dataset, huggingface.in_memory, object, unlabelled=huggingface.unlabelled),
+)
+sources.register(
+    "dataframe",
+    Source(dataframe.claims, dataframe.dataframe, object, (*_COLUMNS, *_BOXES), unlabelled=dataframe.unlabelled),
+)
 
 
 def read(
@@ -218,9 +229,38 @@ def claimed(place: object) -> bool:
     return _claiming(place) is not None
 
 
-def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Iterator[Row]:
+def each(thing: object, how: PlaceOptions = PlaceOptions()) -> Iterator[Picture]:
+    """A picture for each record of a thing that is `claimed`, in its order, whatever is said of labels.
+
+    how: what is said of how to read it.
+
+    Raises: DataError: no source claims it, it has no such column, or nothing that holds pictures.
+    """
+    found = _claiming(thing)
+    if found is None:
+        raise _unread(thing)
+    rows = (found.unlabelled or found.rows)(thing, **_asked(found, thing, how))
+    items = (item for item in rows if not isinstance(item, Understood))
+    return (Item(_Missing(one.reason), 0) if isinstance(one, Skipped) else one.picture for one in items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Stands where a record has no picture, so that there are as many pictures as records."""
+
+    why: str
+
+    def __getitem__(self, index: int, /) -> Picture:
+        raise DecodeError(self.why)
+
+
+def pictures(
+    places: Sequence[str], stdin: Iterable[str] | None = None, *, how: PlaceOptions = PlaceOptions()
+) -> Iterator[Row]:
     """Pictures without labels, as they come: files, folders (with all below them), globs, and ``-`` for names on stdin;
     of WebDataset shards (.tar) and Parquet files the pictures in them.
+
+    how: how Parquet files are read.
 
     A file that is missing or broken is a row all the same: decoding it says what is wrong, and the others go on.
 
@@ -235,7 +275,7 @@ def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Itera
                 raise DataError("there is no picture in the folder", where=place, hint="name another, or the files")
         elif remote.url_of(place) is None and glob.has_magic(place) and next(_matching(place), None) is None:
             raise DataError("no file matches the pattern", where=place, hint="quote it, and try it with ls")
-    return _pictures(places, sys.stdin if stdin is None else stdin)
+    return _pictures(places, sys.stdin if stdin is None else stdin, how)
 
 
 def unlabelled(place: str | Path, *, cache: Path | None = None) -> Manifest:
@@ -326,6 +366,9 @@ def _asked(found: Source, place: object, how: PlaceOptions) -> dict[str, object]
     for name in how.given():
         if "how" in takes and not found.options:
             continue  # a source of others, which ask in their turn
+        if how.remembered and name not in heeded:
+            how = how.without(name)
+            continue
         if name == "group" and name not in heeded:
             raise DataError(
                 f"there are no columns to group by, so none called {one_line(str(how.group))!r}",
@@ -364,31 +407,31 @@ def _names(parent: Path) -> list[str]:
         return []
 
 
-def _pictures(places: Sequence[str], stdin: Iterable[str]) -> Iterator[Row]:
+def _pictures(places: Sequence[str], stdin: Iterable[str], how: PlaceOptions) -> Iterator[Row]:
     for place in places:
         if place == "-":
             for line in stdin:
                 if name := line.rstrip("\r\n"):
-                    yield from _at(name)
+                    yield from _at(name, how)
         elif remote.url_of(place) is None and glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
             for found in sorted(_matching(place)):
-                yield from _at(found)
+                yield from _at(found, how)
         else:
-            yield from _at(place)
+            yield from _at(place, how)
 
 
 def _matching(pattern: str) -> Iterator[str]:
     return glob.iglob(pattern, recursive=True)  # noqa: PTH207 (pathlib refuses absolute patterns)
 
 
-def _at(place: str) -> Iterator[Row]:
+def _at(place: str, how: PlaceOptions) -> Iterator[Row]:
     if os.path.isdir(place):  # noqa: PTH112
         yield from _below(place)
     elif (url := remote.url_of(place)) is not None:
         yield Row(remote.Remote(default_cache()).picture(url), name=url)
     elif place.lower().endswith((".tar", ".parquet")):
         shard = place.lower().endswith(".tar")
-        found = webdataset.shards(Path(place)) if shard else parquet_table(Path(place), labelled=False)
+        found = webdataset.shards(Path(place)) if shard else parquet_table(Path(place), labelled=False, how=how)
         yield from (row for row in found if isinstance(row, Row))
     else:
         yield Row(Path(place), name=readable(place))

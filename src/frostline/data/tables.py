@@ -127,6 +127,7 @@ def rows_of(
 
     Raises: DataError: as ``csv_table``.
     """
+    how = how.among(header)
     header, records, flags = one_split(written := header, list(records), how)
     header, records, binary = one_hot(header, records, place, how) if labelled else (header, records, ())
     columns = chosen(header, records, place, _less_labels(how, binary), ("path", "label") if labelled else ("path",))

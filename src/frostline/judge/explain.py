@@ -79,7 +79,8 @@ def heatmaps(
     for pixels, class_index in asked:
         outputs.clear()
         x = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() - mean) / std
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone()  # what was made under inference_mode takes no gradient
             logits = runner(x.to(tensor.device, tensor.dtype).requires_grad_())
             if class_index is not None and not 0 <= class_index < logits.shape[1]:
                 raise StageError(f"there is no class {class_index}", hint=f"there are {logits.shape[1]}, from 0 on")

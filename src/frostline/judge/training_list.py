@@ -23,6 +23,16 @@ def to_csv(manifest: Manifest) -> str:
     return csv_files.text((_FIELDS, *map(line, manifest.rows)))
 
 
+def run_of(place: Path) -> Path | None:
+    """The folder of the run that a model belongs to; None where it lies by itself, whatever else lies there.
+
+    place: the model folder of a run, or the run's folder.
+    """
+    inside = place.absolute()
+    holder = inside.parent if inside.name == "model" else inside
+    return holder if (holder / "plan.json").is_file() else None
+
+
 def training_list(model: Path, *, several: bool = False) -> tuple[Row, ...] | None:
     """The pictures that a model learned from, or None where it came without its run's folder.
 
@@ -31,7 +41,7 @@ def training_list(model: Path, *, several: bool = False) -> tuple[Row, ...] | No
 
     Raises: DataError: the list is damaged.
     """
-    places = [folder / TRAINING for folder in (model, model.parent) if (folder / TRAINING).is_file()]
+    places = [folder / TRAINING for folder in (model, run_of(model)) if folder and (folder / TRAINING).is_file()]
     if not places:
         return None
     try:

@@ -21,6 +21,7 @@ from frostline.run.resolve import Job, Settings, resolve
 from frostline.run.run_folder import RunFolder
 from frostline.train import checkpoint
 from frostline.train.device import open_device
+from frostline.train.undisturbed import undisturbed
 
 
 def fit(
@@ -48,16 +49,17 @@ def fit(
             listen(event)
 
     try:
-        job = resolve(manifest, settings, record, tell, begun)
-        net = job.context.net
-        initial = {name: t.detach().clone() for name, t in net.state_dict().items()} if job.split_off else {}
-        device = cache(partial(open_device, settings.device, settings.precision, settings.track, record.folder))
-        best = _carry_out(job, device, resume=resume)
-        job = refit(job, best, initial, device)
-        fitted = finish(job, best)  # the processes still fill the store together here
-        if device.cache_info().currsize:
-            device().accelerator.end_training()
-        return fitted
+        with undisturbed():
+            job = resolve(manifest, settings, record, tell, begun)
+            net = job.context.net
+            initial = {name: t.detach().clone() for name, t in net.state_dict().items()} if job.split_off else {}
+            device = cache(partial(open_device, settings.device, settings.precision, settings.track, record.folder))
+            best = _carry_out(job, device, resume=resume)
+            job = refit(job, best, initial, device)
+            fitted = finish(job, best)  # the processes still fill the store together here
+            if device.cache_info().currsize:
+                device().accelerator.end_training()
+            return fitted
     except BaseException:
         record.discard()
         raise

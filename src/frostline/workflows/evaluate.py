@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data import sources
-from frostline.data.boxes import MOST_MARGIN
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split import units
@@ -22,7 +21,7 @@ from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.figures import Report
 from frostline.judge.one_draw import counted
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
-from frostline.judge.training_list import training_list
+from frostline.judge.training_list import run_of, training_list
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
@@ -75,14 +74,12 @@ class Evaluation:
 
 
 def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
-    """Labelled pictures for a model: of its classes, one or several a picture, with the margin of boxes that it had.
+    """Labelled pictures for a model: of its classes, one or several a picture, and as much of each as it looked at.
 
     Raises: DataError: as ``sources.read``.
     """
-    given = about.facts.get("given")
-    margin = given.get("box_margin") if isinstance(given, dict) else None
-    if isinstance(margin, int | float) and 0 <= margin <= MOST_MARGIN:
-        how = replace(how, usual_margin=float(margin))
+    looks = PlaceOptions.of_model(about.facts.get("given"))
+    how = replace(how, usual_margin=looks.usual_margin, usual_whole=looks.usual_whole)
     return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
 
@@ -222,10 +219,10 @@ def held_out_by(model: Path) -> frozenset[str]:
 
     Raises: JudgementError: the file is damaged.
     """
-    for place in (model / PICTURES, model.parent / PICTURES):
-        if place.is_file():
-            return frozenset(row.digest for row in read_outcomes(place) if row.split != "test" and row.digest)
-    return frozenset()
+    run = run_of(model)
+    if run is None or not (run / PICTURES).is_file():
+        return frozenset()
+    return frozenset(row.digest for row in read_outcomes(run / PICTURES) if row.split != "test" and row.digest)
 
 
 def _mix(about: ModelInfo, truths: Sequence[Sequence[int]], together: NDArray[np.int64] | None) -> Mix | None:

@@ -18,7 +18,7 @@ from frostline.features.store import Store
 from frostline.judge import explain
 from frostline.judge.neighbours import nearest, unit
 from frostline.judge.report.thumbnails import viewed
-from frostline.judge.training_list import TRAINING, training_list
+from frostline.judge.training_list import run_of, training_list
 from frostline.registry import did_you_mean
 from frostline.ship.model_info import located
 from frostline.ship.open_folder import open_folder
@@ -59,7 +59,7 @@ def overlay_folder(model: Path, out: Path | None) -> Path:
     Raises: CheckpointError: it is a link, or cannot be made.
     """
     inside = located(model)
-    run = model if inside != model else model.parent if (model.parent / TRAINING).is_file() else None
+    run = model if inside != model else run_of(model)
     folder = out or (run / OVERLAYS if run is not None else model.with_name(f"{model.name}-{OVERLAYS}"))
     if out is None and folder.is_symlink():
         raise CheckpointError("the folder for overlays is a link", where=folder, hint="name a folder with --out")
