@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.utils.data import Dataset, TensorDataset
 
+import frostline as fl
 from frostline import ImageClassifier
 from frostline.classifier import labelled
 from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
@@ -423,6 +426,35 @@ def test_a_fit_neither_uses_nor_changes_what_the_program_set_in_torch(
         assert torch.equal(torch.rand(3), before)
         assert torch.equal(torch.rand(3), drawn[-1])
     assert not torch.equal(*drawn)
+
+
+@contextmanager
+def defaults_of_torch(dtype: torch.dtype, device: str) -> Iterator[None]:
+    """A program that computes in double precision, or whose tensors are made elsewhere (on a card, say)."""
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("defaults", [(torch.float64, "cpu"), (torch.float32, "meta")])
+@pytest.mark.parametrize("strategy", ["probe", "freeze", "full"])
+def test_defaults_of_torch_are_not_those_of_a_fit(
+    paths: list[Path], labels: list[str], tmp_path: Path, strategy: str, defaults: tuple[torch.dtype, str]
+) -> None:
+    options = {**SMALL, "strategy": strategy} | ({} if strategy == "probe" else {"epochs": 1})
+    wanted = ImageClassifier(**options).fit(paths, labels).predict_proba(paths[:4])
+    with defaults_of_torch(*defaults):
+        classifier = ImageClassifier(**options).fit(paths, labels)
+        loaded = ImageClassifier.load(classifier.save(tmp_path / "model"))
+        for answers in (classifier, loaded):
+            np.testing.assert_array_equal(answers.predict_proba(paths[:4]), wanted)
+        loaded.explain(paths[0])
+        assert torch.get_default_dtype() == defaults[0]
+        made = next(fl.create("test_resnet", 2, "none").parameters())
+        assert (made.dtype, made.device.type) == defaults
 
 
 def test_a_loaded_one_has_the_arguments_of_its_fit(paths: list[Path], labels: list[str], tmp_path: Path) -> None:

@@ -202,3 +202,10 @@ def test_the_summary_draws_the_line_and_counts_what_learns() -> None:
     drawn = next(number for number, line in enumerate(lines) if line.startswith("❄"))
     assert lines[drawn - 1].startswith("layer4")
     assert lines[drawn + 1].startswith("layer3")
+
+
+def test_a_network_can_be_cut_under_inference_mode() -> None:
+    net = resnet().eval()
+    with torch.inference_mode():
+        prefix, suffix = fl.cut(net, "layer4", shape=(3, 64, 64))
+        assert torch.equal(suffix(prefix(X)), net(X))

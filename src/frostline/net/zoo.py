@@ -37,6 +37,7 @@ from frostline.net.head import Head
 from frostline.net.model_folder import FOLDER, HUB
 from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.true_numbers import is_plain
+from frostline.net.undisturbed import plain_torch
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
@@ -104,7 +105,7 @@ def build(
     named = None if weights in (None, "none", "auto") else _given(name, weights, Published())
     told = {} if named is None else named[1].pictures
     image_size = trained_on.side_said(told) if image_size is None else image_size
-    with _seeded(seed):
+    with plain_torch(), _seeded(seed):
         bare = _bare(name, weights, classes=count, image_size=image_size, drop_path=drop_path, channels=channels)
         given = bare.given or named or _given(name, weights, bare.published)
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
@@ -146,11 +147,12 @@ def _filled(
 
 
 def create(name: str, classes: int | None, weights: str | Path | None = "auto", *, seed: int = 0) -> nn.Module:
-    """`build`, for who wants the network only.
+    """`build`, for who wants the network only: on torch's default device, and of its default type.
 
     Raises: as `build`.
     """
-    return build(name, classes=classes, weights=weights, seed=seed).net
+    net = build(name, classes=classes, weights=weights, seed=seed).net
+    return net.to(torch.get_default_device(), torch.get_default_dtype())
 
 
 def is_listed(name: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from frostline.data.manifest import Manifest
 from frostline.events import Event, Listener, Note, quiet
 from frostline.judge.result import PhaseRow
+from frostline.net.undisturbed import undisturbed
 from frostline.processors import launched_processes
 from frostline.run import cross_validation
 from frostline.run.attempt import OpenDevice, attempt, not_worth_it, row_of
@@ -21,7 +22,6 @@ from frostline.run.resolve import Job, Settings, resolve
 from frostline.run.run_folder import RunFolder
 from frostline.train import checkpoint
 from frostline.train.device import open_device
-from frostline.train.undisturbed import undisturbed
 
 
 def fit(
