@@ -9,11 +9,9 @@ A built-in one is a module here and a line below. An archive is unpacked, and re
 """
 
 import difflib
-import glob
 import inspect
 import itertools
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -32,13 +30,14 @@ from frostline.data.folders import in_split
 from frostline.data.inventory import Inventory
 from frostline.data.layouts import folder
 from frostline.data.lists import text_list
+from frostline.data.loose_pictures import pictures as pictures
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
 from frostline.data.missing import is_nothing
 from frostline.data.parquet import parquet_table
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import csv_table
-from frostline.data.tree import maybe_picture, readable, single_inner, walk
+from frostline.data.tree import readable, single_inner
 from frostline.data.understood import Understood
 from frostline.data.unread import LAYOUTS, advice
 from frostline.errors import DataError, DecodeError, one_line
@@ -254,30 +253,6 @@ class _Missing:
         raise DecodeError(self.why)
 
 
-def pictures(
-    places: Sequence[str], stdin: Iterable[str] | None = None, *, how: PlaceOptions = PlaceOptions()
-) -> Iterator[Row]:
-    """Pictures without labels, as they come: files, folders (with all below them), globs, and ``-`` for names on stdin;
-    of WebDataset shards (.tar) and Parquet files the pictures in them.
-
-    how: how Parquet files are read.
-
-    A file that is missing or broken is a row all the same: decoding it says what is wrong, and the others go on.
-
-    Raises: DataError: at once, before the first row: a glob that matches nothing, or a folder without pictures. While
-        rows come: a shard or a Parquet file that is damaged.
-    """
-    for place in places:
-        if place == "-" or os.path.isfile(place):  # noqa: PTH113 (pathlib raises on a name that no file can have)
-            continue
-        if os.path.isdir(place):  # noqa: PTH112
-            if next(_below(place), None) is None:
-                raise DataError("there is no picture in the folder", where=place, hint="name another, or the files")
-        elif remote.url_of(place) is None and glob.has_magic(place) and next(_matching(place), None) is None:
-            raise DataError("no file matches the pattern", where=place, hint="quote it, and try it with ls")
-    return _pictures(places, sys.stdin if stdin is None else stdin, how)
-
-
 def unlabelled(place: str | Path, *, cache: Path | None = None) -> Manifest:
     """All ``pictures`` of a place with their digests, whatever folders and tables say of labels.
 
@@ -405,39 +380,3 @@ def _names(parent: Path) -> list[str]:
         return os.listdir(parent)  # noqa: PTH208 (names are all that is needed)
     except OSError:
         return []
-
-
-def _pictures(places: Sequence[str], stdin: Iterable[str], how: PlaceOptions) -> Iterator[Row]:
-    for place in places:
-        if place == "-":
-            for line in stdin:
-                if name := line.rstrip("\r\n"):
-                    yield from _at(name, how)
-        elif remote.url_of(place) is None and glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
-            for found in sorted(_matching(place)):
-                yield from _at(found, how)
-        else:
-            yield from _at(place, how)
-
-
-def _matching(pattern: str) -> Iterator[str]:
-    return glob.iglob(pattern, recursive=True)  # noqa: PTH207 (pathlib refuses absolute patterns)
-
-
-def _at(place: str, how: PlaceOptions) -> Iterator[Row]:
-    if os.path.isdir(place):  # noqa: PTH112
-        yield from _below(place)
-    elif (url := remote.url_of(place)) is not None:
-        yield Row(remote.Remote(default_cache()).picture(url), name=url)
-    elif place.lower().endswith((".tar", ".parquet")):
-        shard = place.lower().endswith(".tar")
-        found = webdataset.shards(Path(place)) if shard else parquet_table(Path(place), labelled=False, how=how)
-        yield from (row for row in found if isinstance(row, Row))
-    else:
-        yield Row(Path(place), name=readable(place))
-
-
-def _below(place: str) -> Iterator[Row]:
-    for found in walk(Path(place)):
-        if maybe_picture(found.name):
-            yield Row(found, name=readable(str(found)))

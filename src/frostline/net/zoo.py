@@ -151,8 +151,8 @@ def create(name: str, classes: int | None, weights: str | Path | None = "auto", 
 
     Raises: as `build`.
     """
-    net = build(name, classes=classes, weights=weights, seed=seed).net
-    return net.to(torch.get_default_device(), torch.get_default_dtype())
+    made = build(name, classes=classes, weights=weights, seed=seed)
+    return made.net.to(torch.get_default_device(), torch.get_default_dtype())
 
 
 def is_listed(name: str) -> bool:
@@ -203,8 +203,7 @@ def _origin(name: str, weights: str | Path | None, published: Published) -> Weig
     if weights != "auto":
         return weight_sources.of_file(weights)
     if name.startswith(FOLDER):
-        folder = Path(name.removeprefix(FOLDER))
-        return weight_sources.of_file(weights_in(folder))
+        return weight_sources.of_file(weights_in(Path(name.removeprefix(FOLDER))))
     if is_factory(name):
         return None
     return weight_sources.find(
