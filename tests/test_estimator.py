@@ -1,10 +1,14 @@
 """``ImageClassifier`` keeps scikit-learn's conventions, over lists of paths, pictures and arrays."""
 
 import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import datasets as hf
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +27,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch.utils.data import Dataset, TensorDataset
 
+import frostline as fl
 from frostline import ImageClassifier
 from frostline.classifier import labelled
 from frostline.errors import DataError, DecodeError, FrostlineWarning, LabelError, PlanError
@@ -304,6 +310,151 @@ def test_one_broken_picture_is_not_the_loss_of_all(paths: list[Path], labels: li
     np.testing.assert_allclose(rows[good], classifier.predict_proba([given[i] for i in good]), atol=1e-6)
     with pytest.raises(PlanError, match="errors"):
         classifier.predict(given, errors="ignore")  # type: ignore[arg-type]
+
+
+class Items(Dataset):  # type: ignore[type-arg]
+    classes = ("green leaf", "red leaf")
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index]
+
+
+def test_a_data_set_has_an_answer_for_each_item_in_its_order(
+    paths: list[Path], labels: list[str], tmp_path: Path
+) -> None:
+    """Labels, which a set to be answered may lack, are not looked at; what cannot be read is not passed over."""
+    classifier = ImageClassifier(**SMALL).fit(paths, labels)
+    chosen = [paths[0], paths[-1], paths[1]]
+    arrays = [np.array(Image.open(path)) for path in chosen]
+    wanted = classifier.predict_proba(chosen)
+    same = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in arrays])
+    forms = [
+        Items([(pixels, -1) for pixels in arrays]),
+        Items([(pixels, 0) for pixels in arrays]),  # of one class alone
+        Items(arrays),
+        TensorDataset(same),
+        TensorDataset(same, torch.zeros(3)),
+        hf.Dataset.from_dict({"image": list(map(str, chosen))}).cast_column("image", hf.Image()),
+        hf.Dataset.from_dict({"image": list(map(str, chosen)), "label": [-1, -1, -1]}).cast_column("image", hf.Image()),
+    ]
+    for form in forms:
+        np.testing.assert_allclose(classifier.predict_proba(form), wanted, atol=1e-6)
+    gap = Items([(arrays[0], 0), (tmp_path / "nowhere.png", 0), (arrays[1], 1), ("broken", 1)])
+    with pytest.raises(DecodeError, match="2 of 4 pictures"):
+        classifier.predict(gap)
+    rows = classifier.predict_proba(gap, errors="skip")
+    np.testing.assert_allclose(rows[[0, 2]], wanted[:2], atol=1e-6)
+    assert np.isnan(rows[[1, 3]]).all()
+
+
+def test_later_pictures_are_cropped_as_those_of_the_fit(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
+    """The oracle is NumPy's slice of the same pixels."""
+    margin, (left, top, right, bottom) = 0.5, (20, 10, 40, 30)
+    crops = [np.asarray(Image.open(path))[0:40, 10:50] for path in paths]
+    table = pd.DataFrame({"path": [str(path.absolute()) for path in paths], "label": labels})
+    boxed = table.assign(xmin=left, ymin=top, xmax=right, ymax=bottom)
+    boxed.to_csv(tmp_path / "boxes.csv", index=False)
+    boxed.to_parquet(tmp_path / "boxes.parquet")
+    wanted = ImageClassifier(**SMALL).fit(crops, labels)
+    for place in (tmp_path / "boxes.csv", boxed):
+        found = ImageClassifier(**SMALL, box_margin=margin).fit(place)
+        loaded = ImageClassifier.load(found.save(tmp_path / "model"))
+        for later in (boxed, boxed.drop(columns="label"), tmp_path / "boxes.parquet"):
+            answers = loaded.predict_proba(later)
+            np.testing.assert_allclose(answers, found.predict_proba(later), atol=1e-6)
+            np.testing.assert_allclose(answers, found.predict_proba(crops), atol=1e-6)
+        for later in (boxed, tmp_path / "boxes.csv"):
+            assert found.evaluate(later, all=True).figures["log_loss"].value == pytest.approx(
+                wanted.evaluate(crops, labels, all=True).figures["log_loss"].value, abs=0.05
+            )
+    whole = ImageClassifier(**SMALL, box_format="none").fit(boxed)
+    np.testing.assert_allclose(whole.predict_proba(boxed), whole.predict_proba(paths), atol=1e-6)
+    lost = boxed.copy()
+    lost.loc[0, ["xmin", "ymin", "xmax", "ymax"]] = np.nan
+    rows = found.predict_proba(lost, errors="skip")
+    assert len(rows) == len(lost)
+    assert np.isnan(rows[0]).all()
+
+
+def test_labels_are_scored_by_the_column_of_the_fit(paths: list[Path], labels: list[str]) -> None:
+    said = {"path": [str(path) for path in paths], "label": [*labels[24:], *labels[:24]], "truth": labels}
+    classifier = ImageClassifier(**SMALL, label_column="truth").fit(pd.DataFrame(said))
+    assert classifier.score(pd.DataFrame(said)) > 0.8
+    only = pd.DataFrame({"path": said["path"], "label": labels})  # a table without that column has one of its own
+    assert classifier.score(only) > 0.8
+
+
+def test_what_the_fit_left_out_is_left_out_of_a_folder_later(leaves: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        shutil.copytree(leaves / split, tmp_path / split)
+        for path in sorted((tmp_path / split).rglob("*.png")):
+            shutil.copy(leaves / "val" / "red leaf" / "0.png", path.with_name(f"{path.stem}_mask.png"))
+    classifier = ImageClassifier(**SMALL, ignore="*_mask.png").fit(tmp_path / "train")
+    assert classifier.evaluate(tmp_path / "test").n == 24
+    classifier = ImageClassifier(**SMALL, label_column="none of a folder")
+    with pytest.raises(DataError, match="--label-column says nothing here"):
+        classifier.fit(tmp_path / "train")
+
+
+def test_options_of_a_place_say_nothing_of_a_sequence(paths: list[Path], labels: list[str]) -> None:
+    with pytest.raises(PlanError, match="ignore says nothing of a sequence"):
+        ImageClassifier(**SMALL, ignore="*_mask.png").fit(paths, labels)
+
+
+@pytest.mark.parametrize("strategy", ["probe", "freeze", "full"])
+def test_a_fit_neither_uses_nor_changes_what_the_program_set_in_torch(
+    paths: list[Path], labels: list[str], strategy: str
+) -> None:
+    options = {**SMALL, "strategy": strategy} | ({} if strategy == "probe" else {"epochs": 1, "mixup": 0.2})
+    wanted = ImageClassifier(**options).fit(paths, labels).predict_proba(paths[:4])
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.rand(3)
+        with torch.inference_mode() if seed == 1 else torch.no_grad():
+            classifier = ImageClassifier(**options).fit(paths, labels)
+            np.testing.assert_array_equal(classifier.predict_proba(paths[:4]), wanted)
+            classifier.explain(paths[0])
+        drawn.append(torch.rand(3))
+        torch.manual_seed(seed)
+        assert torch.equal(torch.rand(3), before)
+        assert torch.equal(torch.rand(3), drawn[-1])
+    assert not torch.equal(*drawn)
+
+
+@contextmanager
+def defaults_of_torch(dtype: torch.dtype, device: str) -> Iterator[None]:
+    """A program that computes in double precision, or whose tensors are made elsewhere (on a card, say)."""
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("defaults", [(torch.float64, "cpu"), (torch.float32, "meta")])
+@pytest.mark.parametrize("strategy", ["probe", "freeze", "full"])
+def test_defaults_of_torch_are_not_those_of_a_fit(
+    paths: list[Path], labels: list[str], tmp_path: Path, strategy: str, defaults: tuple[torch.dtype, str]
+) -> None:
+    options = {**SMALL, "strategy": strategy} | ({} if strategy == "probe" else {"epochs": 1})
+    wanted = ImageClassifier(**options).fit(paths, labels).predict_proba(paths[:4])
+    with defaults_of_torch(*defaults):
+        classifier = ImageClassifier(**options).fit(paths, labels)
+        loaded = ImageClassifier.load(classifier.save(tmp_path / "model"))
+        for answers in (classifier, loaded):
+            np.testing.assert_array_equal(answers.predict_proba(paths[:4]), wanted)
+        loaded.explain(paths[0])
+        assert torch.get_default_dtype() == defaults[0]
+        made = next(fl.create("test_resnet", 2, "none").parameters())
+        assert (made.dtype, made.device.type) == defaults
 
 
 def test_a_loaded_one_has_the_arguments_of_its_fit(paths: list[Path], labels: list[str], tmp_path: Path) -> None:

@@ -90,10 +90,11 @@ def test_predictions_as_a_frame_name_what_cannot_be_read(fitted: ImageClassifier
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")
     good = leaves / "test" / "red leaf" / "0.png"
-    table = fitted.to_frame([good, broken])
+    table = fitted.to_frame([good, broken, None])
     assert table["label"][0] == fitted.predict([good])[0]
     assert table[list(fitted.classes_)].iloc[0].sum() == pytest.approx(1, abs=1e-5)
     assert "not a picture" in table["error"][1]
+    assert "NoneType is no picture" in table["error"][2]
 
 
 def test_a_class_called_as_a_column_has_one_of_its_own(leaves: Path) -> None:
@@ -112,6 +113,8 @@ def test_a_picture_is_explained_for_its_class_or_another(fitted: ImageClassifier
     assert shown.size == (64, 64)
     with pytest.raises(DataError, match="no class 'blue'"):
         fitted.explain(picture, "blue")
+    with pytest.raises(DataError, match="one picture is explained at a time"):
+        fitted.explain(leaves / "val")
 
 
 def test_the_report_is_shown_in_a_frame_and_saved(fitted: ImageClassifier, tmp_path: Path) -> None:
@@ -145,6 +148,13 @@ def test_plots_say_what_to_install(fitted: ImageClassifier, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match="frostline\\[plot\\]"):
         fitted.plot_confusion()
+
+
+def test_tables_say_what_to_install(fitted: ImageClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    for table in (fitted.top_losses, lambda: fitted.to_frame([])):
+        with pytest.raises(MissingExtra, match="frostline\\[plot\\]"):
+            table()
 
 
 def test_warnings_are_pythons(tmp_path: Path) -> None:

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from frostline.data import dataframe
 from frostline.data.decode import Picture
 from frostline.data.labels import labels_of, names_known, values_of
 from frostline.data.manifest import Manifest, Row
 from frostline.data.place_options import PlaceOptions
-from frostline.data.sources import claimed, default_cache, pairs, pictures, read
+from frostline.data.sources import claimed, default_cache, each, pairs, pictures, read
 from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, LabelError, PlanError
 from frostline.events import Listener
@@ -153,11 +152,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         """(N, K) in the order of ``classes_``, zeros for what cannot be read, which is beside it by its number."""
         if errors not in ("raise", "skip"):
             raise PlanError(f"there is no way {errors!r} to take errors", where="errors", hint='"raise" or "skip"')
-        predictor = self._predictor()
-        failed: dict[int, Failure] = {}
-        found = list(predictor.predict(_readable(_rows(X), failed)))
-        for number in sorted(failed):
-            found.insert(number, failed[number])
+        found = self._each(X)
         failed = {number: answer for number, answer in enumerate(found) if isinstance(answer, Failure)}
         if failed and errors == "raise":
             first = next(iter(failed.values()))
@@ -171,6 +166,14 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
             if not isinstance(answer, Failure):
                 rows[number] = answer.probabilities[self._columns]
         return rows, failed
+
+    def _each(self, X: Pictures) -> list[Prediction | Failure]:
+        """An answer for each of the pictures; what cannot be one is a Failure."""
+        failed: dict[int, Failure] = {}
+        found = list(self._predictor().predict(_readable(self._rows(X), failed)))
+        for number in sorted(failed):
+            found.insert(number, failed[number])
+        return found
 
     def answers(self, X: Iterable[Row]) -> Iterator[Prediction | Failure]:
         """One answer a row, as they come; a picture that cannot be read is a Failure and the others go on.
@@ -239,10 +242,20 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         return made
 
     def _labelled(self, X: Pictures, y: Iterable[object] | None) -> Manifest:
-        return labelled(X, y, classes=self.about_.classes, several=self.about_.multilabel)
+        how = self._recalled()
+        return labelled(X, y, how=how, classes=self.about_.classes, several=self.about_.multilabel)
 
     def _rows(self, X: Pictures) -> Iterator[Row]:
-        return _rows(X)
+        """Rows without labels; an element that is no picture raises when its turn comes, and the next can be asked for.
+
+        A place and a DataFrame are read as that of the fit was.
+        """
+        if isinstance(X, str | Path):
+            return pictures([str(X)], how=self._recalled())
+        return map(_unlabelled, count(), _pictures(X, self._recalled()))
+
+    def _recalled(self) -> PlaceOptions:
+        return PlaceOptions.recalled(vars(self))
 
     def _settings(self) -> Settings:
         given = {name: getattr(self, name) for name in OPTIONS}
@@ -316,10 +329,13 @@ def labelled(
         )
     if y is None:
         raise DataError("pictures came without labels", hint="pass y, or a folder with a folder for each class")
-    if how is not None and how.group is not None:
+    how = how or PlaceOptions()
+    if how.group is not None:
         raise PlanError(
             f"there is no column {how.group!r} in a sequence of pictures", where="group", hint="pass groups= to fit"
         )
+    if not how.remembered and not claimed(X) and (idle := list(how.given())):
+        raise PlanError(f"{idle[0]} says nothing of a sequence of pictures", where=idle[0], hint="leave it out")
     labels = labels_of(y)
     if classes is not None:
         labels = names_known(labels, classes)
@@ -328,15 +344,9 @@ def labelled(
             f"there is only one class, {labels.names[0][0]!r}", hint="a classifier needs pictures of two classes"
         )
     several |= labels.several
-    found = Manifest.of(pairs(_pictures(X), labels.names, groups), classes=classes or labels.columns, several=several)
+    rows = pairs(_pictures(X, how), labels.names, groups)
+    found = Manifest.of(rows, classes=classes or labels.columns, several=several)
     return replace(found, label_type=labels.dtype)
-
-
-def _rows(X: Pictures) -> Iterator[Row]:
-    """Rows without labels. An element that is no picture raises when its turn comes, and the next can be asked for."""
-    if isinstance(X, str | Path):
-        return pictures([str(X)])
-    return map(_unlabelled, count(), _pictures(X))
 
 
 def _unlabelled(number: int, picture: Picture) -> Row:
@@ -359,12 +369,8 @@ def _readable(rows: Iterator[Row], failed: dict[int, Failure]) -> Iterator[Row]:
         number += 1
 
 
-def _pictures(X: Pictures) -> Iterator[Picture]:
-    if dataframe.claims(X):
-        return (row.picture for row in dataframe.unlabelled(X))
-    if claimed(X):
-        return (row.picture for row in read(X).rows)
-    return pictures_of(X)
+def _pictures(X: Pictures, how: PlaceOptions) -> Iterator[Picture]:
+    return each(X, how) if claimed(X) else pictures_of(X)
 
 
 def _documented() -> str:

@@ -491,3 +491,196 @@ def test_lists_may_start_beside_the_folder(tmp_path):
     for s, numbers in (("train", (0, 1, 2)), ("val", (3,))):
         written(top / f"splits/{s}.txt", *(f"ds/images/{c}/{n}.jpg" for c in ("ants", "bees") for n in numbers))
     assert splits(seen(top)) == {"train": 6, "val": 2}
+
+
+@pytest.mark.parametrize("column", ["Confidence", "is_present"])
+def test_rows_of_what_was_not_found_are_no_labels(tmp_path, column):
+    """Open Images: Confidence 0 says that somebody looked for the label and did not find it."""
+    top = tree(tmp_path / "d", *(f"{n:016x}.jpg" for n in range(8)))
+    rows = [f"{n:016x},verification,/m/0{'ab'[n % 2]},{int(n > 1)}" for n in range(8)]
+    denied = [f"{n:016x},verification,/m/0{'ba'[n % 2]},0" for n in range(8)]
+    found = seen(written(top / "t.csv", f"ImageID,Source,LabelName,{column}", *rows, *denied))
+    assert found.counts() == {"/m/0a": 3, "/m/0b": 3}
+    assert f"10 rows in which `{column}` is 0" in found.summary()
+    machine = [f"{n:016x},machine,/m/0{'ab'[n % 2]},{(0.9, 0.7)[n % 2]}" for n in range(8)]
+    assert len(seen(written(top / "t.csv", f"ImageID,Source,LabelName,{column}", *machine))) == 8
+
+
+def test_folders_of_users_or_patients_that_a_table_names_are_no_classes(tmp_path):
+    """Adience: faces/30601258@N03/ and fold_0_data.txt with user_id; a hospital's list of patients."""
+    users = ("30601258@N03", "10001312@N04", "7153718@N04")
+    top = tree(
+        tmp_path / "d", *(f"faces/{u}/coarse_tilt_aligned_face.{n}.1039{n}_o.jpg" for u in users for n in range(3))
+    )
+    rows = [f"{u}\t1039{n}_o.jpg\t{n}\t(25, 32)\tf" for u in users[:2] for n in range(3)]
+    written(top / "fold_0_data.txt", "user_id\toriginal_image\tface_id\tage\tgender", *rows)
+    hint = refused(top, "fold_0_data.txt calls 'user_id': groups")
+    assert seen(top, ignore=option(hint, "--ignore")).classes == tuple(sorted(users, key=lambda name: int(name[:-4])))
+    other = tree(tmp_path / "e", *(f"P{p:03}/{n}.png" for p in range(6) for n in range(2)))
+    written(other / "clinical.csv", "patient_id,age,diagnosis", *(f"P{p:03},{30 + p},{'ab'[p % 2]}" for p in range(9)))
+    refused(other, "clinical.csv calls 'patient_id': groups")
+    names = tree(tmp_path / "f", *(f"{c}/{n}.png" for c in ("ants", "bees") for n in range(2)))
+    written(names / "about.csv", "species,user", "ants,anna", "bees,ben")
+    assert seen(names).classes == ("ants", "bees")
+
+
+def test_numbers_of_folds_and_patients_are_not_those_of_classes(tmp_path):
+    """Grades 0 to 2 in folders, folds 0 to 2 and patients 1 to 40 in tables."""
+    top = tree(tmp_path / "d", *(f"{c}/{c}_{n}.png" for c in range(3) for n in range(6)))
+    written(top / "folds.csv", "image_id,fold", *(f"{c}_{n},{n % 3}" for c in range(3) for n in range(6)))
+    assert {row.group for row in seen(top).rows} == {"0", "1", "2"}
+    (top / "folds.csv").unlink()
+    written(top / "image.csv", "image_id,patient_id", *(f"{c}_{n},{n % 2}" for c in range(3) for n in range(6)))
+    assert {row.group for row in seen(top).rows} == {"0", "1"}
+    (top / "image.csv").unlink()
+    written(top / "patients.csv", "patient_id,age", *(f"{n},{30 + n}" for n in range(40)))
+    assert seen(top).classes == ("0", "1", "2")
+    written(tmp_path / "e" / "classes.csv", "scene,words", "kitchen,cooking", "bar,drinking")
+    scenes = tree(tmp_path / "e", *(f"{c}/{n}.png" for c in ("kitchen", "bar") for n in range(2)))
+    assert seen(scenes).classes == ("bar", "kitchen")
+
+
+@pytest.mark.parametrize("form", ["txt", "csv"])
+def test_splits_of_numbers(tmp_path, form):
+    """CelebA: list_eval_partition says 0 of train, 1 of val and 2 of test; folds are called so, too, and are even."""
+    top = tree(tmp_path / "d", *(f"img_align_celeba/{n:06}.jpg" for n in range(10)))
+    signs = [f"{n:06}.jpg {(1, -1)[n % 2]} {(-1, 1)[n % 3 == 0]}" for n in range(10)]
+    numbers = [f"{n:06}.jpg {(0, 0, 0, 0, 0, 0, 1, 1, 2, 2)[n]}" for n in range(10)]
+    if form == "txt":
+        written(top / "list_attr_celeba.txt", "10", "Male Young", *signs)
+        written(top / "Eval/list_eval_partition.txt", *numbers)
+    else:
+        written(top / "list_attr_celeba.csv", "image_id,Male,Young", *(row.replace(" ", ",") for row in signs))
+        written(top / "list_eval_partition.csv", "image_id,partition", *(row.replace(" ", ",") for row in numbers))
+    found = seen(top)
+    assert splits(found) == {"train": 6, "val": 2, "test": 2}
+    assert "(0 train, 1 val, 2 test)" in found.summary()
+    even = [f"{n:06}.jpg,{'ab'[n // 3 % 2]},{n % 3}" for n in range(9)]
+    assert (
+        seen(written(tmp_path / "t.csv", "path,label,partition", *even), images=top / "img_align_celeba").splits == ()
+    )
+
+
+def test_splits_of_words_in_a_list_with_the_number_of_its_rows(tmp_path):
+    """DeepFashion: Eval/list_eval_partition.txt."""
+    top = tree(tmp_path / "d", *(f"img/{n}.jpg" for n in range(8)))
+    written(top / "Anno/list_category_img.txt", "8", "image_name label", *(f"img/{n}.jpg {n % 2}" for n in range(8)))
+    words = [f"img/{n}.jpg {('train', 'train', 'val', 'test')[n // 2]}" for n in range(8)]
+    written(top / "Eval/list_eval_partition.txt", "8", "image_name evaluation_status", *words)
+    assert splits(seen(top)) == {"train": 4, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize("around", ["", "train/"])
+def test_numbered_folders_of_several_alphabets_are_offered_apart(tmp_path, around):
+    """Omniglot: character01 of Greek is none of Latin's; both ways are offered."""
+    places = [f"{around}{a}/character{c:02}" for a in ("Greek", "Latin", "Korean") for c in (1, 2)]
+    top = tree(tmp_path / "d", *(f"{place}/{n}.png" for place in places for n in range(2)))
+    if around:
+        tree(
+            top,
+            *(
+                f"test/{a}/character{c:02}/{n}.png"
+                for a in ("Greek", "Latin", "Korean")
+                for c in (1, 2)
+                for n in (7, 8)
+            ),
+        )
+    (said,) = seen(top).understood.warnings
+    together, apart = (seen(top, label_pattern=option(said, "--label-pattern", n)) for n in (0, 1))
+    assert len(apart.classes) == 6
+    assert "Greek/character01" in apart.classes
+    assert together.classes == ("character01", "character02")
+
+
+def test_videos_within_classes_are_groups_and_no_classes(tmp_path):
+    """UCF101: Basketball/v_Basketball_g01_c01; and frames whose names say it."""
+    top = tree(
+        tmp_path / "d",
+        *(f"{c}/v_{c}_g0{g}/{n}.jpg" for c in ("Basketball", "Biking") for g in (1, 2) for n in range(2)),
+    )
+    (said,) = seen(top).understood.warnings
+    found = seen(top, label_pattern=option(said, "--label-pattern"))
+    assert (found.classes, len({row.group for row in found.rows})) == (("Basketball", "Biking"), 4)
+    names = [f"{c}/v_{c}_g0{g}_frame{n:04}.jpg" for c in ("Basketball", "Biking") for g in (1, 2) for n in range(3)]
+    for prefix, deep in (("", "e"), ("train/", "f")):
+        flat = tree(tmp_path / deep, *(f"{prefix}{name}" for name in names))
+        if prefix:
+            tree(flat, *(f"test/{name}".replace("g0", "g1") for name in names))
+        (said,) = seen(flat).understood.warnings
+        found = seen(flat, label_pattern=option(said, "--label-pattern"))
+        assert len({row.group for row in found.rows}) == (8 if prefix else 4)
+    classes = tree(tmp_path / "g", *(f"{c}/{c} {n}.jpg" for c in ("picture frame", "window frame") for n in range(4)))
+    assert not seen(classes).understood.warnings
+
+
+def test_lists_in_the_words_of_each_split_say_nothing_beside_it(tmp_path):
+    """MMPretrain: meta/train.txt and meta/val.txt start at train/ and val/."""
+    top = tree(tmp_path / "d", *(f"{s}/{c}/{n}.jpg" for s in ("train", "val") for c in "ab" for n in range(3)))
+    for s in ("train", "val"):
+        written(top / f"meta/{s}.txt", *(f"{c}/{n}.jpg {k}" for k, c in enumerate("ab") for n in range(3)))
+    assert splits(seen(top)) == {"train": 6, "val": 6}
+
+
+def test_what_is_no_picture_and_no_table_is_named_with_what_to_make_of_it(tmp_path):
+    for name, hint in {
+        "train_32x32.mat": "is MATLAB's",
+        "a/0.mp4": "is a video: write frames out",
+        "t10k-images.idx3-ubyte": "is MNIST's",
+        "cifar/data_batch_1": "is a pickle",
+        "data_batch_1.bin": "is an array without names",
+        "export.ndjson": "labels in export.ndjson",
+    }.items():
+        file = written(tmp_path / name.replace("/", "-") / name, "x")
+        assert hint in refused(tmp_path / name.replace("/", "-"), "0 loose files"), file
+    hint = refused(written(tmp_path / "z" / "one.zip", "x").parent, "0 loose files")
+    assert hint.startswith("1 archives")
+
+
+@pytest.mark.parametrize("names", [("labels.txt", "猫", "狗"), ("label_list.txt", "0 猫", "1 狗")])
+def test_numbers_in_lists_have_the_names_beside_them(tmp_path, names):
+    """PaddleX: the number in train_list.txt is the line of labels.txt, counted from 0."""
+    top = tree(tmp_path / "d", *(f"images/{n}.jpg" for n in range(8)))
+    for split, own in (("train", range(6)), ("val", (6, 7))):
+        written(top / f"{split}_list.txt", *(f"images/{n}.jpg {n % 2}" for n in own))
+    written(top / names[0], *names[1:])
+    found = seen(top)
+    assert found.counts() == {"狗": 4, "猫": 4}
+    assert splits(found) == {"train": 6, "val": 2}
+    assert {row.labels for row in found.rows if int(row.file.stem) % 2} == {("狗",)}
+    written(top / names[0], "猫")
+    assert seen(top).classes == ("0", "1")
+    own = written(tmp_path / "e" / "labels.txt", *(f"{n}.jpg {n % 2}" for n in range(4)))
+    tree(tmp_path / "e", *(f"{n}.jpg" for n in range(4)))
+    assert seen(own).classes == ("0", "1")
+
+
+@pytest.mark.parametrize("form", ["records", "names", "label studio"])
+def test_json_of_plain_objects_is_a_table(tmp_path, form):
+    """As pandas and Label Studio (JSON-MIN) write it, or labels by the names of pictures."""
+    top = tree(tmp_path / "d", *(f"images/{n}.jpg" for n in range(6)))
+    whole = {
+        "records": [{"filename": f"{n}.jpg", "label": "ab"[n % 2]} for n in range(6)],
+        "names": {f"{n}.jpg": "ab"[n % 2] for n in range(6)},
+        "label studio": [{"image": f"/data/upload/1/{n}.jpg", "id": n, "choice": "ab"[n % 2]} for n in range(6)],
+    }[form]
+    table = written(top / "labels.json", json.dumps(whole, indent=1))
+    for place in (top, table):
+        assert seen(place).counts() == {"a": 3, "b": 3}
+    other = tree(tmp_path / "e", *(f"images/{n}.jpg" for n in range(6)))
+    written(other / "labels.json", json.dumps([{"id": 1, "data": {"image": "0.jpg"}, "annotations": []}]))
+    assert "labels in labels.json?" in refused(other, "no class folders")
+
+
+def test_a_text_for_each_picture_is_no_table(tmp_path):
+    """Garbage of Huawei's contest: img_0.txt says "img_0.jpg, 0"; such files were called tables, each of them."""
+    top = tree(tmp_path / "d", *(f"img_{n}.jpg" for n in range(6)))
+    for n in range(6):
+        written(top / f"img_{n}.txt", f"img_{n}.jpg, {n % 2}")
+    assert "img_0.txt and others are labels?" in refused(top, "no class folders")
+
+
+def test_lists_with_the_class_first(tmp_path):
+    top = tree(tmp_path / "d", *(f"datasets/{n}.jpg" for n in range(8)))
+    written(top / "cls_train.txt", *(f"{n % 2};/home/me/datasets/{n}.jpg" for n in range(6)))
+    written(top / "cls_test.txt", *(f"{n % 2};/home/me/datasets/{n}.jpg" for n in (6, 7)))
+    assert splits(seen(top)) == {"train": 6, "test": 2}

@@ -60,7 +60,15 @@ def test_only_a_test_split_can_be_read(tmp_path, cache):
 
 def test_junk_is_ignored_and_what_is_no_picture_is_counted(tmp_path, cache):
     tree(tmp_path, "train/a/1.png", "train/b/2.png")
-    for junk in (".DS_Store", "a/Thumbs.db", "a/._1.jpg", "a/desktop.ini", "__MACOSX/a/1.jpg", ".git/HEAD"):
+    for junk in (
+        ".DS_Store",
+        "a/Thumbs.db",
+        "a/._1.jpg",
+        "a/desktop.ini",
+        "a/~$x.docx",
+        "__MACOSX/a/1.jpg",
+        ".git/HEAD",
+    ):
         (tmp_path / "train" / junk).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "train" / junk).write_bytes(b"junk")
     for other in (
@@ -209,7 +217,7 @@ def test_faults_of_a_table_come_together_with_their_rows(tmp_path, cache):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"path,label\n\xff\xfe,a\n", "not a table"),
+        (b"path,label\n\xff\xfe,a\n", "not in UTF-8"),
         (b"path,label\n" + b"x" * 200_000 + b",a\n", "not one of its 1 pictures is there"),
         (b"path,label\n" + b"x" * (5 << 20) + b",a\n", "a line of more than"),
     ],

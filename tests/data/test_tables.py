@@ -1,5 +1,8 @@
 """Tables as people have them: which column is what, where the pictures lie, what a label is."""
 
+import json
+from unicodedata import normalize
+
 import pytest
 
 from frostline.data.place_options import PlaceOptions
@@ -49,7 +52,7 @@ def test_a_table_and_its_pictures_may_be_named_from_where_one_is(tmp_path, monke
 
 
 def test_a_name_of_several_files_is_refused(tmp_path):
-    tree(tmp_path, *(f"masks/{n}.png" for n in range(6)))
+    tree(tmp_path, *(f"other/{n}.png" for n in range(6)))
     with pytest.raises(DataError, match="names several files") as caught:
         seen(tmp_path, "id,label", str)
     assert "--images" in str(caught.value)
@@ -226,3 +229,77 @@ def test_names_that_start_beside_the_folder_of_the_table(tmp_path):
     assert read(tmp_path / "small" / "train.csv", cache=tmp_path / "cache").counts() == {"a": 2, "b": 2}
     with pytest.raises(DataError, match="say different labels"):  # p0 to p3 may be the classes
         read(tmp_path / "small", cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("table", "disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("some", [False, True])
+def test_accents_and_case_may_be_kept_otherwise(tmp_path, table, disk, some):
+    """macOS keeps é as two letters, and Windows knows no case: such pictures were "not there"."""
+    folder, name = "Caf\u00e9", "\u00e9t\u00e9"
+    names = [f"{folder}/{name if n % 2 or not some else 'x'}{n}.JPG" for n in range(6)]
+    tree(tmp_path, *(normalize(disk, one.replace("Caf", "caf").replace("JPG", "jpg")) for one in names))
+    lines = [f"{normalize(table, one)},{'ab'[n // 2 % 2]}" for n, one in enumerate(names)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
+    assert len(read(tmp_path / "t.csv", cache=tmp_path / "cache")) == 6
+
+
+def test_a_name_in_two_cases_is_not_mixed_up(tmp_path):
+    tree(tmp_path, "a.png", "A.png", "b.png", "c.png")
+    rows = ["path,label", "a.png,x", "A.png,y", "B.PNG,x", "c.png,y"]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert {row.file.name: row.labels[0] for row in found.rows} == {
+        "a.png": "x",
+        "A.png": "y",
+        "b.png": "x",
+        "c.png": "y",
+    }
+
+
+def test_zeros_that_a_spreadsheet_took_away(tmp_path):
+    top = tree(tmp_path / "d", *(f"img/{n:05}.jpg" for n in range(12)))
+    for ending in ("", ".jpg"):
+        rows = "\n".join(["id,label", *(f"{n}{ending},{'ab'[n % 2]}" for n in range(12))])
+        (top / "t.csv").write_text(rows, encoding="utf-8")
+        found = read(top / "t.csv", cache=tmp_path / "cache")
+        assert [(int(row.file.stem), row.labels[0]) for row in found.rows] == [(n, "ab"[n % 2]) for n in range(12)]
+        assert f"(`0{ending}` is 00000.jpg)" in found.summary()
+    tree(top, "img/0000.jpg")
+    with pytest.raises(DataError, match="names several files"):
+        read(top / "t.csv", cache=tmp_path / "cache")
+    numbers = tree(tmp_path / "e", *(f"img/{n:05}.jpg" for n in range(0, 24, 2)))
+    (numbers / "t.csv").write_text(
+        "\n".join(["id,label", *(f"{n},{'ab'[n % 2]}" for n in range(12))]), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match="not one of its 12 pictures is there"):  # numbers of rows, as far as is known
+        read(numbers / "t.csv", cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("column", ["label", "fine_label"])
+def test_parquet_class_labels_beside_nested_features(tmp_path, column):
+    """A feature within another (boxes of objects), or a list as datasets wrote it before 4, took the names from all."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    tree(tmp_path, *(f"{n}.png" for n in range(4)))
+    kind = {"names": ["ants", "bees"], "_type": "ClassLabel"}
+    boxes = {"bbox": {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "Sequence"}, "id": {"_type": "Value"}}
+
+    def write(labels, feature):
+        features = {"image": {"dtype": "string", "_type": "Value"}, "objects": boxes, column: feature}
+        table = pyarrow.table({"image": [f"{n}.png" for n in range(4)], column: labels})
+        said = {"huggingface": json.dumps({"info": {"features": features}})}
+        parquet.write_table(table.replace_schema_metadata(said), tmp_path / "t.parquet")
+        return read(tmp_path / "t.parquet", cache=tmp_path / "cache").counts()
+
+    assert write([0, 1, 0, 1], kind) == {"ants": 2, "bees": 2}
+    assert write([[0], [1], [0, 1], [1]], [kind]) == {"ants": 2, "bees": 3}
+
+
+def test_masks_of_the_same_name_are_no_second_picture(tmp_path):
+    top = tree(tmp_path / "d", *(f"{kind}/{n}.png" for kind in ("images", "masks") for n in range(4)))
+    rows = "\n".join(["path,label", *(f"{n}.png,{'ab'[n % 2]}" for n in range(4))])
+    (top / "t.csv").write_text(rows, encoding="utf-8")
+    found = read(top / "t.csv", cache=tmp_path / "cache")
+    assert {row.file.parent.name for row in found.rows} == {"images"}
+    tree(top, *(f"other/{n}.png" for n in range(4)))
+    with pytest.raises(DataError, match="names several files"):
+        read(top / "t.csv", cache=tmp_path / "cache")

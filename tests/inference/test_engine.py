@@ -1,5 +1,7 @@
 """An engine is believed only if its numbers are the network's own; what does not agree is passed over."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,33 @@ def test_a_kept_choice_that_is_damaged_is_made_again(tmp_path: Path, content: by
     assert settled("d", tmp_path, engine="torch", precision="fp32") is None
     assert opened(tmp_path, engine="torch", precision="fp32").precision == "fp32"
     assert kept.read_bytes() == whole
+
+
+class Waits(torch.nn.Linear):
+    """The first picture waits in here for a second one, for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.entered, self.passed = threading.Event(), threading.Event()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.entered.is_set():
+            self.passed.set()
+        else:
+            self.entered.set()
+            self.passed.wait(0.3)
+        return super().forward(x)
+
+
+def test_threads_that_share_a_network_get_the_features_of_their_own_pictures(tmp_path: Path) -> None:
+    head = Waits()
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), head)
+    function = Function(lambda: Network(net, PREPROCESSING, head="2").eval(), "", (SIDE, SIDE), device="cpu")
+    one, other = (engines.get("torch")(function, "fp32", 1, tmp_path) for _ in range(2))
+    dark, light = (np.full((1, SIDE, SIDE, 3), value, np.uint8) for value in (0, 255))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(one.run, dark)
+        head.entered.wait()
+        second = other.run(light)
+        assert (first.result()[1] < 0).all()
+    assert (second[1] > 0).all()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,23 @@ def test_near_hashes_are_those_that_a_plain_count_finds() -> None:
     expected = {(i, j) for i in range(300) for j in range(i + 1, 300) if int((hashes[i] ^ hashes[j]).sum()) <= 10}
     assert {(int(i), int(j)) for i, j in _near_hashes(hashes)} == expected
     assert len(expected) >= 11
+
+
+def test_pictures_that_are_all_alike_take_no_memory_by_the_pair() -> None:
+    """Of 3,000 from a fixed camera 4.5 million pairs were held, 200 MB; of 20,000 it was 10 GB. The nearest stay."""
+    rng = np.random.default_rng(0)
+    hashes = (rng.random(64) < 0.5) ^ (rng.random((3000, 64)) < 0.02)
+    tracemalloc.start()
+    pairs = _near_hashes(hashes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 << 20
+    apart = (hashes[pairs[:, 0]] != hashes[pairs[:, 1]]).sum(1)
+    assert len(pairs) == 50_000
+    assert (np.diff(apart) >= 0).all()
+    alike = hashes.astype(np.float32) @ hashes.T + (~hashes).astype(np.float32) @ (~hashes).T
+    every = np.sort((64 - alike)[np.triu_indices(3000, 1)])
+    assert apart.tolist() == every[:50_000].tolist()
 
 
 def test_a_resaved_picture_is_a_copy_and_another_is_none(tmp_path: Path) -> None:
@@ -510,8 +528,8 @@ def test_test_pictures_stay_whatever_a_model_thinks_of_their_labels(tmp_path: Pa
 
 
 def test_what_a_table_cannot_hold_is_refused(tmp_path: Path) -> None:
-    audit = audited(bare(listing(["a|b", "c"])))
-    with pytest.raises(DataError, match="cannot hold the label"):
+    audit = audited(bare(listing(["None", "c"])))
+    with pytest.raises(DataError, match="cannot hold 'None'"):
         write_cleaned(audit, tmp_path / "c.csv", drop=())
     assert not list(tmp_path.iterdir())
 

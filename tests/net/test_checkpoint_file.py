@@ -58,6 +58,13 @@ def test_nested_under_each_key(tmp_path: Path, key: str, zipped: bool) -> None:
     assert_same(read_checkpoint(tmp_path / "a.pt"), tensors())
 
 
+@pytest.mark.parametrize("key", ["ema_state", "model_ema_state_dict", "EMA", "swa_model", "averaged_model", "teacher"])
+def test_averaged_weights_are_known_by_any_name_that_says_so(tmp_path: Path, key: str) -> None:
+    plain = {name: torch.zeros_like(tensor) for name, tensor in tensors().items()}
+    torch.save({"model_state": plain, key: tensors(), "state_dict": plain}, tmp_path / "a.pt")
+    assert_same(read_checkpoint(tmp_path / "a.pt"), tensors())
+
+
 def test_nested_twice_and_averaged_weights_first(tmp_path: Path) -> None:
     plain = {name: torch.zeros_like(tensor) for name, tensor in tensors().items()}
     torch.save({"model": {"state_dict": plain}, "model_ema": {"state_dict": tensors()}}, tmp_path / "a.pt")

@@ -1,5 +1,7 @@
 """Freezing in anybody's loop: what is frozen stays the same function, and groups hold each parameter once."""
 
+import math
+
 import pytest
 import timm
 import torch
@@ -59,6 +61,22 @@ def test_frozen_is_the_same_function_and_the_same_state_after_an_epoch(make: "ty
     after = state_below(net, line)
     assert state
     assert all(torch.equal(state[name], after[name]) for name in state)
+
+
+def test_what_is_frozen_between_epochs_stays_whatever_the_optimizer_remembers() -> None:
+    """With ``zero_grad(set_to_none=False)`` momentum and weight decay would go on moving it."""
+    net = resnet()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    for epoch in range(2):
+        before = state_below(net, "layer4")
+        for _ in range(2):
+            net.train()
+            optimizer.zero_grad(set_to_none=False)
+            nn.functional.cross_entropy(net(X), Y).backward()
+            optimizer.step()
+        moved = [name for name, t in state_below(net, "layer4").items() if not torch.equal(t, before[name])]
+        assert bool(moved) == (epoch == 0)
+        fl.freeze(net, below="layer4")
 
 
 def test_without_holding_norms_their_statistics_move_as_in_a_plain_loop() -> None:
@@ -158,7 +176,13 @@ def test_decay_falls_geometrically_from_the_head_to_the_stem() -> None:
 
 def test_rates_that_make_no_sense_are_refused() -> None:
     net = resnet()
-    for wrong in ({"head": 0.0}, {"head": 1.0, "trunk": -1.0}, {"head": 1.0, "decay": 1.5}):
+    for wrong in (
+        {"head": 0.0},
+        {"head": math.nan},
+        {"head": 1.0, "trunk": -1.0},
+        {"head": 1.0, "trunk": math.nan},
+        {"head": 1.0, "decay": 1.5},
+    ):
         with pytest.raises(PlanError):
             fl.param_groups(net, **wrong)
     with pytest.raises(StageError, match="layer9"):
@@ -178,3 +202,10 @@ def test_the_summary_draws_the_line_and_counts_what_learns() -> None:
     drawn = next(number for number, line in enumerate(lines) if line.startswith("❄"))
     assert lines[drawn - 1].startswith("layer4")
     assert lines[drawn + 1].startswith("layer3")
+
+
+def test_a_network_can_be_cut_under_inference_mode() -> None:
+    net = resnet().eval()
+    with torch.inference_mode():
+        prefix, suffix = fl.cut(net, "layer4", shape=(3, 64, 64))
+        assert torch.equal(suffix(prefix(X)), net(X))

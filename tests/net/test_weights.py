@@ -440,3 +440,15 @@ def test_by_order_is_refused_where_anything_disagrees() -> None:
     assert by_order(other, theirs, head=find_head(other)) is None
     with pytest.raises(WeightsError, match="beyond the head"):
         fill(net, swapped, head)
+
+
+def test_what_is_brought_to_another_size_is_told(tmp_path: Path) -> None:
+    """timm resamples positions, and patches too: a network of patches of 16 goes into one of 32 without a word."""
+    sizes = {"img_size": 64, "depth": 1, "embed_dim": 32, "num_heads": 2, "num_classes": 5}
+    there = timm.create_model("vit_tiny_patch16_224", **sizes)
+    for patch, told in ((16, ""), (32, "pos_embed resampled from 1 x 17 x 32 to 1 x 5 x 32")):
+        net = timm.create_model("vit_tiny_patch16_224", **sizes, patch_size=patch)
+        loaded = load(net, there.state_dict(), head=find_head(net), source="a.pth", digest="d1")
+        assert ("resampled" in str(loaded)) is bool(told)
+        assert told in str(loaded)
+        assert len(loaded.taken) == len(net.state_dict())

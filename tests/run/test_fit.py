@@ -12,7 +12,7 @@ import torch
 
 from frostline import ImageClassifier
 from frostline.errors import CheckpointError, EngineError, PlanError, UnknownName
-from frostline.events import Event, Judged, Note, PhaseStart, Step
+from frostline.events import Event, Judged, Note, PhaseStart, Step, Warn
 from frostline.judge.result import RunResult
 from frostline.net.stages import Stages
 from frostline.train.plan import Plan, Recipe
@@ -235,7 +235,11 @@ def test_a_budget_that_is_over_ends_with_the_probe(leaves: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_best_model_so_far(leaves: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
     def listen(event: Event) -> None:
+        if isinstance(event, Warn):
+            said.append(event.text)
         if isinstance(event, Judged):
             raise KeyboardInterrupt
 
@@ -243,6 +247,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(leaves: Path, tmp_path: Path) -> Non
     classifier.fit(leaves, listen=listen)
     assert classifier.result_.interrupted
     assert classifier.result_.phases[0].epochs == 1
+    assert any("interrupted after 1 of " in text for text in said)  # in a loop of fits nobody else says it
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()
 
 

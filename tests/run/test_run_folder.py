@@ -143,7 +143,7 @@ def test_overlays_go_into_the_run_and_not_into_the_data(tmp_path: Path) -> None:
     for model in (run / "model", bare):
         model.mkdir(parents=True)
         (model / "frostline.json").write_text("{}")
-    (run / "training.csv").write_text("name,path,digest,label\n")
+    (run / "plan.json").write_text("{}")
     assert overlay_folder(run, None) == overlay_folder(run / "model", None) == run / "explained"
     assert overlay_folder(bare, None) == tmp_path / "bare-explained"
     assert overlay_folder(run, tmp_path / "mine") == tmp_path / "mine"

@@ -1,6 +1,7 @@
 """Exports answer as torch does, say what they are, run without frostline, and are not kept otherwise."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -9,18 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from frostline.data.manifest import Row
-from frostline.data.views import Preprocessing
-from frostline.errors import EngineError, PlanError, UnknownName
+from frostline.data.decode import content_digest
+from frostline.data.manifest import Manifest, Row
+from frostline.data.views import EvaluationView, Preprocessing
+from frostline.errors import EngineError, PlanError, UnknownName, one_line
 from frostline.judge.predictions import Outcome, to_csv
+from frostline.judge.training_list import to_csv as to_training_csv
 from frostline.ship import export as exports
 from frostline.ship.export import export
 from frostline.ship.exporters import as_onnx, parity, standalone_script
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES, saved
+from tests.ship.test_standalone_reading import prepared
 
 WITHOUT = """
 import sys, runpy
@@ -110,26 +114,41 @@ def test_it_runs_where_there_is_nothing_else(model, tmp_path, form, inside):
         assert abs(float(share.rstrip("%")) / 100 - shares.max()) < 0.01
 
 
-def test_the_script_is_short_and_prepares_a_picture_as_we_do(tmp_path):
-    from frostline.data.decode import image
-    from frostline.data.views import placed
-
-    for wants in (
+@pytest.mark.parametrize(
+    "wants",
+    [
         Preprocessing(size=(64, 64)),
         Preprocessing(size=(48, 64), interpolation="bilinear", crop_pct=0.9),
         Preprocessing(size=(64, 64), crop_mode="squash"),
         Preprocessing(size=(64, 64), crop_mode="border"),
-    ):
-        text = standalone_script.script("onnxruntime", as_onnx.STANDALONE, "pixels", wants)
-        start, end = text.index("def prepared"), text.index("for name in sys.argv")
-        assert len([line for line in text.splitlines() if line.strip()]) < 45
-        scope = {"np": np, "Image": Image, "ImageOps": ImageOps, "wants": wants.to_dict()}
-        exec(text[start:end], scope)
-        for width, height in ((90, 70), (70, 120), (64, 64)):
-            picture = scene(width, height, 1)
-            found = scope["prepared"](Image.fromarray(picture))
-            expected = (placed(image(picture), wants) / 255 - np.array(wants.mean)) / np.array(wants.std)
-            np.testing.assert_allclose(found[0].transpose(1, 2, 0), expected, atol=1e-5)
+    ],
+)
+def test_the_script_is_short_and_prepares_a_picture_as_we_do(tmp_path, monkeypatch, wants):
+    text = standalone_script.script("onnxruntime", as_onnx.STANDALONE, "pixels", wants)
+    assert len([line for line in text.splitlines() if line.strip()]) < 100
+    script = prepared(monkeypatch, wants)
+    for width, height in ((90, 70), (70, 120), (64, 64)):
+        (tmp_path / "a.png").write_bytes(encoded(scene(width, height, 1)))
+        expected = (EvaluationView(wants)(tmp_path / "a.png") / 255 - np.array(wants.mean)) / np.array(wants.std)
+        found = script(str(tmp_path / "a.png"))[0].transpose(1, 2, 0)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_what_cannot_be_read_is_named_and_the_others_go_on(model, tmp_path):
+    out = export(model, "onnx", out=tmp_path / "out").folder
+    odd = [tmp_path / "two\nlines.png", Path(os.fsdecode(os.fsencode(tmp_path / "x") + b"\xff.png"))]
+    for path in odd:
+        path.write_bytes(encoded(scene(80, 50, 5)))
+    (tmp_path / "cut.png").write_bytes(encoded(scene(80, 50, 5))[:300])
+    ran = subprocess.run(
+        [sys.executable, "-I", str(out / "predict.py"), str(odd[0]), str(tmp_path / "cut.png"), str(odd[1]), "/gone"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert [line.partition("\t")[0] for line in ran.stdout.splitlines()] == [one_line(str(path)) for path in odd]
+    assert [line.partition(": ")[0] for line in ran.stderr.splitlines()] == [str(tmp_path / "cut.png"), "/gone"]
 
 
 def test_metadata_say_what_it_is(model, tmp_path):
@@ -163,6 +182,15 @@ def test_int8_is_smaller_and_its_cost_is_measured(tmp_path, leaves, inside):
     assert found.files["model.onnx"] < 0.75 * whole.files["model.onnx"]
     assert found.cost.before.n == found.cost.after.n == 24
     assert found.agreement.same_top >= 0.9
+
+
+def test_int8_says_how_many_of_its_pictures_were_learned_from(tmp_path, leaves):
+    place, _ = saved(tmp_path / "run" / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
+    assert export(place, "int8", data=leaves, max_drop=1.0).cost.learnt == 0
+    val = sorted((leaves / "val").rglob("*.*"))[:5]
+    rows = tuple(Row(path, ("red leaf",), digest=content_digest(path)) for path in val)
+    (tmp_path / "run" / "training.csv").write_text(to_training_csv(Manifest(rows, ("red leaf",))))
+    assert export(tmp_path / "run", "int8", data=leaves, max_drop=1.0).cost.learnt == 5
 
 
 def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, leaves, monkeypatch):

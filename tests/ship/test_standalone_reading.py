@@ -2,19 +2,23 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image
 
 from frostline.data.reading import Reading, asked
 from frostline.data.views import EvaluationView, Preprocessing
-from frostline.ship.exporters import as_onnx, standalone_script
+from frostline.errors import DecodeError
+from frostline.ship.exporters import standalone_script
 from frostline.ship.exporters.export_spec import Standalone
+from tests.data.pictures import scene
 
+Prepared = Callable[[str], np.ndarray]
 GREY = np.linspace(0, 4000, 60 * 50).reshape(60, 50).astype(np.uint16)
 DEEP = Reading(window=(0, 4095))
 
@@ -64,15 +68,12 @@ def written(folder: Path, kind: str) -> Path:
 )
 @pytest.mark.parametrize("mode", ["center", "border"])
 @pytest.mark.parametrize("takes", ["pictures", "pixels"])
-def test_the_script_sees_what_the_model_sees(tmp_path: Path, kind: str, how: Reading, mode: str, takes: str) -> None:
+def test_the_script_sees_what_the_model_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, how: Reading, mode: str, takes: str
+) -> None:
     path = written(tmp_path, kind)
     wants = Preprocessing(size=(32, 48), crop_mode=mode).read_as(how)
-    text = standalone_script.script("onnxruntime", as_onnx.STANDALONE, takes, wants)
-    compile(text, "predict.py", "exec")
-    own: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps, "Path": Path, "tifffile": tifffile}
-    own["wants"] = json.loads(json.dumps(wants.to_dict()))
-    exec(text[text.index("def seen") : text.index("\n\nfor name in")], own)  # without the runtime
-    found = own["prepared"](path)[0]
+    found = prepared(monkeypatch, wants, takes)(str(path))[0]
     view = EvaluationView(wants)
     if takes == "pictures":
         assert np.array_equal(found, view.whole(path))
@@ -81,15 +82,106 @@ def test_the_script_sees_what_the_model_sees(tmp_path: Path, kind: str, how: Rea
         assert np.abs(found - expected).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.int32, np.uint16])
-def test_a_script_for_ordinary_pictures_refuses_more_than_8_bits(monkeypatch, kind):
-    """Pillow would clip them to black or white."""
-    wants = Preprocessing(size=(8, 8))
+def prepared(monkeypatch: pytest.MonkeyPatch, wants: Preprocessing, takes: str = "pixels") -> Prepared:
+    """What the script does to a picture before the network, without a runtime."""
     facts = {"labels": "[]", "preprocessing": json.dumps(wants.to_dict())}
-    text = standalone_script.script("numpy", Standalone("", f"facts = {facts!r}\n"), "pixels", wants)
+    text = standalone_script.script("numpy", Standalone("", f"facts = {facts!r}\n"), takes, wants)
     monkeypatch.setattr(sys, "argv", ["predict.py"])
-    made: dict[str, object] = {}
-    exec(compile(text, "predict.py", "exec"), made)
-    assert made["prepared"](Image.fromarray(np.full((9, 9), 200, np.uint8))).shape == (1, 3, 8, 8)
-    with pytest.raises(SystemExit, match="more than 8 bits"):
-        made["prepared"](Image.fromarray(np.full((9, 9), 1, kind)))
+    made: dict[str, Prepared] = {}
+    with pytest.raises(SystemExit):
+        exec(compile(text, "predict.py", "exec"), made)
+    return made["prepared"]
+
+
+def colours(width: int = 90, height: int = 60) -> Image.Image:
+    return Image.fromarray(scene(width, height, 3))
+
+
+def turned(path: Path, orientation: int, size: tuple[int, int] = (90, 60)) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    colours(*size).save(path, exif=exif)
+
+
+def clear(mode: str = "RGBA") -> Image.Image:
+    found = colours().convert(mode)
+    found.putalpha(Image.linear_gradient("L").resize(found.size))
+    return found
+
+
+def bands(path: Path, count: int, **tags: object) -> None:
+    tifffile.imwrite(path, np.dstack([np.asarray(colours())] * 2)[:, :, :count], photometric="rgb", **tags)
+
+
+def damaged_exif(path: Path) -> None:
+    turned(path, 6)
+    path.write_bytes(path.read_bytes().replace(b"Exif\0\0MM", b"Exif\0\0XX").replace(b"Exif\0\0II", b"Exif\0\0XX"))
+
+
+def cut(path: Path) -> None:
+    colours().save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def deep_colour(path: Path) -> None:
+    path.write_bytes(imagecodecs.png_encode(np.asarray(colours()).astype(np.uint16) * 10))
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "large.jpg": lambda path: colours(901, 607).save(path),
+    **{f"{way}.jpg": lambda path, way=way: turned(path, way, (901, 607)) for way in range(2, 9)},
+    **{f"{way}.png": lambda path, way=way: turned(path, way) for way in range(2, 9)},
+    "turned.tif": lambda path: tifffile.imwrite(path, np.asarray(colours()), extratags=[(274, 3, 1, 6, True)]),
+    "damaged_exif.jpg": damaged_exif,
+    "xmp.jpg": lambda path: colours().save(path, xmp=b'<x tiff:Orientation="6"/>'),
+    "clear.png": lambda path: clear().save(path),
+    "clear.tif": lambda path: clear().save(path),
+    "grey_clear.tif": lambda path: clear("L").save(path),
+    "grey_clear.png": lambda path: clear("L").save(path),
+    "four.tif": lambda path: bands(path, 4, extrasamples=["unspecified"]),
+    "five.tif": lambda path: bands(path, 5, extrasamples=["unspecified"] * 2),
+    "palette.png": lambda path: colours().convert("P").save(path, transparency=bytes(range(256))),
+    "palette.tif": lambda path: colours().convert("P").save(path),
+    "see_through.png": lambda path: colours().save(path, transparency=colours().getpixel((4, 4))),
+    "print.jpg": lambda path: colours().convert("CMYK").save(path),
+    "lab.tif": lambda path: colours().convert("LAB").save(path),
+    "pages.tif": lambda path: colours().save(path, save_all=True, append_images=[colours().rotate(180)]),
+    "moving.gif": lambda path: colours().save(path, save_all=True, append_images=[colours().rotate(180)]),
+    "pixel.png": lambda path: colours(1, 1).save(path),
+    "wide.png": lambda path: colours(2000, 1).save(path),
+    "cut.jpg": cut,
+    "empty.png": Path.touch,
+    "deep_dim.png": deep_colour,
+    "program.eps": lambda path: colours().save(path),
+    "junk.tga": lambda path: colours().save(path),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("takes", ["pictures", "pixels"])
+@pytest.mark.parametrize("how", [Reading(), asked(background="#204060")], ids=["plain", "background"])
+def test_the_script_answers_and_refuses_as_predict_does(tmp_path, monkeypatch, name, takes, how):
+    ODD[name](path := tmp_path / name)
+    wants = Preprocessing(size=(32, 48)).read_as(how)
+    view, script = EvaluationView(wants), prepared(monkeypatch, wants, takes)
+    try:
+        seen = view.whole(path) if takes == "pictures" else view(path)
+    except DecodeError:
+        with pytest.raises((ValueError, OSError, NotImplementedError)):
+            script(str(path))
+        return
+    found = script(str(path))[0]
+    expected = seen if takes == "pictures" else ((seen / np.float32(255) - wants.mean) / wants.std).transpose(2, 0, 1)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.uint16])
+def test_a_script_for_ordinary_pictures_refuses_more_than_8_bits(tmp_path, monkeypatch, kind):
+    """Pillow would clip them to black or white."""
+    script = prepared(monkeypatch, Preprocessing(size=(8, 8)))
+    Image.fromarray(np.full((9, 9), 200, np.uint8)).save(tmp_path / "a.tif")
+    assert script(str(tmp_path / "a.tif")).shape == (1, 3, 8, 8)
+    Image.fromarray(np.full((9, 9), 1, kind)).save(tmp_path / "b.tif")
+    with pytest.raises(NotImplementedError, match="more than 8 bits"):
+        script(str(tmp_path / "b.tif"))

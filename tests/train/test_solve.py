@@ -255,3 +255,15 @@ def test_a_long_fit_says_that_it_goes_on_and_is_the_same() -> None:
     assert len(told) % 5 == 0  # five folds a setting
     assert len(told) >= 20
     assert np.array_equal(found.weight, solve(x, y, classes=3).weight)
+
+
+@pytest.mark.parametrize("folds", [1, np.zeros(60, np.int64)])
+def test_with_one_fold_nothing_is_held_out_and_the_head_is_fitted_all_the_same(folds: Any) -> None:
+    """Where a picture may have several labels, the fold itself was held out, and nothing was left to learn from."""
+    x = features(60)
+    y = (x[:, :3] > x[:, :3].mean(0)).astype(np.int64)
+    several = solve(x, y, classes=3, folds=folds)
+    assert not several.judged.any()
+    assert (((x @ several.weight.T + several.bias) > 0) == y).mean() > 0.8
+    assert (several.out_of_fold() == several.out_of_first_fold()).all()
+    assert not solve(x, y[:, 0], classes=2, folds=folds).judged.any()

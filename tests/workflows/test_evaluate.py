@@ -49,7 +49,11 @@ def test_what_training_csv_lists_is_left_out_by_content(leaves: Path, tmp_path: 
     everything = read(leaves)
     record = RunFolder(tmp_path)
     record.training(everything.part("train"))
+    assert learnt_by(tmp_path / "model") == frozenset()  # somebody's list of that name beside somebody's model
+    record.json("plan.json", {})
     learnt = learnt_by(tmp_path / "model")
+    assert learnt_by(tmp_path) == learnt
+    assert learnt_by(tmp_path / "another") == frozenset()
     assert len(learnt) == len(everything.part("train"))
     knows = Knows(About(everything.classes), learnt, list(everything.classes))
     found = evaluate(knows, everything, learnt=learnt)
@@ -78,7 +82,10 @@ def test_the_page_counts_what_was_judged_and_tells_what_the_model_was_trained_on
         assert page.unseen is found.unseen is unseen
         assert sum(page.counts["all"].values()) == found.report.n == counted_
         assert note in page.warnings[0]
-    assert not evaluate(knows, everything).unseen  # nobody knows
+    nobody_knows = evaluate(knows, everything)
+    assert not nobody_knows.unseen
+    assert not nobody_knows.to_dict()["unseen"]
+    assert [note.partition(":")[0] for note in nobody_knows.notes] == ["no training.csv is beside the model"]
 
 
 @pytest.mark.parametrize(

@@ -329,6 +329,9 @@ def exported(found: "Exported") -> None:
     if cost:
         rows.append(("accuracy on val, float32", f"{percent(cost.before)}, n = {cost.before.n:,}"))
         rows.append(("accuracy on val, int8", f"{percent(cost.after)}, {100 * cost.drop:.1f} points lost"))
+        if cost.learnt:
+            said = f"{cost.learnt:,} of {cost.before.n:,}: on new pictures 8 bits may cost more"
+            rows.append(("of these learned from", said))
     for label, (_, value) in zip(_aligned(*(name for name, _ in rows)), rows, strict=True):
         print(f"{label}  {sentence(value)}")
     for name, size in found.files.items():

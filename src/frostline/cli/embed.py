@@ -64,8 +64,8 @@ def embed(
         if on is not None:
             how = {"model": model, "weights": weights, "line": line, "engine": engine, "precision": precision}
             # Without labels nothing asks for digests: what there is to read, the workers read.
-            rows = pictures([_unlabelled(data, said)]) if unlabelled else _read(data, said).rows
-            _on_cluster(on, rows, out, address=address, labelled=not unlabelled, how=how)
+            given = pictures([_unlabelled(data, said)]) if unlabelled else _read(data, said)
+            _on_cluster(on, given, out, address=address, how=how)
             return
         manifest = all_of(_unlabelled(data, said)) if unlabelled else _read(data, said)
         found = run.embed(
@@ -102,9 +102,11 @@ def _unlabelled(data: Path, said: "PlaceOptions") -> str:
 
 
 def _on_cluster(
-    on: str, rows: "Iterable[Row]", out: Path, *, address: str | None, labelled: bool, how: dict[str, str]
+    on: str, given: "Manifest | Iterable[Row]", out: Path, *, address: str | None, how: dict[str, str]
 ) -> None:
+    """given: labelled pictures, or any others, whose labels are not written."""
     from frostline.cli import console
+    from frostline.data.manifest import Manifest
     from frostline.errors import PlanError
     from frostline.scale.embed import Embed
     from frostline.scale.on_ray import check_engine, run
@@ -112,7 +114,9 @@ def _on_cluster(
     check_engine(on)
     if out.suffix in (".npz", ".parquet"):
         raise PlanError("a cluster writes a folder of Parquet parts", where=f"--out {out}", hint="--out FOLDER")
-    new = run(Embed, how, rows, out, address=address, labelled=labelled, tell=console.aside)
+    known = isinstance(given, Manifest)
+    rows, several = (given.rows, given.multilabel) if isinstance(given, Manifest) else (given, False)
+    new = run(Embed, how, rows, out, address=address, labelled=known, several=several, tell=console.aside)
     console.parts(new, out)
     if new.unreadable:
         raise typer.Exit(1)

@@ -56,6 +56,7 @@ def predict(
     with gc_settings.importing():
         from frostline.cli import console
         from frostline.data.formats import kinds
+        from frostline.data.place_options import PlaceOptions
         from frostline.data.remote import url_of
         from frostline.data.sources import pictures
         from frostline.errors import PlanError
@@ -89,6 +90,7 @@ def predict(
     if tta:
         console.aside(both_views.SAID)
     about = answering.about
+    rows = pictures(images, how=PlaceOptions.of_model(about.facts.get("given")))
     if coverage is not None:
         _promise(about, coverage, model)
     top = min(top, len(about.classes))
@@ -97,7 +99,7 @@ def predict(
         count = batch_predict.work(
             out,
             part,
-            pictures(images),
+            rows,
             answering,
             places=images,
             columns=Columns(top, coverage),
@@ -114,7 +116,7 @@ def predict(
     if as_csv:
         line(columns.header)
     batch = 1 if "-" in images else None
-    for answer in answering.predict(pictures(images), batch=batch):
+    for answer in answering.predict(rows, batch=batch):
         if isinstance(answer, Failure):
             failed.append(answer.reason)
             if not kinds.is_missing(answer.reason):
@@ -145,18 +147,20 @@ def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, ad
     Raises: PlanError: another engine than Ray, or no place for the results.
     """
     from frostline.cli import console
+    from frostline.data.place_options import PlaceOptions
     from frostline.data.sources import pictures
     from frostline.errors import PlanError
     from frostline.scale.on_ray import check_engine, run
     from frostline.scale.predict import Predict
-    from frostline.ship.model_info import located
+    from frostline.ship import model_info
 
     check_engine(on)
     if out is None:
         raise PlanError("a cluster needs one place for its results", where="--out", hint="--out DIR")
-    new = run(
-        Predict, {"model": str(located(model)), **how}, pictures(images), out, address=address, tell=console.aside
-    )
+    place = model_info.located(model)
+    looks = PlaceOptions.of_model(model_info.read(place).facts.get("given"))
+    rows = pictures(images, how=looks)
+    new = run(Predict, {"model": str(place), **how}, rows, out, address=address, tell=console.aside)
     console.parts(new, out)
     if new.unreadable:
         raise typer.Exit(1)

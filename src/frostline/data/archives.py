@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from frostline.data import unpacked_manifest
+from frostline.data.encodings import CHINESE, surely_chinese
 from frostline.data.tree import is_junk
 from frostline.errors import DataError, one_line
 
@@ -166,22 +167,31 @@ def _zip(archive: Path) -> Iterator[Member]:
 
 def _zip_names(archive: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
     """The members' names. Where the flag for UTF-8 is not set, zipfile takes bytes for the DOS code page 437, but tools
-    wrote what their system had: names that are UTF-8 throughout are read so, and others are refused."""
+    wrote what their system had: names that are UTF-8 throughout, or surely Chinese, are read so, and others refused."""
     unsaid = [_in_no_code(info) for info in infos]
     raw = [info.filename.encode("cp437") for info, one in zip(infos, unsaid, strict=True) if one]
-    try:
-        for told in raw:
-            told.decode("utf-8")
-    except UnicodeDecodeError:
+    if (encoding := _encoding(raw)) is None:
         raise DataError(
             f"refused: nothing says in which code page the names of its {len(raw):,} members beyond ASCII are",
             where=archive,
             hint="unpack it, with `unzip -O GBK` or `unzip -O CP437` for instance, and give the folder",
-        ) from None
+        )
+    if encoding == CHINESE:
+        log.warning("the names in %s are read as GB18030", one_line(str(archive)))
     return [
-        info.filename.encode("cp437").decode("utf-8") if one else info.filename
+        info.filename.encode("cp437").decode(encoding) if one else info.filename
         for info, one in zip(infos, unsaid, strict=True)
     ]
+
+
+def _encoding(names: list[bytes]) -> str | None:
+    """In which encoding names are that say nothing of it; None: that is not known."""
+    try:
+        for name in names:
+            name.decode("utf-8")
+    except UnicodeDecodeError:
+        return CHINESE if surely_chinese(b"\n".join(names)) else None
+    return "utf-8"
 
 
 def _in_no_code(info: zipfile.ZipInfo) -> bool:

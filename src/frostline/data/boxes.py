@@ -12,7 +12,7 @@ from typing import Any
 from frostline.data.columns import plain
 from frostline.data.manifest import Row, Skipped
 from frostline.data.picture import Box, Crop
-from frostline.data.place_options import PlaceOptions
+from frostline.data.place_options import MOST_MARGIN, PlaceOptions
 from frostline.errors import DataError, PlanError, one_line
 
 Record = tuple[int, Sequence[Any]]
@@ -35,7 +35,6 @@ _SIDES = frozenset(name for form in (*_CORNERS, *_SIZES) for name in form)
 _ONE = frozenset(("bbox", "box", "boundingbox"))
 _PREFIX = re.compile(r"(?:bounding)?b?box|roi")
 _LOOKED_INTO = 20  # pictures whose size tells what four numbers mean
-MOST_MARGIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def boxes(
         PlanError: no such format; a margin below 0 or above 10.
     """
     check_box_options(how.box_format, how.box_margin)
-    if how.box_format == "none":
+    if how.whole:
         return None
     found = _columns(header, where, place)
     margin = how.usual_margin if how.box_margin is None else how.box_margin

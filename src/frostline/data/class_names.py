@@ -9,10 +9,15 @@ from frostline.errors import one_line
 UNLABELLED = frozenset(("unlabeled", "unlabelled", "unlabeled_images", "unlabelled_images", "unsup", "unsorted"))
 _PERHAPS_NONE = UNLABELLED | {
     *("none", "nan", "null", "na", "n.a.", "?", "-", "--", ".", "missing", "undefined", "todo", "tbd"),
+    *("无", "空", "未知", "未标注", "未标记", "未分类", "待定", "待标注"),
     *("new folder", "untitled folder", "neuer ordner", "nouveau dossier", "新建文件夹", "未命名文件夹"),
 }
 _COPY = re.compile(
     r"(?P<of>.+?)(?: - (?:copy|kopie|copie|副本)(?: \(\d+\))?| copy(?: \d+)?| \(copy\)| ?\(\d+\))", re.IGNORECASE
+)
+_DATE = re.compile(
+    r"\d{1,2}-(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|\d{1,2}月\d{1,2}日|\d{4}[-/]\d{1,2}[-/]\d{1,2}",
+    re.IGNORECASE,
 )
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\W_]+(?=\d)")
 
@@ -37,6 +42,8 @@ def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
     if found := alike(counts):
         shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in found[:3])
         yield f"class names that are nearly the same: {one_line(shown)}: if they mean one class, write them in one way"
+    if dated := next(filter(_DATE.fullmatch, counts), None):
+        yield f"the class {one_line(repr(dated))} ({counts[dated]:,}) may be what a spreadsheet made of 1-3 or 3/1"
     for name in counts:
         if (copied := _COPY.fullmatch(name)) and copied["of"] in counts:
             yield f"the class {one_line(repr(name))} ({counts[name]:,}) may be a copy of {one_line(repr(copied['of']))}"

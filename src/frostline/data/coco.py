@@ -1,16 +1,18 @@
 """Annotations of COCO as labels: of each box, or, where there are none, the one category of each picture."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from frostline.data.columns import known, may_be_group
 from frostline.data.manifest import Found, Skipped
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
-from frostline.data.tables import rows_of
+from frostline.data.tables import rows_of, rows_of_objects
+from frostline.data.tree import SUFFIXES
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
@@ -27,39 +29,40 @@ def claims(place: Path) -> bool:
 
 
 def looks_like_coco(place: Path) -> bool:
-    """Whether a file begins as COCO's annotations do: with one of their lists."""
+    """Whether a file begins as COCO's annotations do, with one of their lists; or as a list of objects, or an object of
+    pictures' names, which are tables.
+    """
     try:
         with place.open("rb") as source:
             head = source.read(_HEAD)
     except OSError:
         return False
-    return any(f'"{name}"'.encode() in head for name in ("images", "annotations", "categories"))
+    table = re.match(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\{\s*"[^"]*\.(?:jpe?g|png)")', head, re.IGNORECASE)
+    return table is not None or any(f'"{name}"'.encode() in head for name in ("images", "annotations", "categories"))
 
 
 def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """One row a box, labelled by its category; one a picture, where there are no boxes or they are not to be used.
 
+    A list of objects is a table of them, and an object whose keys are names of pictures is one of their labels.
+
     Raises: NotCoco: not COCO's JSON. DataError: a whole picture with annotations of several categories; as ``rows_of``.
     """
+    found = _loaded(place)
+    if (objects := _objects(found)) is not None:
+        yield from rows_of_objects(enumerate(objects, start=1), place, how=how)
+        return
     try:
-        refuse_sparse(place, place.stat())
-        found = json.loads(place.read_text(encoding="utf-8-sig"))
         names = {one["id"]: str(one["name"]) for one in found["categories"]}
         files = {one["id"]: str(one["file_name"]) for one in found["images"]}
         facts = _facts(found["images"], how)
         marked = [(one["image_id"], names[one["category_id"]], one.get("bbox")) for one in found["annotations"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise NotCoco(
-            "not annotations of COCO",
-            where=place,
-            hint="expected: images (id, file_name), categories (id, name) and annotations (image_id, category_id)",
-        ) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _not_coco(place) from None
     there = {key for key, _, _ in marked}
     yield from (Skipped(name, "without an annotation") for key, name in files.items() if key not in there)
     boxes = any(box for _, _, box in marked)
-    if boxes and how.box_format != "none":
+    if boxes and not how.whole:
         how = replace(how, box_format=how.box_format or "size")
         cells = ([files[key], name, *facts.of[key], box or None] for key, name, box in marked if key in files)
         header = ["file_name", "category", *facts.names, "bbox"]
@@ -72,6 +75,36 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     yield from rows_of(header, records, place, how=replace(how, box_format=None))
     if boxes:
         yield Understood(unused=("boxes: the whole picture is read",))
+
+
+def _loaded(place: Path) -> Any:
+    try:
+        refuse_sparse(place, place.stat())
+        return json.loads(place.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise _not_coco(place) from None
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}", where=place, hint="check permissions") from None
+
+
+def _not_coco(place: Path) -> NotCoco:
+    return NotCoco(
+        "not annotations of COCO",
+        where=place,
+        hint="expected: images (id, file_name), categories (id, name) and annotations (image_id, category_id); "
+        "or a list of objects with a picture and a label in each",
+    )
+
+
+def _objects(found: Any) -> list[dict[str, Any]] | None:
+    """Objects of a table, if it is one; None: it is not."""
+    if isinstance(found, dict) and found and all(_is_picture(name) for name in found):
+        return [{"path": name, "label": label} for name, label in found.items()]
+    return found if isinstance(found, list) and found and all(isinstance(one, dict) for one in found) else None
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,13 @@ COLUMNS = {
         *("img_path", "img", "photo", "picture", "url", "image_url", "image_index", "image_file", "img_name"),
         *("image_id", "id_code", "img_id", "id"),
         *("图片", "图像", "图片名", "图片路径", "图像路径", "文件", "文件名", "文件路径", "路径"),
+        *("图片名称", "图像名", "图像名称", "文件名称"),
     ),
     "label": (
         *("label", "class", "target", "labels", "class_name", "category", "species", "breed", "diagnosis", "dx"),
         *("finding labels", "tags", "category_name", "label_name", "ground_truth", "choice"),
         *("class_id", "label_id", "category_id", "class_index", "class_idx"),
-        *("标签", "类别", "分类", "类名", "种类"),
+        *("标签", "类别", "分类", "类名", "种类", "标签名称", "类别名称", "标注"),
     ),
     "split": (
         "split",
@@ -46,7 +47,8 @@ COLUMNS = {
         *("group", "group_id", "patient_id", "patient", "subject", "subject_id", "lesion_id", "case_id"),
         *("study_id", "fold", "kfold", "participant_id", "animal_id", "individual_id", "individual", "person_id"),
         *("specimen_id", "slide_id", "video_id", "sequence_id", "seq_id"),
-        *("患者", "患者编号", "患者id", "病人", "病人编号", "病例", "病例号", "分组"),
+        *("患者", "患者编号", "患者id", "患者号", "病人", "病人编号", "病人id", "病例", "病例号", "病例编号", "分组"),
+        *("住院号", "受试者", "受试者编号"),
     ),
 }
 _OPTIONS = {"path": "image_column", "label": "label_column", "split": "split_column", "group": "group"}
@@ -69,13 +71,19 @@ _MAYBE_GROUPS = frozenset(
             "hospital",
         ),
         *("institution", "center", "centre", "session", "sessionid", "date", "day", "plot", "plotid", "farm", "video"),
-        *("slide", "person", "specimen", "scene", "sceneid"),
+        *("slide", "person", "specimen", "scene", "sceneid", "user", "userid", "photographer", "observer"),
+        *("相机", "摄像头", "设备", "设备编号", "医院", "地点", "日期", "拍摄日期", "场景", "视频", "姓名", "用户"),
     )
 )
-_FLAG = re.compile(r"(?:(?:is|in)[_ ]?)?(?P<split>.+)", re.IGNORECASE)
-YES, NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
+_WHETHER = frozenset(("confidence", "labelconfidence", "置信度", "present", "presence", "ispresent"))
+_USERS = frozenset(("user", "userid", "用户"))
+_PARTS = frozenset(("fold", "kfold", "group", "groupid", "分组"))
+_FLAG = re.compile(r"(?:(?:is|in)[_ ]?|是否(?:为|在|属于)?)?(?P<split>.+)", re.IGNORECASE)
+_NUMBERED = frozenset(("split", "partition", "subset", "set", "datasplit", "划分"))
+YES, NO = frozenset(("1", "1.0", "true", "yes", "是")), frozenset(("0", "0.0", "false", "no", "否"))
 _NO_LABEL = re.compile(
     r"unnamed\d*|index|idx|width|height|depth|size|age|score|confidence|time|timestamp|year|weight|b?box|boundingbox"
+    r"|序号|编号|索引|宽度?|高度?|大小|尺寸|年龄|时间|得分|置信度"
 )
 _PIXELS = re.compile(r"pixels|pixel\d+|\d+x\d+")
 _BESIDE = frozenset(  # in the names of files that are another picture than the one that is labelled, or are renamed
@@ -93,11 +101,12 @@ _SAMPLED = 200  # rows by which columns are known by what stands in them
 class Columns:
     """where: the place of each kind of column. split: what a cell of the split's column says, None if that is nothing.
 
-    warnings: what a person may want to say of the others.
+    split_said: what its cells mean, where they are no words. warnings: what a person may want to say of the others.
     """
 
     where: Mapping[str, int]
     split: Callable[[str], str | None] = split_of
+    split_said: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -117,6 +126,17 @@ def known(column: str) -> str | None:
 def is_no_label(column: str) -> bool:
     """Whether a column is called as what is no label: an index, a size, an age."""
     return _NO_LABEL.fullmatch(plain(column)) is not None
+
+
+def says_whether(column: str) -> bool:
+    """Whether a column is called as what says how sure it is that the label is there."""
+    return plain(column) in _WHETHER
+
+
+def is_of_one(column: str) -> bool:
+    """Whether a column is called as a patient, a user or another one of many is, and not as a part of the data."""
+    name = plain(column)
+    return name in _USERS or (known(column) == "group" and name not in _PARTS)
 
 
 def may_be_group(column: str) -> bool:
@@ -141,10 +161,13 @@ def chosen(
     if how.image_column is None:
         _take_pictures(where, cells, header, place)
     reads: Callable[[str], str | None] = split_of
+    numbered = False
     if "split" not in where and how.split_column is None:
         _take_split(where, cells, header, place, "label" in needed)
     if "split" in where and (split := flag_of(header[where["split"]])) and cells.yes_or_no(where["split"]):
         reads = _flagged(split)
+    elif numbered := "split" in where and cells.numbered_splits(where["split"]):
+        reads = _numbered
     if "label" in needed and "label" not in where:
         left = [n for n in cells.free(where) if known(header[n]) is None and not is_no_label(header[n])]
         left = [n for n in left if not cells.all_pictures(n) and not (flag_of(header[n]) and cells.yes_or_no(n))]
@@ -165,7 +188,7 @@ def chosen(
         f"--group {one_line(header[n])!r} keeps them on one side of a split, --group none says they do not"
         for n in groups
     ]
-    return Columns(where, reads, tuple(warnings))
+    return Columns(where, reads, "0 train, 1 val, 2 test" if numbered else "", tuple(warnings))
 
 
 def _refuse_pixels(header: Sequence[str], records: Sequence[Record], place: Path | str) -> None:
@@ -318,6 +341,14 @@ class _Cells:
         cells = [str(values[index]).strip().lower() in YES for _, values in self._records if len(values) > index]
         return sum(cells) / max(1, len(cells))
 
+    def numbered_splits(self, index: int) -> bool:
+        """Whether its cells are 0, 1 and 2, most of them 0, as CelebA numbers its splits; folds are alike in size."""
+        named = plain(self._header[index]) in _NUMBERED
+        if not named or self._texts(index, self._records) != {"0", "1", "2"}:
+            return False
+        zeros = sum(str(values[index]).strip() == "0" for _, values in self._records if len(values) > index)
+        return zeros >= len(self._records) / 2
+
     def may_be_labels(self, index: int) -> bool:
         """Whether values come again, and stand in (nearly) every row."""
         texts = self._texts(index, self._sampled)
@@ -340,6 +371,10 @@ def flag_of(column: str) -> str | None:
 def _flagged(split: str) -> Callable[[str], str | None]:
     other = "test" if split == "train" else "train"
     return lambda text: split if text.lower() in YES else other
+
+
+def _numbered(text: str) -> str | None:
+    return {"0": "train", "1": "val", "2": "test"}.get(text)
 
 
 def _there(header: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ pandas itself is not asked for: whoever has a DataFrame has it.
 from collections.abc import Iterator
 from typing import Any
 
-from frostline.data.manifest import Found, Row
+from frostline.data.manifest import Found
 from frostline.data.missing import is_nothing
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import rows_of
@@ -27,13 +27,12 @@ def dataframe(frame: Any, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fou
     yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, how=how)
 
 
-def unlabelled(frame: Any) -> Iterator[Row]:
-    """The same pictures, where a column of labels may be missing.
+def unlabelled(frame: Any, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
+    """The same pictures, one a record, where a column of labels may be missing.
 
     Raises: DataError: there is no column of pictures, or a cell holds none.
     """
-    found = rows_of([str(name) for name in frame.columns], _records(frame), _NAME, labelled=False)
-    yield from (item for item in found if isinstance(item, Row))
+    yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, how=how, labelled=False)
 
 
 def _records(frame: Any) -> Iterator[tuple[int, list[Any]]]:

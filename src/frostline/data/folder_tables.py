@@ -1,6 +1,7 @@
 """Tables that lie in a folder beside its pictures: Kaggle's train.csv, metadata.csv or .jsonl of Hugging Face."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -9,14 +10,15 @@ from pathlib import Path, PurePosixPath
 
 from frostline.data.coco import NotCoco, coco, looks_like_coco
 from frostline.data.columns import known
+from frostline.data.encodings import encoding_of
+from frostline.data.folder_names import PICTURES
 from frostline.data.folders import around, by_folders, in_split, named_splits, unwrapped
 from frostline.data.lists import NoList, text_list
 from frostline.data.locate import NotThere
 from frostline.data.manifest import Found, Row, Skipped
-from frostline.data.nesting import PICTURES
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import says_splits, split_of, splits_of, words_of
-from frostline.data.tables import csv_records, csv_table, rows_of
+from frostline.data.tables import csv_records, csv_table, rows_of, rows_of_objects
 from frostline.data.tree import Folder, unused_in
 from frostline.data.understood import Understood
 from frostline.data.unread import SUBMISSION
@@ -76,7 +78,6 @@ def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[F
 
     Raises: DataError: as ``csv_table``, or a line is no JSON object.
     """
-    header: dict[str, None] = {}
     records: list[tuple[int, dict[str, object]]] = []
     try:
         with place.open(encoding="utf-8-sig") as source:
@@ -86,14 +87,12 @@ def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[F
                 record = json.loads(text)
                 if not isinstance(record, dict):
                     raise ValueError("no object")
-                header.update(dict.fromkeys(record))
                 records.append((line, record))
     except (ValueError, RecursionError):
         raise DataError("not JSON lines", where=place, hint='one {"file_name": …, "label": …} a line') from None
     except OSError as error:
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
-    names = list(header)
-    yield from rows_of(names, ((n, [record.get(name) for name in names]) for n, record in records), place, how=how)
+    yield from rows_of_objects(records, place, how=how)
 
 
 def _told_apart(tables: Sequence[Path], top: Folder) -> str:
@@ -116,20 +115,19 @@ def _rows(table: Path, how: PlaceOptions) -> Iterator[Found]:
 def _tables(top: Folder) -> list[Path]:
     folders = [folder for folder in top.walk() if folder.name.count("/") < _DEPTH]
     splits = _places_of_splits(top)
-    return [
-        folder.path / name
-        for folder in folders
-        for name in folder.others
-        if name.lower().endswith(_ENDINGS)
-        and not SUBMISSION.search(name)
-        and not (name.lower().endswith(".txt") and says_splits(name))
-        and (folder is top or not folder.count or name in _METADATA or folder.name in splits)
-    ] + [
-        folder.path / name
-        for folder in folders
-        for name in folder.others
-        if name.lower().endswith(".json") and looks_like_coco(folder.path / name)
-    ]
+    tables, jsons = list[Path](), list[Path]()
+    for folder in folders:
+        stems = {name.rpartition(".")[0] for name in folder.pictures}
+        beside = folder is top or not folder.count or folder.name in splits
+        for name in folder.others:
+            table, kind = folder.path / name, os.path.splitext(name)[1].lower()  # noqa: PTH122
+            # A text called as a picture is says something of that one alone.
+            of_one = kind == ".txt" and (says_splits(name) or name[:-4] in stems)
+            if kind in _ENDINGS and not SUBMISSION.search(name) and not of_one and (beside or name in _METADATA):
+                tables.append(table)
+            elif kind == ".json" and name[:-5] not in stems and looks_like_coco(table):
+                jsons.append(table)
+    return [*tables, *jsons]
 
 
 def _places_of_splits(top: Folder) -> set[str]:
@@ -178,9 +176,9 @@ def _has_picture_column(table: Path) -> bool:
     if table.suffix.lower() == ".txt":
         return True
     try:
-        with table.open(encoding="utf-8-sig") as source:
+        with table.open(encoding=encoding_of(table)) as source:
             first = source.readline(1 << 16)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeError):
         return False
     return any(known(name.strip('"{ \r\n')) == "path" for name in re.split(r"[,;\t:]", first))
 

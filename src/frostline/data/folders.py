@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from frostline.data.class_names import UNLABELLED
+from frostline.data.folder_names import BESIDE, PICTURES
+from frostline.data.frames import said_of_frames
 from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.nesting import (
-    BESIDE,
-    PICTURES,
     Level,
     are_parts,
     check_copies,
@@ -206,7 +206,7 @@ def _check_learnt(root: Folder, folder: Folder, level: Level) -> tuple[str, ...]
     check_copies(root.filled(), root)
     check_same_within(root.filled(), root, level)
     check_twins((inner for one in root.filled() for inner in one.walk()), root.path, level.outer)
-    return check_groups(root.filled(), root, level)
+    return (*check_groups(root.filled(), root, level), *said_of_frames(root.filled(), level))
 
 
 def _unlabelled(labels: set[str], learnt: set[str], split: str) -> bool:
@@ -311,11 +311,18 @@ def _check_classes(here: Folder, top: Folder) -> tuple[str, ...]:
             where=here.path,
             hint=f"a class: {Level(here.name).outer}; no part of it: --ignore {one_line(tests[0])!r}",
         )
-    return check_groups(here.filled(), here, Level(here.name))
+    level = Level(here.name)
+    return (*check_groups(here.filled(), here, level), *said_of_frames(here.filled(), level))
 
 
 def _classes(top: Folder, split: str | None) -> Iterator[Row | Skipped]:
     for folder in top.folders:
+        if folder.count and not label_of(folder):
+            raise DataError(
+                "a folder's name is blank, and so would be its class",
+                where=folder.path,
+                hint="rename it, or leave it out with --ignore and its name in quotes",
+            )
         if not folder.count:
             yield folder.skipped(
                 "no pictures in it" if any(inner.others for inner in folder.walk()) else "an empty folder"

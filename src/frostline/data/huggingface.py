@@ -14,7 +14,7 @@ from typing import Any
 from frostline.data.columns import known
 from frostline.data.decode import Item
 from frostline.data.folders import in_split
-from frostline.data.manifest import Found, Skipped
+from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import rows_of
@@ -88,19 +88,33 @@ def in_memory(found: Any, *, group: str | None = None, place: str = "data set") 
             yield from in_split(split, _records(part, group, place))
 
 
-def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
+def unlabelled(found: Any) -> Iterator[Row]:
+    """One row a record, whatever its label is; of a DatasetDict those of all its parts, one after the other.
+
+    Raises: DataError: a streamed data set; there is no column of images, or there are several.
+    """
+    for part in found.values() if isinstance(found, Mapping) else [found]:
+        _refuse_streamed(part, "data set")
+        pictures = _pictures_of(part, _image_column(dict(part.features), "data set"))
+        yield from (Row(Item(pictures, number)) for number in range(part.num_rows))
+
+
+def _refuse_streamed(found: Any, place: str) -> None:
+    """Raises: DataError: its records have no numbers."""
     if not hasattr(found, "cast_column") or not hasattr(found, "__getitem__") or not hasattr(found, "num_rows"):
         raise DataError(
             "a streamed data set has no records by number",
             where=place,
             hint="load it without streaming=True, or save_to_disk a part of it",
         )
-    import datasets
 
+
+def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
+    _refuse_streamed(found, place)
     features = dict(found.features)
     image = _image_column(features, place)
     label = _label_column(features, place)
-    pictures = _Pictures(found.select_columns([image]).cast_column(image, datasets.Image(decode=False)), image)
+    pictures = _pictures_of(found, image)
     others = [name for name in features if name not in (image, label)]
     others = [
         name for name in others if name == group or (known(name) not in ("path", "label") and _is_said(features[name]))
@@ -121,6 +135,12 @@ def _records(found: Any, group: str | None, place: str) -> Iterator[Found]:
     yield from rows_of(["image", "label", *others], records(), place, how=PlaceOptions(group=group))
     idle = tuple(f"column `{name}`" for name in features if name not in (image, label, *others))
     yield Understood(unused=idle)
+
+
+def _pictures_of(found: Any, image: str) -> "_Pictures":
+    import datasets
+
+    return _Pictures(found.select_columns([image]).cast_column(image, datasets.Image(decode=False)), image)
 
 
 def _is_said(feature: Any) -> bool:
@@ -167,6 +187,7 @@ def _label_column(features: Mapping[str, Any], place: str) -> str:
 
 
 def _inner(feature: Any) -> Any:
+    feature = feature[0] if isinstance(feature, list) and len(feature) == 1 else feature
     return getattr(feature, "feature", feature)  # of a list
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from frostline.data.augmented_copies import with_copies_together
 from frostline.data.folder_tables import table_in
 from frostline.data.folders import by_folders
+from frostline.data.groups_beside import refuse_groups
 from frostline.data.joined_tables import joined
 from frostline.data.lists import lists_in
 from frostline.data.manifest import Found
@@ -28,7 +29,7 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
 
 def _rows(place: Path, how: PlaceOptions) -> Iterator[Found]:
     top = survey(place, how.ignore)
-    idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern")]
+    idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern") and not how.remembered]
     if how.label_pattern is not None:
         if idle:
             raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")
@@ -45,4 +46,4 @@ def _rows(place: Path, how: PlaceOptions) -> Iterator[Found]:
             hint="name the table in place of the folder, or read it with --label-pattern or --ignore alone",
         )
     else:
-        yield from said_beside(top, by_folders(top))
+        yield from said_beside(top, refuse_groups(top, by_folders(top)))

@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
+from frostline.data import encodings
 from frostline.data.columns import known
 from frostline.data.manifest import Found, Row
 from frostline.data.place_options import PlaceOptions
@@ -17,6 +18,7 @@ from frostline.errors import DataError, one_line
 
 _CUB = ("images.txt", "image_class_labels.txt")
 _CLASSES, _PARTS = "classes.txt", "train_test_split.txt"
+_NAMES = ("labels.txt", "label_list.txt", "classes.txt", "class_names.txt")
 _DEPTH = 2
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _Records = list[tuple[int, Sequence[str | None]]]
@@ -36,9 +38,39 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     if lines and len(cells := re.split(r"[,;\t]", lines[0][1])) > 1 and any(known(cell) == "path" for cell in cells):
         yield from csv_table(place, how=how)
         return
+    if lines and all(_parted(text) for _, text in lines):  # and no header
+        yield from csv_table(place, how=how)
+        return
     if (table := _counted(lines)) is not None:
         yield from rows_of(*table, place, how=how)
         return
+    records, of_label = _pairs(lines, place)
+    if place.name in _NAMES and not any(_ended(path or "") for _, (path, _) in records):
+        raise NoList("names of classes", where=place, hint="name the list of pictures beside it")
+    if (named := _names_of_classes(place, {label or "" for _, (_, label) in records})) is not None:
+        names, file = named
+        records = [(line, [path, names[int(label or "")]]) for line, (path, label) in records]
+        of_label += f" with the names in {one_line(file)}"
+    if warned := encodings.said(place):
+        yield Understood(warnings=warned)
+    said = Understood(place.name, "the first part of each line", of_label)
+    yield from _said(rows_of(["path", "label"], records, place, how=how), said)
+
+
+def list_of_splits(place: Path) -> tuple[list[str], _Records]:
+    """Header and rows of a list of pictures and their splits, or of one with the number of its rows and a header above.
+
+    Raises: NoList: it is none.
+    """
+    lines = _lines(place)
+    return _counted(lines) or (["path", "split"], _pairs(lines, place)[0])
+
+
+def _pairs(lines: list[tuple[int, str]], place: Path) -> tuple[_Records, str]:
+    """A picture and its label of each line, and where the label stands in it.
+
+    Raises: NoList: a line is no such pair.
+    """
     if lines and [known(word) for word in lines[0][1].split()] == ["path", "label"]:
         lines = lines[1:]
     tabs = all("\t" in text for _, text in lines)
@@ -61,9 +93,7 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
                 hint="expected: path label; or make it a CSV with columns path,label",
             )
         records.append((line, [path.strip(), label]))
-    of_label = "its second part" if tabs else "the rest of it" if spaced else "its last word"
-    said = Understood(place.name, "the first part of each line", of_label)
-    yield from _said(rows_of(["path", "label"], records, place, how=how), said)
+    return records, "its second part" if tabs else "the rest of it" if spaced else "its last word"
 
 
 def _counted(lines: list[tuple[int, str]]) -> tuple[list[str], _Records] | None:
@@ -77,6 +107,33 @@ def _counted(lines: list[tuple[int, str]]) -> tuple[list[str], _Records] | None:
     columns = len(records[0][1])
     header = ["image", *header] if columns == len(header) + 1 else header
     return (header, list(records)) if columns == len(header) > 1 else None
+
+
+def _parted(text: str) -> bool:
+    """Whether a line is a picture and one more word, in any order, with a comma or a semicolon between."""
+    cells = re.split("[,;]", text)
+    return len(cells) == 2 and any(_ended(cell.strip()) for cell in cells)
+
+
+def _names_of_classes(place: Path, labels: Set[str]) -> tuple[list[str], str] | None:
+    """Names of the numbers from 0 on, and in which file beside a list they stand; None: labels have names already.
+
+    Paddle's tools write one name a line (labels.txt), or the number and the name.
+    """
+    if not labels or not all(label.isdecimal() for label in labels):
+        return None
+    for file in _NAMES:
+        try:
+            lines = [text for _, text in _lines(place.parent / file)]
+        except DataError:
+            continue
+        numbered = [re.match(rf"{n}[\s:,]+(?=\S)", text) for n, text in enumerate(lines)]
+        if lines and all(numbered):
+            lines = [text[len(match[0]) :] for text, match in zip(lines, numbered, strict=True) if match is not None]
+        pictures = any(_ended(word) for text in lines for word in text.split())
+        if len(set(lines)) == len(lines) > max(map(int, labels)) and not pictures:
+            return lines, file
+    return None
 
 
 def _ended(path: str) -> bool:
@@ -188,8 +245,8 @@ def _numbered(place: Path) -> dict[str, str]:
 
 def _lines(place: Path) -> list[tuple[int, str]]:
     try:
-        texts = place.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
+        texts = place.read_text(encoding=encodings.encoding_of(place)).splitlines()
+    except UnicodeError:
         raise NoList("not a list in UTF-8", where=place, hint="save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"the list cannot be read: {error.strerror}", where=place, hint="check permissions") from None

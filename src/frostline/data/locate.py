@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
+from unicodedata import normalize
 from urllib.parse import unquote, urlparse
 
 from frostline.data import remote
 from frostline.data.cache_folder import default_cache, expanded
+from frostline.data.folder_names import BESIDE
 from frostline.data.picture import Item
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tree import SUFFIXES, is_junk, maybe_picture
@@ -18,6 +20,8 @@ _Paths = Callable[[str], Path]
 _File = tuple[str, str]  # its folder and its name
 _LOOKED_AT = 40  # names of a table by which it is known how it names its pictures
 _MOST_FILES = 500_000
+_MOST_DIGITS = 20
+_NEARLY_ALL = 0.9
 _LONGEST = 1000  # letters of a path that a message shows
 
 
@@ -64,7 +68,7 @@ def finder(names: Iterable[str], place: Path, how: PlaceOptions) -> tuple[Finder
         ways_there.append(from_above)  # names start beside the folder of the table
     for ways in ways_there:
         if any(os.path.isfile(ways(name)) for name in sample):  # noqa: PTH113 (pathlib raises on some names)
-            return ways, said, None
+            return _whatever_form(ways, base), said, None
     if (how.suffix is None or how.images is not None) and (by_name := _by_name(sample, suffix, mended, base, place)):
         return *by_name, None
     absent = None
@@ -113,12 +117,17 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
     found = _files_below(base)
 
     def candidates(name: str) -> list[_File]:
-        own = _last(name) + suffix
+        return _less_masks(named_so(_last(name) + suffix))
+
+    def named_so(own: str) -> list[_File]:
         if own in found:
             return found[own]
         decoded = unquote(own).rpartition("/")[2]  # of a URL's path
-        return found.get(decoded) or found.get(_folded(decoded), [])
+        by_number = found.get(_counted(decoded), []) if counted else []
+        return found.get(decoded) or found.get(_folded(decoded)) or by_number
 
+    # if many are not there by their numbers, those may be the numbers of rows
+    counted = sum(_counted(_last(name) + suffix) in found for name in sample) >= _NEARLY_ALL * len(sample)
     named = [(name, files) for name in sample if (files := candidates(name))]
     there = [files for _, files in named]
     if not there:
@@ -152,8 +161,16 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
     ending = os.path.splitext(real)[1]  # noqa: PTH122
     said = f" + `{ending}`" if real == f"{own}{ending}" else ""
     if not said and real not in (own, unquote(own).rpartition("/")[2]):
-        said = f" (`{ending}` in place of `{Path(own).suffix}`)"
+        if _folded(real) != _folded(unquote(own).rpartition("/")[2]):
+            said = f" (`{own}` is {real})"
+        elif ending != Path(own).suffix:
+            said = f" (`{ending}` in place of `{Path(own).suffix}`)"
     return finding, said + (f" in {_within(Path(home), base)}/" if home else " by their names")
+
+
+def _less_masks(files: list[_File]) -> list[_File]:
+    """The files that are in no folder of masks or the like, if there are such: images/1.png, and not masks/1.png."""
+    return [file for file in files if os.path.basename(file[0]).lower() not in BESIDE] or files  # noqa: PTH119
 
 
 def _last(name: str) -> str:
@@ -200,7 +217,7 @@ def _files_below(base: Path) -> dict[str, list[_File]]:
         folders[:] = sorted(name for name in folders if not is_junk(name))
         for name in filter(maybe_picture, sorted(files)):
             file = (folder, name)
-            for key in {name, name.rpartition(".")[0], _folded(name)}:
+            for key in {name, name.rpartition(".")[0], _folded(name), _counted(name)}:
                 found.setdefault(key, []).append(file)
         seen += len(files)
         if seen > _MOST_FILES:
@@ -210,8 +227,50 @@ def _files_below(base: Path) -> dict[str, list[_File]]:
 
 def _folded(name: str) -> str:
     """A picture's name without its ending, in lower case; with a mark, so that it is no name itself."""
+    return "\0" + _same(_stem(name))
+
+
+def _counted(name: str) -> str:
+    """The same of a name that is a number, which a spreadsheet has taken the zeros from: of 00012.jpg that of 12."""
+    stem = _stem(name)
+    return f"\0\0{int(stem)}" if stem.isdecimal() and len(stem) <= _MOST_DIGITS else _folded(name)
+
+
+def _stem(name: str) -> str:
     stem, ending = os.path.splitext(name)  # noqa: PTH122
-    return "\0" + (stem if ending.lower() in SUFFIXES else name).casefold()
+    return stem if ending.lower() in SUFFIXES else name
+
+
+def _same(name: str) -> str:
+    """A name as it is compared: in one case and in one form of accents, which macOS keeps apart."""
+    return normalize("NFC", name).casefold()
+
+
+def _whatever_form(ways: _Paths, base: Path) -> _Paths:
+    """The same, where a name that is not there is one in another case or form of accents, if that is one file."""
+    listed: dict[Path, dict[str, list[str]]] = {}
+
+    def there(folder: Path, name: str) -> Path:
+        if folder not in listed:
+            listed[folder] = {}
+            try:
+                for own in os.listdir(folder):  # noqa: PTH208 (names are all that is needed)
+                    listed[folder].setdefault(_same(own), []).append(own)
+            except OSError:
+                pass
+        found = listed[folder].get(_same(name), [])
+        return folder / (found[0] if len(found) == 1 and name not in found else name)
+
+    def found(name: str) -> Path:
+        path = ways(name)
+        if os.path.isfile(path) or not path.is_relative_to(base):  # noqa: PTH113 (pathlib raises on some names)
+            return path
+        here = base
+        for part in path.relative_to(base).parts:
+            here = there(here, part)
+        return here
+
+    return found
 
 
 def _within(home: Path, base: Path) -> str:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Iterator
 
+from frostline.data.folder_names import BESIDE, PICTURES
 from frostline.data.folders import A_MASK, BESIDE_THEM, listed, masks_in, named_splits, unwrapped
 from frostline.data.manifest import Found, Row, Skipped
-from frostline.data.nesting import BESIDE, PICTURES
 from frostline.data.split_names import SPLIT_NAMES, split_of, words_of
 from frostline.data.tree import Folder, readable
 from frostline.data.understood import Understood

@@ -5,82 +5,21 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from frostline.data.split_names import splits_of, words_of
+from frostline.data.folder_names import (
+    BESIDE,
+    NEVER_A_CLASS,
+    ONE_OF_MANY,
+    PICTURES,
+    are_a_row,
+    is_a_word,
+    keeps_order,
+    name_parts,
+    only_order,
+    says_no_class,
+)
+from frostline.data.split_names import splits_of
 from frostline.data.tree import Folder, readable
 from frostline.errors import DataError, one_line
-
-PICTURES = frozenset(
-    (
-        *("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "jpeg", "jpegimages", "png", "rgb"),
-        *("bmp", "tif", "tiff"),
-        *("data", "raw", "input", "inputs", "original", "originals"),
-    )
-)
-"""What a folder is called that holds the pictures themselves."""
-
-BESIDE = frozenset(
-    (
-        *(
-            "masks",
-            "mask",
-            "msk",
-            "labels",
-            "label",
-            "annotations",
-            "annotation",
-            "segmentation",
-            "segmentations",
-            "seg",
-        ),
-        *("ground_truth", "groundtruth", "gt", "trimaps", "depth", "xmls", "bboxes", "thumbnails", "thumbs"),
-        *("heatmaps", "figures", "docs", "extra", "explained", "crops", "overlays"),
-        *("segmentationclass", "segmentationobject"),
-    )
-)
-"""What a folder is called that lies beside pictures and holds none of them."""
-
-_NEVER_A_CLASS = BESIDE - {"mask", "seg", "depth", "extra", "crops"}
-
-_PART = re.compile(r"(?:fold|part|batch|chunk|cv|split)[ _-]?\d+", re.IGNORECASE)
-_IN_PARTS = frozenset(
-    ("images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "part", "parts", "data", "batch")
-)
-_WORD_OF_ORDER = (
-    r"(?:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?:day)?"
-    r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?|left|right|front|back|top|side|rear|day|night|morning|evening|indoors?|outdoors?"
-)
-_ALWAYS_ORDER = re.compile(
-    rf"(?:{_WORD_OF_ORDER}|week|month|year|fold|part|batch|chunk|cam|camera|view|frame|shot|take|seq|sequence|session|run"
-    r"|trial|scan|slice|slide|video|clip|img|image|photo|pic|patch|tile|patient|subject|person|driver|user|case|site"
-    r"|hospital)(?:[ _-]?\d+)?",
-    re.IGNORECASE,
-)
-_ONE_OF_MANY = re.compile(
-    r"(?:patient|subject|participant|person|animal|driver|user|case|video|clip|slide|session|sequence|seq|site|hospital"
-    r"|camera|cam)[ _-]?\d+(?:[ _-].*)?",
-    re.IGNORECASE,
-)
-"""What a folder is called that holds the pictures of one patient, of one video, ..."""
-
-_NUMBERED_CLASS = re.compile(r"(?:class|category|cat|label|grade|type|stage|level|score|kl|c)[ _-]?\d+", re.IGNORECASE)
-_NUMBER = re.compile(r"[\d\W_]+")
-_ORDER = re.compile(rf"[\d\W_]+|{_WORD_OF_ORDER}|[a-z]{{1,9}}[ _-]?\d+", re.IGNORECASE)
-_VERSIONS = frozenset(
-    (
-        *("color", "colour", "colored", "gray", "grey", "grayscale", "greyscale", "segmented", "augmented", "cropped"),
-        *("resized", "normalized", "normalised", "processed", "preprocessed", "enhanced", "denoised"),
-    )
-)
-_NO_CLASS = frozenset(
-    (
-        *("image", "images", "imgs", "img", "picture", "pictures", "pics", "photo", "photos"),
-        *("set", "sets", "dataset", "datasets", "data", "folder", "folders", "classes", "categories"),
-    )
-)
-"""Words in the name of a folder that holds the folders of classes: colon_image_sets."""
-
-_COUNTED = re.compile(r"\d+|(?<=[a-z])[A-Z]$|(?<=[a-z][ _-])[A-Za-z]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +53,19 @@ class Level:
             return f"--label-pattern '{self._start()}(?:.*/)?(?P<label>[^/]+)/[^/]+$'"
         return "--label-pattern '([^/]+)/[^/]+$'"
 
+    def both(self, classes: Sequence[Folder]) -> str:
+        """The option by which folders below these are, each called by its path: character01 of each alphabet."""
+        above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
+        return self._pattern(0, "/".join(["[^/]+"] * (classes[0].name.count("/") - above + 1)))
+
     def groups(self, inner: Folder) -> str:
         """The option by which these folders are the classes, and a folder below and all like it are groups."""
         above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
         return self._pattern(0, named=True)[:-1] + f"{'[^/]+/' * (inner.name.count('/') - above - 1)}(?P<group>[^/]+)/'"
+
+    def named_groups(self, word: str) -> str:
+        """The option by which these folders are the classes, and what stands before a word in names are groups."""
+        return self._pattern(0, named=True)[:-1] + f"(?P<group>.+?)[ ._-]*{word}[ ._-]*\\d'"
 
     @property
     def rest(self) -> str:
@@ -141,14 +89,7 @@ def label_of(folder: Folder) -> str:
 
 def are_parts(folders: Sequence[Folder]) -> bool:
     """Whether folders are parts of one set of pictures, by their names: fold1 and fold2, images_001 and images_002."""
-    names = [folder.base for folder in folders]
-    if len(names) < 2:
-        return False
-    if all(map(_PART.fullmatch, names)):
-        return True
-    alike = {re.sub(r"\d+", "#", name.lower()) for name in names}
-    words = set(re.findall("[a-z]+", next(iter(alike))))
-    return len(alike) == 1 and "#" in next(iter(alike)) and bool(words & _IN_PARTS)
+    return name_parts([folder.base for folder in folders])
 
 
 def splits_within(here: Folder) -> dict[Folder, dict[Folder, str]]:
@@ -182,7 +123,7 @@ def _check_splits_of_copies(here: Folder, found: Mapping[Folder, Mapping[Folder,
     """
     within = [[{label_of(one) for one in split.filled()} for split in splits] for splits in found.values()]
     common = set.intersection(*(set.union(*sets) for sets in within)) if len(within) > 1 else set[str]()
-    if all(map(_keeps_order, common)):
+    if all(map(keeps_order, common)):
         return
     splits = "|".join(sorted({re.escape(split.base) for splits in found.values() for split in splits}))
     raise DataError(
@@ -224,8 +165,8 @@ def check_same_within(folders: Sequence[Folder], here: Folder, level: Level) -> 
     common = _same_within(folders)
     if not common:
         return
-    numbered = _are_a_row([folder.base for folder in folders]) and not any(map(_keeps_order, common))
-    if all(_only_order(name) for name in common) and not numbered:
+    numbered = are_a_row([folder.base for folder in folders]) and not any(map(keeps_order, common))
+    if all(only_order(name) for name in common) and not numbered:
         return
     within = innermost(folders[0]).filled()
     further = f"those within them: {level.last}; " if any(map(_classes_in, within)) else ""
@@ -265,7 +206,7 @@ def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple
     if not inner:
         return said
     alone = len(groups) == 1 and len(inner) > len(others) and not any(folder.filled() for folder in others)
-    if not (by_letter or alone or any(map(_says_no_class, groups))):
+    if not (by_letter or alone or any(says_no_class(folder.base) for folder in groups)):
         taken = "is taken as a class" if len(groups) == 1 else "are taken as classes"
         instead = f"{_listed(groups)} {taken}, and not the folders within ({_listed(inner)}): {level.inner(inner)}"
         return (*said, instead)
@@ -282,18 +223,23 @@ def check_groups(folders: Sequence[Folder], here: Folder, level: Level) -> tuple
 def _said_of_inner(folders: Sequence[Folder], level: Level) -> str:
     """What to say of folders of one patient each, or one video, within classes or taken as such; and of folders of the
     same counted names in all of them (character01), which may be classes, too; "" of none."""
-    if all(_ONE_OF_MANY.fullmatch(folder.base) for folder in folders):
+    if all(ONE_OF_MANY.fullmatch(folder.base) for folder in folders):
         return (
             f"{_listed(folders)} are taken as classes, and are called as single patients, videos or places are: "
             "--label-pattern or a table says what the pictures show"
         )
-    inner = [one for folder in folders for one in innermost(folder).filled()]
+    inner_of = {folder: innermost(folder).filled() for folder in folders}
+    inner = [one for within in inner_of.values() for one in within]
     same = _same_within(folders)
-    if same and not any(_keeps_order(name) or not re.search(r"[^\W\d_]", name) for name in same):
+    if same and not any(keeps_order(name) or not re.search(r"[^\W\d_]", name) for name in same):
         within = innermost(folders[0]).filled()
         instead = f"not the folders within ({_listed(within)}): {level.inner(within)}"
-        return f"{_listed(folders)} are taken as classes, and {instead}"
-    if not inner or not all(_ONE_OF_MANY.fullmatch(one.base) for one in inner):
+        apart = f"{level.both(within)} if those of one name are a class each"
+        return f"{_listed(folders)} are taken as classes, and {instead}; {apart}"
+    single = [
+        ONE_OF_MANY.fullmatch(one.base) or _counts_up(folder, one) for folder in folders for one in inner_of[folder]
+    ]
+    if not single or not all(single):
         return ""
     return (
         f"the folders within classes ({_listed(inner)}) may say which pictures belong together: "
@@ -303,7 +249,7 @@ def _said_of_inner(folders: Sequence[Folder], level: Level) -> str:
 
 def _said_of_beside(folders: Sequence[Folder]) -> str:
     """What to say of a folder among classes that is called as no class is: masks, thumbnails; "" of none."""
-    found = next((folder for folder in folders if folder.base.lower() in _NEVER_A_CLASS), None)
+    found = next((folder for folder in folders if folder.base.lower() in NEVER_A_CLASS), None)
     if found is None:
         return ""
     name = one_line(repr(found.base))
@@ -316,24 +262,25 @@ def _by_letter(folders: Sequence[Folder]) -> bool:
     return (
         len(inner) > len(folders)
         and all(len(folder.base) == 1 and folder.filled() and not folder.pictures for folder in folders)
-        and all(name.startswith(letter) and not _only_order(name) for letter, name in inner)
+        and all(name.startswith(letter) and not only_order(name) for letter, name in inner)
     )
 
 
 def _classes_in(folder: Folder) -> tuple[Folder, ...]:
     """The folders in one that may be classes, as far as their names tell: words, and no dates, sides or numbers."""
     within = innermost(folder)
-    named = [one for one in within.filled() if not _only_order(one.base) and _is_a_word(one.base)]
-    return within.filled() if not within.pictures and len(named) > 1 else ()
+    named = [one for one in within.filled() if not only_order(one.base) and is_a_word(one.base)]
+    single = all(ONE_OF_MANY.fullmatch(one.base) or _counts_up(folder, one) for one in within.filled())
+    if within.pictures or len(named) < 2 or single:
+        return ()
+    return within.filled()
 
 
-def _is_a_word(name: str) -> bool:
-    """Whether more of it is letters than digits: "n02085620-Chihuahua", and not "22549AB"."""
-    return sum(map(str.isalpha, name)) > sum(map(str.isdecimal, name))
-
-
-def _says_no_class(folder: Folder) -> bool:
-    return folder.base.lower() in PICTURES or bool(_NO_CLASS.intersection(words_of(folder.base)))
+def _counts_up(folder: Folder, inner: Folder) -> bool:
+    """Whether a folder within a class is called as one of its videos or sessions is: Basketball/v_Basketball_g01."""
+    before, found, after = inner.base.casefold().partition(folder.base.casefold())
+    rest = before + after
+    return bool(found) and re.search(r"\d", rest) is not None and re.search(r"[^\W\d_]{3}", rest) is None
 
 
 def check_copies(folders: Sequence[Folder], here: Folder) -> None:
@@ -352,25 +299,6 @@ def check_copies(folders: Sequence[Folder], here: Folder) -> None:
                 where=here.path,
                 hint=f"a copy: --ignore {one_line(folder.name)!r}; a class: --label-pattern with a / in it",
             )
-
-
-def _only_order(name: str) -> bool:
-    if name.lower() in PICTURES | BESIDE:
-        return True
-    return _ORDER.fullmatch(name) is not None and _NUMBERED_CLASS.fullmatch(name) is None
-
-
-def _keeps_order(name: str) -> bool:
-    """Whether a name says that it is of no class; a number, or a letter with one, may be a class's, too."""
-    return name.lower() in PICTURES | BESIDE or _ALWAYS_ORDER.fullmatch(name) is not None
-
-
-def _are_a_row(names: Sequence[str]) -> bool:
-    """Whether names count up patients, sites or sizes, or say what was done to the pictures: each alone is no class."""
-    if all(_only_order(name) or name.lower() in _VERSIONS for name in names):
-        return True
-    alike = {_COUNTED.sub("#", name) for name in names}
-    return len(alike) == 1 and "#" in next(iter(alike)) and not any(map(_NUMBERED_CLASS.fullmatch, names))
 
 
 def _listed(folders: Iterable[Folder]) -> str:

@@ -39,12 +39,21 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions(), labelled: 
         with pyarrow.parquet.ParquetFile(place) as file:
             schema = file.schema_arrow
             header = list(schema.names)
+            how = how.among(header)
             held = _columns_of_pictures(schema, how)
             wanted = [name for name in header if name not in held and _is_said(schema.field(name).type)]
             pictures = {name: ParquetColumn(place, name) for name in held}
             if how.image_column is None and len(held) == 1 and known(held[0]) != "path":
                 how = replace(how, image_column=held[0])
-            records = _records(file, header, wanted, pictures, _class_names(schema.metadata))
+            names = _class_names(schema.metadata)
+            if (
+                labelled
+                and how.label_column is None
+                and len(names) == 1
+                and not any(known(n) == "label" for n in header)
+            ):
+                how = replace(how, label_column=next(iter(names)))
+            records = _records(file, header, wanted, pictures, names)
             yield from rows_of(header, records, place, how=how, labelled=labelled)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # text that is no UTF-8, no such date
         raise DataError(
@@ -99,11 +108,22 @@ def _records(
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     """The names of a ClassLabel of Hugging Face, by column: numbers mean nothing beside another file's."""
     try:
-        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        kinds = {name: feature.get("feature", feature) for name, feature in features.items()}
-        return {name: list(map(str, kind["names"])) for name, kind in kinds.items() if kind["_type"] == "ClassLabel"}
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"].items()
+        kinds = {name: _inner(feature) for name, feature in features}
+        return {
+            name: list(map(str, kind["names"])) for name, kind in kinds.items() if kind.get("_type") == "ClassLabel"
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _inner(feature: Any) -> Mapping[str, Any]:
+    """A feature, or that of a list's items, however the list is written; {} of what is neither."""
+    if isinstance(feature, dict):
+        feature = feature.get("feature", feature)
+    if isinstance(feature, list) and len(feature) == 1:
+        feature = feature[0]
+    return feature if isinstance(feature, dict) else {}
 
 
 def _by_name(cell: Any, names: Sequence[str]) -> Any:

@@ -1,11 +1,14 @@
 """What a person said of how their data is to be read; whatever they left out, the data itself has to say."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-_INNER = ("several", "cache", "usual_margin")  # what is known without being said
+MOST_MARGIN = 10.0
+"""Of a box, as a share of it on each side."""
+
+_INNER = ("several", "cache", "usual_margin", "usual_whole", "remembered")  # what is known without being said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,10 @@ class PlaceOptions:
     label_pattern: a regular expression whose first group, or the one called ``label``, is the label in a file's name.
     ignore: patterns of files and folders that are left out.
     several: whether a picture may have several labels, or none, whatever the data looks like (a model's labels are so).
-    cache: where what is fetched is kept. usual_margin: ``box_margin`` where none is given (a model's).
+    cache: where what is fetched is kept.
+    usual_margin: ``box_margin`` where none is given (a model's).
+    usual_whole: whether whole pictures are looked at where no ``box_format`` is given.
+    remembered: it was said of a fit's data, and not of the place that is read: what means nothing there is passed over.
     """
 
     image_column: str | None = None
@@ -37,6 +43,8 @@ class PlaceOptions:
     several: bool = False
     cache: Path | None = None
     usual_margin: float = 0.0
+    usual_whole: bool = False
+    remembered: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -45,6 +53,43 @@ class PlaceOptions:
         ignore = given.get("ignore", ())
         patterns = ignore.split(",") if isinstance(ignore, str) else ignore
         return cls(**{**given, "ignore": tuple(text for pattern in patterns if (text := str(pattern).strip()))})
+
+    @classmethod
+    def of_model(cls, given: object) -> Self:
+        """Which part of a picture a model looks at, by the options of its fit, as its folder has them.
+
+        given: a mapping of them; whatever else stands there is passed over.
+        """
+        options = given if isinstance(given, Mapping) else {}
+        margin = options.get("box_margin")
+        if not isinstance(margin, int | float) or not 0 <= margin <= MOST_MARGIN:
+            margin = 0.0
+        return cls(usual_margin=float(margin), usual_whole=options.get("box_format") == "none")
+
+    @classmethod
+    def recalled(cls, options: Mapping[str, Any]) -> Self:
+        """What the options of a fit say of data that comes later: as `of_model`, which columns are meant, and what is
+        left out. Where pictures lie, and how a table writes things, each place says itself.
+        """
+        how = cls.of({name: options.get(name) for name in ("image_column", "label_column", "ignore")})
+        looks = cls.of_model(options)
+        return replace(how, remembered=True, usual_margin=looks.usual_margin, usual_whole=looks.usual_whole)
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole pictures are looked at, boxes or not."""
+        return self.box_format == "none" or (self.usual_whole and self.box_format is None)
+
+    def among(self, header: Sequence[str]) -> Self:
+        """Without the columns that a table of that header lacks, if they are only remembered."""
+        said = {name: getattr(self, name) for name in ("image_column", "label_column")}
+        gone = [n for n, column in said.items() if column and not {column, *column.split(",")} & set(header)]
+        return self.without(*gone) if self.remembered else self
+
+    def without(self, *names: str) -> Self:
+        """As if nothing had been said of these."""
+        nothing: dict[str, Any] = {field.name: field.default for field in fields(self) if field.name in names}
+        return replace(self, **nothing)
 
     def given(self) -> dict[str, Any]:
         """What was said, by name."""

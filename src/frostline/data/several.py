@@ -22,11 +22,11 @@ Record = tuple[int, Sequence[Any]]
 Parted = Callable[[Any], Any]
 
 _SEPARATORS = {"|": "`|`", ",": "commas", ";": "semicolons", " ": "spaces"}
-_SIGNS = "+&/"  # also within one name: "a/b" is never taken for two unasked
-_DECIMAL_COMMA = re.compile(r"\d+,0+")
+_SIGNS = "+&/＋＆／"  # also within one name: "a/b" is never taken for two unasked
+_DECIMAL_COMMA = re.compile(r"\d+,(?:0{1,2}|0{4,})")  # 1,000 may be a thousand
 _ONE_COMMA = re.compile(r"\d+,\d+")
 _PLURAL = frozenset(("labels", "tags", "classes", "categories", "findinglabels", "attributes"))
-_PAIRS = (("1", "0"), ("1", "-1"), ("true", "false"), ("yes", "no"), ("y", "n"))
+_PAIRS = (("1", "0"), ("1", "-1"), ("true", "false"), ("yes", "no"), ("y", "n"), ("是", "否"), ("有", "无"))
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _IN_QUOTES = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MOST_SHOWN, _MOST_NAMED = 3, 5
@@ -69,7 +69,8 @@ def parted(
         raise DataError(
             f"labels may be numbers with a decimal comma, or two each: {one_line(shown)}",
             where=place,
-            hint="two: --label-separator ','; a quantity is no class: put the numbers into a few classes",
+            hint="two: --label-separator ','; one, as it is written: --label-separator none; "
+            "a quantity is no class: put the numbers into a few classes",
         )
     if objects := _objects(texts, place):
         return (lambda cell: objects.get(cell.strip(), cell) if isinstance(cell, str) else cell), "choices"
@@ -79,7 +80,7 @@ def parted(
     if any("|" in text for text in texts):
         return (lambda cell: cell), ""  # as everywhere
     plural = index is not None and plain(header[index]) in _PLURAL
-    for separator in f",;{_SIGNS} ":
+    for separator in f",;，；、｜{_SIGNS} \u3000":  # of full width, as Chinese is written, too
         several = [text for text in texts if separator in text]
         words = {word for text in several for word in _words(text, separator)}
         if not several or len(words) < 2:
@@ -299,6 +300,8 @@ def _by(separator: str) -> tuple[Parted, str]:
     if separator == "none":
         return (lambda cell: [cell] if isinstance(cell, str) and "|" in cell else cell), ""
     said = f"parted by {_SEPARATORS.get(separator, repr(separator))}"
+    if separator == "|":
+        return (lambda cell: cell), said  # as everywhere
     return (lambda cell: _words(cell, separator) if isinstance(cell, str) else cell), said
 
 

@@ -9,11 +9,9 @@ A built-in one is a module here and a line below. An archive is unpacked, and re
 """
 
 import difflib
-import glob
 import inspect
 import itertools
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -25,20 +23,21 @@ from frostline.data.archives import is_archive, unpacked
 from frostline.data.augmented_copies import together
 from frostline.data.cache_folder import default_cache as default_cache
 from frostline.data.cache_folder import expanded
-from frostline.data.decode import Picture
+from frostline.data.decode import Item, Picture
 from frostline.data.digests import DigestCache
 from frostline.data.folder_tables import json_lines
 from frostline.data.folders import in_split
 from frostline.data.inventory import Inventory
 from frostline.data.layouts import folder
 from frostline.data.lists import text_list
+from frostline.data.loose_pictures import pictures as pictures
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
 from frostline.data.missing import is_nothing
 from frostline.data.parquet import parquet_table
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import csv_table
-from frostline.data.tree import maybe_picture, readable, single_inner, walk
+from frostline.data.tree import readable, single_inner
 from frostline.data.understood import Understood
 from frostline.data.unread import LAYOUTS, advice
 from frostline.errors import DataError, DecodeError, one_line
@@ -60,12 +59,14 @@ class Source:
     takes ``how``, a `PlaceOptions`, in place of that.
     of: the kind of place that it is asked about: a Path (of something on disk, or any text), or a type of Python's.
     options: the fields of `PlaceOptions` that it heeds; whoever gives another is told.
+    unlabelled: the same rows whatever is said of labels, where that is not simply ``rows``.
     """
 
     claims: Callable[[Any], bool]
     rows: Rows
     of: type = Path
     options: tuple[str, ...] = ()
+    unlabelled: Rows | None = None
 
 
 sources: Registry[Source] = Registry("source", "frostline.sources")
@@ -106,9 +107,18 @@ sources.register("coco", Source(coco.claims, together(coco.coco), options=_COCO)
 sources.register("parquet", Source(lambda place: _is_file(place, ".parquet"), parquet_table, options=_TABLE))
 sources.register("webdataset", Source(webdataset.claims, webdataset.shards))
 sources.register("huggingface", Source(huggingface.claims, huggingface.by_place))
-sources.register("torch-dataset", Source(torch_datasets.claims, torch_datasets.torch_dataset, object))
-sources.register("huggingface-dataset", Source(huggingface.is_dataset, huggingface.in_memory, object))
-sources.register("dataframe", Source(dataframe.claims, dataframe.dataframe, object, options=_COLUMNS))
+sources.register(
+    "torch-dataset",
+    Source(torch_datasets.claims, torch_datasets.torch_dataset, object, unlabelled=torch_datasets.unlabelled),
+)
+sources.register(
+    "huggingface-dataset",
+    Source(huggingface.is_dataset, huggingface.in_memory, object, unlabelled=huggingface.unlabelled),
+)
+sources.register(
+    "dataframe",
+    Source(dataframe.claims, dataframe.dataframe, object, (*_COLUMNS, *_BOXES), unlabelled=dataframe.unlabelled),
+)
 
 
 def read(
@@ -218,24 +228,29 @@ def claimed(place: object) -> bool:
     return _claiming(place) is not None
 
 
-def pictures(places: Sequence[str], stdin: Iterable[str] | None = None) -> Iterator[Row]:
-    """Pictures without labels, as they come: files, folders (with all below them), globs, and ``-`` for names on stdin;
-    of WebDataset shards (.tar) and Parquet files the pictures in them.
+def each(thing: object, how: PlaceOptions = PlaceOptions()) -> Iterator[Picture]:
+    """A picture for each record of a thing that is `claimed`, in its order, whatever is said of labels.
 
-    A file that is missing or broken is a row all the same: decoding it says what is wrong, and the others go on.
+    how: what is said of how to read it.
 
-    Raises: DataError: at once, before the first row: a glob that matches nothing, or a folder without pictures. While
-        rows come: a shard or a Parquet file that is damaged.
+    Raises: DataError: no source claims it, it has no such column, or nothing that holds pictures.
     """
-    for place in places:
-        if place == "-" or os.path.isfile(place):  # noqa: PTH113 (pathlib raises on a name that no file can have)
-            continue
-        if os.path.isdir(place):  # noqa: PTH112
-            if next(_below(place), None) is None:
-                raise DataError("there is no picture in the folder", where=place, hint="name another, or the files")
-        elif remote.url_of(place) is None and glob.has_magic(place) and next(_matching(place), None) is None:
-            raise DataError("no file matches the pattern", where=place, hint="quote it, and try it with ls")
-    return _pictures(places, sys.stdin if stdin is None else stdin)
+    found = _claiming(thing)
+    if found is None:
+        raise _unread(thing)
+    rows = (found.unlabelled or found.rows)(thing, **_asked(found, thing, how))
+    items = (item for item in rows if not isinstance(item, Understood))
+    return (Item(_Missing(one.reason), 0) if isinstance(one, Skipped) else one.picture for one in items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Stands where a record has no picture, so that there are as many pictures as records."""
+
+    why: str
+
+    def __getitem__(self, index: int, /) -> Picture:
+        raise DecodeError(self.why)
 
 
 def unlabelled(place: str | Path, *, cache: Path | None = None) -> Manifest:
@@ -326,6 +341,9 @@ def _asked(found: Source, place: object, how: PlaceOptions) -> dict[str, object]
     for name in how.given():
         if "how" in takes and not found.options:
             continue  # a source of others, which ask in their turn
+        if how.remembered and name not in heeded:
+            how = how.without(name)
+            continue
         if name == "group" and name not in heeded:
             raise DataError(
                 f"there are no columns to group by, so none called {one_line(str(how.group))!r}",
@@ -362,39 +380,3 @@ def _names(parent: Path) -> list[str]:
         return os.listdir(parent)  # noqa: PTH208 (names are all that is needed)
     except OSError:
         return []
-
-
-def _pictures(places: Sequence[str], stdin: Iterable[str]) -> Iterator[Row]:
-    for place in places:
-        if place == "-":
-            for line in stdin:
-                if name := line.rstrip("\r\n"):
-                    yield from _at(name)
-        elif remote.url_of(place) is None and glob.has_magic(place) and not os.path.exists(place):  # noqa: PTH110
-            for found in sorted(_matching(place)):
-                yield from _at(found)
-        else:
-            yield from _at(place)
-
-
-def _matching(pattern: str) -> Iterator[str]:
-    return glob.iglob(pattern, recursive=True)  # noqa: PTH207 (pathlib refuses absolute patterns)
-
-
-def _at(place: str) -> Iterator[Row]:
-    if os.path.isdir(place):  # noqa: PTH112
-        yield from _below(place)
-    elif (url := remote.url_of(place)) is not None:
-        yield Row(remote.Remote(default_cache()).picture(url), name=url)
-    elif place.lower().endswith((".tar", ".parquet")):
-        shard = place.lower().endswith(".tar")
-        found = webdataset.shards(Path(place)) if shard else parquet_table(Path(place), labelled=False)
-        yield from (row for row in found if isinstance(row, Row))
-    else:
-        yield Row(Path(place), name=readable(place))
-
-
-def _below(place: str) -> Iterator[Row]:
-    for found in walk(Path(place)):
-        if maybe_picture(found.name):
-            yield Row(found, name=readable(str(found)))

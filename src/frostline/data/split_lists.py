@@ -5,10 +5,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
+from frostline.data.encodings import encoding_of
+from frostline.data.folder_names import BESIDE
 from frostline.data.folders import around
+from frostline.data.lists import list_of_splits
 from frostline.data.manifest import Found, Row, Skipped
-from frostline.data.nesting import BESIDE
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import says_splits, splits_of
 from frostline.data.tables import csv_records, rows_of
@@ -47,7 +50,8 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     parted = any(isinstance(item, Row) and item.split is not None for item in held)
     read = [item.source for item in held if isinstance(item, Understood)]
     files = {_plain(item.file) for item in held if isinstance(item, Row) and item.file is not None}
-    found = [said for said in (_lists(top, read), *_tables(top, read, files)) if said is not None]
+    lists = None if parted else _lists(top, read)  # of MMPretrain, a list in each split starts at its own folder
+    found = [said for said in (lists, *_tables(top, read, files)) if said is not None]
     of_split = next((said for said in found if said.split), _NOTHING)
     of_group = next((said for said in found if said.group), _NOTHING)
     if not found:
@@ -150,19 +154,20 @@ def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder,
 def _listed(top: Folder, place: Path) -> list[Path] | None:
     """The pictures that a list or a table names, or None: it is none."""
     if place.suffix.lower() != ".txt":
-        found = _rows(place)
+        found = rows_beside(place, top)
         return None if found is None else [row.picture for row in found[0] if isinstance(row.picture, Path)]
     try:
         if place.stat().st_size > _LARGEST:
             return None
-        lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
+        lines = [line.strip() for line in place.read_text(encoding=encoding_of(place)).splitlines() if line.strip()]
+    except (OSError, UnicodeError):
         return None
     words = [line.split()[0] for line in lines]  # labels may follow
     bases = dict.fromkeys(folder.path for outer in around(top) for folder in (outer, *outer.filled()))
     for base in bases:
         here = f"{base.name}/"  # names may start beside the folder
-        for names in (lines, words, [word.lstrip("/").removeprefix(here) for word in words]):
+        written = (lines, words, [word.lstrip("/").removeprefix(here) for word in words])
+        for names in (*written, *([normalize("NFD", name) for name in own] for own in written)):  # as macOS keeps them
             way = _way(base, names[:_LOOKED_AT])
             if way is not None:
                 return [path for name in names if _is_file(path := way(name))]
@@ -194,8 +199,9 @@ def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
 def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_Said]:
     """Tables that name some of the pictures, and say their splits or groups."""
     tables = [(folder, name) for folder in around(top) for name in folder.others if name.lower().endswith(_TABLES)]
+    tables += [one for one in _idle_files(top, _LISTS) if says_splits(one[1]) and one not in tables]
     for folder, name in tables:
-        if any(name in source for source in read) or (found := _rows(folder.path / name)) is None:
+        if any(name in source for source in read) or (found := rows_beside(folder.path / name, top)) is None:
             continue
         rows, said = found
         own_files = [_plain(row.picture) for row in rows if isinstance(row.picture, Path)]
@@ -215,11 +221,13 @@ def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_
         yield _Said(of, (folder.named(name),), split, group, bool(said.split))
 
 
-def _rows(place: Path) -> tuple[list[Row], Understood] | None:
+def rows_beside(place: Path, top: Folder) -> tuple[list[Row], Understood] | None:
     """What a table says of pictures that are there, whatever it says of labels; None: it names none."""
+    is_list = place.suffix.lower() == ".txt"
+    how = PlaceOptions(box_format="none", images=top.path if is_list else None)
     try:
-        header, records = csv_records(place)
-        items = list(rows_of(header, records, place, how=PlaceOptions(box_format="none"), labelled=False))
+        header, records = list_of_splits(place) if is_list else csv_records(place)
+        items = list(rows_of(header, records, place, how=how, labelled=False))
     except DataError:
         return None
     rows = [row for row in items if isinstance(row, Row) and isinstance(row.picture, Path)]

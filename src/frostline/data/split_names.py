@@ -19,11 +19,17 @@ SPLIT_NAMES = {
     "testing": "test",
     "tst": "test",
     "训练": "train",
-    "训练集": "train",
+    "訓練": "train",
     "验证": "val",
-    "验证集": "val",
+    "驗證": "val",
     "测试": "test",
+    "測試": "test",
+    "训练集": "train",
+    "訓練集": "train",
+    "验证集": "val",
+    "驗證集": "val",
     "测试集": "test",
+    "測試集": "test",
 }
 _FILLERS = frozenset(
     (
@@ -34,6 +40,9 @@ _FILLERS = frozenset(
 )
 _FUSED = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing)(?:sets?|data|images?|imgs|files|split|dir)"
+)
+_CHINESE = re.compile(
+    r"(训练|訓練|验证|驗證|测试|測試)(?:集|用|数据集?|數據集?|资料集?|資料集?|图片|圖片|图像|圖像|图|样本|樣本|文件夹)+"
 )
 _SPLITS = re.compile(r"(?:.*[_-])?(?:splits?|partitions?)(?:[_-]?\d+)?|train[_-]?test.*", re.IGNORECASE)
 _BOTH = (("train", "val"), ("train", "valid"))
@@ -87,6 +96,6 @@ def says_splits(file: str) -> bool:
 
 def words_of(name: str) -> list[str]:
     """Its words in small letters: of "a. trainLabels_2" train and labels, of "train_val_list" trainval and list."""
-    words = [_FUSED.sub(r"\1", word.lower()) for word in _WORD.findall(_ENUMERATED.sub("", name))]
+    words = [_CHINESE.sub(r"\1", _FUSED.sub(r"\1", word.lower())) for word in _WORD.findall(_ENUMERATED.sub("", name))]
     pairs = [n for n, pair in enumerate(pairwise(words)) if pair in _BOTH]
     return ["trainval" if n in pairs else word for n, word in enumerate(words) if n - 1 not in pairs]

@@ -8,6 +8,7 @@ from unicodedata import normalize
 import numpy as np
 
 from frostline.data.decode import Item, Picture
+from frostline.data.label_text import parted
 from frostline.data.locate import Finder
 from frostline.data.manifest import Row, Skipped
 from frostline.data.missing import MISSING, is_none
@@ -129,7 +130,7 @@ def _picture(value: Any, line: int, place: Path | str, find: Finder) -> tuple[Pi
 def labels_of(value: Any) -> tuple[str, ...]:
     """Labels as text, in their order, each once: of a list, of ``a|b``, or the one there is."""
     listed = isinstance(value, list | tuple | np.ndarray)
-    several = value if listed else str("" if value is None else value).split("|")
+    several = value if listed else parted(str("" if value is None else value))
     texts = (str(label).strip() for label in several)
     seen = (text if text.isascii() else normalize("NFC", text).strip(_UNSEEN).strip() for text in texts)
     return tuple(dict.fromkeys(text for text in seen if text))

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from frostline.data import csv_files
+from frostline.data import csv_files, encodings
 from frostline.data.boxes import boxes
-from frostline.data.columns import Columns, Record, chosen, known
+from frostline.data.columns import NO, YES, Columns, Record, chosen, known, says_whether
 from frostline.data.locate import Finder, NotThere, finder
 from frostline.data.manifest import Found
 from frostline.data.missing import MISSING, are_signs
@@ -37,6 +37,8 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
     header, records = csv_records(place)
+    if warned := encodings.said(place):
+        yield Understood(warnings=warned)
     first = header[0] if header else ""
     again = {n for n, row in records if row[0].strip() == first and [cell.strip() for cell in row] == header}
     if again:
@@ -54,15 +56,26 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
     Raises: DataError: not UTF-8, or not a table.
     """
     try:
+        refuse_sparse(place, place.stat())
+        encoding = encodings.encoding_of(place)
         # a mask as text is one long cell
-        with place.open(newline="", encoding=_encoding(place)) as source, csv_files.cells_up_to(_LONGEST_LINE):
-            refuse_sparse(place, place.stat())
+        with place.open(newline="", encoding=encoding) as source, csv_files.cells_up_to(_LONGEST_LINE):
             delimiter, above = _delimiter(source)
             reader = csv.reader(_lines(source, place), delimiter=delimiter, skipinitialspace=True)
             header = [_shown(name).strip() for name in next(reader, [])]
             rows = ((reader.line_num + above, values) for values in reader if any(values))
             return header, [(line, [*map(_shown, v)] if any("=" in cell for cell in v) else v) for line, v in rows]
-    except (UnicodeError, csv.Error) as error:
+    except UnicodeError:
+        if encodings.is_spreadsheet(place):
+            raise DataError(
+                f"{one_line(place.name)!r} is a spreadsheet", where=place, hint="save it as CSV in UTF-8"
+            ) from None
+        raise DataError(
+            "the table is not in UTF-8, and nothing says in which encoding it is",
+            where=place,
+            hint="save it as CSV in UTF-8; iconv -f GB18030 -t UTF-8 makes it so, or -f BIG5, CP949, CP1252",
+        ) from None
+    except csv.Error as error:
         raise DataError(f"not a table: {one_line(str(error))}", where=place, hint="save it as CSV in UTF-8") from None
     except OSError as error:
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
@@ -72,16 +85,6 @@ def _shown(cell: str) -> str:
     """What a spreadsheet shows of ="007", by which people keep it from making a number of it."""
     found = _FORMULA.fullmatch(cell)
     return found[1] if found else cell
-
-
-def _encoding(place: Path) -> str:
-    """UTF-8, or UTF-16 as spreadsheets export "Unicode text": by the mark at its start, or by every other byte."""
-    with place.open("rb") as source:
-        head = source.read(4)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    zeros = [byte == 0 for byte in head]
-    return {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(tuple(zeros[:2]), "utf-8-sig")  # type: ignore[arg-type]
 
 
 def _delimiter(source: TextIO) -> tuple[str, int]:
@@ -124,10 +127,12 @@ def rows_of(
 
     Raises: DataError: as ``csv_table``.
     """
+    how = how.among(header)
     header, records, flags = one_split(written := header, list(records), how)
     header, records, binary = one_hot(header, records, place, how) if labelled else (header, records, ())
     columns = chosen(header, records, place, _less_labels(how, binary), ("path", "label") if labelled else ("path",))
     where, warnings = _worth(columns, header, records, how)
+    records, denied, sure = _less_denied(header, records, where)
     part, part_said = parted(header, records, where.get("label"), MISSING, place, how)
     find, added, absent = _finder(records, where["path"], place, how)
     boxed = boxes(header, records, where, place, how, _files(records, where["path"], find))
@@ -155,16 +160,30 @@ def rows_of(
     read.check_all_seen(place)
     names = [*written, *header[len(written) :]]
     said_of = _said_of(names, where, binary, part_said, flags)
-    used = (*where.values(), *binary, *flags, *(() if boxed is None else boxed.columns))
+    if columns.split_said and "split" in said_of:
+        said_of["split"] += f" ({columns.split_said})"
+    used = (*where.values(), *binary, *flags, *sure, *(() if boxed is None else boxed.columns))
     yield Understood(
         place.name if isinstance(place, Path) else str(place),
         said_of["path"] + added + ("" if boxed is None else boxed.said(header)),
         said_of.get("label", ""),
         said_of.get("split", ""),
         said_of.get("group", "the pictures of the boxes" if boxed is not None and boxed.grouped else ""),
-        unused=(*read.repeated(), *(f"column `{name}`" for n, name in enumerate(names) if n not in used)),
+        unused=(*denied, *read.repeated(), *(f"column `{name}`" for n, name in enumerate(names) if n not in used)),
         warnings=(*columns.warnings, *warnings),
     )
+
+
+def rows_of_objects(
+    objects: Iterable[tuple[int, Mapping[str, object]]], place: Path, *, how: PlaceOptions
+) -> Iterator[Found]:
+    """As ``rows_of``, of numbered objects of JSON: their keys are the columns.
+
+    Raises: DataError: as ``csv_table``.
+    """
+    held = list(objects)
+    names = list(dict.fromkeys(name for _, one in held for name in one))
+    yield from rows_of(names, ((n, [one.get(name) for name in names]) for n, one in held), place, how=how)
 
 
 def _say_splits(records: Sequence[Record], where: Mapping[str, int], how: PlaceOptions) -> bool:
@@ -256,6 +275,33 @@ def _worth(
     if "label" in kept and _say_splits(records, kept, how):
         kept["split"] = kept["path"]
     return kept, tuple(warnings)
+
+
+def _less_denied(
+    header: Sequence[str], records: Sequence[Record], where: Mapping[str, int]
+) -> tuple[Sequence[Record], tuple[str, ...], tuple[int, ...]]:
+    """The rows whose label is there, where a column says how sure that is (0: it is not); what to say of the others,
+    and the place of that column.
+
+    Open Images lists what somebody looked for and did not find, too: Confidence 0.
+    """
+    column = next((n for n, name in enumerate(header) if says_whether(name) and n not in where.values()), None)
+    if column is None or "label" not in where:
+        return records, (), ()
+    said = {line: _sure(values[column]) if len(values) > column else None for line, values in records}
+    if None in said.values() or not any(said.values()) or all(said.values()):
+        return records, (), ()
+    kept = [(line, values) for line, values in records if said[line]]
+    left_out = f"{len(records) - len(kept):,} rows in which `{header[column]}` is 0 (the label is not there)"
+    return kept, (left_out,), (column,)
+
+
+def _sure(cell: object) -> bool | None:
+    """Whether a cell says more than 0 or no; None if it says neither a number nor yes or no."""
+    text = str(cell).strip().lower()
+    if text in YES | NO:
+        return text in YES
+    return float(text) != 0 if _NUMBER.fullmatch(text) and not text.startswith("-") else None
 
 
 def _numbers(records: Sequence[Record], index: int | None, place: Path | str) -> str:

@@ -59,6 +59,13 @@ def torch_dataset(dataset: Any) -> Iterator[Row]:
         )
 
 
+def unlabelled(dataset: Any) -> Iterator[Row]:
+    """One row an item, whatever its label is; an item that is no pair is a picture by itself."""
+    listed, pictures = _listed(dataset), _Pictures(dataset, alone=True)
+    for number in range(len(dataset)):
+        yield Row(Item(pictures, number) if listed is None else Path(listed[number][0]))
+
+
 def _pairs(dataset: Any) -> Iterator[tuple[Picture, Any]]:
     listed = _listed(dataset)
     if listed is not None:
@@ -161,7 +168,10 @@ def _named(value: Any, classes: list[str], item: str, where: str) -> str:
 
 
 def _pair(dataset: Any, number: int) -> tuple[Any, Any]:
-    item = dataset[number]
+    return _as_pair(dataset[number], dataset, number)
+
+
+def _as_pair(item: Any, dataset: Any, number: int) -> tuple[Any, Any]:
     if not isinstance(item, tuple | list) or len(item) != 2:
         raise DataError(
             f"item {number} is no pair of a picture and a label, but {one_line(type(item).__name__)}",
@@ -172,12 +182,20 @@ def _pair(dataset: Any, number: int) -> tuple[Any, Any]:
 
 
 class _Pictures:
-    """A data set's pictures without their labels, one at a time: few data sets expect several threads."""
+    """A data set's pictures without their labels, one at a time: few data sets expect several threads.
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    alone: whether an item may be a picture without a label.
+    """
+
+    def __init__(self, dataset: Any, *, alone: bool = False) -> None:
+        self._dataset, self._alone = dataset, alone
         self._lock = threading.Lock()
 
     def __getitem__(self, index: int, /) -> Picture:
         with self._lock:
-            return picture_of(_pair(self._dataset, index)[0])
+            item = self._dataset[index]
+            if self._alone and not isinstance(item, tuple | list):
+                return picture_of(item)
+            if self._alone and len(item) == 1:  # of a TensorDataset
+                return picture_of(item[0])
+            return picture_of(_as_pair(item, self._dataset, index)[0])

@@ -1,6 +1,7 @@
 """A folder as it lies there, looked through once: what is junk, what is hidden, what may be a picture."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,7 +23,10 @@ _JUNK = frozenset(
     | {"icon\r", "lost+found", ".git", ".svn", ".hg", ".cache", ".venv", ".ds_store", ".idea", ".vscode"}
     | {"#recycle", "#snapshot", "@recycle", "@recently-snapshot", "recycler", "__pycache__", "node_modules"}
 )
-_NO_PICTURES = frozenset((".parquet", ".feather", ".geojson", ".safetensors", ".torrent"))  # longer than most endings
+_NO_PICTURES = frozenset(
+    (".parquet", ".feather", ".geojson", ".ndjson", ".safetensors", ".torrent")
+)  # longer than most endings
+_ARRAYS = re.compile(r"data_batch_\d+|test_batch|.*[-.]idx\d-ubyte")  # of CIFAR and MNIST
 _HIDDEN_AT_MOST = 10_000  # files of a hidden folder that are counted
 
 _Place = tuple[int, int]
@@ -41,8 +45,8 @@ def single_inner(place: Path) -> Path:
 
 
 def is_junk(name: str) -> bool:
-    """Whether it is a hidden name, or one that a desktop leaves behind everywhere."""
-    return name.startswith(".") or name.lower() in _JUNK
+    """Whether it is a hidden name, or one that a desktop or an office program leaves behind everywhere."""
+    return name.startswith((".", "~$")) or name.lower() in _JUNK
 
 
 def maybe_picture(name: str) -> bool:
@@ -51,7 +55,9 @@ def maybe_picture(name: str) -> bool:
     if suffix in _NO_PICTURES:
         return False
     known = suffix in SUFFIXES or suffix in kinds.SUFFIXES
-    return known or len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()
+    if known:
+        return True
+    return (len(suffix) < 2 or len(suffix) > 6 or suffix[1:].isdecimal()) and not _ARRAYS.fullmatch(name)
 
 
 def readable(path: str) -> str:

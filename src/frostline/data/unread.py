@@ -24,9 +24,15 @@ _KINDS = {
     "and is never opened: save its arrays with numpy.savez(file, images=…, labels=…)",
     r".*\.npz": "{} has pictures and labels? name it in place of the folder",
     r".*\.(npy|pt|pth)": "{} is an array without names: numpy.savez(file, images=…, labels=…) is read, and has both",
-    r".*-idx[13]-ubyte(\.gz)?": "{} is MNIST's: numpy.savez(file, images=…, labels=…) is read",
+    r".*[-.]idx[13]-ubyte(\.gz)?": "{} is MNIST's: numpy.savez(file, images=…, labels=…) is read",
+    r".*\.bin": "{} is an array without names: numpy.savez(file, images=…, labels=…) is read, and has both",
     r".*\.xml": "labels in {}? export them as COCO's JSON (boxes and all), or " + _TABLE,
-    r".*\.(json|ndjson|manifest|lst|mat)": f"labels in {{}}? {_TABLE}",
+    r".*\.mat": "{} is MATLAB's: if it holds the pictures, numpy.savez(file, images=…, labels=…) is read; "
+    "if labels, " + _TABLE,
+    r".*\.(mp4|avi|mov|mkv|webm|wmv|mpe?g|m4v)": "{} is a video: write frames out, ffmpeg -i FILE -vf fps=1 "
+    "DIR/<class>/<video>/%04d.jpg, and keep those of one video on one side: "
+    "--label-pattern '^(?P<label>[^/]+)/(?P<group>[^/]+)/'",
+    r".*\.(json|ndjson|manifest|lst)": f"labels in {{}}? {_TABLE}",
 }
 SUBMISSION = re.compile(r"submission", re.IGNORECASE)
 """What stands in the name of a table that is to be filled in, and says nothing yet."""
@@ -40,7 +46,7 @@ _NAMES = {  # forms of file names, and what reads their labels
 
 
 def _is_table(name: str) -> bool:
-    return name.lower().endswith((".csv", ".tsv")) and not SUBMISSION.search(name)
+    return name.lower().endswith((".csv", ".tsv", ".jsonl")) and not SUBMISSION.search(name)
 
 
 def _is_yolo(file: Path) -> bool:
@@ -68,7 +74,8 @@ def no_classes(here: Folder, top: Folder | None = None) -> DataError:
     here: where the pictures lie. top: all that was looked through, where labels may lie; by default the same.
     """
     names = [name for folder in here.walk() for name in folder.pictures]
-    beside = [(folder, name) for folder in (here, *(top or here).walk()) for name in folder.others]
+    folders = dict.fromkeys((here, *(top or here).walk()))
+    beside = [(folder, name) for folder in folders for name in folder.others]
     others = [name for _, name in beside]
     hint = f"expected: {LAYOUTS}"
     own = [os.path.splitext(name) for name in names]  # noqa: PTH122

@@ -14,8 +14,9 @@ class Normalise(nn.Module):
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, -1, 1, 1), persistent=False)
+        for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
+            given = torch.tensor(values, dtype=torch.float32, device="cpu")  # whatever the program's defaults are
+            self.register_buffer(name, 255 * given.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """See the class."""

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,20 @@ _BATCH = 8  # more is slower: activations leave the cache (efficientnet_lite0, 2
 _LARGE = 512 * 512  # pixels, of which a whole batch is computed at once; of larger pictures fewer, to save memory
 
 
-# The threads of torch's OpenMP do not come along into a forked child, and it would wait for them for ever.
+_catching = threading.Lock()  # what goes into a head is caught by a hook, which all threads would see
+
+
+def _in_a_child() -> None:
+    """The threads of torch's OpenMP do not come along into a forked child, and it would wait for them for ever, as for
+    a lock that one of its parent's threads held.
+    """
+    global _catching
+    _catching = threading.Lock()
+    torch.set_num_threads(1)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+    os.register_at_fork(after_in_child=_in_a_child)
 
 
 class Plain:
@@ -41,7 +54,8 @@ class Plain:
         return tuple(np.concatenate(rows) for rows in zip(*found, strict=True))
 
     def _compute(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = self._network(pictures.to(self._network.device))
+        with _catching if self._network.head else nullcontext():
+            found: tuple[Tensor, ...] = self._network(pictures.to(self._network.device))
         return found
 
 

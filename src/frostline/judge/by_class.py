@@ -1,13 +1,13 @@
 """Figures that are made class by class, and means over them: what one label a picture and several have in common."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.judge import bootstrap, intervals
-from frostline.judge.bootstrap import Statistic
+from frostline.judge import intervals
+from frostline.judge.bootstrap import Ladder
 from frostline.judge.figures import ClassFigures
 from frostline.judge.intervals import Bounds, Interval
 
@@ -26,24 +26,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """Intervals of n pictures: the bootstrap's beside a formula's. units: see `Units`; seed, resamples: as there."""
+class Drawn:
+    """What the bootstrap says of figures of n pictures, by name: their intervals, to stand beside a formula's."""
 
     n: int
-    resamples: int
-    seed: int
-    units: Units | None = None
+    bounds: Mapping[str, Bounds]
 
-    @property
-    def units_count(self) -> int:
-        """How many draws the pictures are."""
-        return self.n if self.units is None else len(np.unique(self.units))
-
-    def of(self, value: float, statistic: Statistic, formula: Bounds, cost: int = 1, most: float = 1.0) -> Interval:
+    def of(self, name: str, value: float, formula: Bounds, most: float = 1.0) -> Interval:
         """The wider of the bootstrap's interval and a formula's."""
-        drawn = bootstrap.interval(
-            statistic, self.n, cost=cost, resamples=self.resamples, seed=self.seed, units=self.units
-        )
+        drawn = self.bounds[name]
         if not np.isfinite(value):
             return Interval(value, *drawn, self.n)
         return Interval(value, *intervals.wider(value, drawn, formula, within=(0.0, most)), self.n)
@@ -65,61 +56,54 @@ def over_classes(
     return intervals.mover(values, bounds, weights=[weight / total for weight in given], correlation=correlation)
 
 
-def shared(judged: Judged, per_class: Sequence[ClassFigures], sure: Bootstrap) -> dict[str, Interval]:
+def shared(
+    judged: Judged, per_class: Sequence[ClassFigures], ladders: Mapping[int, Ladder], sure: Drawn
+) -> dict[str, Interval]:
     """What one label and several have in common. macro_f1 is a mean over classes that have pictures, areas over those
-    that have pictures of both kinds."""
-    truth, predicted, scores = judged.truth, judged.predicted, judged.scores
+    that have pictures of both kinds. ladders: see `ladders_of`."""
     support = [float(row.support) for row in per_class]
     f1 = np.array([row.f1 or 0.0 for row in per_class])
     present = [row for row in per_class if row.support]
     together = _together(len(present))
-    areas, precisions = _areas(judged)
-    cost = truth.shape[1]
+    areas, precisions = _areas(judged, ladders)
+    weighted = float((f1 * support).sum() / sum(support)) if any(support) else float("nan")
     return {
         "macro_f1": sure.of(
-            mean_of(row.f1 for row in present),
-            bootstrap.from_counts(truth, predicted, bootstrap.macro_f1),
-            over_classes(present, "f1", correlation=together),
+            "macro_f1", mean_of(row.f1 for row in present), over_classes(present, "f1", correlation=together)
         ),
         "weighted_f1": sure.of(
-            float((f1 * support).sum() / sum(support)) if any(support) else float("nan"),
-            bootstrap.from_counts(truth, predicted, bootstrap.weighted_f1),
-            over_classes(per_class, "f1", correlation=together, weights=support),
+            "weighted_f1", weighted, over_classes(per_class, "f1", correlation=together, weights=support)
         ),
-        "roc_auc": sure.of(
-            mean_of(value for value, _ in areas),
-            bootstrap.ranked(truth, scores, bootstrap.roc_area),
-            _mean_bounds(areas),
-            cost,
-        ),
+        "roc_auc": sure.of("roc_auc", mean_of(value for value, _ in areas), _mean_bounds(areas)),
         "average_precision": sure.of(
-            mean_of(value for value, _ in precisions),
-            bootstrap.ranked(truth, scores, bootstrap.precision_area),
-            _mean_bounds(precisions),
-            cost,
+            "average_precision", mean_of(value for value, _ in precisions), _mean_bounds(precisions)
         ),
     }
 
 
-def _areas(judged: Judged) -> tuple[list[tuple[float, Bounds]], list[tuple[float, Bounds]]]:
+def ladders_of(judged: Judged) -> dict[int, Ladder]:
+    """The ladder of each class that has pictures, by its number."""
+    there = np.flatnonzero(judged.truth.any(axis=0)).tolist()
+    return {k: Ladder.of(judged.truth[:, k], judged.scores[:, k]) for k in there}
+
+
+def _areas(
+    judged: Judged, ladders: Mapping[int, Ladder]
+) -> tuple[list[tuple[float, Bounds]], list[tuple[float, Bounds]]]:
     """Of each class that has pictures of both kinds its area under the ROC curve, of each that has any its average
     precision, with intervals: Newcombe's, and the score interval by the number of positives (Boyd et al. 2013)."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     areas, precisions = [], []
-    for k in range(judged.truth.shape[1]):
-        there, sure = judged.truth[:, k], judged.scores[:, k]
+    everyone = np.ones((len(judged.truth), 1), np.float32)
+    for k, ladder in ladders.items():
+        there = judged.truth[:, k]
         count = int(there.sum())
-        if not count:
-            continue
         worth = 1.0
         if judged.units is not None:
             answered = 1.0 * (judged.predicted[:, k] == there)
             worth = intervals.effective(answered, np.ones(len(there)), judged.units) / len(there)
-        precision = float(average_precision_score(there, sure))
+        area, precision = (float(found[0]) for found in ladder.areas(everyone))
         precisions.append((precision, intervals.score_bounds(precision, max(1.0, count * worth))))
         if count < len(there):
-            area = float(roc_auc_score(there, sure))
             areas.append(
                 (area, intervals.roc_bounds(area, max(1.0, count * worth), max(1.0, (len(there) - count) * worth)))
             )
@@ -140,31 +124,25 @@ def _mean_bounds(found: Sequence[tuple[float, Bounds]]) -> Bounds:
 
 def per_class_figures(judged: Judged, classes: Sequence[str]) -> tuple[ClassFigures, ...]:
     """Precision, recall and F1 of each class, with intervals by the units; scikit-learn's values."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    columns = precision_recall_fscore_support(
-        *two_columns(judged.truth, judged.predicted), average=None, zero_division=np.nan
-    )
     found = []
-    for k, (name, *values, support) in enumerate(zip(classes, *columns, strict=False)):
-        there, said = judged.truth[:, k], judged.predicted[:, k]
-        hits, units = (there & said).astype(np.float64), judged.units
+    for k, name in enumerate(classes):
+        rows = np.flatnonzero(judged.truth[:, k] | judged.predicted[:, k])  # the others say nothing of it
+        there, said = judged.truth[rows, k], judged.predicted[rows, k]
+        hits, units = (there & said).astype(np.float64), None if judged.units is None else judged.units[rows]
         of = {"precision": said, "recall": there, "f1": there | said}
-        bounds = {what: intervals.ratio_bounds(hits, trials.astype(np.float64), units) for what, trials in of.items()}
-        bounds["f1"] = intervals.f1_bounds(bounds["f1"])
-        own = dict(zip(of, map(_or_none, values), strict=True))
-        known = {what: bounds[what] for what, value in own.items() if value is not None}
-        found.append(ClassFigures(name, own["precision"], own["recall"], own["f1"], int(support), known))
+        bounds = {
+            what: intervals.ratio_bounds(hits, trials.astype(np.float64), units)
+            for what, trials in of.items()
+            if trials.any()
+        }
+        own = {what: float(hits.sum() / of[what].sum()) for what in bounds}
+        if "f1" in own:
+            own["f1"] = float(2 * hits.sum() / (there.sum() + said.sum()))
+            bounds["f1"] = intervals.f1_bounds(bounds["f1"])
+        found.append(
+            ClassFigures(name, own.get("precision"), own.get("recall"), own.get("f1"), int(there.sum()), bounds)
+        )
     return tuple(found)
-
-
-def two_columns(*matrices: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """One column more: scikit-learn would take (N, 1) for class numbers."""
-    return [np.hstack([matrix, np.zeros((len(matrix), 1))]).astype(np.int64) for matrix in matrices]
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def mean_of(values: Iterable[float | None]) -> float:

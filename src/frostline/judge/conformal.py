@@ -125,7 +125,14 @@ class PredictionSets:
 
         Raises: JudgementError: as ``threshold``.
         """
-        return np.asarray(scores(probabilities) <= self.thresholds(coverage) + 1e-9)
+        return self.within(scores(probabilities), coverage)
+
+    def within(self, scored: NDArray[np.float64], coverage: float) -> NDArray[np.bool_]:
+        """The same of scores (N, K), which are one for all coverages.
+
+        Raises: JudgementError: as ``threshold``.
+        """
+        return np.asarray(scored <= self.thresholds(coverage) + 1e-9)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -248,7 +255,7 @@ def from_folds(
     """
     if np.shape(fold) != np.shape(y) or len(np.unique(fold)) < 2:
         raise JudgementError("out-of-fold probabilities need two folds or more", hint="give the fold of each picture")
-    if units is not None and any(len(np.unique(np.asarray(fold)[units == unit])) > 1 for unit in np.unique(units)):
+    if units is not None and len(np.unique(within_class(np.asarray(fold), units))) > len(np.unique(units)):
         raise JudgementError("a group or duplicates lie in two folds", hint="see data.split.fold_numbers")
     return calibrated(probabilities, y, source="cross-validation", units=units, by_class=by_class)
 
@@ -267,15 +274,15 @@ def measured_on_test(
     Raises: JudgementError: no pictures, or shapes that do not agree.
     """
     _own(probabilities, y)
-    kind, found = np.asarray(y), []
+    kind, found, scored = np.asarray(y), [], scores(probabilities)
+    there, counts = np.unique(kind, return_counts=True)
     for level in levels:
-        members = sets.members(probabilities, level)
+        members = sets.within(scored, level)
         hit, sizes = members[np.arange(len(kind)), kind], members.sum(axis=1)
         figure = share(hit, units)
+        hits = np.bincount(kind, weights=hit, minlength=len(classes))
         by_class = {
-            name: (float(hit[kind == k].mean()), int((kind == k).sum()))
-            for k, name in enumerate(classes)
-            if (kind == k).any()
+            classes[k]: (float(hits[k] / n), int(n)) for k, n in zip(there, counts, strict=True) if k < len(classes)
         }
         size, single = float(sizes.mean()), float((sizes == 1).mean())
         found.append(
@@ -298,11 +305,11 @@ def promised(
 
     classes: K names. Levels that n pictures cannot promise are left out.
     """
-    found = []
+    found, scored = [], scores(probabilities)
     for level in levels:
         if _rank(sets.n, level) > sets.n:
             continue
-        sizes = sets.members(probabilities, level).sum(axis=1)
+        sizes = sets.within(scored, level).sum(axis=1)
         low, high = _reach(sets, level)
         size, single = float(sizes.mean()), float((sizes == 1).mean())
         few = {classes[k]: held for k, held in sets.promises(level).items()} if classes else {}

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from frostline.data.views import Preprocessing, visible
 from frostline.errors import StageError
+from frostline.inference.network import Normalise
 from frostline.net.trace import twin
 
 _MOST_PREFIX = 16  # class tokens, distillation tokens and registers in front of a picture's tokens
@@ -75,11 +76,12 @@ def heatmaps(
         if path:
             module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     tensor = next((t for t in net.state_dict().values() if t.is_floating_point()), torch.zeros(()))
-    mean, std = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    normalise = Normalise(preprocessing)
     for pixels, class_index in asked:
         outputs.clear()
-        x = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() - mean) / std
-        with torch.enable_grad():
+        x = normalise(torch.from_numpy(pixels.copy())[None])
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone()  # what was made under inference_mode takes no gradient
             logits = runner(x.to(tensor.device, tensor.dtype).requires_grad_())
             if class_index is not None and not 0 <= class_index < logits.shape[1]:
                 raise StageError(f"there is no class {class_index}", hint=f"there are {logits.shape[1]}, from 0 on")

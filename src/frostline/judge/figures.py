@@ -30,6 +30,11 @@ def in_words(name: str) -> str:
     return WORDS.get(name, name.replace("_", " "))
 
 
+_MOST_DENSE = 100  # classes: of more, a file would hold hardly anything but zeros
+_MOST_KNOWN = 20_000  # classes whose matrix is made of cells that a file names: 3 GB
+_CELLS = ("truth", "predicted", "pictures")
+
+
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
     """One class by itself. None: undefined (never predicted: no precision; never there: no recall).
@@ -92,7 +97,7 @@ class Report:
             "baseline": None if self.baseline is None else asdict(self.baseline),
             **{name: asdict(figure) for name, figure in self.figures.items()},
             "per_class": [asdict(figures) for figures in self.per_class],
-            "confusion": self.confusion.tolist(),
+            "confusion": _plain(self.confusion),
         }
 
     @classmethod
@@ -110,7 +115,26 @@ class Report:
             values["n"],
             figures,
             tuple(ClassFigures(**row) for row in rows),
-            np.array(values["confusion"], dtype=np.int64),
+            _matrix(values["confusion"], len(rows)),
             Baseline(**base) if base else None,
             int(values.get("units") or values["n"]),
         )
+
+
+def _plain(confusion: NDArray[np.int64]) -> list[Any] | dict[str, list[int]]:
+    """The matrix as it is; of many classes the cells that are not 0, as columns of numbers of classes and pictures."""
+    if confusion.ndim == 3 or len(confusion) <= _MOST_DENSE:
+        return list(confusion.tolist())
+    cells = np.nonzero(confusion)
+    return {name: column.tolist() for name, column in zip(_CELLS, (*cells, confusion[cells]), strict=True)}
+
+
+def _matrix(plain: Any, classes: int) -> NDArray[np.int64]:
+    if not isinstance(plain, Mapping):
+        return np.array(plain, dtype=np.int64)
+    if classes > _MOST_KNOWN:
+        raise ValueError(f"{classes} classes are too many for a confusion matrix")
+    truth, predicted, pictures = (np.array(plain[name], dtype=np.int64) for name in _CELLS)
+    confusion = np.zeros((classes, classes), np.int64)
+    confusion[truth, predicted] = pictures
+    return confusion

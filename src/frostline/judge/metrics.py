@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.label_text import joined
 from frostline.errors import JudgementError
 from frostline.judge import bootstrap, intervals
 from frostline.judge.by_class import (
-    Bootstrap,
+    Drawn,
     Judged,
     Units,
+    ladders_of,
     mean_of,
     over_classes,
     per_class_figures,
     shared,
-    two_columns,
 )
 from frostline.judge.figures import Baseline, Report
 from frostline.judge.intervals import Bounds, Interval
@@ -46,8 +47,9 @@ def top_k(scores: NDArray[np.floating], y: NDArray[np.integer], k: int, units: U
     _check(scores, y)
     if not 1 <= k <= scores.shape[1]:
         raise JudgementError(f"there is no top {k} of {scores.shape[1]} classes", hint="k runs from 1 to that number")
-    highest = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return intervals.share((highest == np.asarray(y)[:, None]).any(axis=1), units)
+    own, place = scores[np.arange(len(y)), y][:, None], np.arange(scores.shape[1])
+    before = (scores > own) | ((scores == own) & (place < np.asarray(y)[:, None]))
+    return intervals.share(before.sum(axis=1) < k, units)
 
 
 def report(
@@ -76,30 +78,35 @@ def report(
         raise JudgementError("probabilities must not be negative, and each row must sum to 1", hint="are they logits?")
     rows, first = np.arange(len(y)), p.argmax(axis=1)
     judged = Judged(_one_hot(y, p.shape[1]), _one_hot(first, p.shape[1]), p, units)
-    per_class = per_class_figures(judged, classes)
-    sure = Bootstrap(len(y), resamples, seed, units)
+    per_class, ladders = per_class_figures(judged, classes), ladders_of(judged)
+    clipped = np.clip(p, np.finfo(np.float64).eps, 1) / p.sum(axis=1, keepdims=True)
+    of_class = {"log_loss": -np.log(clipped), "brier": (p**2).sum(axis=1, keepdims=True) - 2 * p + 1}
+    own = {name: costs[rows, y] for name, costs in of_class.items()}
+    formulas = {"balanced_accuracy": bootstrap.mean_recall, **_OF_COUNTS}
+    statistics = (
+        bootstrap.from_counts(judged.truth, judged.predicted, formulas),
+        bootstrap.ranked(tuple(ladders.values()), cost=p.shape[1]),
+        bootstrap.means(**own),
+    )
+    sure = Drawn(len(y), bootstrap.intervals(statistics, len(y), resamples=resamples, seed=seed, units=units))
     figures = {"accuracy": accuracy(p, y, units)}
     if p.shape[1] > 5:
         figures["top_5"] = top_k(p, y, 5, units)
     figures["balanced_accuracy"] = sure.of(
+        "balanced_accuracy",
         mean_of(row.recall for row in per_class),
-        bootstrap.from_counts(judged.truth, judged.predicted, bootstrap.mean_recall),
         over_classes(per_class, "recall", correlation=0.0),
     )
-    figures |= shared(judged, per_class, sure)
-    clipped = np.clip(p, np.finfo(np.float64).eps, 1) / p.sum(axis=1, keepdims=True)
-    of_class = {"log_loss": -np.log(clipped), "brier": (p**2).sum(axis=1, keepdims=True) - 2 * p + 1}
+    figures |= shared(judged, per_class, ladders, sure)
     right, draws = first == y, intervals.effective(1.0 * (first == y), np.ones(len(y)), units)
     for name, costs in of_class.items():
-        own = costs[rows, y]
-        bounds = intervals.loss_bounds(own, right, _cost_when_wrong(costs, p, first), draws)
-        figures[name] = sure.of(float(own.mean()), bootstrap.mean(own), bounds, most=np.inf)
-    from sklearn.metrics import confusion_matrix
-
-    confusion = confusion_matrix(y, first, labels=np.arange(p.shape[1]))
+        bounds = intervals.loss_bounds(own[name], right, _cost_when_wrong(costs, p, first), draws)
+        figures[name] = sure.of(name, float(own[name].mean()), bounds, most=np.inf)
+    pairs = np.asarray(y, np.int64) * p.shape[1] + first
+    confusion = np.bincount(pairs, minlength=p.shape[1] ** 2).reshape(p.shape[1], p.shape[1])
     counts = judged.truth.sum(axis=0)
     base = Baseline(classes[int(counts.argmax())], float(counts.max() / len(y)), 1 / p.shape[1], len(y))
-    return Report(len(y), _defined(figures), per_class, confusion.astype(np.int64), base, sure.units_count)
+    return Report(len(y), _defined(figures), per_class, confusion.astype(np.int64), base, _draws(len(y), units))
 
 
 def _cost_when_wrong(costs: NDArray[np.float64], p: NDArray[np.float64], first: NDArray[np.integer]) -> float:
@@ -142,45 +149,58 @@ def report_multilabel(
     truth = np.asarray(y, dtype=bool)
     judged = Judged(truth, p >= threshold, p, units)
     right = truth == judged.predicted
-    per_class = per_class_figures(judged, classes)
-    sure = Bootstrap(len(p), resamples, seed, units)
-    micro = bootstrap.from_counts(truth, judged.predicted, bootstrap.micro_f1)
-    hits, either = 1.0 * (truth & judged.predicted).sum(axis=1), 1.0 * (truth | judged.predicted).sum(axis=1)
-    figures = {
-        "accuracy": intervals.share(right.all(axis=1), units),
-        "hamming": sure.of(
-            float(right.mean()), bootstrap.mean(right.mean(axis=1)), _bounds_of(intervals.share(right, units))
-        ),
-        "micro_f1": sure.of(
-            float(micro(np.ones((1, len(p)), dtype=np.float32))[0]),
-            micro,
-            intervals.f1_bounds(intervals.ratio_bounds(hits, either, units)),
-        ),
-        **shared(judged, per_class, sure),
-    }
+    per_class, ladders = per_class_figures(judged, classes), ladders_of(judged)
     clipped = np.clip(p, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
     q = np.where(judged.predicted, 1 - clipped, clipped)  # of the answer that was not given
     lost = {
         "log_loss": (-np.where(truth, np.log(clipped), np.log1p(-clipped)), -np.log(q)),
         "brier": ((p - truth) ** 2, (1 - q) ** 2),
     }
+    own = {"hamming": right.mean(axis=1), **{name: costs.mean(axis=1) for name, (costs, _) in lost.items()}}
+    statistics = (
+        bootstrap.from_counts(truth, judged.predicted, {"micro_f1": bootstrap.micro_f1, **_OF_COUNTS}),
+        bootstrap.ranked(tuple(ladders.values()), cost=p.shape[1]),
+        bootstrap.means(**own),
+    )
+    sure = Drawn(len(p), bootstrap.intervals(statistics, len(p), resamples=resamples, seed=seed, units=units))
+    hits, either = 1.0 * (truth & judged.predicted).sum(axis=1), 1.0 * (truth | judged.predicted).sum(axis=1)
+    named = hits.sum() + either.sum()
+    figures = {
+        "accuracy": intervals.share(right.all(axis=1), units),
+        "hamming": sure.of("hamming", float(right.mean()), _bounds_of(intervals.share(right, units))),
+        "micro_f1": sure.of(
+            "micro_f1",
+            float(2 * hits.sum() / named) if named else float("nan"),
+            intervals.f1_bounds(intervals.ratio_bounds(hits, either, units)),
+        ),
+        **shared(judged, per_class, ladders, sure),
+    }
     whole = right.all(axis=1)
     draws = intervals.effective(1.0 * whole, np.ones(len(p)), units)
     for name, (costs, if_wrong) in lost.items():
         # a picture that is wrong has one wrong decision at least: its K costs are taken together
         expected = float((q * (if_wrong - costs * right)).sum() / q.sum()) / p.shape[1] + float(costs[right].mean())
-        bounds = intervals.loss_bounds(costs.mean(axis=1), whole, expected, draws)
-        figures[name] = sure.of(float(costs.mean()), bootstrap.mean(costs.mean(axis=1)), bounds, most=np.inf)
-    from sklearn.metrics import multilabel_confusion_matrix
+        bounds = intervals.loss_bounds(own[name], whole, expected, draws)
+        figures[name] = sure.of(name, float(costs.mean()), bounds, most=np.inf)
+    found, said, both = truth.sum(axis=0), judged.predicted.sum(axis=0), (truth & judged.predicted).sum(axis=0)
+    neither = len(p) - found - said + both
+    confusion = np.array([[neither, said - both], [found - both, both]], np.int64).transpose(2, 0, 1)
+    base = _commonest_labels(truth, classes)
+    return Report(len(p), _defined(figures), per_class, confusion, base, _draws(len(p), units))
 
-    confusion = multilabel_confusion_matrix(*two_columns(truth, judged.predicted)).astype(np.int64)[: p.shape[1]]
-    return Report(len(p), _defined(figures), per_class, confusion, _commonest_labels(truth, classes), sure.units_count)
+
+_OF_COUNTS = {"macro_f1": bootstrap.macro_f1, "weighted_f1": bootstrap.weighted_f1}
+
+
+def _draws(n: int, units: Units | None) -> int:
+    """How many draws n pictures are."""
+    return n if units is None else len(np.unique(units))
 
 
 def _commonest_labels(truth: NDArray[np.bool_], classes: Sequence[str]) -> Baseline:
-    kinds, counts = np.unique(truth, axis=0, return_counts=True)
-    held = kinds[int(counts.argmax())]
-    named = "|".join(name for name, on in zip(classes, held, strict=True) if on) or "no class"
+    _, first, counts = np.unique(np.packbits(truth, axis=1), axis=0, return_index=True, return_counts=True)
+    held = truth[first[int(counts.argmax())]]
+    named = joined(name for name, on in zip(classes, held, strict=True) if on) or "no class"
     return Baseline(named, float(counts.max() / len(truth)), 0.5 ** truth.shape[1], len(truth))
 
 

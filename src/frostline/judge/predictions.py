@@ -1,7 +1,7 @@
 """What became of each judged picture: the rows of a run's ``pictures.csv``, which ``compare`` pairs and reports show.
 
-Columns: name, path, digest, split, label, predicted, probability, right, group. Several labels of a picture are joined
-by "|".
+Columns: name, path, digest, split, label, predicted, probability, right, group. Where a picture may have several labels
+they are joined (`data.label_text`).
 """
 
 import csv
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data import csv_files
+from frostline.data.label_text import as_text, joined
 from frostline.data.manifest import Manifest
 from frostline.errors import JudgementError, one_line
 
@@ -48,7 +49,7 @@ def said(p: NDArray[np.floating], classes: Sequence[str], *, several: bool) -> t
     """
     if several:
         held = [name for name, share in zip(classes, p, strict=True) if share >= 0.5]
-        return "|".join(held), float(np.maximum(p, 1 - p).min())
+        return joined(held), float(np.maximum(p, 1 - p).min())
     first = int(p.argmax())
     return classes[first], float(p[first])
 
@@ -71,7 +72,7 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
                 path,
                 row.digest,
                 split,
-                "|".join(row.labels),
+                as_text(row.labels, several=several),
                 named,
                 round(probability, 6),
                 right,

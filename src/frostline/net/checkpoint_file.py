@@ -13,7 +13,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,13 @@ from torch import Tensor
 
 from frostline.errors import WeightsError, one_line
 from frostline.net.self_description import architecture_in, names_in
+from frostline.net.tensor_names import AVERAGED
 from frostline.net.true_numbers import is_plain
 
 MOST_TENSORS = 20_000
 """Of one network."""
 
-# Averaged weights first, as timm does: where a trainer kept both, its published accuracy is that of the average.
-_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "teacher")
 _WRAPPERS = (
-    *_AVERAGED,
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params"),
     *("student", "backbone", "encoder"),
 )
@@ -115,12 +113,14 @@ class Checkpoint:
     classes: names of the head's outputs in their order, if the file says them.
     ordered: whether the names come in the order in which the network defined them.
     architecture: what it says that it is of, in whatever words.
+    pictures: how its folder says that pictures were prepared, by timm's names.
     """
 
     states: Mapping[str, Mapping[str, Tensor]]
     classes: tuple[str, ...] | None = None
     ordered: bool = True
     architecture: str | None = None
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -344,13 +344,16 @@ def _walk(found: object, place: str, depth: int, seen: set[int]) -> Iterator[tup
 
 
 def preference(place: str) -> int:
-    """Known wrappers before others, averaged weights before plain ones: the lower is preferred.
+    """Averaged weights first, as timm does: where a trainer kept both, its published accuracy is that of the average.
+    Then known wrappers, then others: the lower is preferred.
 
     place: the keys that lead to a state dict.
     """
     parts = place.split(".") if place else []
-    known = [_WRAPPERS.index(part) if part in _WRAPPERS else len(_WRAPPERS) for part in parts]
-    return min(known, default=len(_AVERAGED))
+    if any(AVERAGED & set(part.lower().split("_")) for part in parts):
+        return 0
+    known = [1 + _WRAPPERS.index(part) if part in _WRAPPERS else 1 + len(_WRAPPERS) for part in parts]
+    return min(known, default=1)
 
 
 def _without_tensors(path: Path, what: str, keys: list[str] | None = None) -> WeightsError:
@@ -358,5 +361,5 @@ def _without_tensors(path: Path, what: str, keys: list[str] | None = None) -> We
     return WeightsError(
         f"there are no tensors in the weights file{told}",
         where=path,
-        hint=f"a state dict is looked for at the top and under {', '.join(_WRAPPERS)}",
+        hint=f"a state dict is looked for at the top and under {', '.join(_WRAPPERS)}, ema",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from frostline.errors import WeightsError, one_line
+from frostline.net import trained_on
 from frostline.net.checkpoint_file import Checkpoint, open_checkpoint
 from frostline.net.self_description import architecture_in, names_in, said_beside
 from frostline.net.weight_files import INDEX, USUAL, shards, weight_map, weights_in
@@ -15,7 +16,8 @@ from frostline.net.weight_files import INDEX, USUAL, shards, weight_map, weights
 def open_weights(place: Path) -> Checkpoint:
     """What a checkpoint holds: a file, an index of shards, or a folder with either.
 
-    Raises: WeightsError: as `read_checkpoint`; the folder holds none or several; a shard is missing.
+    Raises: WeightsError: as `read_checkpoint`; the folder holds none or several; a shard is missing. CheckpointError:
+        what its configuration says of pictures means nothing.
     """
     path = weights_in(place)
     if not path.name.endswith(INDEX):
@@ -31,7 +33,10 @@ def open_weights(place: Path) -> Checkpoint:
         return found
     said = said_beside(path.parent)
     return replace(
-        found, classes=found.classes or names_in(said), architecture=found.architecture or architecture_in(said)
+        found,
+        classes=found.classes or names_in(said),
+        architecture=found.architecture or architecture_in(said),
+        pictures=trained_on.said(path.parent, said),
     )
 
 

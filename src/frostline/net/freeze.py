@@ -8,6 +8,7 @@ Groups are plain data first (`groups`), so that they can be printed and tested; 
 optimizer takes.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def freeze(net: nn.Module, below: Line = HEAD, *, hold_norm: bool = True, shape:
     for name, parameter in net.named_parameters():
         if found.of(name) in frozen:
             parameter.requires_grad_(False)
+            parameter.grad = None  # an optimizer steps by whatever gradient is there, if only by its momentum
     for module in _modules(net, found, frozen):
         _release(module)
         if hold_norm or not _has_statistics(module):
@@ -99,9 +101,9 @@ def rates(stages: Stages, *, head: float, trunk: float = 0.0, decay: float | Non
         `trunk` at the topmost stage of the trunk if that is not 0 (layer-wise decay: ULMFiT, arXiv:1801.06146; for
         image models BEiT, arXiv:2106.08254, with 0.65 to 0.85).
 
-    Raises: PlanError: a rate is negative, the head's is 0, or the decay is not in (0, 1].
+    Raises: PlanError: a rate is negative or not finite, the head's is 0, or the decay is not in (0, 1].
     """
-    if head <= 0 or trunk < 0:
+    if not (0 < head < math.inf and 0 <= trunk < math.inf):
         raise PlanError(
             f"the head learns at {head:g} and the backbone at {trunk:g}", hint="head above 0, backbone 0 or more"
         )

@@ -163,7 +163,7 @@ def _fresh(old: nn.Module, classes: int, generator: torch.Generator | None) -> n
     else:
         new = nn.Linear(weight.shape[1], classes, bias=True)
     with torch.no_grad():
-        new.weight.copy_(torch.randn(new.weight.shape, generator=generator) * SMALL)
+        new.weight.copy_(torch.randn(new.weight.shape, generator=generator, device="cpu") * SMALL)
         if new.bias is not None:
             new.bias.zero_()
     return new.to(device=weight.device, dtype=weight.dtype).train(old.training)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import overload
 
+import torch
 from torch import nn
 
 from frostline.errors import StageError
@@ -157,6 +158,11 @@ def cut(net: nn.Module, line: Line | None, *, shape: Shape | None = None) -> tup
     """
     if line is None:
         return Prefix(None), Suffix(net)
+    with torch.inference_mode(False):  # which keeps no count of what writes into a tensor
+        return _cut(net, line, shape)
+
+
+def _cut(net: nn.Module, line: Line, shape: Shape | None) -> tuple[Prefix, Suffix]:
     one = trace(net, shape)
     found = _stages(net, one)
     path = _resolve(net, found, one, line)

@@ -18,7 +18,7 @@ _WRAPPERS = frozenset(
     ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_model")
 )
 # Of two networks in one file: averaged weights first (as their authors publish them), then what was trained itself.
-_AVERAGED = frozenset(("ema", "teacher", "averaged", "swa", "averager"))
+AVERAGED = frozenset(("ema", "teacher", "averaged", "swa", "averager"))
 _TRAINED = frozenset(("student", "online", "query", "q"))
 _KINDS = {
     **{name: name for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")},
@@ -135,7 +135,7 @@ def _stripped(state: dict[str, Tensor], prefix: str, known: Mapping[str, str]) -
 
 def _rank(prefix: str) -> int:
     words = set(re.split(r"[._]", prefix))
-    if words & _AVERAGED:
+    if words & AVERAGED:
         return 0
     return 1 if words & _TRAINED or not prefix else 2
 

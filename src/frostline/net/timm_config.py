@@ -36,7 +36,8 @@ _PUBLISHED: Mapping[str, type | tuple[type, ...]] = {
 }
 _BUILDERS = frozenset(("pretrained", "pretrained_cfg", "device", "dtype", "cfg", "self"))
 _BATCH_NORM = frozenset(("bn_eps", "bn_momentum", "bn_tf"))  # timm's EfficientNets take them before their classes do
-_SAFE = "use a folder that you trust, or fit the model again"
+SAFE = "use a folder that you trust, or fit the model again"
+"""The hint of what is refused in a folder."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -46,15 +47,15 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > _LARGEST_CONFIG:
-            raise CheckpointError(f"more than {_LARGEST_CONFIG >> 20} MB", where=path, hint=_SAFE)
+            raise CheckpointError(f"more than {_LARGEST_CONFIG >> 20} MB", where=path, hint=SAFE)
         found = json.loads(path.read_bytes())
     except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=_SAFE) from None
+        raise CheckpointError(f"cannot be read: {error.strerror}", where=path, hint=SAFE) from None
     except (ValueError, RecursionError) as error:
         said = one_line(str(error))[:200]
-        raise CheckpointError(f"not timm's configuration: {said}", where=path, hint=_SAFE) from None
+        raise CheckpointError(f"not timm's configuration: {said}", where=path, hint=SAFE) from None
     if not isinstance(found, dict):
-        raise CheckpointError("not timm's configuration", where=path, hint=_SAFE)
+        raise CheckpointError("not timm's configuration", where=path, hint=SAFE)
     return found
 
 
@@ -81,7 +82,7 @@ def arguments(config: Mapping[str, Any], where: Path) -> dict[str, Any]:
     """
     name, given = architecture(config, where), config.get("model_args") or {}
     if not isinstance(given, dict):
-        raise CheckpointError("its 'model_args' are not a mapping", where=where, hint=_SAFE)
+        raise CheckpointError("its 'model_args' are not a mapping", where=where, hint=SAFE)
     module = sys.modules[model_entrypoint(name).__module__]
     classes = [
         c for c in vars(module).values() if isinstance(c, type) and (issubclass(c, nn.Module) or is_dataclass(c))
@@ -89,7 +90,7 @@ def arguments(config: Mapping[str, Any], where: Path) -> dict[str, Any]:
     taken = {word for c in classes for word in signature(c.__init__).parameters} - _BUILDERS | _BATCH_NORM
     for argument, value in given.items():
         if argument not in taken:
-            raise CheckpointError(f"{name} takes no {one_line(argument)[:80]!r} from a folder", where=where, hint=_SAFE)
+            raise CheckpointError(f"{name} takes no {one_line(argument)[:80]!r} from a folder", where=where, hint=SAFE)
         plain_value(argument, value, where)
     return given
 
@@ -102,11 +103,11 @@ def published(config: Mapping[str, Any], where: Path) -> dict[str, Any]:
     # timm's older form has all of it in one
     given = config.get("pretrained_cfg", config)
     if not isinstance(given, dict):
-        raise CheckpointError("its 'pretrained_cfg' is missing", where=where, hint=_SAFE)
+        raise CheckpointError("its 'pretrained_cfg' is missing", where=where, hint=SAFE)
     found = {key: plain_value(key, given[key], where) for key in _PUBLISHED if given.get(key) is not None}
     for key, value in found.items():
         if not isinstance(value, _PUBLISHED[key]):
-            _refuse(key, value, where)
+            refuse(key, value, where)
     return found
 
 
@@ -127,13 +128,17 @@ def plain_value(name: str, value: object, where: Path, depth: int = 3) -> Any:
         or (isinstance(value, str) and _WORD.fullmatch(value) is not None)
     )
     if not fits:
-        _refuse(name, value, where)
+        refuse(name, value, where)
     return value
 
 
-def _refuse(name: str, value: object, where: Path) -> NoReturn:
+def refuse(name: str, value: object, where: Path) -> NoReturn:
+    """Of a value that means nothing.
+
+    Raises: CheckpointError: always.
+    """
     raise CheckpointError(
         f"its {one_line(name)[:80]!r} is {one_line(str(value))[:80]!r}, and no network is built with that",
         where=where,
-        hint=_SAFE,
+        hint=SAFE,
     )

@@ -131,7 +131,7 @@ def trace(
 def noise(net: nn.Module, shape: Shape, batch: int, *, seed: int) -> Tensor:
     """(batch, channels, height, width) of normal noise in the weights' dtype, from a generator of its own."""
     weight = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
-    pictures = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(seed))
+    pictures = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(seed), device="cpu")
     return pictures.to(device=weight.device, dtype=weight.dtype)
 
 

@@ -5,6 +5,7 @@ Only the head may differ: whatever else is missing, or of another shape, is an e
 """
 
 import copy
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,74 +23,15 @@ from frostline.errors import WeightsError
 from frostline.net import tensor_names
 from frostline.net.checkpoint_file import Checkpoint, preference, read_checkpoint
 from frostline.net.head import Head
+from frostline.net.loaded import COUNTER, Loaded, Mismatch
 from frostline.net.tensor_names import Reading, State
 from frostline.net.true_numbers import refuse_not_finite, refuse_odd
 
 __all__ = ["Loaded", "Mismatch", "by_order", "load", "read_checkpoint"]
 
-_COUNTER = "num_batches_tracked"
 # Under these names timm's model files keep what turns their authors' checkpoints into timm's names.
 _FAMILY_FILTERS = ("checkpoint_filter_fn", "_filter_fn", "pretrained_filter_fn", "_filter_torchvision_pretrained")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """A tensor of the file that was left out. there: its shape in the file; here: in the network, if it has it."""
-
-    key: str
-    there: tuple[int, ...] | None
-    here: tuple[int, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What was loaded, left out and missing. It goes into the run's plan.json and into the model card.
-
-    taken: names in the network that were filled from the file.
-    left_out: tensors of the file that the network has no place for: the old head, auxiliary classifiers.
-    missing: names in the network that the file lacks: the head, counters of files older than torch 0.4.1.
-    source: file, package or hub repository.  digest: sha256 of the file, hexadecimal.
-    prefix_removed: what stood before every name, e.g. "module.", or "".
-    part: the keys of the file that led to what was taken, where it holds several state dicts, or "".
-    ordered_as: a name there and the name here where another code base's tensors were taken by their order, or "".
-    head: what became of the file's head, where that is not plain from its size.
-    said: another architecture of timm's, where the file says that it is of that, or "".
-    """
-
-    taken: tuple[str, ...]
-    left_out: tuple[Mismatch, ...]
-    missing: tuple[str, ...]
-    source: str
-    digest: str
-    prefix_removed: str = ""
-    part: str = ""
-    ordered_as: str = ""
-    head: str = ""
-    said: str = ""
-
-    def __str__(self) -> str:
-        total = len(self.taken) + len(self.missing) + sum(m.here is not None for m in self.left_out)
-        parts = [f"{len(self.taken)} of {total} tensors from {self.source}"]
-        if self.said:
-            parts.append(f"which says that it is of {self.said}")
-        if self.part:
-            parts.append(f"taken from its `{self.part}`")
-        if self.prefix_removed:
-            prefix = self.prefix_removed.removeprefix("+")
-            parts.append(f"prefix `{prefix}` {'removed' if prefix == self.prefix_removed else 'added'}")
-        if self.ordered_as:
-            parts.append(f"of another code base, so taken by order and shape ({self.ordered_as})")
-        heads = [m for m in self.left_out if m.here and m.there and m.key.endswith("weight")]
-        if self.head:
-            parts.append(self.head)
-        else:
-            parts += [f"head {m.there[0]} -> {m.here[0]}" for m in heads if m.there and m.here]
-            if any(not name.endswith(_COUNTER) for name in self.missing):
-                parts.append("head new")
-        if strangers := [m.key for m in self.left_out if m.here is None]:
-            parts.append(f"left out {', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}")
-        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +44,7 @@ class _Fit:
     strange: tuple[str, ...]
     reading: Reading
     by_order: str = ""
+    resampled: tuple[Mismatch, ...] = ()
 
 
 def load(
@@ -158,6 +101,7 @@ def load(
         best.by_order,
         said,
         _another(net, checkpoint),
+        resampled=best.resampled,
     )
 
 
@@ -198,7 +142,7 @@ def _best_fit(
             if translated is not None:
                 fit = _compare(net, replace(reading, state=dict(translated)), wanted, head)
                 if not fit.strange:
-                    return fit
+                    return replace(fit, resampled=_resampled(reading.state, fit.taken))
     for reading in found if ordered else ():
         renamed = by_order(net, reading.state, head=head)
         if renamed is not None:
@@ -206,6 +150,12 @@ def _best_fit(
             said = "" if _checked(net, state) else f"`{there}` is `{here}`"
             return replace(_compare(net, replace(reading, state=renamed), wanted, head), by_order=said)
     return max(fits, key=lambda fit: (len(fit.taken), -len(fit.strange)))
+
+
+def _resampled(given: State, taken: State) -> tuple[Mismatch, ...]:
+    """What has another count of numbers than in the file: of another size of picture or patch."""
+    both = {name: (tuple(given[name].shape), tuple(t.shape)) for name, t in taken.items() if name in given}
+    return tuple(Mismatch(n, *shapes) for n, shapes in both.items() if math.prod(shapes[0]) != math.prod(shapes[1]))
 
 
 def _check_one(fits: Sequence[_Fit], source: str) -> None:
@@ -293,7 +243,7 @@ def _compare(net: nn.Module, reading: Reading, wanted: State, head: Head) -> _Fi
         for name, t in given.items()
         if name not in taken
     ]
-    strange = [name for name in missing if not _under(name, head) and not name.endswith(_COUNTER)]
+    strange = [name for name in missing if not _under(name, head) and not name.endswith(COUNTER)]
     strange += [m.key for m in left if not _may_be_left(m, net, head)]
     return _Fit(taken, tuple(left), tuple(missing), tuple(strange), reading)
 
@@ -302,7 +252,7 @@ def _may_be_left(mismatch: Mismatch, net: nn.Module, head: Head) -> bool:
     """The old head may, and what the network has no part of. A further block of a stage that the network has may not:
     the file is then of a deeper sister, of which every shape fits (a resnet34 in a resnet18)."""
     key = mismatch.key
-    if _under(key, head) or (key.endswith(_COUNTER) and mismatch.here is None):
+    if _under(key, head) or (key.endswith(COUNTER) and mismatch.here is None):
         return True
     if mismatch.here is not None:
         return False

@@ -23,14 +23,13 @@ from typing import Any, cast
 import timm
 import torch
 import torchvision
-from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from frostline.data.reading import AS_IT_IS, Reading
 from frostline.data.views import Preprocessing
 from frostline.errors import HeadError, PlanError, UnknownName, one_line
 from frostline.net import head as heads
-from frostline.net import model_folder, weight_sources
+from frostline.net import model_folder, trained_on, weight_sources
 from frostline.net.available import available, factories
 from frostline.net.checkpoint_file import Checkpoint
 from frostline.net.checkpoint_folder import open_weights
@@ -38,6 +37,7 @@ from frostline.net.head import Head
 from frostline.net.model_folder import FOLDER, HUB
 from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.true_numbers import is_plain
+from frostline.net.undisturbed import plain_torch
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import Loaded, load
@@ -88,9 +88,9 @@ def build(
     classes: names of what the outputs mean, or only how many; None keeps the head that comes with the weights. A head
         in a file is kept only if the file names the same classes, or if only a number is given and it has as many.
     weights: "auto" (installed package, local cache, hub), "none" or None (random), a checkpoint file, or a folder with
-        one, in shards too.
+        one, in shards too; what the folder says of mean, deviation, size and crop is taken with it.
     seed: of all that is random; torch's own generators stay as they were.
-    image_size: side of the square that the network gets, in pixels, if not its own.
+    image_size: side of the square that the network gets, in pixels, if not its own or that of the weights' folder.
     drop_path: stochastic depth, a share in [0, 1), for timm architectures that have it.
     reading: how pictures are read; for other channels than three timm builds the network and adapts the weights.
 
@@ -102,38 +102,57 @@ def build(
     names = None if classes is None or isinstance(classes, int) else tuple(classes)
     count = len(names) if names is not None else cast("int | None", classes)
     channels = reading.channels
-    with _seeded(seed):
+    named = None if weights in (None, "none", "auto") else _given(name, weights, Published())
+    told = {} if named is None else named[1].pictures
+    image_size = trained_on.side_said(told) if image_size is None else image_size
+    with plain_torch(), _seeded(seed):
         bare = _bare(name, weights, classes=count, image_size=image_size, drop_path=drop_path, channels=channels)
-        given = bare.given or _given(name, weights, bare.published)
+        given = bare.given or named or _given(name, weights, bare.published)
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
         if count is None and getattr(net, "num_classes", None) == 0:
             raise HeadError(f"{name} was published without a head, so there is none to keep", hint="give classes")
         head = heads.find_head(net) if count is None else heads.replace(net, count, seed=seed)
         if given is not None:
-            origin, state = given
-            state = replace(state, states={k: _adapted(s, net, channels) for k, s in state.states.items()})
-            filled = partial(
-                load, net, state, source=origin.source, digest=origin.digest, classes=names, file=origin.path
-            )
-            loaded = filled(head=head)
-            old = {m.there[0] for m in loaded.left_out if m.there and m.here}
-            if count is None and len(old) == 1:  # a head of another size came with the file: it is the one to keep
-                head = heads.replace(net, old.pop(), seed=seed)
-                loaded = filled(head=head)
-            preprocessing = replace(preprocessing, **origin.preprocessing)
-    preprocessing = preprocessing.read_as(reading)
+            head, loaded = _filled(net, head, given, classes=names, keep=count is None, channels=channels, seed=seed)
+            preprocessing = replace(preprocessing, **given[0].preprocessing)
+    preprocessing = trained_on.prepared_as(told, preprocessing, reading)
+    if loaded is not None and told:
+        loaded = replace(loaded, pictures=trained_on.in_words(preprocessing))
     if image_size is not None:
         _check_size(net, name, preprocessing)
     _describe(net, preprocessing, heads.out_features(net.get_submodule(head.path)))
     return Backbone(net.eval(), name, preprocessing, loaded, head)
 
 
+def _filled(
+    net: nn.Module,
+    head: Head,
+    given: tuple[WeightSource, Checkpoint],
+    *,
+    classes: tuple[str, ...] | None,
+    keep: bool,
+    channels: int,
+    seed: int,
+) -> tuple[Head, Loaded]:
+    """The head that the network has afterwards, and what it took. keep: the file's head, whatever its size."""
+    origin, state = given
+    state = replace(state, states={k: _adapted(s, net, channels) for k, s in state.states.items()})
+    fill = partial(load, net, state, source=origin.source, digest=origin.digest, classes=classes, file=origin.path)
+    loaded = fill(head=head)
+    old = {m.there[0] for m in loaded.left_out if m.there and m.here}
+    if keep and len(old) == 1:  # a head of another size came with the file: it is the one to keep
+        head = heads.replace(net, old.pop(), seed=seed)
+        loaded = fill(head=head)
+    return head, loaded
+
+
 def create(name: str, classes: int | None, weights: str | Path | None = "auto", *, seed: int = 0) -> nn.Module:
-    """`build`, for who wants the network only.
+    """`build`, for who wants the network only: on torch's default device, and of its default type.
 
     Raises: as `build`.
     """
-    return build(name, classes=classes, weights=weights, seed=seed).net
+    made = build(name, classes=classes, weights=weights, seed=seed)
+    return made.net.to(torch.get_default_device(), torch.get_default_dtype())
 
 
 def is_listed(name: str) -> bool:
@@ -184,8 +203,7 @@ def _origin(name: str, weights: str | Path | None, published: Published) -> Weig
     if weights != "auto":
         return weight_sources.of_file(weights)
     if name.startswith(FOLDER):
-        folder = Path(name.removeprefix(FOLDER))
-        return weight_sources.of_file(weights_in(folder))
+        return weight_sources.of_file(weights_in(Path(name.removeprefix(FOLDER))))
     if is_factory(name):
         return None
     return weight_sources.find(
@@ -267,7 +285,7 @@ def _from_timm(
     if not hasattr(net, "_model_args"):  # which older timm does not note: a saved model is built again by it
         net._model_args = {**arguments, **options}  # type: ignore[assignment]
     with nullcontext() if folder is None else model_folder.refusals(folder):
-        preprocessing = _as_published(net.pretrained_cfg, name)  # type: ignore[arg-type]
+        preprocessing = trained_on.as_published(net.pretrained_cfg, name)  # type: ignore[arg-type]
     return _Bare(net, _sized(preprocessing, image_size), published, given)
 
 
@@ -287,8 +305,8 @@ def _from_torchvision(name: str, *, image_size: int | None, drop_path: float | N
     (side,), (resized,) = wants.crop_size, wants.resize_size
     preprocessing = Preprocessing(
         size=(side, side),
-        mean=_three(wants.mean),
-        std=_three(wants.std),
+        mean=trained_on.three(wants.mean),
+        std=trained_on.three(wants.std),
         interpolation=wants.interpolation.value,
         crop_pct=side / resized,
     )
@@ -305,7 +323,7 @@ def _from_factory(name: str, *, classes: int | None, image_size: int | None) -> 
     if not isinstance(net, nn.Module):
         raise UnknownName(f"{name} gave a {type(net).__name__}, not a torch.nn.Module", hint="return the network")
     config = getattr(net, "pretrained_cfg", None)
-    preprocessing = _as_published(config, name) if isinstance(config, Mapping) and config else Preprocessing()
+    preprocessing = trained_on.as_published(config, name) if isinstance(config, Mapping) and config else Preprocessing()
     return _Bare(net, _sized(preprocessing, image_size), Published())
 
 
@@ -359,32 +377,6 @@ def _created(name: str, create: Callable[[], nn.Module], options: Mapping[str, A
         raise PlanError(
             f"{name} cannot be built with {told}: {one_line(str(error))[:200]}", where=name, hint=hint
         ) from None
-
-
-def _as_published(config: Mapping[str, Any], name: str) -> Preprocessing:
-    """timm's configuration as ours: the resolution of training, which is the faster one."""
-    found = resolve_data_config({}, pretrained_cfg=config)  # type: ignore[no-untyped-call]
-    # of a folder whose means are not its own, older timm gives those of three
-    bands = next((count for count in (int(found["input_size"][0]), len(found["mean"])) if count != 3), 3)
-    if bands != 3:
-        raise PlanError(
-            f"{name} is a model of pictures with {bands} {'band' if bands == 1 else 'bands'}, not three",
-            where="--model",
-            hint="take a model of three channels: grey pictures are read as three, and --bands adds more",
-        )
-    return Preprocessing(
-        size=(int(found["input_size"][1]), int(found["input_size"][2])),
-        mean=_three(found["mean"]),
-        std=_three(found["std"]),
-        interpolation=found["interpolation"],
-        crop_pct=float(found["crop_pct"]),
-        crop_mode=found["crop_mode"],
-    )
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
 
 
 def _sized(preprocessing: Preprocessing, side: int | None) -> Preprocessing:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from frostline.data.label_text import joined
 from frostline.data.manifest import Manifest
 from frostline.data.split import units
 from frostline.inference.precision import best_precision
@@ -108,7 +109,7 @@ def peak_memory() -> int:
 
 def pictures_digest(manifest: Manifest) -> str:
     """A digest over all pictures with their splits and labels, blake2b, 128 bits."""
-    lines = (f"{row.digest} {row.split} {'|'.join(row.labels)}" for row in manifest.rows)
+    lines = (f"{row.digest} {row.split} {joined(row.labels)}" for row in manifest.rows)
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 

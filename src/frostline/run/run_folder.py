@@ -30,9 +30,9 @@ from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
 from frostline.features.locks import taken
+from frostline.judge import training_list
 from frostline.judge.predictions import PICTURES, Outcome, to_csv
-from frostline.run import training_list
-from frostline.run.training_list import TRAINING
+from frostline.judge.training_list import TRAINING
 
 EVIDENCE = "evidence.safetensors"
 MOST_PROBABILITIES = 2_000_000
@@ -118,7 +118,7 @@ class RunFolder:
 
     def training(self, manifest: Manifest) -> None:
         """Write ``training.csv``, the pictures that the run learns from."""
-        self._text(TRAINING, training_list.to_csv(manifest.rows))
+        self._text(TRAINING, training_list.to_csv(manifest))
 
     def pictures(self, rows: Sequence[Outcome]) -> None:
         """Write ``pictures.csv``, one line a judged picture."""

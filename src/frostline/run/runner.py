@@ -11,6 +11,7 @@ from pathlib import Path
 from frostline.data.manifest import Manifest
 from frostline.events import Event, Listener, Note, quiet
 from frostline.judge.result import PhaseRow
+from frostline.net.undisturbed import undisturbed
 from frostline.processors import launched_processes
 from frostline.run import cross_validation
 from frostline.run.attempt import OpenDevice, attempt, not_worth_it, row_of
@@ -48,16 +49,17 @@ def fit(
             listen(event)
 
     try:
-        job = resolve(manifest, settings, record, tell, begun)
-        net = job.context.net
-        initial = {name: t.detach().clone() for name, t in net.state_dict().items()} if job.split_off else {}
-        device = cache(partial(open_device, settings.device, settings.precision, settings.track, record.folder))
-        best = _carry_out(job, device, resume=resume)
-        job = refit(job, best, initial, device)
-        fitted = finish(job, best)  # the processes still fill the store together here
-        if device.cache_info().currsize:
-            device().accelerator.end_training()
-        return fitted
+        with undisturbed():
+            job = resolve(manifest, settings, record, tell, begun)
+            net = job.context.net
+            initial = {name: t.detach().clone() for name, t in net.state_dict().items()} if job.split_off else {}
+            device = cache(partial(open_device, settings.device, settings.precision, settings.track, record.folder))
+            best = _carry_out(job, device, resume=resume)
+            job = refit(job, best, initial, device)
+            fitted = finish(job, best)  # the processes still fill the store together here
+            if device.cache_info().currsize:
+                device().accelerator.end_training()
+            return fitted
     except BaseException:
         record.discard()
         raise

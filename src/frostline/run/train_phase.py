@@ -172,6 +172,10 @@ def _until_stopped(training: "_Training", save: Save, deadline: float | None) ->
         early = error.what if isinstance(error, Diverged) else "interrupted"
         if isinstance(error, Diverged):
             listen(Warn(f"{error}; the best epoch so far is kept"))
+        else:
+            listen(
+                Warn(f"interrupted after {training.state.epoch} of {training.epochs} epochs: what it learned is kept")
+            )
     loss = max([training.loss, *training.state.losses[-1:]])
     if loss > _ASTRAY:
         rate = max(group.lr for group in training.task.groups)

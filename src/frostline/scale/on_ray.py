@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from frostline.data.label_text import as_text
 from frostline.data.manifest import Row
 from frostline.errors import EngineError, FrostlineError, MissingExtra, PlanError, one_line
 from frostline.scale.batches import CELL, SLICE, alike, named
@@ -81,6 +82,7 @@ def run(
     workers: int | None = None,
     cpus: float = 1,
     labelled: bool = False,
+    several: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Count:
     """Answer pictures on a Ray cluster and write Parquet parts; returns how many were answered now.
@@ -88,7 +90,8 @@ def run(
     answer: `Predict` or `Embed`, made with `arguments` once in each actor. rows: pictures in files on a disk that every
     worker reaches, or at URLs. out: a folder that every worker reaches, or a URL. address: of a cluster, "auto" for the
     one of this machine; None starts one here. workers: actors at the most; None is one for each `cpus` of the cluster.
-    cpus: of an actor. labelled: write columns label ("|" joins several), split and digest as well.
+    cpus: of an actor. labelled: write columns label, split and digest as well; several: a picture may have several
+    labels, which are joined (`data.label_text`).
 
     Raises: MissingExtra: Ray is not installed. PlanError: pictures that no other machine finds, or a place that holds
         the results of another job or other things. DataError: the results cannot be written. FrostlineError: what
@@ -100,7 +103,7 @@ def run(
     done = parts.done()
     if done:
         tell(f"{len(done):,} pictures are done already")
-    blocks = _blocks(rows, done, labelled=labelled)
+    blocks = _blocks(rows, done, labelled=labelled, several=several)
     begun = next(blocks, None)
     if begun is None:
         return Count()
@@ -122,18 +125,18 @@ def run(
     return count
 
 
-def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool) -> Iterator[Block]:
+def _blocks(rows: Iterable[Row], done: set[str], *, labelled: bool, several: bool = False) -> Iterator[Block]:
     """What is left to do. Blocks are cut before what is done is left out, so that they are the same ones when it is
     done again, and so are the names of their parts.
     """
-    for some in in_blocks(_once(rows, labelled)):
+    for some in in_blocks(_once(rows, labelled=labelled, several=several)):
         yield from alike(one for one in some if one["path"] not in done)
 
 
-def _once(rows: Iterable[Row], labelled: bool) -> Iterator[dict[str, Any]]:
+def _once(rows: Iterable[Row], *, labelled: bool, several: bool = False) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for row in rows:
-        one = named(row) | (_known(row) if labelled else {})
+        one = named(row) | (_known(row, several=several) if labelled else {})
         if one["path"] not in seen:
             seen.add(one["path"])
             yield one
@@ -240,8 +243,8 @@ def answered(
         yield part
 
 
-def _known(row: Row) -> dict[str, str]:
-    return {"label": "|".join(row.labels), "split": row.split or "", "digest": row.digest}
+def _known(row: Row, *, several: bool) -> dict[str, str]:
+    return {"label": as_text(row.labels, several=several), "split": row.split or "", "digest": row.digest}
 
 
 def _ray() -> Any:

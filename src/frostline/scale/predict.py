@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from frostline.data.cache_folder import expanded
+from frostline.data.label_text import joined
 from frostline.scale.batches import Batch, column_of, rows_of, use_given_cores
 from frostline.ship import model_info
 from frostline.ship.open_predictor import open_predictor
@@ -21,10 +22,10 @@ class Predict:
     coverage: of prediction sets; None leaves the column "set" out.
     engine, precision: as ``open_predictor``. threads: cores to use; None is what Ray gave to the actor, else all.
 
-    Columns that are added, one value a row: label (text, several joined by "|"), probability (float; of several labels
-    that of the least sure decision), probabilities (K floats in the order of ``classes``), set (classes joined by "|"),
-    novel (bool), error (text). A picture that cannot be read has an error, no label, and NaN for numbers; the other
-    rows of its batch are answered.
+    Columns that are added, one value a row: label (text; several are joined, see `data.label_text`), probability
+    (float; of several labels that of the least sure decision), probabilities (K floats in the order of ``classes``),
+    set (classes, joined), novel (bool), error (text). A picture that cannot be read has an error, no label, and NaN
+    for numbers; the other rows of its batch are answered.
 
     Raises: CheckpointError, EngineError: when the first batch is answered. DataError: a batch without pictures.
     """
@@ -83,7 +84,7 @@ class Predict:
         }
         if self.coverage is not None:
             sets = [None if isinstance(a, str) else [n for n, _ in members(a, about, self.coverage)] for a in answers]
-            found["set"] = np.array([None if one is None else "|".join(one) for one in sets], dtype=object)
+            found["set"] = np.array([None if one is None else joined(one) for one in sets], dtype=object)
         found["novel"] = np.array([None if isinstance(a, str) else a.novel for a in answers], dtype=object)
         found["error"] = np.array([a if isinstance(a, str) else None for a in answers], dtype=object)
         return {**batch, **found}

@@ -17,6 +17,7 @@ from frostline.errors import DataError, EngineError, JudgementError, PlanError
 from frostline.inference import convert
 from frostline.judge.predictions import PICTURES as PICTURES_CSV
 from frostline.judge.predictions import read_outcomes
+from frostline.judge.training_list import training_list
 from frostline.registry import Registry
 from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
@@ -104,7 +105,8 @@ def export(
         if manifest is None:
             _refuse_if_apart(found, leaving, out)
         else:
-            spent = parity.cost(answer, leaving, manifest.part("val").rows, shipped.classes)
+            learnt = {row.digest for row in training_list(model) or training_list(source) or ()}
+            spent = parity.cost(answer, leaving, manifest.part("val").rows, shipped.classes, learnt)
             _refuse_if_dear(spent, max_drop, source)
         if form.standalone is not None:
             text = standalone_script.script(form.runtime, form.standalone, leaving.takes, shipped.preprocessing)

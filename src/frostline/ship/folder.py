@@ -36,6 +36,7 @@ from frostline.inference import convert
 from frostline.inference.network import Network
 from frostline.net.all_stages import AllStages
 from frostline.net.available import factories
+from frostline.net.undisturbed import plain_torch
 from frostline.ship import atomic_folder, card
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
@@ -65,7 +66,7 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
     about = replace(about, kind=kind, versions=_versions(), files={}, graph={})
     if about.novelty is not None and about.novelty.known is None:
         about = replace(about, novelty=None)
-    with atomic_folder.whole(folder) as made, _still(net) as still:
+    with atomic_folder.whole(folder) as made, _still(net) as still, plain_torch():
         head = "" if about.novelty is None else about.novelty.head
         whole = Network(still, about.preprocessing, head=head).eval()
         expected = _expected(whole, about)

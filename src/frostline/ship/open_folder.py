@@ -10,6 +10,7 @@ from torch import nn
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, WeightsError, one_line
 from frostline.net.true_numbers import refuse_not_finite, refuse_odd
+from frostline.net.undisturbed import plain_torch
 from frostline.ship import architecture
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
@@ -53,7 +54,8 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     about = _about.read(folder)
     _about.check_files(folder, about, (CONFIG,))
     _about.check_lengths(folder, about, (WEIGHTS,))
-    net = architecture.build(folder, about, trust=trust)
+    with plain_torch():
+        net = architecture.build(folder, about, trust=trust)
     _about.check_files(folder, about, (WEIGHTS,))
     about = _about.recalled(folder, about)
     try:
@@ -65,7 +67,8 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     architecture.compare(wanted, given, folder / WEIGHTS)
     refuse_odd(net, state, folder / WEIGHTS)
     refuse_not_finite(net, state, folder / WEIGHTS)
-    net.load_state_dict(state)
+    with plain_torch():
+        net.load_state_dict(state)
     _check_head(net, about, folder)
     return Shipped(net.eval(), about, architecture.again(folder, about, trust=trust))
 

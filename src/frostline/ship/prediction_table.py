@@ -4,6 +4,7 @@ that call us. torch-free."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from frostline.data.label_text import joined
 from frostline.errors import one_line
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import Failure, Prediction, best, label_of, members
@@ -13,9 +14,9 @@ from frostline.ship.predictor import Failure, Prediction, best, label_of, member
 class Columns:
     """path, label, probability, label_2, probability_2, ..., set, novel, error.
 
-    top: how many classes are named; where a picture may have several labels, 1 is all that it has, joined by "|", and
-        the probability is that of the least sure decision, as in a run's `pictures.csv`.
-    coverage: of the prediction set, whose classes are joined by "|"; without, there is no such column.
+    top: how many classes are named; where a picture may have several labels, 1 is all that it has, joined
+        (`data.label_text`), and the probability is that of the least sure decision, as in a run's `pictures.csv`.
+    coverage: of the prediction set, whose classes are joined; without, there is no such column.
     errors: whether there is a column for why a picture could not be read.
     """
 
@@ -40,7 +41,7 @@ class Columns:
         named = [label_of(answer, about)] if self.top == 1 else best(answer, about, self.top)
         cells = [text for label, p in named for text in (label, f"{p:.6f}")]
         if self.coverage is not None:
-            cells.append("|".join(label for label, _ in members(answer, about, self.coverage)))
+            cells.append(joined(label for label, _ in members(answer, about, self.coverage)))
         cells.append("" if answer.novel is None else str(int(answer.novel)))
         return [answer.name, *cells, *([""] if self.errors else [])]
 

@@ -105,8 +105,8 @@ class AnyOf:
         return np.unique(self.y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
     def alone(self, fold: Indices) -> NDArray[np.bool_]:
-        """(N,): none, for each picture says something of every class."""
-        return np.zeros(len(self.y), np.bool_)
+        """(N,): none, for each picture says something of every class; all where there is but one fold (N,)."""
+        return np.full(len(self.y), fold.min() == fold.max())
 
     def learnable(self, importance: Floats) -> NDArray[np.bool_]:
         """(K,): some pictures that count have the class and some have not."""

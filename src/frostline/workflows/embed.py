@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from frostline import atomic
 from frostline.data.arrow_table import arrow_table
+from frostline.data.label_text import as_text
 from frostline.data.manifest import Manifest, Row, Skipped
 from frostline.data.remote import url_of
 from frostline.data.views import EvaluationView
@@ -24,11 +25,15 @@ _BATCH = 1024
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """rows: the pictures that could be read. features: (N, D) float32, a row each. skipped: the others, and why."""
+    """rows: the pictures that could be read. features: (N, D) float32, a row each. skipped: the others, and why.
+
+    several: whether a picture may have several labels: they are then joined.
+    """
 
     rows: tuple[Row, ...]
     features: NDArray[np.float32]
     skipped: tuple[Skipped, ...]
+    several: bool = False
 
 
 def embed(
@@ -57,7 +62,7 @@ def embed(
     if not rows:
         raise DataError("no picture can be read", where=manifest.source or None, hint=skipped[0].reason)
     parts = [pooled(read(np.arange(n, min(n + _BATCH, len(rows))))) for n in range(0, len(rows), _BATCH)]
-    return Embedded(rows, np.concatenate(parts), (*manifest.skipped, *skipped))
+    return Embedded(rows, np.concatenate(parts), (*manifest.skipped, *skipped), manifest.multilabel)
 
 
 def check_place(place: Path) -> None:
@@ -79,7 +84,10 @@ def write(found: Embedded, place: Path) -> None:
     Raises: PlanError, MissingExtra: as `check_place`. DataError: it cannot be written.
     """
     check_place(place)
-    columns = {name: [_said(row, name) for row in found.rows] for name in ("path", "label", "split", "digest")}
+    columns = {
+        name: [_said(row, name, several=found.several) for row in found.rows]
+        for name in ("path", "label", "split", "digest")
+    }
     try:
         with atomic.beside(place) as fresh:
             if place.suffix == ".npz":
@@ -102,7 +110,7 @@ def pooled(rows: NDArray[Any]) -> NDArray[np.float32]:
     return rows.astype(np.float32).reshape(*rows.shape[:2], -1).mean(2) if rows.ndim > 2 else rows.astype(np.float32)
 
 
-def _said(row: Row, name: str) -> str:
+def _said(row: Row, name: str, *, several: bool) -> str:
     if name == "path":
         return str(row.picture) if isinstance(row.picture, Path) else row.name
-    return {"label": "|".join(row.labels), "split": row.split or "", "digest": row.digest}[name]
+    return {"label": as_text(row.labels, several=several), "split": row.split or "", "digest": row.digest}[name]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data import sources
-from frostline.data.boxes import MOST_MARGIN
 from frostline.data.manifest import Manifest, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split import units
@@ -22,7 +21,7 @@ from frostline.judge.drift import Drift, Mix, distance, mix
 from frostline.judge.figures import Report
 from frostline.judge.one_draw import counted
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
-from frostline.run.training_list import training_list
+from frostline.judge.training_list import run_of, training_list
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
@@ -51,12 +50,14 @@ class Evaluation:
 
     @property
     def notes(self) -> Iterator[str]:
-        """What is to be said of pictures that the model was trained on."""
+        """What is to be said of pictures that the model was trained on, or may have been."""
         if self.learnt:
             n = f"{self.learnt:,} pictures were left out" if self.learnt > 1 else "1 picture was left out"
             yield f"{n}: the model was trained on them (--all counts them)"
         if self.familiar:
             yield f"the model was trained on {self.familiar:,} of these pictures, so the figures are too good"
+        elif not self.unseen:
+            yield "no training.csv is beside the model: if it was trained on these pictures, the figures are too good"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
@@ -65,6 +66,7 @@ class Evaluation:
             "coverage": [row.to_dict() for row in self.coverage],
             "drift": self.drift.to_dict(),
             "skipped": len(self.skipped),
+            "unseen": self.unseen,
             "learnt_from": self.learnt,
             "counted_though_learnt_from": self.familiar,
             "chosen_on": self.chose,
@@ -72,14 +74,12 @@ class Evaluation:
 
 
 def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
-    """Labelled pictures for a model: of its classes, one or several a picture, with the margin of boxes that it had.
+    """Labelled pictures for a model: of its classes, one or several a picture, and as much of each as it looked at.
 
     Raises: DataError: as ``sources.read``.
     """
-    given = about.facts.get("given")
-    margin = given.get("box_margin") if isinstance(given, dict) else None
-    if isinstance(margin, int | float) and 0 <= margin <= MOST_MARGIN:
-        how = replace(how, usual_margin=float(margin))
+    looks = PlaceOptions.of_model(about.facts.get("given"))
+    how = replace(how, usual_margin=looks.usual_margin, usual_whole=looks.usual_whole)
     return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
 
@@ -200,8 +200,7 @@ def _coverage(
 
 def _import_what_judges() -> None:
     """While the engine computes: it takes a second, and the engine's threads leave room for it."""
-    for name in ("scipy.stats", "sklearn.metrics"):
-        import_module(name)
+    import_module("scipy.stats")
 
 
 def learnt_by(model: Path) -> frozenset[str]:
@@ -220,10 +219,10 @@ def held_out_by(model: Path) -> frozenset[str]:
 
     Raises: JudgementError: the file is damaged.
     """
-    for place in (model / PICTURES, model.parent / PICTURES):
-        if place.is_file():
-            return frozenset(row.digest for row in read_outcomes(place) if row.split != "test" and row.digest)
-    return frozenset()
+    run = run_of(model)
+    if run is None or not (run / PICTURES).is_file():
+        return frozenset()
+    return frozenset(row.digest for row in read_outcomes(run / PICTURES) if row.split != "test" and row.digest)
 
 
 def _mix(about: ModelInfo, truths: Sequence[Sequence[int]], together: NDArray[np.int64] | None) -> Mix | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.decode import content_digest
+from frostline.data.label_text import as_text
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, DecodeError, FrostlineError, UnknownName
@@ -17,8 +18,8 @@ from frostline.features.store import Store
 from frostline.judge import explain
 from frostline.judge.neighbours import nearest, unit
 from frostline.judge.report.thumbnails import viewed
+from frostline.judge.training_list import run_of, training_list
 from frostline.registry import did_you_mean
-from frostline.run.training_list import TRAINING, training_list
 from frostline.ship.model_info import located
 from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
@@ -58,7 +59,7 @@ def overlay_folder(model: Path, out: Path | None) -> Path:
     Raises: CheckpointError: it is a link, or cannot be made.
     """
     inside = located(model)
-    run = model if inside != model else model.parent if (model.parent / TRAINING).is_file() else None
+    run = model if inside != model else run_of(model)
     folder = out or (run / OVERLAYS if run is not None else model.with_name(f"{model.name}-{OVERLAYS}"))
     if out is None and folder.is_symlink():
         raise CheckpointError("the folder for overlays is a link", where=folder, hint="name a folder with --out")
@@ -98,7 +99,7 @@ def explanations(
         hint = did_you_mean(label, about.classes) or f"it knows: {', '.join(about.classes)}"
         raise UnknownName(f"the model has no class {label!r}", where="--class", hint=hint)
     activations = Activations(shipped.net, about.name, about.preprocessing, store, cache, "auto", "auto", listen)
-    alike = _alike(model, rows, near, activations, listen) if near else {}
+    alike = _alike(model, rows, near, activations, listen, several=about.multilabel) if near else {}
     predictor = of_network(shipped.net, about)
     view = EvaluationView(about.preprocessing)
     side = max(SIDE, about.preprocessing.size[0])
@@ -119,13 +120,13 @@ def explanations(
 
 
 def _alike(
-    model: Path, rows: Sequence[Row], count: int, activations: Activations, listen: Listener
+    model: Path, rows: Sequence[Row], count: int, activations: Activations, listen: Listener, *, several: bool
 ) -> dict[str, tuple[Near, ...]]:
     """The training pictures of a run that look most like each row, by what the trunk makes of them, by the rows' names.
 
-    Where they are not known any more, a word why, and none.
+    several: whether they may have several labels. Where they are not known any more, a word why, and none.
     """
-    training = training_list(model) or training_list(located(model))
+    training = training_list(model, several=several) or training_list(located(model), several=several)
     if training is None:
         listen(Note("nothing is known of the training pictures: name the run's folder to see which look alike"))
         return {}
@@ -144,7 +145,8 @@ def _alike(
     indices, apart = nearest(own, features, count)
     return {
         row.name: tuple(
-            Near(known[i].name, "|".join(known[i].labels), 1 - float(far)) for i, far in zip(*line, strict=True)
+            Near(known[i].name, as_text(known[i].labels, several=several), 1 - float(far))
+            for i, far in zip(*line, strict=True)
         )
         for row, *line in zip(named, indices, apart, strict=True)
     }

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from frostline.judge.report.render import render
 from frostline.judge.result import RunResult
 from frostline.judge.write_html import write_html
 from frostline.ship.model_info import ModelInfo
-from frostline.ship.predictor import Failure, Predictor, label_of
+from frostline.ship.predictor import Failure, Prediction, Predictor, label_of
 from frostline.workflows import report_data
 from frostline.workflows.evaluate import Evaluation, evaluate, of_held_out
 
@@ -135,14 +136,14 @@ class NotebookMethods:
         with one label a picture).
 
         Raises: NotFittedError: before ``fit``. DataError: nothing was held out, and no pictures were given.
+        MissingExtra.
         """
         return self._worst(self._evaluated(X, y)[1], n)
 
     def _worst(self, found: Evaluation, n: int) -> "pd.DataFrame":
-        import pandas as pd
-
+        pandas = _pandas()
         place = {name: k for k, name in enumerate(self.about_.classes)}
-        table = pd.DataFrame(
+        table: pd.DataFrame = pandas.DataFrame(
             [
                 {name: getattr(row, name) for name in ("name", "path", "label", "predicted", "probability", "right")}
                 for row in found.outcomes
@@ -166,11 +167,13 @@ class NotebookMethods:
     def explain(self, x: Any, label: str | None = None) -> Image.Image:
         """A picture with the evidence for a class laid over it, bright where it lies; by default of its prediction.
 
-        Raises: NotFittedError: before ``fit``. DataError: a class that the model does not know. StageError: the network
-        has no layer whose output lies over the picture.
+        Raises: NotFittedError: before ``fit``. DataError: a class that the model does not know, or not one picture.
+        StageError: the network has no layer whose output lies over the picture.
         """
         self._needs_fit()
-        (row,) = self._rows([x] if not isinstance(x, str | Path) else x)
+        row, *others = islice(self._rows([x] if not isinstance(x, str | Path) else x), 2)
+        if others:
+            raise DataError("one picture is explained at a time", where=x, hint="explain each of them")
         if label is not None and label not in self.about_.classes:
             raise DataError(f"the model has no class {label!r}", hint=f"it has: {', '.join(self.about_.classes)}")
         pixels = EvaluationView(self.about_.preprocessing)(row.picture)
@@ -184,15 +187,14 @@ class NotebookMethods:
         The column of a class that is called as one of the others is "class NAME". A picture that cannot be read has its
         reason in "error" and nothing else.
 
-        Raises: NotFittedError: before ``fit``.
+        Raises: NotFittedError: before ``fit``. MissingExtra.
         """
-        import pandas as pd
-
+        pandas = _pandas()
         self._needs_fit()
         own = {"name", "label", "probability", "error"}
         called = [f"class {name}" if name in own else name for name in self.about_.classes]
         lines: list[dict[str, Any]] = []
-        for answer in self._predictor().predict(self._rows(X)):
+        for answer in self._each(X):
             if isinstance(answer, Failure):
                 lines.append({"name": answer.name, "error": answer.reason})
                 continue
@@ -200,7 +202,11 @@ class NotebookMethods:
             label, sure = label_of(answer, self.about_)
             columns = dict(zip(called, map(float, p), strict=True))
             lines.append({"name": answer.name, "label": label, "probability": sure, **columns, "error": ""})
-        return pd.DataFrame(lines)
+        table: pd.DataFrame = pandas.DataFrame(lines)
+        return table
+
+    def _each(self, X: Any) -> list[Prediction | Failure]:
+        raise NotImplementedError
 
     def _labelled(self, X: Any, y: Iterable[object] | None) -> Manifest:
         raise NotImplementedError
@@ -282,6 +288,15 @@ def _plotting() -> Any:
         hint = 'pip install "frostline[plot]"'
         raise MissingExtra("plots need matplotlib, which is not installed", hint=hint) from None
     return pyplot
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        hint = 'pip install "frostline[plot]"'
+        raise MissingExtra("tables need pandas, which is not installed", hint=hint) from None
+    return pandas
 
 
 def _title(part: Manifest) -> str:

@@ -140,7 +140,13 @@ def of_evaluation(
     """What an evaluation found, with heat maps if there is a network."""
     pictures = {row.digest: row.picture for row in manifest.rows}
     shown = _seen(
-        found.outcomes, about.preprocessing, lambda row: pictures.get(row.digest), about.classes, net, PATIENT_SECONDS
+        found.outcomes,
+        about.preprocessing,
+        lambda row: pictures.get(row.digest),
+        about.classes,
+        net,
+        PATIENT_SECONDS,
+        several=about.multilabel,
     )
     counts = {split or "all": {row.name: row.support for row in found.report.per_class}}
     return Page(
@@ -181,6 +187,7 @@ def _page(
     if result.headline is None:
         raise CheckpointError("nothing was judged in this run", where=folder, hint="give it a val or a test split")
     split, report = result.headline
+    several = report.confusion.ndim == 3
     resolved = plan["resolved"]
     outcomes = tuple(row for row in read_outcomes(folder / PICTURES) if row.split == split)
     evidence = _evidence(folder / EVIDENCE, len(outcomes))
@@ -209,7 +216,7 @@ def _page(
         report=report,
         classes=result.classes,
         outcomes=outcomes,
-        shown=_seen(outcomes, preprocessing, picture_of, result.classes, net, seconds),
+        shown=_seen(outcomes, preprocessing, picture_of, result.classes, net, seconds, several=several),
         strategy=result.strategy,
         when=datetime.fromtimestamp((folder / "metrics.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M"),
         phases=result.phases,
@@ -254,8 +261,10 @@ def _seen(
     classes: Sequence[str],
     net: Net | None,
     seconds: float,
+    *,
+    several: bool,
 ) -> Shown:
-    shown = thumbnails.seen(thumbnails.choose(outcomes), outcomes, preprocessing, picture_of)
+    shown = thumbnails.seen(thumbnails.choose(outcomes, several=several), outcomes, preprocessing, picture_of)
     if net is None or not shown.large:
         return shown
     return thumbnails.with_heat(shown, _heat(shown, outcomes, preprocessing, picture_of, classes, net, seconds))

@@ -24,7 +24,7 @@ _AGREE = 0.85  # correlation of what is left
 _LOOK_ALIKES, _REFERENCES = 24, 2048
 _MOST_PAIRS = 50_000
 _FLAT = 0.02  # a standard deviation of grey below which every picture looks like every other
-_BLOCK = 512
+_BLOCK = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def find_copies(listing: Inventory, looks: ImageStats) -> NearDuplicates:
     _, first = np.unique(exact, return_index=True)
     asked = np.sort(first[listing.readable[first] & (looks["spread"][first] > _FLAT)]).astype(np.int64)
     proposed = asked[_near_hashes(looks["hash"][asked])]
-    alike = _agreement(looks["small"][asked].astype(np.float32), np.searchsorted(asked, proposed))
+    alike = _agreement(looks["small"][asked], np.searchsorted(asked, proposed))
     pairs, alike = proposed[alike >= _AGREE], alike[alike >= _AGREE]
     ones = np.ones(len(pairs) + len(exact))
     start, end = np.concatenate([pairs[:, 0], np.arange(len(exact))]), np.concatenate([pairs[:, 1], first[exact]])
@@ -79,25 +79,34 @@ def _by_digest(listing: Inventory) -> Indices:
 def _near_hashes(hashes: NDArray[np.bool_]) -> Indices:
     """(P, 2) pairs i < j whose hashes (n, 64) differ in few bits, nearest first, at most `_MOST_PAIRS`.
 
-    All against all, but as a product of matrices: 20,000 pictures take a second or two.
+    All against all, but as a product of matrices: 20,000 pictures take a second or two. Of a fixed camera's pictures
+    nearly every pair is near: no more are held at once than are kept, and once these are so many, only nearer ones.
     """
     signs = hashes.astype(np.float32) * 2 - 1
-    found, distances = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
+    pairs, distance, most = np.zeros((0, 2), np.int64), np.zeros(0, np.float32), float(_BITS)
     for start in range(0, len(signs), _BLOCK):
         differ = 32 - signs[start : start + _BLOCK] @ signs[start:].T * np.float32(0.5)
-        left, right = np.nonzero(np.triu(differ <= _BITS, 1))
-        found.append(np.stack([left, right], 1) + start)
-        distances.append(differ[left, right])
-    pairs, distance = np.concatenate(found), np.concatenate(distances)
-    return pairs[np.argsort(distance, kind="stable")[:_MOST_PAIRS]]
+        for row, line in enumerate(differ[:, : len(differ)]):
+            line[: row + 1] = 64  # itself, and what was compared before
+        left, right = np.nonzero(differ <= most)
+        pairs = np.concatenate([pairs, np.stack([left, right], 1) + start])
+        distance = np.concatenate([distance, differ[left, right]])
+        if len(pairs) > _MOST_PAIRS:
+            nearest = np.argsort(distance, kind="stable")[:_MOST_PAIRS]
+            pairs, distance = pairs[nearest], distance[nearest]
+            most = float(distance[-1]) - 1
+    return pairs[np.argsort(distance, kind="stable")]
 
 
-def _agreement(small: Floats, pairs: Indices) -> Floats:
+def _agreement(small: NDArray[np.uint8], pairs: Indices) -> Floats:
     """(P,) correlation of each pair beyond what their look-alikes have in common with them. small: (n, pixels)."""
-    standard = small - small.mean(1, keepdims=True)
+    chosen = np.random.default_rng(0).permutation(len(small))[:_REFERENCES]
+    needed, place = np.unique(np.concatenate([pairs.ravel(), chosen]), return_inverse=True)
+    pairs, chosen = place[: pairs.size].reshape(-1, 2), place[pairs.size :]
+    standard = small[needed].astype(np.float32)
+    standard -= standard.mean(1, keepdims=True)
     standard /= standard.std(1, keepdims=True) + 2  # a flat picture's noise is not blown up
     scaled = unit(standard)
-    chosen = np.random.default_rng(0).permutation(len(small))[:_REFERENCES]
     found = np.zeros(len(pairs), np.float32)
     for start in range(0, len(pairs), 512):
         part = pairs[start : start + 512]

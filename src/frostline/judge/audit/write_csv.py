@@ -1,6 +1,5 @@
 """A table of the pictures without what was found, for `fit` to read. No picture is touched."""
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from frostline import atomic
+from frostline.data import csv_files
+from frostline.data.label_text import joined
 from frostline.data.manifest import Row
+from frostline.data.place_options import PlaceOptions
+from frostline.data.tables import csv_records, rows_of
 from frostline.errors import DataError, PlanError, one_line
 from frostline.judge.audit.findings import ASK_A_NETWORK, checks
 from frostline.judge.audit.run_checks import Audit
@@ -41,8 +44,8 @@ def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> t
 
     Returns how many rows were written and how many were left out.
 
-    Raises: DataError: pictures that are no files, or whose path or label
-        a table cannot hold; the table cannot be written.
+    Raises: DataError: pictures that are no files; a path, label or group that would be read back as something else
+        (a class called "None", "1.0" or " a"; "a,b" beside "a" and "b"); the table cannot be written.
     """
     listing = audit.subject.listing
     gone = np.zeros(len(listing), bool)
@@ -55,11 +58,12 @@ def write_cleaned(audit: Audit, place: Path, *, drop: Sequence[str] = DROP) -> t
     header = ["path", "label", *(["split"] if splits else []), *(["group"] if groups else [])]
     lines = []
     for row in kept:
-        values = [_path(row, place), _label(row), *([row.split or ""] if splits else [])]
+        values = [_path(row, place), joined(row.labels), *([row.split or ""] if splits else [])]
         lines.append([*values, *([row.group or ""] if groups else [])])
     try:
-        with atomic.beside(place) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *lines])
+        with atomic.beside(place) as fresh:
+            fresh.write_text(csv_files.text([header, *lines]), encoding="utf-8", newline="")
+            _check_read_back(fresh, kept, [line[0] for line in lines], place)
     except OSError as error:
         raise DataError(
             f"the table cannot be written: {atomic.reason(error)}", where=place, hint="name another with --write"
@@ -83,11 +87,30 @@ def _path(row: Row, table: Path) -> str:
     return text
 
 
-def _label(row: Row) -> str:
-    if any("|" in label or label != label.strip() for label in row.labels):
-        raise DataError(
-            f"a table cannot hold the label {one_line(row.labels[0])!r}",
-            where=row.name,
-            hint="rename the class: no | in it, no spaces around it",
-        )
-    return "|".join(row.labels)
+def _check_read_back(written: Path, rows: Sequence[Row], paths: Sequence[str], place: Path) -> None:
+    """Read the table as `fit` will: what looks like nothing, a number or a list in it is known there and nowhere else.
+
+    Raises: DataError: a row would be read as something else.
+    """
+    try:
+        found = [row for row in rows_of(*csv_records(written), place.name, how=_ANY) if isinstance(row, Row)]
+    except DataError as error:
+        raise DataError(f"the table would be refused: {error.what}", where=place, hint=_RENAME) from None
+    told = {str(row.picture): row for row in found}
+    for row, path in zip(rows, paths, strict=True):
+        again = told.get(path, Row(row.picture))
+        for said, read in (
+            (joined(row.labels), joined(again.labels)),
+            (row.group or "", again.group or ""),
+            (row.split or "", again.split or ""),
+        ):
+            if said != read:
+                raise DataError(
+                    f"a table cannot hold {one_line(said)!r}, which would be read as {one_line(read)!r}",
+                    where=row.name,
+                    hint=_RENAME,
+                )
+
+
+_ANY = PlaceOptions(several=True)  # rows without a label are written as they are
+_RENAME = "rename the class or group, or leave out --write"

@@ -88,7 +88,7 @@
   if (heat) {
     const canvas = heat.querySelector("canvas"), pen = canvas.getContext("2d"), size = canvas.width / K;
     const count = new Map(given.cells.map(([t, a, n]) => [t * K + a, n]));
-    const most = Math.max(1, ...given.cells.map(([, , n]) => n)), readout = heat.querySelector(".readout");
+    const most = given.cells.reduce((m, [, , n]) => Math.max(m, n), 1), readout = heat.querySelector(".readout");
     const draw = () => {
       pen.clearRect(0, 0, canvas.width, canvas.height);
       const colours = { right: style("right"), wrong: style("wrong") };

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.label_text import parted
 from frostline.data.manifest import Skipped
 from frostline.data.split import joined
 from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
@@ -172,5 +173,5 @@ class Page:
             return np.array([place.get(row.label, -1) for row in self.outcomes], np.int64)
         found = np.zeros((len(self.outcomes), len(self.classes)), np.int64)
         for line, row in zip(found, self.outcomes, strict=True):
-            line[[place[name] for name in row.label.split("|") if name in place]] = 1
+            line[[place[name] for name in parted(row.label) if name in place]] = 1
         return found

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frostline.data.decode import Picture
+from frostline.data.label_text import labels_in
 from frostline.data.views import EvaluationView, Preprocessing, visible
 from frostline.errors import DecodeError
 from frostline.judge.predictions import Outcome
@@ -58,8 +59,11 @@ class Shown:
     samples: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def choose(outcomes: Sequence[Outcome]) -> Shown:
-    """Mistakes before all others, of every class some, the unsure ones first."""
+def choose(outcomes: Sequence[Outcome], *, several: bool = False) -> Shown:
+    """Mistakes before all others, of every class some, the unsure ones first.
+
+    several: whether a picture may have several labels: those of one alone then show what the class is.
+    """
     wrong = sorted((i for i, row in enumerate(outcomes) if not row.right), key=lambda i: -outcomes[i].probability)
     right = sorted((i for i, row in enumerate(outcomes) if row.right), key=lambda i: outcomes[i].probability)
     cells: dict[str, list[int]] = defaultdict(list)
@@ -68,7 +72,8 @@ def choose(outcomes: Sequence[Outcome]) -> Shown:
     in_turn = [i for i in chain.from_iterable(zip_longest(*cells.values())) if i is not None]
     listed = (*wrong[: MOST_LISTED // 2], *in_turn)[:MOST_LISTED]
     most = next((each for classes, each in _SAMPLES if len(cells) <= classes), 0)
-    samples = {label: tuple(rows[::-1][:most]) for label, rows in cells.items() if label and "|" not in label}
+    alone = {label: labels_in(label, several=several) for label in cells}
+    samples = {alone[label][0]: tuple(rows[::-1][:most]) for label, rows in cells.items() if len(alone[label]) == 1}
     unsure = [index for index in right if outcomes[index].probability < SURE]
     return Shown(listed, {}, tuple(wrong[:MOST_LARGE]), tuple(unsure[:MOST_LARGE]), samples=samples)
 

@@ -1,6 +1,6 @@
 """What is exported is asked about real pictures, through the runtime its users have, before it is called done."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from frostline.data.decode import content_digest
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
@@ -60,10 +61,12 @@ class Placing:
 
 @dataclass(frozen=True)
 class Cost:
-    """Accuracy on val: of the model, and of its export."""
+    """Accuracy on val: of the model, and of its export. learnt: how many of these pictures the model learned from, and
+    is surer of than of new ones."""
 
     before: Interval
     after: Interval
+    learnt: int = 0
 
     @property
     def drop(self) -> float:
@@ -94,16 +97,19 @@ def agreement(answer: Answer, leaving: Exportable, rows: Sequence[Row], source: 
     )
 
 
-def cost(answer: Answer, leaving: Exportable, rows: Sequence[Row], classes: Sequence[str]) -> Cost:
-    """Accuracy of torch and of an exported graph on labelled pictures.
+def cost(
+    answer: Answer, leaving: Exportable, rows: Sequence[Row], classes: Sequence[str], learnt: Set[str] = frozenset()
+) -> Cost:
+    """Accuracy of torch and of an exported graph on labelled pictures. learnt: digests of the training pictures.
 
     Raises: DataError: none can be read.
     """
     place = {name: number for number, name in enumerate(classes)}
-    y, theirs, ours = [], [], []
+    y, theirs, ours, known = [], [], [], 0
     seen_by = EvaluationView(leaving.about.preprocessing)
     for some in _batches(_readable(rows, seen_by)):
         y += [place[row.labels[0]] for row, _ in some]
+        known += sum((row.digest or content_digest(row.picture)) in learnt for row, _ in some) if learnt else 0
         pixels = normalised([view for _, view in some], leaving.about)
         ours.append(_torch(leaving.net)(pixels))
         if isinstance(leaving.module, Pictured):
@@ -113,7 +119,7 @@ def cost(answer: Answer, leaving: Exportable, rows: Sequence[Row], classes: Sequ
     if not y:
         raise DataError("no picture of val can be read", hint="see the errors of `frostline check`")
     truth = np.array(y)
-    return Cost(metrics.accuracy(np.concatenate(ours), truth), metrics.accuracy(np.concatenate(theirs), truth))
+    return Cost(metrics.accuracy(np.concatenate(ours), truth), metrics.accuracy(np.concatenate(theirs), truth), known)
 
 
 def normalised(views: Sequence[NDArray[np.uint8]], about: ModelInfo) -> NDArray[np.float32]:

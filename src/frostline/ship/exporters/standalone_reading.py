@@ -4,90 +4,134 @@ It stands in the script only if something was decided at fit; what it does is `d
 brief. What it cannot do as they do, it refuses.
 """
 
+from frostline.data.views import Preprocessing
+
 NEEDS = "numpy pillow tifffile imagecodecs"
 
-TEXT = '''def seen(name):
-    """Bands of 8 bits, as in training: {how}."""
-    how, data = wants["reading"], Path(name).read_bytes()
-    low, high = how.get("window", (0, 65535))
-    least, missing, alpha, kept = 0, None, None, how.get("bands")
-    if data[:4] in (b"II*\\0", b"MM\\0*", b"II+\\0", b"MM\\0+"):
-        file = tifffile.TiffFile(name)
-        page = file.pages.first
-        values = page.asarray()
-        values = np.moveaxis(values, 0, -1) if page.axes.startswith("S") else values
+_TEXT = '''def deep(name, how, kept):
+    """Bands of 8 bits of what has more than 8, or other bands."""
+    asked, ground = how.get("window"), how.get("background")
+    most, missing, alpha, inverted = 0, None, None, False
+    if Path(name).read_bytes()[:4] in (b"II*\\0", b"MM\\0*", b"II+\\0", b"MM\\0+"):
+        with tifffile.TiffFile(name) as file:
+            page = file.pages.first
+            tags = {{tag.code: tag.value for tag in page.tags.values()}}
+            raw = 50706 in tags or tags.get(254, 0) & 1 or page.photometric in (3, 6, 32803, 34892)
+            if raw or tags.get(274, 1) != 1 or page.axes not in ("YX", "YXS", "SYX"):
+                raise ValueError("a TIFF that is turned, RAW, or no simple picture: save it again for this script")
+            values = page.asarray()
+        values = np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
         values = values if values.ndim == 3 else values[:, :, None]
-        least = page.photometric == 0
-        tags = {{tag.code: tag.value for tag in page.tags.values()}}
-        depth, most = page.bitspersample, np.max(tags.get(281, 0))
-        top = most if 0 < most < 2**depth - 1 else 2**depth - 1 if 8 < depth < 16 else 0
-        if how.get("declared", True) and top and values.dtype.kind in "iu" and values.max() <= top:
-            low, high = 0, top
+        inverted = page.photometric == 0 and values.shape[2] == 1
+        full = 2**page.bitspersample - 1
+        most = max((n for n in np.atleast_1d(tags.get(281, 0)) if 0 < n < full), default=full if full < 65535 else 0)
+        if values.dtype.kind not in "iu" or full > 65535 or values.min() < 0 or values.max() > most:
+            most = 0
         if 42113 in tags:
-            missing = (values == values.dtype.type(float(str(tags[42113]).strip("\\0 ")))).all(2)
-        file.close()
+            number = float(str(tags[42113]).strip("\\0 "))
+            missing = (values == (np.float32(number) if values.dtype == np.float32 else number)).all(2)
         if not kept and values.shape[2] == 4 and [int(kind) for kind in page.extrasamples] in ([1], [2]):
             alpha = 3
     else:
-        picture = ImageOps.exif_transpose(Image.open(name))
-        deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
-        if data[:8] == b"\\x89PNG\\r\\n\\x1a\\n" and data[24] == 16 and (not deep or b"sBIT" in data[:4096]):
-            raise SystemExit(f"{{name}}: 16-bit colour, or sBIT: save it as TIFF for this script")
-        if not deep:
-            clear = "A" in picture.getbands() or "transparency" in picture.info
-            picture = picture.convert("RGBA" if clear else "RGB")
-            alpha = 3 if clear and not kept else None
-        values = np.asarray(picture)
-        values = values if values.ndim == 3 else values[:, :, None]
-    covering = None if alpha is None else values[:, :, alpha]
+        grey = lambda p: p.format == "PNG" and p.mode in ("I", "I;16") and "transparency" not in p.info  # noqa: E731
+        if b"sBIT" in Path(name).read_bytes()[:4096]:
+            raise ValueError("sBIT: save it as TIFF for this script")
+        values = np.asarray(upright(name, fits=grey)[0])[:, :, None]
     if kept and values.shape[2] == 1 and max(kept) <= 3:
         kept = [1] * len(kept)
     bands = [band - 1 for band in kept] if kept else [band for band in range(values.shape[2]) if band != alpha]
     if max(bands) >= values.shape[2] or (not kept and len(bands) not in (1, 3)):
-        raise SystemExit(f"{{name}}: it has {{values.shape[2]}} bands")
+        raise ValueError(f"it has {{values.shape[2]}} bands")
     there = np.ones(values.shape[:2], bool) if missing is None else ~missing
     if values.dtype.kind == "f":
         there &= (np.abs(values) < 1e30).all(2)
+    if not there.any():
+        raise ValueError("not one of its pixels has a value")
     pixels = values[:, :, bands]
-    if values.dtype != np.uint8:
-        if "window" not in how and high == 65535 and not (values.dtype.kind in "iu" and 16384 <= pixels.max() <= 65535):
-            raise SystemExit(f"{{name}}: nothing says which values are black and white")
+    if values.dtype != np.uint8 or most:
+        if asked and not how.get("declared", True):
+            low, high = asked
+        elif most or asked:
+            low, high = (0, most) if most else asked
+        elif values.dtype.kind in "iu" and pixels.min() >= 0 and 16384 <= pixels.max() <= 65535:
+            low, high = 0, 65535
+        else:
+            raise ValueError("nothing says which values are black and white")
         real = np.nan_to_num(pixels.astype(np.float64), nan=low, posinf=high, neginf=low)
         pixels = np.round(np.clip((real - low) * (255 / (high - low)), 0, 255)).astype(np.uint8)
-    pixels = 255 - pixels if least and values.dtype != np.uint8 else pixels
-    pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 and not kept else pixels
-    ground = np.array(how.get("background", (255, 255, 255)), np.uint8)
-    empty = ground if "background" in how and pixels.shape[2] == 3 else np.zeros(pixels.shape[2], np.uint8)
+    pixels = 255 - pixels if inverted else pixels
+    empty = np.zeros(pixels.shape[2], np.uint8)
+    if ground and pixels.shape[2] in (1, 3):
+        empty[:] = ground if pixels.shape[2] == 3 else round(sum(ground) / 3)
     pixels = np.where(there[:, :, None], pixels, empty)
-    if covering is not None:
-        top = 255 if covering.dtype == np.uint8 else np.iinfo(covering.dtype).max
-        cover = Image.fromarray(np.round(covering * (255 / top)).astype(np.uint8))
-        paper = Image.new("RGB", cover.size, tuple(ground.tolist()))
+    if alpha is not None:
+        cover, full = values[:, :, alpha], 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+        if not ground:
+            sure(cover, full)
+        cover = Image.fromarray(np.round(np.clip(cover * (255 / full), 0, 255)).astype(np.uint8))
+        paper = Image.new("RGB", cover.size, tuple(ground or (255, 255, 255)))
         paper.paste(Image.fromarray(pixels), mask=cover)
         pixels = np.asarray(paper)
+    pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 and not kept else pixels
     return [Image.fromarray(np.ascontiguousarray(pixels[:, :, band])) for band in range(pixels.shape[2])]
 
 
+def seen(name, least=0):
+    """Bands as in training ({how}), where the whole picture is in them, and its full size."""
+    how, kept = wants["reading"], wants["reading"].get("bands")
+    try:
+        picture, extent, whole = upright(name, least)
+    except (NotImplementedError, UnidentifiedImageError):
+        bands = deep(name, how, kept)
+        return bands, (0, 0, *bands[0].size), bands[0].size
+    clear = picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
+    if picture.format == "TIFF" and picture.mode in ("LA", "RGBA") and not kept and "background" not in how:
+        sure(np.asarray(picture.getchannel("A")), 255)
+    picture = picture.convert("RGBA" if clear else "RGB")
+    if clear and not kept:
+        clear, picture = picture, Image.new("RGB", picture.size, tuple(how.get("background", (255, 255, 255))))
+        picture.paste(clear, mask=clear)
+    bands = picture.split()
+    if kept and max(kept) > len(bands):
+        raise ValueError(f"it has {{len(bands)}} bands")
+    return [bands[band - 1] for band in kept] if kept else bands, extent, whole
+
+
 '''
 
-CANVAS = """    canvas = Image.new("L", (width, height), round(255 * mean))
-    canvas.paste(picture, ((width - seen[0]) // 2, (height - seen[1]) // 2))
-    picture = canvas
+_CANVAS = """    canvas = Image.new("L", (width, height), round(255 * mean))
 """
 
-WHOLE = '''def prepared(name):
+_WHOLE = '''def prepared(name):
     """All of the picture."""
-    return np.stack([np.asarray(band) for band in seen(name)], 2)[None].copy()
+    return np.stack([np.asarray(band) for band in seen(name)[0]], 2)[None].copy()
+
+
 '''
 
-PLACED = '''def placed(picture, mean):
+_PLACED = '''def placed(picture, mean, extent, w, h):
     """Resized and cropped as in training."""
 {steps}    return picture
 
 
 def prepared(name):
     """Read, resized, cropped and normalised as in training."""
-    pixels = np.stack([np.asarray(placed(*pair)) for pair in zip(seen(name), wants["mean"])], 2)
+    bands, extent, whole = seen(name{least})
+    pixels = np.stack([np.asarray(placed(*pair, extent, *whole)) for pair in zip(bands, wants["mean"])], 2)
     pixels = (pixels.astype(np.float32) / 255 - wants["mean"]) / wants["std"]
     return pixels.astype(np.float32).transpose(2, 0, 1)[None]
+
+
 '''
+
+
+def text(preprocessing: Preprocessing, steps: str | None, least: str) -> str:
+    """The functions of the script that read a picture band after band.
+
+    steps: what resizes and crops one band; None if the graph does. least: what is given to ``seen`` beside the name.
+    """
+    reading = _TEXT.format(how=preprocessing.reading)
+    if steps is None:
+        return reading + _WHOLE
+    canvas = '    canvas = Image.new("RGB", (width, height), tuple(round(255 * part) for part in wants["mean"]))\n'
+    return reading + _PLACED.format(steps=steps.replace(canvas, _CANVAS), least=least)

@@ -1,9 +1,11 @@
-"""``predict.py`` beside an export: some twenty lines that need NumPy, Pillow and the runtime, and no frostline.
+"""``predict.py`` beside an export: some eighty lines that need NumPy, Pillow and the runtime, and no frostline.
 
-What it does to a picture is `data.views.placed` for the model's own crop; sizes, labels and temperature it reads from
-the graph's metadata.
+It gives the answers of ``frostline predict``, and refuses what that refuses: what it does to a picture is
+`data.decode` in brief and `data.views.placed` for the model's own crop; sizes, labels and temperature it reads from the
+graph's metadata.
 """
 
+from frostline.data.formats.pillow import FORMATS
 from frostline.data.reading import AS_IT_IS
 from frostline.data.views import Preprocessing
 from frostline.ship.exporters import standalone_reading
@@ -11,7 +13,8 @@ from frostline.ship.exporters.export_spec import Standalone
 
 _HEAD = '''"""Name what pictures show: python predict.py PICTURE...
 
-It needs: pip install numpy pillow {runtime}
+It needs: pip install {needs} {runtime}
+A picture that cannot be read is named on standard error, the others go on, and the exit code is 1.
 """
 
 import json
@@ -19,28 +22,89 @@ import sys
 from pathlib import Path
 
 import numpy as np
-{imports}from PIL import Image, ImageOps
+{imports}from PIL import {pillow}
 
 {opening}labels, wants = json.loads(facts["labels"]), json.loads(facts["preprocessing"])
+turns = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
+Image.init()
+formats = [kind for kind in "{formats}".split() if kind in Image.OPEN]  # others run programs, or take junk for pictures
 
 
-def prepared(picture):
+def plain(picture):
+    """Whether it is of 8 bits, grey or colour, and of no more bands than that."""
+    if picture.format != "TIFF":
+        deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+        return not deep and not (picture.format == "PNG" and ";16" in str(picture.tile))
+    tags = picture.tag_v2
+    alpha, bits = tags.get(338, ()) in ((1,), (2,), (999,)), max(np.atleast_1d(tags.get(258, 1)))
+    bands = {{0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}}.get(tags.get(262, 0), 0) + alpha
+    return bits <= 8 and tags.get(277, 1) == bands and 50706 not in tags and not tags.get(254, 0) & 1
+
+
+def upright(name, least=0, fits=plain):
+    """A picture, (left, top, right, bottom) of all of it there, and its full size: a large JPEG is decoded smaller."""
+    with Image.open(name, formats=formats) as picture:
+        if not fits(picture):
+            raise NotImplementedError("more than 8 bits a sample, or other bands: save it with 8 for this script")
+        whole, drafted = picture.size, picture.draft(None, (least, least)) if least else None
+        picture.load()
+        whole = whole if drafted else picture.size
+        wide, high = drafted[1][2:] if drafted else picture.size
+        try:
+            way = picture.getexif().get(274) if picture.format != "JPEG" or "exif" in picture.info else 1
+        except Exception:  # a damaged EXIF block says nothing
+            way = 1
+    if way not in range(2, 9):
+        return picture, (0, 0, wide, high), whole
+    left = picture.width - wide if way in (2, 3, 7, 8) else 0
+    top = picture.height - high if way in (3, 4, 6, 7) else 0
+    picture = picture.transpose(Image.Transpose[turns[way - 2]])
+    if way < 5:
+        return picture, (left, top, left + wide, top + high), whole
+    return picture, (top, left, top + high, left + wide), whole[::-1]
+
+
+def sure(alpha, full):
+    """What a TIFF calls alpha may be infrared: then hardly a pixel is opaque or clear."""
+    if ((alpha == 0) | (alpha >= full)).mean() < 0.5:
+        raise ValueError("the last of its bands is called an alpha, but hardly a pixel is opaque or clear")
+
+
+'''
+_PLAIN = '''def prepared(name):
     """{doing}."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        raise SystemExit("a picture of more than 8 bits a sample: save it with 8 for this script")
-    picture = ImageOps.exif_transpose(picture).convert("RGBA")
-    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    picture, extent, (w, h) = upright(name{least})
+    if picture.format == "TIFF" and picture.mode in ("LA", "RGBA"):
+        sure(np.asarray(picture.getchannel("A")), 255)
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        clear, picture = picture.convert("RGBA"), Image.new("RGB", picture.size, "white")
+        picture.paste(clear, mask=clear)
+    picture = picture.convert("RGB")
 {steps}
 
+'''
+_LOOP = """failed = False
+escaped = lambda c: c if c.isprintable() else c.encode("unicode_escape").decode()  # noqa: E731
+readable = lambda text: "".join(map(escaped, text))  # noqa: E731
+sys.stdout.reconfigure(errors="backslashreplace")
 for name in sys.argv[1:]:
-    logits = answer(prepared(Image.open(name)))[0] / float(facts["temperature"])
+    try:
+        logits = answer(prepared(name))[0] / float(facts["temperature"])
+        if not np.isfinite(logits).all():
+            raise ValueError("the network gives no finite numbers for it")
+    except Exception as error:  # Pillow and runtimes raise anything on foreign bytes
+        print(f"{readable(name)}: {readable(str(error)) or type(error).__name__}", file=sys.stderr)
+        failed = True
+        continue
     powers = np.exp(logits - logits.max())
     several = facts["multilabel"] == "true"
     shares = 1 / (1 + np.exp(-logits)) if several else powers / powers.sum()
-    shown = (shares >= 0.5).sum() if several else 1
-    print(name, *(f"{{labels[n]}} {{shares[n]:.1%}}" for n in np.argsort(-shares)[:shown]), sep="\\t")
-'''
-_SIZES = """    (height, width), (w, h) = wants["size"], picture.size
+    order = np.argsort(-shares, kind="stable")[: (shares >= 0.5).sum() if several else 1]
+    said = [f"{readable(labels[n])} {shares[n]:.1%}" for n in order] or ["no label"]
+    print(readable(name), *said, sep="\\t")
+sys.exit(failed)
+"""
+_SIZES = """    height, width = wants["size"]
     wide, high = int(width / wants["crop_pct"]), int(height / wants["crop_pct"])
 """
 _SQUARE = "    wide, high = int(wide * w / min(w, h)), int(wide * h / min(w, h))\n"
@@ -48,8 +112,11 @@ _RATIO = """    ratio = {pick}(h / high, w / wide)
     wide, high = max(1, round(w / ratio)), max(1, round(h / ratio))
 """
 _RESIZE = """    seen = min(wide, width), min(high, height)
-    left, top = round((wide - seen[0]) / 2), round((high - seen[1]) / 2)
-    box = left * w / wide, top * h / high, min(w, (left + seen[0]) * w / wide), min(h, (top + seen[1]) * h / high)
+    start = round((wide - seen[0]) / 2), round((high - seen[1]) / 2)
+    shares = [start[0] / wide, start[1] / high, (start[0] + seen[0]) / wide, (start[1] + seen[1]) / high]
+    across, down = extent[2] - extent[0], extent[3] - extent[1]
+    box = [extent[0] + shares[0] * across, extent[1] + shares[1] * down]
+    box += [min(extent[2], extent[0] + shares[2] * across), min(extent[3], extent[1] + shares[3] * down)]
     picture = picture.resize(seen, Image.Resampling[wants["interpolation"].upper()], box=box)
 """
 _CANVAS = """    canvas = Image.new("RGB", (width, height), tuple(round(255 * part) for part in wants["mean"]))
@@ -59,38 +126,35 @@ _CANVAS = """    canvas = Image.new("RGB", (width, height), tuple(round(255 * pa
 _NORMAL = """    pixels = (np.asarray(picture, dtype=np.float32) / 255 - wants["mean"]) / wants["std"]
     return pixels.astype(np.float32).transpose(2, 0, 1)[None]
 """
+_LEAST = ', max(int(side / wants["crop_pct"]) for side in wants["size"])'
 
 
 def script(runtime: str, opening: Standalone, takes: str, preprocessing: Preprocessing) -> str:
     """The text of ``predict.py``. runtime: the package to install. takes: "pictures" or "pixels", see `Exportable`."""
-    whole = takes == "pictures"
-    if preprocessing.reading != AS_IT_IS:
-        return _by_bands(runtime, opening, preprocessing, whole=whole)
-    doing = "Upright, on white" if whole else "Upright, on white, resized, cropped and normalised as in training"
-    steps = "    return np.asarray(picture)[None].copy()\n" if whole else _steps(preprocessing)
-    return _HEAD.format(runtime=runtime, imports=opening.imports, opening=opening.opening, doing=doing, steps=steps)
-
-
-def _by_bands(runtime: str, opening: Standalone, preprocessing: Preprocessing, *, whole: bool) -> str:
-    """The script where pictures are read in a way that was decided at fit: band after band."""
-    steps = _steps(preprocessing).removesuffix(_NORMAL).replace(_CANVAS, standalone_reading.CANVAS)
-    text = _HEAD.format(runtime=runtime, imports=opening.imports, opening=opening.opening, doing="", steps="")
-    start, rest = text.split("def prepared(picture):")
-    _, answers = rest.split("\n\nfor name in")
-    start = start.replace("pip install numpy pillow", f"pip install {standalone_reading.NEEDS}")
-    start = start.replace("from PIL import Image, ImageOps\n", "import tifffile\nfrom PIL import Image, ImageOps\n")
-    reading = standalone_reading.TEXT.format(how=preprocessing.reading)
-    placed = standalone_reading.WHOLE if whole else standalone_reading.PLACED.format(steps=steps)
-    return (
-        start + reading + placed + "\n\nfor name in" + answers.replace("prepared(Image.open(name))", "prepared(name)")
+    whole, by_bands = takes == "pictures", preprocessing.reading != AS_IT_IS
+    head = _HEAD.format(
+        needs=standalone_reading.NEEDS if by_bands else "numpy pillow",
+        runtime=runtime,
+        imports=opening.imports + ("import tifffile\n" if by_bands else ""),
+        opening=opening.opening,
+        pillow="Image, UnidentifiedImageError" if by_bands else "Image",
+        formats=" ".join(FORMATS),
     )
+    least = "" if whole else _LEAST
+    if by_bands:
+        prepared = standalone_reading.text(preprocessing, None if whole else _placing(preprocessing), least)
+    else:
+        doing = "Upright, on white" if whole else "Upright, on white, resized, cropped and normalised as in training"
+        steps = "    return np.asarray(picture)[None].copy()\n" if whole else _placing(preprocessing) + _NORMAL
+        prepared = _PLAIN.format(doing=doing, steps=steps, least=least)
+    return head + prepared + _LOOP
 
 
-def _steps(preprocessing: Preprocessing) -> str:
+def _placing(preprocessing: Preprocessing) -> str:
     mode, (height, width) = preprocessing.crop_mode, preprocessing.size
     if mode == "squash":
-        return _SIZES + _RESIZE + _NORMAL
+        return _SIZES + _RESIZE
     if mode == "border":
-        return _SIZES + _RATIO.format(pick="max") + _RESIZE + _CANVAS + _NORMAL
+        return _SIZES + _RATIO.format(pick="max") + _RESIZE + _CANVAS
     crop = int(width / preprocessing.crop_pct) == int(height / preprocessing.crop_pct)
-    return _SIZES + (_SQUARE if crop else _RATIO.format(pick="min")) + _RESIZE + _NORMAL
+    return _SIZES + (_SQUARE if crop else _RATIO.format(pick="min")) + _RESIZE

@@ -1,0 +1,32 @@
+"""In the midst of somebody's program: what that has set in torch is neither used nor changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """torch as it is by itself, whatever the program has set: new tensors are float32 and on the CPU, and there are
+    gradients under ``no_grad`` and ``inference_mode`` too.
+    """
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    elsewhere = device.type != "cpu"  # only then, for each call of torch takes longer within
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu") if elsewhere else nullcontext(), torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """As `plain_torch`; and torch's random numbers go on afterwards as if nothing had been drawn or seeded: else all
+    that a program draws between two fits would be the same.
+    """
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cards = list(range(torch.cuda.device_count())) if in_use else []
+    with torch.random.fork_rng(cards), plain_torch():
+        yield
