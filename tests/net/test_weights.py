@@ -158,6 +158,7 @@ def test_names_of_another_code_base_by_order_are_told() -> None:
     net = timm.create_model("resnet18", num_classes=2).eval()
     loaded = fill(net, other, find_head(net))
     assert "taken by order and shape (`tensor_0.weight` is `conv1.weight`)" in str(loaded)
+    assert "do not show padding, epsilon or activation" in str(loaded)
     x = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(net.forward_features(x), source.forward_features(x))

@@ -56,7 +56,10 @@ class Loaded:
             prefix = self.prefix_removed.removeprefix("+")
             parts.append(f"prefix `{prefix}` {'removed' if prefix == self.prefix_removed else 'added'}")
         if self.ordered_as:
-            parts.append(f"of another code base, so taken by order and shape ({self.ordered_as})")
+            parts.append(
+                f"of another code base, so taken by order and shape ({self.ordered_as}), "
+                "which do not show padding, epsilon or activation: answers may be others than there"
+            )
         parts += [f"{m.key} resampled from {_sides(m.there)} to {_sides(m.here)}" for m in self.resampled[:3]]
         heads = [m for m in self.left_out if m.here and m.there and m.key.endswith("weight")]
         if self.head:
