@@ -12,7 +12,7 @@ def plain_torch() -> Iterator[None]:
     gradients under ``no_grad`` and ``inference_mode`` too.
     """
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    elsewhere = device.type != "cpu"  # only then, for each call of torch takes longer within
+    elsewhere = device.type not in ("cpu", "meta")  # only then, for each call takes longer within; meta: see `layout`
     torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu") if elsewhere else nullcontext(), torch.inference_mode(False), torch.enable_grad():
