@@ -159,7 +159,7 @@ def test_large_pictures_are_computed_few_at_a_time_and_small_ones_as_before():
             return (pictures.float().mean((1, 2)),)
 
     whole = Looking()
-    whole.device = torch.device("cpu")
+    whole.device, whole.head = torch.device("cpu"), ""
     rng = np.random.default_rng(0)
     for side in (16, 512, 1024, 2048):
         seen.clear()
