@@ -100,8 +100,7 @@ for name in sys.argv[1:]:
     several = facts["multilabel"] == "true"
     shares = 1 / (1 + np.exp(-logits)) if several else powers / powers.sum()
     order = np.argsort(-shares, kind="stable")[: (shares >= 0.5).sum() if several else 1]
-    said = [f"{readable(labels[n])} {shares[n]:.1%}" for n in order] or ["no label"]
-    print(readable(name), *said, sep="\\t")
+    print(readable(name), *(f"{readable(labels[n])} {shares[n]:.1%}" for n in order), sep="\\t")
 sys.exit(failed)
 """
 _SIZES = """    height, width = wants["size"]
