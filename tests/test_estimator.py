@@ -142,6 +142,8 @@ def test_bad_input_is_told(paths: list[Path], labels: list[str], tmp_path: Path)
         ImageClassifier(**SMALL).fit(paths)
     with pytest.raises(DataError):
         ImageClassifier(**SMALL).fit(paths, labels[:-1])
+    with pytest.raises(DataError, match="set is no list"):  # and has no order
+        ImageClassifier(**SMALL).fit(set(paths), labels)
     with pytest.raises(DecodeError, match="NoneType is no picture\n  at #2\n"):
         ImageClassifier(**SMALL).fit([*paths[:2], None, *paths[3:]], labels)
     classifier = ImageClassifier(**SMALL).fit(paths, labels)
@@ -165,6 +167,9 @@ CASES: dict[str, Any] = {
     "series": pd.Series([7, 5]),
     "string dtype": pd.Series(["b", "a"], dtype="string"),
     "negative": [-1, 1],
+    "odd bytes": ["b", "\udc80"],  # of a folder's name that is no UTF-8, as Python has it
+    "large": np.array([5, 2**63 + 5], np.uint64),
+    "long double": np.array([0, 1], np.longdouble),
 }
 
 

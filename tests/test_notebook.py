@@ -142,6 +142,8 @@ def test_what_is_pickled_is_the_model_and_not_its_pictures(fitted: ImageClassifi
     assert not hasattr(again, "data_")
     with pytest.raises(DataError, match="nothing was held out"):
         again.report()
+    with pytest.raises(DataError, match="trained on are not here"):
+        again.show_batch()
 
 
 def test_plots_say_what_to_install(fitted: ImageClassifier, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def values_of(names: Sequence[str], dtype: str) -> NDArray[Any]:
         if dtype == "object":
             return np.array(names, dtype=object)
         if dtype in TYPES[3:] or dtype in FLOATS:
-            return np.array([int(name) for name in names]).astype(dtype)
+            return np.array([int(name) for name in names], dtype=dtype)  # of its own type: uint64 beside 5 is a float
     except (ValueError, OverflowError):
         pass
     return np.array(names, dtype=np.str_)
@@ -109,6 +109,8 @@ def names_known(labels: Labels, classes: Sequence[str]) -> Labels:
 
 
 def _type_of(values: NDArray[Any]) -> str:
+    if values.dtype.kind == "f" and values.dtype.name not in FLOATS:  # longer ones, which are not on every machine
+        return "float64"
     return "str" if values.dtype.kind in "UT" else values.dtype.name
 
 

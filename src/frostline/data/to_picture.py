@@ -63,7 +63,7 @@ def pictures_of(things: Any) -> Iterator[Picture]:
         return map(picture_of, _split(things, channels=-1))
     if _is_tensor(things):
         return map(picture_of, _split(things, channels=-3))
-    if isinstance(things, Mapping) or not isinstance(things, Iterable):
+    if isinstance(things, Mapping | set | frozenset) or not isinstance(things, Iterable):
         raise DataError(f"{type(things).__name__} is no list of pictures", hint=f"a list: for each, {_FORMS}")
     return map(picture_of, things)
 

@@ -110,7 +110,7 @@ def peak_memory() -> int:
 def pictures_digest(manifest: Manifest) -> str:
     """A digest over all pictures with their splits and labels, blake2b, 128 bits."""
     lines = (f"{row.digest} {row.split} {joined(row.labels)}" for row in manifest.rows)
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _version(package: str) -> str:

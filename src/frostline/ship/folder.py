@@ -76,7 +76,7 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
         about = replace(about, files=_stated(made, (WEIGHTS, CONFIG, *known)))
         about = _with_graph(made, whole, about, expected) if graph else replace(about, graph=_UNASKED)
         (made / ABOUT).write_bytes(_about.to_json(about.to_dict()))
-        (made / CARD).write_text(card.text(about), encoding="utf-8")
+        (made / CARD).write_text(card.text(about), encoding="utf-8", errors="surrogateescape")
         if kind != "factory":
             _refuse_another(made, about, expected[0])
     return about

@@ -120,9 +120,11 @@ class NotebookMethods:
     def show_batch(self, X: Any = None, y: Iterable[object] | None = None, *, n: int = 9, seed: int = 0) -> "Figure":
         """Some labelled pictures as the network sees them; by default of those it was trained on.
 
-        Raises: NotFittedError: before ``fit``. MissingExtra.
+        Raises: NotFittedError: before ``fit``. DataError: it was loaded, and no pictures were given. MissingExtra.
         """
         self._needs_fit()
+        if X is None and not hasattr(self, "data_"):
+            raise DataError("the pictures that it was trained on are not here", hint="pass labelled pictures")
         part = self._labelled(X, y) if X is not None else self.data_
         chosen = np.random.default_rng(seed).permutation(len(part))[:n]
         return self._drawn([(part.rows[i], ", ".join(part.rows[i].labels)) for i in chosen])
