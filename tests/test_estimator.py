@@ -414,7 +414,7 @@ def test_options_of_a_place_say_nothing_of_a_sequence(paths: list[Path], labels:
 
 @pytest.mark.parametrize("strategy", ["probe", "freeze", "full"])
 def test_a_fit_neither_uses_nor_changes_what_the_program_set_in_torch(
-    paths: list[Path], labels: list[str], strategy: str
+    paths: list[Path], labels: list[str], tmp_path: Path, strategy: str
 ) -> None:
     options = {**SMALL, "strategy": strategy} | ({} if strategy == "probe" else {"epochs": 1, "mixup": 0.2})
     wanted = ImageClassifier(**options).fit(paths, labels).predict_proba(paths[:4])
@@ -426,6 +426,7 @@ def test_a_fit_neither_uses_nor_changes_what_the_program_set_in_torch(
             classifier = ImageClassifier(**options).fit(paths, labels)
             np.testing.assert_array_equal(classifier.predict_proba(paths[:4]), wanted)
             classifier.explain(paths[0])
+            ImageClassifier.load(classifier.save(tmp_path / "model")).predict(paths[:2])
         drawn.append(torch.rand(3))
         torch.manual_seed(seed)
         assert torch.equal(torch.rand(3), before)

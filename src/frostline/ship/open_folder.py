@@ -10,7 +10,7 @@ from torch import nn
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, WeightsError, one_line
 from frostline.net.true_numbers import refuse_not_finite, refuse_odd
-from frostline.net.undisturbed import plain_torch
+from frostline.net.undisturbed import plain_torch, undisturbed
 from frostline.ship import architecture
 from frostline.ship import model_info as _about
 from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
@@ -54,7 +54,7 @@ def open_folder(folder: Path, *, trust: str | None = None) -> Shipped:
     about = _about.read(folder)
     _about.check_files(folder, about, (CONFIG,))
     _about.check_lengths(folder, about, (WEIGHTS,))
-    with plain_torch():
+    with undisturbed():
         net = architecture.build(folder, about, trust=trust)
     _about.check_files(folder, about, (WEIGHTS,))
     about = _about.recalled(folder, about)
