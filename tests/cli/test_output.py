@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,10 @@ def test_a_full_disk_behind_standard_output_is_said(tmp_path):
     assert done.returncode == 2
     assert b"error: the disk is full" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's way to close a stream")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_was_closed_before_takes_everything(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m frostline strategies {closed}"
+    assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0

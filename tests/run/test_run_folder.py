@@ -127,6 +127,8 @@ def test_a_fit_that_fails_leaves_no_folder(leaves: Path, tmp_path: Path) -> None
         ({"store_limit": "plenty"}, PlanError),
         ({"lr": "-1"}, PlanError),
         ({"epochs": 0}, PlanError),
+        ({"drop_path": 1.0}, PlanError),
+        ({"drop_path": float("nan")}, PlanError),
         ({"optimizer": "adamm"}, PlanError),
         ({"track": "nosuch"}, PlanError),
     ],

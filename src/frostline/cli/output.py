@@ -8,8 +8,10 @@ lossless what the encoding of the stream cannot hold is escaped, and no error
 
 import codecs
 import json as _json
+import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from frostline.data import csv_files
@@ -21,7 +23,11 @@ _SIGNS = {"❄": "*", "…": "...", "×": "x", "├": "|", "┤": "|", "─": "-
 
 def lossless() -> None:
     """Bytes of odd file names are written back as they were; where the stream is not UTF-8 (a pipe on Windows), what
-    it cannot hold becomes ``\\u8682``; our own signs on standard error, which is for people, become letters."""
+    it cannot hold becomes ``\\u8682``; our own signs on standard error, which is for people, become letters. A stream
+    that was closed before we began (a daemon's) takes everything and keeps nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
     codecs.register_error("frostline", _readable)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -45,6 +45,8 @@ def check_options(options: FitOptions) -> None:
         shares_of(options.split)
     if not 0 < options.val < 1:
         raise PlanError(f"a validation share of {options.val:g}", where="--val", hint="more than 0, less than 1")
+    if options.drop_path is not None and not 0 <= options.drop_path < 1:
+        raise out_of_range("drop_path", options.drop_path, "in [0, 1)")
     side(options.image_size)
     if options.refit not in REFITS:
         raise PlanError(f"there is no refit {options.refit!r}", where="--refit", hint=f"one of {', '.join(REFITS)}")
