@@ -55,7 +55,7 @@ OWN = f"{__name__}:own_net"
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("test_efficientnet", 64), ("test_vit", 96), ("torchvision/squeezenet1_1", 64), (OWN, 64)]
+    ("name", "size"), [("test_efficientnet", 64), ("test_vit", 96), ("torchvision/mobilenet_v3_small", 64), (OWN, 64)]
 )
 def test_opens_as_the_same_network(tmp_path, name, size):
     made = zoo.build(name, classes=3, weights=None, image_size=size)

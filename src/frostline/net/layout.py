@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules import module as hooks
 
 from frostline.errors import CheckpointError, WeightsError
+from frostline.net.undisturbed import without_bytes
 
 _SPARE = 400
 _MOST_MODULES = 40  # for one tensor of the file: timm's and torchvision's have at most 2
@@ -27,7 +27,7 @@ def laid_out(create: Callable[[], nn.Module], tensors: int) -> nn.Module:
 
     Raises: WeightsError: it has more. Else whatever `create` does.
     """
-    with parameters_without_bytes(tensors), torch.device("meta"):
+    with parameters_without_bytes(tensors), without_bytes():
         return create()
 
 

@@ -2,8 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 
 import torch
+
+_without_bytes: ContextVar[bool] = ContextVar("_without_bytes", default=False)
+
+
+@contextmanager
+def without_bytes() -> Iterator[None]:
+    """Within it tensors are made on torch's "meta" device, in `plain_torch` too: they have shapes and no bytes."""
+    before = _without_bytes.set(True)
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        _without_bytes.reset(before)
 
 
 @contextmanager
@@ -12,7 +26,7 @@ def plain_torch() -> Iterator[None]:
     gradients under ``no_grad`` and ``inference_mode`` too.
     """
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    elsewhere = device.type not in ("cpu", "meta")  # only then, for each call takes longer within; meta: see `layout`
+    elsewhere = device.type != "cpu" and not _without_bytes.get()  # only then, for each call of torch takes longer
     torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu") if elsewhere else nullcontext(), torch.inference_mode(False), torch.enable_grad():
