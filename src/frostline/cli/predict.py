@@ -90,7 +90,7 @@ def predict(
     if tta:
         console.aside(both_views.SAID)
     about = answering.about
-    rows = pictures(images, how=PlaceOptions.of_model(about.facts.get("given")))
+    rows = pictures(images, how=PlaceOptions().looking_as(about.facts.get("given")))
     if coverage is not None:
         _promise(about, coverage, model)
     top = min(top, len(about.classes))
@@ -158,7 +158,7 @@ def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, ad
     if out is None:
         raise PlanError("a cluster needs one place for its results", where="--out", hint="--out DIR")
     place = model_info.located(model)
-    looks = PlaceOptions.of_model(model_info.read(place).facts.get("given"))
+    looks = PlaceOptions().looking_as(model_info.read(place).facts.get("given"))
     rows = pictures(images, how=looks)
     new = run(Predict, {"model": str(place), **how}, rows, out, address=address, tell=console.aside)
     console.parts(new, out)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from frostline.data.columns import known, may_be_group
@@ -12,7 +12,7 @@ from frostline.data.manifest import Found, Skipped
 from frostline.data.picture import refuse_sparse
 from frostline.data.place_options import PlaceOptions
 from frostline.data.tables import rows_of, rows_of_objects
-from frostline.data.tree import SUFFIXES
+from frostline.data.tree import ends_as_picture
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
@@ -98,13 +98,9 @@ def _not_coco(place: Path) -> NotCoco:
 
 def _objects(found: Any) -> list[dict[str, Any]] | None:
     """Objects of a table, if it is one; None: it is not."""
-    if isinstance(found, dict) and found and all(_is_picture(name) for name in found):
+    if isinstance(found, dict) and found and all(map(ends_as_picture, found)):
         return [{"path": name, "label": label} for name, label in found.items()]
     return found if isinstance(found, list) and found and all(isinstance(one, dict) for one in found) else None
-
-
-def _is_picture(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Which column of a table is what: as a person says, by its name, or by what stands in it; two rivals are refused."""
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 from frostline.data.missing import MISSING
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.split_names import split_of, words_of
-from frostline.data.tree import SUFFIXES
+from frostline.data.tree import ends_as_picture
 from frostline.errors import DataError, one_line
 
 Record = tuple[int, Sequence[Any]]
@@ -311,7 +310,7 @@ class _Cells:
     def all_pictures(self, index: int) -> bool:
         """Whether its cells end as names of picture files do."""
         texts = self._texts(index, self._sampled)
-        return bool(texts) and all(os.path.splitext(text)[1].lower() in SUFFIXES for text in texts)  # noqa: PTH122
+        return bool(texts) and all(map(ends_as_picture, texts))
 
     def any_url(self, index: int) -> bool:
         """Whether a cell is an address rather than the name of a file."""

@@ -1,6 +1,5 @@
 """Text lists of pictures: ``path label`` a line, and the lists that lie in the folders of CUB and of Food-101."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -12,7 +11,7 @@ from frostline.data.manifest import Found, Row
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import csv_table, rows_of
-from frostline.data.tree import SUFFIXES, Folder, unused_in
+from frostline.data.tree import SUFFIXES, Folder, ends_as_picture, unused_in
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
@@ -45,7 +44,7 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
         yield from rows_of(*table, place, how=how)
         return
     records, of_label = _pairs(lines, place)
-    if place.name in _NAMES and not any(_ended(path or "") for _, (path, _) in records):
+    if place.name in _NAMES and not any(ends_as_picture(path or "") for _, (path, _) in records):
         raise NoList("names of classes", where=place, hint="name the list of pictures beside it")
     if (named := _names_of_classes(place, {label or "" for _, (_, label) in records})) is not None:
         names, file = named
@@ -85,7 +84,7 @@ def _pairs(lines: list[tuple[int, str]], place: Path) -> tuple[_Records, str]:
             pair = True
         else:
             path, _, label = text.replace("\t", " ").rpartition(" ")
-            pair = len(text.split()) < 3 or _ended(path)
+            pair = len(text.split()) < 3 or ends_as_picture(path)
         if not path.strip() or not pair:
             raise NoList(
                 f"line {line} is not a picture and its label: {one_line(text[:80])}",
@@ -112,7 +111,7 @@ def _counted(lines: list[tuple[int, str]]) -> tuple[list[str], _Records] | None:
 def _parted(text: str) -> bool:
     """Whether a line is a picture and one more word, in any order, with a comma or a semicolon between."""
     cells = re.split("[,;]", text)
-    return len(cells) == 2 and any(_ended(cell.strip()) for cell in cells)
+    return len(cells) == 2 and any(ends_as_picture(cell.strip()) for cell in cells)
 
 
 def _names_of_classes(place: Path, labels: Set[str]) -> tuple[list[str], str] | None:
@@ -130,14 +129,10 @@ def _names_of_classes(place: Path, labels: Set[str]) -> tuple[list[str], str] | 
         numbered = [re.match(rf"{n}[\s:,]+(?=\S)", text) for n, text in enumerate(lines)]
         if lines and all(numbered):
             lines = [text[len(match[0]) :] for text, match in zip(lines, numbered, strict=True) if match is not None]
-        pictures = any(_ended(word) for text in lines for word in text.split())
+        pictures = any(ends_as_picture(word) for text in lines for word in text.split())
         if len(set(lines)) == len(lines) > max(map(int, labels)) and not pictures:
             return lines, file
     return None
-
-
-def _ended(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122
 
 
 def _labels_have_spaces(lines: Sequence[str]) -> bool:
@@ -148,7 +143,10 @@ def _labels_have_spaces(lines: Sequence[str]) -> bool:
     parts = [line.split(None, 1) for line in lines]
     if not any(len(line.split()) > 2 for line in lines) or any(len(part) < 2 for part in parts):
         return False
-    if any(_ended(line.rpartition(" ")[0]) and not _ended(part[0]) for line, part in zip(lines, parts, strict=True)):
+    if any(
+        ends_as_picture(line.rpartition(" ")[0]) and not ends_as_picture(part[0])
+        for line, part in zip(lines, parts, strict=True)
+    ):
         return False
     numbers = [all(map(_NUMBER.fullmatch, part[1].split())) for part in parts if len(part[1].split()) > 1]
     return not any(numbers) and len({part[1] for part in parts}) <= 0.5 * len(parts)

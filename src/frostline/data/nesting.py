@@ -39,11 +39,15 @@ class Level:
         """The option by which these folders are the classes."""
         return self._pattern(0)
 
+    @property
+    def _depth(self) -> int:
+        """How many folders a path leads through before it comes to these."""
+        return f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
+
     def inner(self, classes: Sequence[Folder]) -> str:
         """The option by which folders below these are: the last ones of each path, or those at their depth."""
         if any(folder.filled() for folder in classes):
-            above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
-            return self._pattern(classes[0].name.count("/") - above)
+            return self._pattern(classes[0].name.count("/") - self._depth)
         return self.last
 
     @property
@@ -55,13 +59,12 @@ class Level:
 
     def both(self, classes: Sequence[Folder]) -> str:
         """The option by which folders below these are, each called by its path: character01 of each alphabet."""
-        above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
-        return self._pattern(0, "/".join(["[^/]+"] * (classes[0].name.count("/") - above + 1)))
+        return self._pattern(0, "/".join(["[^/]+"] * (classes[0].name.count("/") - self._depth + 1)))
 
     def groups(self, inner: Folder) -> str:
         """The option by which these folders are the classes, and a folder below and all like it are groups."""
-        above = f"{self.above}/".lstrip("/").count("/") + bool(self.splits) + self.between
-        return self._pattern(0, named=True)[:-1] + f"{'[^/]+/' * (inner.name.count('/') - above - 1)}(?P<group>[^/]+)/'"
+        between = "[^/]+/" * (inner.name.count("/") - self._depth - 1)
+        return self._pattern(0, named=True)[:-1] + f"{between}(?P<group>[^/]+)/'"
 
     def named_groups(self, word: str) -> str:
         """The option by which these folders are the classes, and what stands before a word in names are groups."""
@@ -236,10 +239,7 @@ def _said_of_inner(folders: Sequence[Folder], level: Level) -> str:
         instead = f"not the folders within ({_listed(within)}): {level.inner(within)}"
         apart = f"{level.both(within)} if those of one name are a class each"
         return f"{_listed(folders)} are taken as classes, and {instead}; {apart}"
-    single = [
-        ONE_OF_MANY.fullmatch(one.base) or _counts_up(folder, one) for folder in folders for one in inner_of[folder]
-    ]
-    if not single or not all(single):
+    if not inner or not all(_are_single(folder, within) for folder, within in inner_of.items()):
         return ""
     return (
         f"the folders within classes ({_listed(inner)}) may say which pictures belong together: "
@@ -270,10 +270,14 @@ def _classes_in(folder: Folder) -> tuple[Folder, ...]:
     """The folders in one that may be classes, as far as their names tell: words, and no dates, sides or numbers."""
     within = innermost(folder)
     named = [one for one in within.filled() if not only_order(one.base) and is_a_word(one.base)]
-    single = all(ONE_OF_MANY.fullmatch(one.base) or _counts_up(folder, one) for one in within.filled())
-    if within.pictures or len(named) < 2 or single:
+    if within.pictures or len(named) < 2 or _are_single(folder, within.filled()):
         return ()
     return within.filled()
+
+
+def _are_single(folder: Folder, inner: Sequence[Folder]) -> bool:
+    """Whether folders within a class are called as single patients or videos are, each of them."""
+    return all(ONE_OF_MANY.fullmatch(one.base) or _counts_up(folder, one) for one in inner)
 
 
 def _counts_up(folder: Folder, inner: Folder) -> bool:

@@ -54,9 +54,8 @@ class PlaceOptions:
         patterns = ignore.split(",") if isinstance(ignore, str) else ignore
         return cls(**{**given, "ignore": tuple(text for pattern in patterns if (text := str(pattern).strip()))})
 
-    @classmethod
-    def of_model(cls, given: object) -> Self:
-        """Which part of a picture a model looks at, by the options of its fit, as its folder has them.
+    def looking_as(self, given: object) -> Self:
+        """The same, of as much of each picture as a model looks at, by the options of its fit, as its folder has them.
 
         given: a mapping of them; whatever else stands there is passed over.
         """
@@ -64,16 +63,15 @@ class PlaceOptions:
         margin = options.get("box_margin")
         if not isinstance(margin, int | float) or not 0 <= margin <= MOST_MARGIN:
             margin = 0.0
-        return cls(usual_margin=float(margin), usual_whole=options.get("box_format") == "none")
+        return replace(self, usual_margin=float(margin), usual_whole=options.get("box_format") == "none")
 
     @classmethod
     def recalled(cls, options: Mapping[str, Any]) -> Self:
-        """What the options of a fit say of data that comes later: as `of_model`, which columns are meant, and what is
-        left out. Where pictures lie, and how a table writes things, each place says itself.
+        """What the options of a fit say of data that comes later: as `looking_as`, which columns are meant, and what
+        is left out. Where pictures lie, and how a table writes things, each place says itself.
         """
         how = cls.of({name: options.get(name) for name in ("image_column", "label_column", "ignore")})
-        looks = cls.of_model(options)
-        return replace(how, remembered=True, usual_margin=looks.usual_margin, usual_whole=looks.usual_whole)
+        return replace(how, remembered=True).looking_as(options)
 
     @property
     def whole(self) -> bool:

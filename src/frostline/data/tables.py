@@ -1,7 +1,6 @@
 """Tables of pictures: CSV and TSV as they come out of spreadsheets, and what all tables have in common."""
 
 import csv
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from frostline.data.several import one_hot, parted
 from frostline.data.split_flags import one_split
 from frostline.data.split_names import split_in, split_of
 from frostline.data.table_rows import Reader
-from frostline.data.tree import SUFFIXES
+from frostline.data.tree import ends_as_picture
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
@@ -333,7 +332,7 @@ def _headless(
     """
     if how.image_column or how.label_column or any(known(cell) for cell in header):
         return None
-    pictures = [n for n, cell in enumerate(header) if os.path.splitext(cell.strip())[1].lower() in SUFFIXES]  # noqa: PTH122
+    pictures = [n for n, cell in enumerate(header) if ends_as_picture(cell.strip())]
     if not pictures and len(header) == 2:  # ISIC_0000000,benign: a label comes again, as no name of a column does
         again = [n for n in (0, 1) if any(len(row) > n and row[n].strip() == header[n] for _, row in records)]
         pictures = [1 - n for n in again if header[n]] if len(again) == 1 else []

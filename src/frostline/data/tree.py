@@ -49,6 +49,11 @@ def is_junk(name: str) -> bool:
     return name.startswith((".", "~$")) or name.lower() in _JUNK
 
 
+def ends_as_picture(name: str) -> bool:
+    """Whether a name or a path ends as those of pictures do: .jpg, .PNG."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+
+
 def maybe_picture(name: str) -> bool:
     """Whether a file's name does not rule out that it is a picture: what it is, decoding tells."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (half a million times)
@@ -224,11 +229,11 @@ def _hidden(path: Path, called: str, is_folder: bool) -> list[Skipped]:
     if own.lower() in _JUNK or own.startswith("._"):
         return []
     if not is_folder:
-        shown = os.path.splitext(own)[1].lower() in SUFFIXES  # noqa: PTH122
+        shown = ends_as_picture(own)
         return [Skipped(readable(called), "hidden: its name begins with a dot")] if shown else []
     count = 0
     for seen, (_, _, names) in enumerate(os.walk(path)):
-        count += sum(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)  # noqa: PTH122
+        count += sum(map(ends_as_picture, names))
         if seen > 100 or count > _HIDDEN_AT_MOST:
             break
     return [Skipped(f"{readable(called)}/", "hidden: its name begins with a dot", count)] if count else []

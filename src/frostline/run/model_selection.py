@@ -46,7 +46,7 @@ def verdict(
     if best is None or after is None or val is None:
         return False, "there is no val split to judge it by"
     together = units(val)
-    share = np.stack([right(z, val).reshape(len(val), -1).mean(1) for z in (best, after)])
+    share = np.stack([_each_right(logits, val) for logits in (best, after)])
     nats = [losses(logits / np.float32(calibration_of(logits, val).temperature), val) for logits in (best, after)]
     answers, loss = gain(share[0], share[1], together), gain(-nats[0], -nats[1], together)
     needed = level(phases)
@@ -71,7 +71,7 @@ def hopeless(best: Logits, val: Manifest, *, phases: int = 1) -> str:
     measurable. To hope for all of them to go would start one on every data set that is nearly right already, and so
     would the hope for no new ones: one new error is reckoned for every eight.
     """
-    correct = right(best, val).reshape(len(val), -1).mean(1)
+    correct = _each_right(best, val)
     wrong, good = np.flatnonzero(correct < 1), np.flatnonzero(correct == 1)
     new = min(len(wrong) // 8, len(good))
     halved = correct.copy()
@@ -92,7 +92,7 @@ def harmed(before: Logits, after: Logits, part: Manifest) -> str:
     if not len(there):
         return ""
     part = replace(part, rows=tuple(part.rows[number] for number in there))
-    share = [right(logits[there], part).reshape(len(part), -1).mean(1) for logits in (before, after)]
+    share = [_each_right(logits[there], part) for logits in (before, after)]
     nats = [losses(logits[there], part) for logits in (before, after)]
     if share[1].mean() >= share[0].mean() or nats[1].mean() <= nats[0].mean():
         return ""
@@ -112,6 +112,11 @@ def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
     if targets.ndim == 2:
         return np.asarray((logits > 0) == (targets > 0.5)).ravel()
     return np.asarray(logits.argmax(1) == targets)
+
+
+def _each_right(logits: Logits, part: Manifest) -> NDArray[np.float64]:
+    """How much of each picture is right, (N,): 0 or 1; with several labels the share of them."""
+    return np.asarray(right(logits, part).reshape(len(part), -1).mean(1))
 
 
 def losses(logits: Logits, part: Manifest) -> NDArray[np.float64]:

@@ -78,8 +78,7 @@ def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
 
     Raises: DataError: as ``sources.read``.
     """
-    looks = PlaceOptions.of_model(about.facts.get("given"))
-    how = replace(how, usual_margin=looks.usual_margin, usual_whole=looks.usual_whole)
+    how = how.looking_as(about.facts.get("given"))
     return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
 
