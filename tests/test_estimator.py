@@ -267,6 +267,10 @@ def test_an_indicator_matrix_is_several_labels(paths: list[Path], labels: list[s
     assert list(classifier.classes_) == [0, 1, 2]
     assert classifier.about_.multilabel
     assert classifier.predict(paths).shape == y.shape
+    assert classifier.about_.multilabel
+    (split, figures), phase = classifier.result_.headline, classifier.result_.phases[-1]
+    assert (split, phase.val) == ("cross-validation", figures.figures["accuracy"])
+    assert classifier.predict(paths).shape == y.shape
     assert (classifier.predict(paths)[:, :2] == y[:, :2]).mean() > 0.8
     frame = pd.DataFrame(y, columns=["green", "red", "even"])
     named = ImageClassifier(**SMALL).fit(paths, frame)

@@ -86,6 +86,29 @@ def test_what_was_held_out_is_shown_as_it_was_judged(tmp_path: Path) -> None:
         probe.report(pictures, list("ab" * 30))
 
 
+def test_with_several_labels_the_worst_is_the_picture_whose_labels_are_least_probable(leaves: Path) -> None:
+    """They stood by how sure the least sure of their labels was, so that wrong ones of little loss came first."""
+    paths = sorted((leaves / "train").glob("*/*.png"))
+    red = np.array([path.parent.name == "red leaf" for path in paths])
+    y = np.stack([red, np.arange(len(red)) % 2 == 0], axis=1).astype(int)
+    several = ImageClassifier(**SMALL, strategy="lp-ft", epochs=2, views=1, val=0.5).fit([str(p) for p in paths], y)
+    worst = several.top_losses(n=48)
+    assert worst["loss"].is_monotonic_decreasing
+    figures = several.result_.headline[1].figures  # type: ignore[index]
+    assert worst["loss"].mean() == pytest.approx(figures["log_loss"].value, abs=1e-5)
+    assert several.epochs_[-1].accuracy == figures["accuracy"].value
+
+
+def test_pictures_that_made_the_sets_do_not_measure_them(leaves: Path, tmp_path: Path) -> None:
+    """As `frostline evaluate` has it: counted, they are covered as promised whatever the model."""
+    fitted = ImageClassifier(**SMALL, strategy="probe", val=0.5, out=tmp_path / "run").fit(leaves / "train")
+    for one in (fitted, ImageClassifier.load(tmp_path / "run")):
+        with pytest.warns(FrostlineWarning, match="left out"):
+            found = one._evaluation(leaves / "train", None)[1]
+        assert {row.how for row in found.coverage} == {"promised"}
+        assert {row.how for row in one._evaluation(leaves / "test", None)[1].coverage} == {"test"}
+
+
 def test_predictions_as_a_frame_name_what_cannot_be_read(fitted: ImageClassifier, leaves: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")

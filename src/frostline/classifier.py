@@ -38,7 +38,7 @@ from frostline.ship.model_info import ModelInfo, unseen
 from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import of_network
 from frostline.ship.predictor import Failure, Prediction, Predictor
-from frostline.workflows.evaluate import learnt_by
+from frostline.workflows.evaluate import held_out_by, learnt_by
 from frostline.workflows.fit import fit
 from frostline.workflows.notebook import EpochsKept, NotebookMethods
 from frostline.workflows.progress import Progress
@@ -108,8 +108,9 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
             fitted = fit(manifest, settings, out=out, resume=self.resume, listen=kept)
         self._take(fitted.net, fitted.about)
         self.result_ = fitted.result
-        judged = (row for part, _ in fitted.judged for row in part.rows)
+        judged = [row for part, _ in fitted.judged for row in part.rows]
         held = {row.digest for row in judged if unseen(fitted.about, row.split or "")}
+        self._held_out = frozenset(row.digest for row in judged if row.split != "test")
         self._learnt = frozenset(row.digest for row in manifest.rows if row.split not in ("val", "test")) - held
         self.data_ = manifest.part("train") if fitted.judged and "train" in manifest.splits else manifest
         self.judged_, self.epochs_ = fitted.judged, tuple(kept.epochs)
@@ -238,7 +239,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         made = cls(**{**followed, "model": shipped.again})
         made._withheld = withheld
         made._take(shipped.net, shipped.about)
-        made._learnt = learnt_by(Path(place))
+        made._learnt, made._held_out = learnt_by(Path(place)), held_out_by(Path(place))
         return made
 
     def _labelled(self, X: Pictures, y: Iterable[object] | None) -> Manifest:

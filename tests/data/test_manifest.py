@@ -112,6 +112,11 @@ def test_several_labels_make_a_table_of_zeros_and_ones():
     assert found.targets().dtype == np.float32
 
 
+def test_several_labels_are_a_set():
+    assert Row(b"1", ("c10", "c2", "c10")).labels == ("c2", "c10")
+    assert not Manifest.of([Row(b"1", ("x", "x")), Row(b"2", ("y",))]).multilabel
+
+
 def test_part_keeps_all_classes_and_without_remembers():
     found = Manifest.of(rows(a=("x", "train"), b=("y", "train"), c=("x", "val"), d=("y", "val")))
     assert found.part("val").targets().tolist() == [0, 1]

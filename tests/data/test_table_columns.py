@@ -134,6 +134,11 @@ def test_a_picture_with_two_labels_is_refused(tmp_path):
         table(tmp_path, ("path,label", lambda n: f"img/{n // 2}.png,{label(n)}"))
 
 
+def test_several_labels_said_again_in_another_order_are_the_same(tmp_path):
+    found = table(tmp_path, ("path,labels", lambda n: f"img/{n // 2}.png,{('p|q', 'q|p')[n % 2]}"))
+    assert [row.labels for row in found.rows] == [("p", "q")] * 3
+
+
 @pytest.mark.parametrize(
     "cell",
     ['"[""p"", ""q""]"', "\"['p', 'q']\"", "['p' 'q']", '"[p, q]"', "\"('p', 'q')\"", "\"{'p', 'q'}\""],

@@ -58,6 +58,13 @@ def found(check: str, subject: Subject) -> Finding:
     return finding
 
 
+def test_equal_labels_in_another_order_are_no_conflict() -> None:
+    rows = tuple(Row(Path(f"{n}.jpg"), tuple("ab"[:: 1 - 2 * n]), digest="d") for n in range(2))
+    of = Inventory(rows, ("", ""))
+    assert checks.get("label-conflicts")(bare(of)) is None
+    assert found("duplicates", bare(of)).mask.all()
+
+
 def bare(of: Inventory, looks: NDArray[np.void] | None = None) -> Subject:
     return Subject(of, exact_copies(of), looks)
 

@@ -32,6 +32,17 @@ def test_several_labels_are_right_only_together() -> None:
     ]
 
 
+def test_labels_are_written_in_the_order_of_the_answers() -> None:
+    """Else equal labels were two, to `compare` and to a reader's filter."""
+    rows = (Row(b"", ("bees", "ants"), name="a"), Row(b"", ("ants", "bees"), name="b"))
+    (one, other), (turned, _) = (
+        outcomes(Manifest(rows, classes, multilabel=True), np.array([[0.9, 0.6]] * 2), "test")
+        for classes in (CLASSES, CLASSES[::-1])
+    )
+    assert one.label == other.label == one.predicted == "ants|bees"
+    assert turned.label == turned.predicted == "bees|ants"
+
+
 def test_names_of_any_kind_come_back(tmp_path: Path) -> None:
     names = (
         "plain",

@@ -289,6 +289,18 @@ def test_curves_are_those_of_scikit_learn_and_the_worst_classes_come_first() -> 
     assert [curve.reach for curve in twice[0]] == [pytest.approx(curve.reach) for curve in rocs]
 
 
+def test_classes_without_pictures_take_no_curve_from_those_that_have_some() -> None:
+    names = tuple(f"c{k:02}" for k in range(40))
+    outcomes = tuple(row for row in answers(400, names) if row.label in names[37:])
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(40), len(outcomes))
+    drawn = render(a_page(outcomes, names, probabilities=probabilities))
+    assert [f"{name}: area under" in drawn for name in names[36:]] == [False, True, True, True]
+    one = tuple(row for row in outcomes if row.label == names[39])
+    alone = render(a_page(one, names, probabilities=probabilities[: len(one)]))
+    assert "What a threshold would trade" in drawn
+    assert "What a threshold would trade" not in alone
+
+
 def test_of_two_classes_the_answers_imply_the_curve() -> None:
     outcomes = answers(60, ("a", "b"))
     shown = a_page(outcomes, ("a", "b"))
@@ -305,6 +317,15 @@ def test_what_guessing_would_come_to_stands_beside_the_headline() -> None:
     assert "not measurably better than always guessing" in text
     good = tuple(Outcome(f"{i}", "", str(i), "val", k, k, 0.8, True) for i, k in enumerate("ab" * 50))
     assert "not measurably better than always guessing" not in render(a_page(good, ("a", "b")))
+
+
+def test_with_several_labels_the_commonest_answer_stands_beside_the_headline_too() -> None:
+    rng, truth = np.random.default_rng(0), np.zeros((40, 3), np.int64)
+    truth[:12, 0] = 1
+    report = metrics.report_multilabel(np.where(rng.random((40, 3)) < 0.9, truth, 1 - truth), truth, ("a", "b", "c"))
+    text = render(a_page(answers(40, ("a", "b", "c")), ("a", "b", "c"), report=report))
+    assert "always guessing no class is right for 70.0\u202f%, guessing at random for 12.5\u202f%" in text
+    assert "not measurably better than always giving the commonest answer" in text
 
 
 def test_what_the_script_is_given_is_json_whatever_the_names_are() -> None:

@@ -47,6 +47,18 @@ def test_every_picture_is_learned_from_and_the_class_that_cannot_be_judged_is_na
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+def test_a_class_of_one_group_is_named_for_it_cannot_be_judged(leaves: Path) -> None:
+    paths = sorted((leaves / "train").glob("*/*.png"))
+    labels = ["a" if "green" in path.parent.name else "bc"[number % 2] for number, path in enumerate(paths)]
+    groups = ["one patient" if label == "c" else None for label in labels]
+    warnings: list[str] = []
+    fitted = ImageClassifier(**SMALL).fit(
+        paths, labels, groups, listen=lambda event: warnings.append(event.text) if isinstance(event, Warn) else None
+    )
+    assert fitted.result_.metrics["cross-validation"].n == len(paths) - labels.count("c")
+    assert "1 class has pictures of one group or copies only, and cannot be judged: 'c'" in warnings
+
+
 def test_a_share_that_is_asked_for_is_held_out(leaves: Path, tmp_path: Path) -> None:
     fitted = ImageClassifier(**SMALL, val=0.25).fit(some(leaves, tmp_path / "data", {"a": 12, "b": 12}))
     assert fitted.result_.counts == {"train": 18, "val": 6}

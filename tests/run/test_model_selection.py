@@ -6,7 +6,16 @@ from bench.trust.__main__ import of_folded_keeping
 from scipy.stats import binom
 
 from frostline.data.manifest import Manifest, Row
-from frostline.run.model_selection import KEEP_LEVEL, harmed, hopeless, losses, verdict
+from frostline.run.model_selection import (
+    KEEP_LEVEL,
+    harmed,
+    hopeless,
+    judged,
+    losses,
+    probabilities_of,
+    share_right,
+    verdict,
+)
 
 N = 200
 VAL = Manifest(tuple(Row(f"{i}.png", ("yes",), "val", digest=f"{i}") for i in range(N)), ("no", "yes"))
@@ -42,6 +51,17 @@ def test_what_is_kept(right: int, sure: float, wrongly: float, kept: bool) -> No
     assert better == kept
     assert why.startswith("measurably better" if kept else "not measurably better")
     assert "log loss" in why
+
+
+def test_accuracy_of_several_labels_is_that_of_whole_pictures_and_decisions_are_called_so() -> None:
+    rows = tuple(Row(f"{n}.png", ("a",), "val", digest=f"{n}") for n in range(40))
+    part = Manifest(rows, ("a", "b"), multilabel=True)
+    before, after = (np.tile(np.float32([[1.0, b], [1.0, -1.0]]), (20, 1)) for b in (1.0, -1.0))
+    assert (
+        share_right(before, part).value == judged(probabilities_of(before, part, 1.0), part).figures["accuracy"].value
+    )
+    assert share_right(before, part).value == 0.5
+    assert "single decisions right 75.0% to 100.0%" in verdict("if-better", before, after, part)[1]
 
 
 def test_what_is_planned_is_kept_whatever_it_does() -> None:

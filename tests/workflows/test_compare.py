@@ -73,6 +73,11 @@ def test_groups_of_pictures_csv_widen_intervals_and_are_turned_whole(tmp_path: P
     assert "the signs of 8 groups and single pictures turned at random" in told.output
 
 
+def test_the_commonest_answer_may_be_no_class(tmp_path: Path) -> None:
+    found = compare([run(tmp_path / name, "1100", label="") for name in ("one", "two")])
+    assert found.commonest == ("no class", 4)
+
+
 def test_names_are_as_long_as_they_must_be(tmp_path: Path) -> None:
     one, two = run(tmp_path / "a" / "probe", "11"), run(tmp_path / "b" / "probe", "10")
     assert [entry.name for entry in compare([one, two]).entries] == ["a/probe", "b/probe"]

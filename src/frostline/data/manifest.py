@@ -26,7 +26,7 @@ SPLITS = ("train", "val", "test")
 class Row:
     """One picture and what is known of it.
 
-    labels: none, one, or several (multi-label).
+    labels: none, one, or several (multi-label): those as a set, each once and numbers in them by value.
     split: "train", "val", "test", or None where the source does not say.
     group: pictures of one group (patient, device, day) never stand on both sides of a split.
     name: what to call it in messages and tables, usually its path within the source.
@@ -39,6 +39,10 @@ class Row:
     group: str | None = None
     name: str = ""
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) > 1:
+            object.__setattr__(self, "labels", tuple(sorted(set(self.labels), key=natural)))
 
     @property
     def file(self) -> Path | None:

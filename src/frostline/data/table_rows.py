@@ -83,8 +83,8 @@ class Reader:
         first, row = self._seen.setdefault(found.picture, (line, found))
         if row is found:
             return found
-        if row.labels != labels:
-            both = f"{', '.join(row.labels)} in row {first}, {', '.join(labels)} here"
+        if row.labels != found.labels:
+            both = f"{', '.join(row.labels)} in row {first}, {', '.join(found.labels)} here"
             raise ValueError(f"{found.name} has two labels, {both}: in one row, a|b are several labels")
         for kind, one, other in (("splits", row.split, found.split), ("groups", row.group, found.group)):
             if one != other:

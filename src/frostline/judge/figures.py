@@ -25,6 +25,10 @@ WORDS = {
 """What people read in place of a figure's name in `metrics.json`."""
 
 
+NO_CLASS = "no class"
+"""The answer to a picture that has none of several possible labels."""
+
+
 def in_words(name: str) -> str:
     """A figure's name for people; of one that has no words of its own, its parts."""
     return WORDS.get(name, name.replace("_", " "))

@@ -24,7 +24,7 @@ from frostline.judge.by_class import (
     per_class_figures,
     shared,
 )
-from frostline.judge.figures import Baseline, Report
+from frostline.judge.figures import NO_CLASS, Baseline, Report
 from frostline.judge.intervals import Bounds, Interval
 
 
@@ -200,7 +200,7 @@ def _draws(n: int, units: Units | None) -> int:
 def _commonest_labels(truth: NDArray[np.bool_], classes: Sequence[str]) -> Baseline:
     _, first, counts = np.unique(np.packbits(truth, axis=1), axis=0, return_index=True, return_counts=True)
     held = truth[first[int(counts.argmax())]]
-    named = joined(name for name, on in zip(classes, held, strict=True) if on) or "no class"
+    named = joined(name for name, on in zip(classes, held, strict=True) if on) or NO_CLASS
     return Baseline(named, float(counts.max() / len(truth)), 0.5 ** truth.shape[1], len(truth))
 
 

@@ -61,6 +61,7 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
     """
     targets = part.targets()
     several = targets.ndim == 2
+    place = {name: number for number, name in enumerate(part.classes)}
     found = []
     for row, target, p in zip(part.rows, targets, probabilities, strict=True):
         named, probability = said(p, part.classes, several=several)
@@ -72,7 +73,7 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
                 path,
                 row.digest,
                 split,
-                as_text(row.labels, several=several),
+                as_text(sorted(row.labels, key=place.__getitem__), several=several),
                 named,
                 round(probability, 6),
                 right,

@@ -13,7 +13,7 @@ from frostline.inference.probabilities import probabilities
 from frostline.judge import intervals, metrics
 from frostline.judge.calibrate import Calibration, calibrate, calibrate_multilabel
 from frostline.judge.compare import gain
-from frostline.judge.figures import Report
+from frostline.judge.figures import Report, in_words
 from frostline.judge.intervals import Interval
 
 Logits = NDArray[np.float32]
@@ -52,7 +52,7 @@ def verdict(
     needed = level(phases)
     better = (answers.p < needed and loss.mean >= 0) or (loss.p < needed and answers.mean >= 0)
     said = (
-        f"accuracy {share[0].mean():.1%} to {share[1].mean():.1%} (p = {answers.p:.2g}), log loss "
+        f"{_in_words(val)} {share[0].mean():.1%} to {share[1].mean():.1%} (p = {answers.p:.2g}), log loss "
         f"{nats[0].mean():.3f} to {nats[1].mean():.3f} (p = {loss.p:.2g}), needed p < {needed:.3g}"
     )
     return better, f"{'measurably better' if better else 'not measurably better'}: {said}"
@@ -101,22 +101,27 @@ def harmed(before: Logits, after: Logits, part: Manifest) -> str:
     if min(fell) >= _ONE_ERROR:
         return ""
     return (
-        f"accuracy {share[0].mean():.1%} to {share[1].mean():.1%}, "
+        f"{_in_words(part)} {share[0].mean():.1%} to {share[1].mean():.1%}, "
         f"log loss {nats[0].mean():.3f} to {nats[1].mean():.3f}"
     )
 
 
-def right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
-    """Whether each picture is right, (N,); with several labels a picture whether each label is, (N * K,)."""
+def _right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
+    """Whether each picture is right, (N, 1); with several labels a picture whether each label is, (N, K)."""
     targets = part.targets()
     if targets.ndim == 2:
-        return np.asarray((logits > 0) == (targets > 0.5)).ravel()
-    return np.asarray(logits.argmax(1) == targets)
+        return np.asarray((logits > 0) == (targets > 0.5))
+    return np.asarray(logits.argmax(1) == targets)[:, None]
 
 
 def _each_right(logits: Logits, part: Manifest) -> NDArray[np.float64]:
     """How much of each picture is right, (N,): 0 or 1; with several labels the share of them."""
-    return np.asarray(right(logits, part).reshape(len(part), -1).mean(1))
+    return np.asarray(_right(logits, part).mean(1))
+
+
+def _in_words(part: Manifest) -> str:
+    """What the mean of `_each_right` is called."""
+    return in_words("hamming" if part.multilabel else "accuracy")
 
 
 def losses(logits: Logits, part: Manifest) -> NDArray[np.float64]:
@@ -127,9 +132,14 @@ def losses(logits: Logits, part: Manifest) -> NDArray[np.float64]:
     return np.asarray(logsumexp(values, axis=1) - values[np.arange(len(values)), targets.astype(np.int64)])
 
 
+def all_right(logits: Logits, part: Manifest) -> NDArray[np.bool_]:
+    """Whether each picture is right, (N,): with several labels whether each of them is, as accuracy has it."""
+    return np.asarray(_right(logits, part).all(1))
+
+
 def share_right(logits: Logits, part: Manifest) -> Interval:
-    """Accuracy with its interval; with several labels a picture, of the single decisions."""
-    return intervals.share(right(logits, part).reshape(len(part), -1), units(part))
+    """Accuracy with its interval."""
+    return intervals.share(all_right(logits, part), units(part))
 
 
 def calibration_of(logits: Logits, part: Manifest) -> Calibration:

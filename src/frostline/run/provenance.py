@@ -65,7 +65,7 @@ def counted(manifest: Manifest) -> dict[str, dict[str, dict[str, int]]]:
     where that is fewer."""
     parts = {split: manifest.part(split) for split in manifest.splits} or {"train": manifest}
     counts = {split: part.counts() for split, part in parts.items()}
-    drawn = {split: _units_of(part) for split, part in parts.items()}
+    drawn = {split: units_of(part) for split, part in parts.items()}
     return {"counts": counts} if drawn == counts else {"counts": counts, "units": drawn}
 
 
@@ -78,7 +78,7 @@ def command_of(source: str, options: FitOptions) -> str:
     return shlex.join(words)
 
 
-def _units_of(part: Manifest) -> dict[str, int]:
+def units_of(part: Manifest) -> dict[str, int]:
     """How many units (duplicates, the pictures of a group, else single pictures) have each class."""
     together = units(part)
     own = range(len(part)) if together is None else together.tolist()

@@ -3,7 +3,7 @@
 `conduct` carries out what is resolved here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from frostline.quantities import seconds, side
 from frostline.run.head2toe import over_all_stages
 from frostline.run.image_size import AUTO, allowed_work, chosen_side
 from frostline.run.phase_context import PhaseContext
-from frostline.run.provenance import command_of, facts_of, machine
+from frostline.run.provenance import command_of, facts_of, machine, units_of
 from frostline.run.run_folder import RunFolder
 from frostline.run.solve_phase import solvable
 from frostline.train.defaults import default
@@ -304,12 +304,20 @@ def _say_what_is_left_out(manifest: Manifest, tell: Listener) -> None:
 
 def _say_what_cannot_be_judged(context: PhaseContext) -> None:
     seen = context.val.counts() if context.val is not None else {}
-    alone = [name for name, count in context.train.counts().items() if count == 1 and not seen.get(name)]
-    if alone:
+    counts, drawn = context.train.counts(), units_of(context.train)
+    bound = [name for name in counts if drawn[name] == 1 and not seen.get(name)]
+    if alone := [name for name in bound if counts[name] == 1]:
         what = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
-        more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
-        names = one_line(", ".join(map(repr, alone[:10])))
-        context.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {names}{more}"))
+        context.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {_named(alone)}"))
+    together = [name for name in bound if counts[name] > 1]
+    if together and not context.train.multilabel:  # of several labels each picture judges every class
+        what = "1 class has" if len(together) == 1 else f"{len(together)} classes have"
+        context.listen(Warn(f"{what} pictures of one group or copies only, and cannot be judged: {_named(together)}"))
+
+
+def _named(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
+    return one_line(", ".join(map(repr, classes[:10]))) + more
 
 
 def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Manifest:

@@ -19,6 +19,7 @@ from frostline.errors import Diverged, EngineError
 from frostline.events import Epoch, Judged, Note, PhaseStart, Step, Warn
 from frostline.features.activations import Reader
 from frostline.inference.torch_gpu import out_of_memory
+from frostline.run.model_selection import all_right
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.run.phase_setup import set_up, tear_down
 from frostline.train import checkpoint
@@ -236,9 +237,11 @@ def _judge_epoch(training: _Training, event: Epoch, speed: float) -> str:
     state.accuracies.append(right)
     if _best_epoch(training) == len(state.losses) or recipe.keep == "last":
         training.best, training.best_logits = _weights(training.task.suffix, training.average), logits
-    rate = max(group["lr"] for group in training.optimizer.param_groups)
-    context.listen(Judged(event.epoch, training.epochs, right, loss, mean, rate, speed))
-    training.track(step=state.step, epoch_loss=mean, val_loss=loss, val_accuracy=right, pictures_per_second=speed)
+    rate, accuracy = max(group["lr"] for group in training.optimizer.param_groups), right
+    if context.val.multilabel:  # single decisions choose the epoch, accuracy is that of whole pictures
+        accuracy = float(all_right(logits, context.val).mean())
+    context.listen(Judged(event.epoch, training.epochs, accuracy, loss, mean, rate, speed))
+    training.track(step=state.step, epoch_loss=mean, val_loss=loss, val_accuracy=accuracy, pictures_per_second=speed)
     return _patience_spent(state, recipe.patience)
 
 

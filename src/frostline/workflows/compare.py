@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from frostline.data.split import joined
 from frostline.errors import JudgementError, one_line
 from frostline.judge.compare import Difference, differences
+from frostline.judge.figures import NO_CLASS
 from frostline.judge.intervals import Interval, share
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.judge.result import RunResult
@@ -119,7 +120,7 @@ def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
         for place in ranked
     )
     count = len(order) if units is None else len(np.unique(units))
-    (commonest,) = Counter(parts[0][key].label for key in order).most_common(1)
+    (commonest,) = Counter(parts[0][key].label or NO_CLASS for key in order).most_common(1)
     pairs = differences([right[place] for place in ranked], units)
     return Comparison(chosen, len(order), entries, pairs, count, commonest)
 

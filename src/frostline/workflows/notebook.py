@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.exceptions import NotFittedError
 
+from frostline.data.label_text import labels_in
 from frostline.data.manifest import Manifest, Row
 from frostline.data.views import EvaluationView, visible
 from frostline.errors import DataError, FrostlineWarning, JudgementError, MissingExtra
@@ -130,12 +131,12 @@ class NotebookMethods:
         return self._drawn([(part.rows[i], ", ".join(part.rows[i].labels)) for i in chosen])
 
     def top_losses(self, X: Any = None, y: Iterable[object] | None = None, *, n: int = 9) -> "pd.DataFrame":
-        """The pictures whose true label was given the least probability, the worst first.
+        """The pictures whose true label (or labels) was given the least probability, the worst first.
 
         They are those that the fit held out, as the model judged them that had not seen them, or other labelled ones.
 
-        Columns: name, path, label, predicted, probability (of the prediction), loss (in nats, of the true label; only
-        with one label a picture).
+        Columns: name, path, label, predicted, probability (of the prediction), right, loss (in nats, of the true label;
+        with several labels a picture the mean over its K decisions).
 
         Raises: NotFittedError: before ``fit``. DataError: nothing was held out, and no pictures were given.
         MissingExtra.
@@ -144,17 +145,20 @@ class NotebookMethods:
 
     def _worst(self, found: Evaluation, n: int) -> "pd.DataFrame":
         pandas = _pandas()
-        place = {name: k for k, name in enumerate(self.about_.classes)}
         table: pd.DataFrame = pandas.DataFrame(
             [
                 {name: getattr(row, name) for name in ("name", "path", "label", "predicted", "probability", "right")}
                 for row in found.outcomes
             ]
         )
-        if self.about_.multilabel or found.probabilities is None:
-            return table.sort_values(["right", "probability"], kind="stable").head(n)
-        own = found.probabilities[np.arange(len(table)), [place[label] for label in table["label"]]]
-        return table.assign(loss=-np.log(np.maximum(own, 1e-12))).sort_values("loss", ascending=False).head(n)
+        assert found.probabilities is not None  # of pictures that were judged here
+        several, place = self.about_.multilabel, {name: k for k, name in enumerate(self.about_.classes)}
+        truth = np.zeros(found.probabilities.shape, np.bool_)
+        for line, label in zip(truth, table["label"], strict=True):
+            line[[place[name] for name in labels_in(label, several=several)]] = True
+        p = np.maximum(np.where(truth, found.probabilities, 1 - found.probabilities), 1e-12)
+        losses = -np.log(p).mean(1) if several else -np.log(p[truth])
+        return table.assign(loss=losses).sort_values("loss", ascending=False).head(n)
 
     def plot_top_losses(self, X: Any = None, y: Iterable[object] | None = None, *, n: int = 9) -> "Figure":
         """Those pictures, each with its prediction and its true label.
@@ -247,7 +251,8 @@ class NotebookMethods:
         if no_others and not all:
             said = "the model was fitted to all of these pictures: this is no test of it"
             warnings.warn(said, FrostlineWarning, stacklevel=3)
-        found = evaluate(predictor, part, learnt=learnt, every=all or no_others)
+        held_out: frozenset[str] = getattr(self, "_held_out", frozenset())
+        found = evaluate(predictor, part, learnt=learnt, every=all or no_others, held_out=held_out)
         if found.learnt:
             said = f"{found.learnt} pictures were left out: the model was fitted to them"
             warnings.warn(f"{said} (evaluate(..., all=True) counts them)", FrostlineWarning, stacklevel=3)

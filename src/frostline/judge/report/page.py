@@ -145,15 +145,6 @@ class Page:
         return of_new(self.accuracy)
 
     @cached_property
-    def largest(self) -> tuple[str, float] | None:
-        """The class that has the most pictures, and its share: what always guessing it would come to."""
-        support = np.array([row.support for row in self.report.per_class])
-        if self.multilabel or not support.sum():
-            return None
-        first = int(support.argmax())
-        return self.report.per_class[first].name, float(support[first] / support.sum())
-
-    @cached_property
     def scores(self) -> NDArray[np.floating] | None:
         """Probabilities (N, K) for curves: those that are there, or for two classes those that answers imply."""
         if self.probabilities is not None:
@@ -164,6 +155,13 @@ class Page:
             [row.probability if row.predicted == self.classes[1] else 1 - row.probability for row in self.outcomes]
         )
         return np.column_stack([1 - second, second])
+
+    @cached_property
+    def ranked(self) -> list[int]:
+        """The places of classes of which some pictures are and some are not, those of the lowest F1 first."""
+        rows = self.report.per_class
+        there = [k for k, row in enumerate(rows) if 0 < row.support < self.report.n]
+        return [] if self.scores is None else sorted(there, key=lambda k: rows[k].f1 or 0.0)
 
     @cached_property
     def truth(self) -> NDArray[np.int64]:

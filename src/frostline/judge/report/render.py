@@ -89,9 +89,8 @@ def _drawn(page: Page, say: Say) -> Drawn:
     roc: Markup | str = ""
     precision: Markup | str = ""
     rocs: list[plots.Ranking] = []
-    if page.scores is not None:
-        worst = sorted(range(len(page.classes)), key=lambda k: page.report.per_class[k].f1 or 0.0)[:_MOST_RANKED]
-        rocs, precisions = plots.rankings(page.scores, page.truth, page.classes, worst, page.units)
+    if page.scores is not None and page.ranked:
+        rocs, precisions = plots.rankings(page.scores, page.truth, page.classes, page.ranked[:_MOST_RANKED], page.units)
         if rocs:
             false, true = say("false alarms"), say("found")
             roc = plots.square(rocs, title=say("ROC curve"), x=false, y=true, diagonal=True)

@@ -29,7 +29,7 @@ SECTIONS: tuple[Section, ...] = (
         "Does 90 % mean 90 %?",
         lambda page: bool(page.bins or page.coverage or page.novelty or page.drift),
     ),
-    Section("thresholds", "What a threshold would trade", lambda page: page.scores is not None),
+    Section("thresholds", "What a threshold would trade", lambda page: bool(page.ranked)),
     Section("map", "How pictures lie beside each other", lambda page: page.places is not None),
     Section("classes", "Each class", lambda page: True),
     Section("predictions", "Every prediction", lambda page: bool(page.outcomes)),
