@@ -1,5 +1,6 @@
 """What is said of new pictures holds for them, where more pictures were held out than are measured."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,3 +67,12 @@ def test_strange_pictures_are_as_rare_as_is_said_and_no_drift_is_called(split: s
         called += bool(Drift(distance(found, far), None).signs)
     assert np.mean(alarms) == pytest.approx(0.01, abs=3 * np.sqrt(0.01 * 0.99 * (1 / 6_000 + 1 / 4_800)))
     assert called <= 2
+
+
+def test_too_few_groups_are_not_called_too_few_pictures() -> None:
+    pictures, said = _Pictures(np.random.default_rng(0), {"train": 400, "val": 60}), list[str]()
+    context, val = pictures.context(), pictures.parts["val"]
+    context.listen = lambda event: said.append(event.text)
+    grouped = replace(val, rows=tuple(replace(row, group=f"g{i // 10}") for i, row in enumerate(val.rows)))
+    assert novelty_of(context, grouped) is None
+    assert said[0].endswith("fewer than 19 groups and single pictures were held out")

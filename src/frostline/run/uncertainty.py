@@ -71,7 +71,8 @@ def novelty_of(
         context.listen(Note(f"out-of-distribution detection is not available: {error.what}"))
         return None
     if found is None:
-        few = f"fewer than {ood.FEWEST} pictures were held out"
+        what = "pictures" if together is None else "groups and single pictures"
+        few = f"fewer than {ood.FEWEST} {what} were held out"
         context.listen(Note(f"out-of-distribution detection is not available: {few}"))
     return found
 
