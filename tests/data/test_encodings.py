@@ -1,9 +1,11 @@
 """Tables and archives that are not in UTF-8: read where that is sure, and refused where names would be wrong."""
 
+import json
 import zipfile
 
 import pytest
 
+from frostline.data import encodings, layouts, tables
 from frostline.data.encodings import encoding_of, surely_chinese
 from frostline.data.sources import read
 from frostline.errors import DataError
@@ -55,6 +57,20 @@ def test_tables_and_lists_in_the_encodings_of_spreadsheets(tmp_path, encoding):
     assert read(top / "t.txt", cache=tmp_path / "cache").counts() == {"狗": 3, "猫": 3}
 
 
+def test_json_of_a_chinese_windows(tmp_path):
+    top = tree(tmp_path / "d", *(f"img/{n}.jpg" for n in range(6)))
+    objects = [{"file_name": f"img/{n}.jpg", "label": "猫狗"[n % 2]} for n in range(6)]
+    lines, table = (json.dumps(one, ensure_ascii=False) for one in objects), json.dumps(objects, ensure_ascii=False)
+    for name, text in (("metadata.jsonl", "\n".join(lines)), ("labels.json", table)):
+        file = top / name
+        file.write_bytes(text.encode("gbk"))
+        for place in (file, top):
+            found = read(place, cache=tmp_path / "cache")
+            assert found.counts() == {"狗": 3, "猫": 3}
+            assert "read as GB18030" in found.understood.warnings[0]
+        file.unlink()
+
+
 def test_what_may_be_several_encodings_is_refused(tmp_path):
     top = tree(tmp_path / "d", *(f"img/{n}.jpg" for n in range(11)))
     for encoding in ("big5", "cp1252", "cp949"):
@@ -85,3 +101,22 @@ def test_a_spreadsheet_that_is_called_a_table(tmp_path, name):
         book.writestr("xl/worksheets/sheet1.xml", "<row>" + "猫狗" * 999 + "</row>")
     with pytest.raises(DataError, match=f"'{name}' is a spreadsheet"):
         read(tmp_path / name, cache=tmp_path / "cache")
+
+
+def test_a_table_is_looked_at_once_for_its_encoding(tmp_path, monkeypatch):
+    """Up to 16 MB were read and decoded twice."""
+    top = tree(tmp_path / "d", *(f"{c}/{n}.jpg" for c in "ab" for n in range(2)))
+    (top / "t.csv").write_text("path,label\na/0.jpg,a\nb/0.jpg,b\n")
+    seen = []
+    monkeypatch.setattr(encodings, "encoding_of", lambda place: seen.append(place) or "utf-8")
+    read(top / "t.csv", cache=tmp_path / "cache")
+    assert seen == [top / "t.csv"]
+
+
+def test_a_table_beside_classes_is_read_once_for_groups_and_splits(tmp_path, monkeypatch):
+    top = tree(tmp_path / "d", *(f"{c}/{n}.jpg" for c in "ab" for n in range(2)))
+    (top / "t.csv").write_text("user_id,file\na,a/0.jpg\nb,b/0.jpg\n")
+    seen = []
+    monkeypatch.setattr(layouts, "csv_records", lambda place: seen.append(place) or tables.csv_records(place))
+    assert read(top, cache=tmp_path / "cache").counts() == {"a": 2, "b": 2}
+    assert seen == [top / "t.csv"]

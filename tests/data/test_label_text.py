@@ -33,6 +33,7 @@ from frostline.run.provenance import pictures_digest
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.prediction_table import Columns
 from frostline.ship.predictor import Prediction
+from frostline.workflows.evaluate import learnt_by
 
 ODD = (
     *("a|b", "a", "b", "a,b", "a;b", "a/b", "1", "01", "1.0", "NaN", "None", "nan", "true", "-", "-1", "=1+1", '="x"'),
@@ -88,6 +89,13 @@ def test_labels_of_a_run_are_read_back_as_they_were(tmp_path: Path, several: boo
     if not several:
         assert [row.label for row in again] == list(ODD)
     assert set(thumbnails.choose(again, several=several).samples) == set(ODD)
+
+
+def test_the_list_of_training_pictures_may_lie_within_the_model_of_a_place(tmp_path):
+    """``evaluate`` did not know it, and ``explain`` and ``export`` did."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "training.csv").write_text("name,path,digest,label\na.png,,12,ant\n")
+    assert learnt_by(tmp_path) == learnt_by(tmp_path / "model") == {"12"}
 
 
 def test_a_report_counts_a_name_with_a_sign_as_one_label() -> None:

@@ -170,6 +170,9 @@ def test_labels_in_a_second_table(tmp_path):
     (top / "images.csv").write_text("image_id,file_name\n10,0.jpg\n10,1.jpg\n")
     with pytest.raises(DataError, match="'10' stands twice in 'image_id'"):
         seen(top)
+    (top / "images.csv").write_text("file_name,image_id\n0.jpg,10\n1.jpg\n")
+    with pytest.raises(DataError, match=r"row 3 has 1 of 2 columns"):
+        seen(top)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_floating_point_is_read_by_the_data_set_and_has_no_cliff() -> None:
     reading = survey(rows(encoded(Image.fromarray(plain), "TIFF"), encoded(Image.fromarray(odd), "TIFF"))).reading
     seen = [decode(encoded(Image.fromarray(values), "TIFF"), reading=reading).rgb[9, 9, 0] for values in (plain, odd)]
     assert seen == [128, 128]
+    assert decode(tiff(grey(1, "float16"))).rgb[-1, -1, 0] == 255  # with no warning of NumPy's
     heights = survey(rows(encoded(Image.fromarray(grey(3000, "float32")), "TIFF"))).reading.window
     assert heights is not None
     assert heights == (0, pytest.approx(3000, rel=0.01))
@@ -172,6 +173,15 @@ def test_sixteen_bit_colour_of_a_png_keeps_all_bits(bands: int) -> None:
     assert found is not None
     assert np.array_equal(found.values, values)
     assert found.alpha == {2: 1, 3: None, 4: 3}[bands]
+
+
+@pytest.mark.parametrize("bands", [2, 4])
+def test_the_alpha_of_a_deep_png_is_one_however_gradual(bands: int) -> None:
+    values = np.dstack([scene(64, 48)[:, :, : bands - 1], np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1))])
+    deep = decode(imagecodecs.png_encode(values.astype(np.uint16) * 257)).rgb
+    assert np.abs(deep.astype(int) - decode(imagecodecs.png_encode(values)).rgb.astype(int)).max() <= 1
+    found = survey(rows(*[imagecodecs.png_encode(values.astype(np.uint16) * 257)] * 5))
+    assert found.reading.window == (0, 65535)
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"byteorder": ">"}, {"compression": "lzw"}])

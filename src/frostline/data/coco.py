@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from frostline.data import encodings
 from frostline.data.columns import known, may_be_group
 from frostline.data.manifest import Found, Skipped
 from frostline.data.picture import refuse_sparse
@@ -48,7 +49,9 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
 
     Raises: NotCoco: not COCO's JSON. DataError: a whole picture with annotations of several categories; as ``rows_of``.
     """
-    found = _loaded(place)
+    found, warned = _loaded(place)
+    if warned:
+        yield Understood(warnings=warned)
     if (objects := _objects(found)) is not None:
         yield from rows_of_objects(enumerate(objects, start=1), place, how=how)
         return
@@ -77,10 +80,12 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         yield Understood(unused=("boxes: the whole picture is read",))
 
 
-def _loaded(place: Path) -> Any:
+def _loaded(place: Path) -> tuple[Any, tuple[str, ...]]:
+    """What a file of JSON says, and what to say of it."""
     try:
         refuse_sparse(place, place.stat())
-        return json.loads(place.read_text(encoding="utf-8-sig"))
+        encoding = encodings.encoding_of(place)
+        return json.loads(place.read_text(encoding=encoding)), encodings.said(place, encoding)
     except (ValueError, RecursionError):
         raise _not_coco(place) from None
     except OSError as error:

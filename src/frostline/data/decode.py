@@ -261,7 +261,7 @@ def _seen(found: Image.Image | Samples, reading: Reading | None) -> Decoded:
             return _decoded(_rgb(found, asked))
         clear = found.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in found.info
         found = Samples(np.asarray(_plain(found).convert("RGBA" if clear else "RGB")))
-    elif found.alpha is not None:
+    elif found.alpha is not None and not found.sure:
         deep.check_alpha(found.values[:, :, found.alpha], deep.depth(found), reading)
     pixels = deep.read(found, reading)
     if not asked.bands:

@@ -51,15 +51,12 @@ def is_spreadsheet(place: Path) -> bool:
         return source.read(4) in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
-def said(place: Path) -> tuple[str, ...]:
-    """What to say of a text that was not read as Unicode.
-
-    Raises: OSError: it cannot be read.
-    """
-    if encoding_of(place) != CHINESE:
+def said(place: Path, encoding: str) -> tuple[str, ...]:
+    """What to say of a text that was not read as Unicode. encoding: as ``encoding_of`` has it."""
+    if encoding != CHINESE:
         return ()
     name = one_line(place.name)
-    return (f"{name} is not in UTF-8 and was read as GB18030: if its words look wrong, save it as CSV in UTF-8",)
+    return (f"{name} is not in UTF-8 and was read as GB18030: if its words look wrong, save it in UTF-8",)
 
 
 def surely_chinese(text: bytes) -> bool:

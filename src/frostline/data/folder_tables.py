@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
+from frostline.data import encodings
 from frostline.data.coco import NotCoco, coco, looks_like_coco
 from frostline.data.columns import known
-from frostline.data.encodings import encoding_of
 from frostline.data.folder_names import PICTURES
 from frostline.data.folders import around, by_folders, in_split, named_splits, unwrapped
 from frostline.data.lists import NoList, text_list
@@ -80,7 +80,8 @@ def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[F
     """
     records: list[tuple[int, dict[str, object]]] = []
     try:
-        with place.open(encoding="utf-8-sig") as source:
+        encoding = encodings.encoding_of(place)
+        with place.open(encoding=encoding) as source:
             for line, text in enumerate(source, start=1):
                 if not text.strip():
                     continue
@@ -89,10 +90,12 @@ def json_lines(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[F
                     raise ValueError("no object")
                 records.append((line, record))
     except (ValueError, RecursionError):
-        raise DataError("not JSON lines", where=place, hint='one {"file_name": …, "label": …} a line') from None
+        hint = 'one {"file_name": …, "label": …} a line, in UTF-8'
+        raise DataError("not JSON lines", where=place, hint=hint) from None
     except OSError as error:
         raise DataError(f"the table cannot be read: {error.strerror}", where=place, hint="check permissions") from None
     yield from rows_of_objects(records, place, how=how)
+    yield Understood(warnings=encodings.said(place, encoding))
 
 
 def _told_apart(tables: Sequence[Path], top: Folder) -> str:
@@ -176,7 +179,7 @@ def _has_picture_column(table: Path) -> bool:
     if table.suffix.lower() == ".txt":
         return True
     try:
-        with table.open(encoding=encoding_of(table)) as source:
+        with table.open(encoding=encodings.encoding_of(table)) as source:
             first = source.readline(1 << 16)
     except (OSError, UnicodeError):
         return False
@@ -255,7 +258,7 @@ def _is_about_others(of_folders: Mapping[Path, str], table: Path, how: PlaceOpti
     Its pictures cannot be told, or are not theirs; or some column of it parts them as the folders do.
     """
     try:
-        header, records = csv_records(table)
+        header, records, _ = csv_records(table)
         found = [row for row in rows_of(header, records, table, how=how, labelled=False) if isinstance(row, Row)]
     except DataError:
         return True

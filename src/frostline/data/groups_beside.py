@@ -1,13 +1,13 @@
 """A table beside folders that says what the folders are: patients or users, and not classes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from frostline.data.columns import is_of_one
 from frostline.data.folders import around
 from frostline.data.manifest import Found, Row
 from frostline.data.split_lists import rows_beside
-from frostline.data.tables import csv_records
+from frostline.data.tables import Read
 from frostline.data.tree import Folder
 from frostline.errors import DataError, one_line
 
@@ -16,9 +16,9 @@ _LARGEST = 64 << 20
 _NEARLY_ALL = 0.9
 
 
-def refuse_groups(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
+def refuse_groups(top: Folder, rows: Iterator[Found], read: Callable[[Path], Read]) -> Iterator[Found]:
     """Rows of folders, unless a table beside them, of no pictures that are there, has their names in a column called as
-    one of many is: user_id of Adience, patient_id of a hospital's list.
+    one of many is: user_id of Adience, patient_id of a hospital's list. read: ``csv_records``.
 
     Raises: DataError: one has; as the source of the rows.
     """
@@ -27,9 +27,9 @@ def refuse_groups(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     for folder in around(top):
         for name in folder.others:
             table = folder.path / name
-            if not name.lower().endswith(_ENDINGS) or not (column := _column_of(table, classes)):
+            if not name.lower().endswith(_ENDINGS) or not (column := _column_of(table, classes, read)):
                 continue
-            if rows_beside(table, top) is None:  # else it says of each picture by itself what it belongs to
+            if rows_beside(table, top, read) is None:  # else it says of each picture by itself what it belongs to
                 raise DataError(
                     f"the folders are what {one_line(name)} calls {one_line(column)!r}: groups of pictures, no classes",
                     where=top.path,
@@ -39,7 +39,7 @@ def refuse_groups(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     return iter(held)
 
 
-def _column_of(table: Path, classes: set[str]) -> str:
+def _column_of(table: Path, classes: set[str], read: Callable[[Path], Read]) -> str:
     """The column of patients or users that has the names of classes, (nearly) all of them or none but them; "" of none.
 
     Of classes 1 to 4 the numbers of a hundred patients say nothing.
@@ -47,7 +47,7 @@ def _column_of(table: Path, classes: set[str]) -> str:
     try:
         if table.stat().st_size > _LARGEST:
             return ""
-        header, records = csv_records(table)
+        header, records, _ = read(table)
     except (DataError, OSError):
         return ""
     for index, name in enumerate(header):

@@ -19,7 +19,7 @@ _ENDINGS = (".csv", ".tsv")
 _MOST_TABLES = 6
 _MOST_SHOWN = 3
 
-_Table = tuple[Path, Sequence[str], Sequence[Record]]
+_Table = tuple[Path, Sequence[str], Sequence[Record], tuple[str, ...]]
 
 
 def joined(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
@@ -59,6 +59,18 @@ def _key(labels: _Table, pictures: _Table) -> str:
     return shared.pop() if len(shared) == 1 and says and not named and len(files) == 1 else ""
 
 
+def _full(header: Sequence[str], records: Sequence[Record], place: Path) -> Sequence[Record]:
+    """Rows of as many cells as there are columns, so that those of another table may stand beside them.
+
+    Raises: DataError: one has fewer, or more.
+    """
+    columns = len(header)
+    for line, values in records:
+        if len(values) < columns or any(values[columns:]):
+            raise DataError(f"row {line} has {len(values)} of {columns} columns", where=place, hint="correct the table")
+    return [(line, values[:columns]) for line, values in records]
+
+
 def _are_files(records: Sequence[Record], index: int) -> bool:
     cells = [values[index] for _, values in records[:20] if len(values) > index]
     return bool(cells) and all(isinstance(cell, str) and "." in cell and maybe_picture(cell) for cell in cells)
@@ -74,7 +86,9 @@ def _read(top: Folder, labels: _Table, pictures: _Table, key: str, how: PlaceOpt
 
 
 def _rows(labels: _Table, pictures: _Table, key: str, how: PlaceOptions) -> Iterator[Found]:
-    (place, header, records), (other, header_of_pictures, of_pictures) = labels, pictures
+    (place, header, records, said), (other, header_of_pictures, of_pictures, said_of_pictures) = labels, pictures
+    yield Understood(warnings=(*said, *said_of_pictures))
+    records, of_pictures = _full(header, records, place), _full(header_of_pictures, of_pictures, other)
     own = next(n for n, name in enumerate(header) if plain(name) == key)
     theirs = next(n for n, name in enumerate(header_of_pictures) if plain(name) == key)
     found: dict[str, list[object]] = {}
@@ -99,7 +113,7 @@ def _rows(labels: _Table, pictures: _Table, key: str, how: PlaceOptions) -> Iter
     for item in rows_of(both, together, place, how=how):
         if isinstance(item, Understood):
             source = f"{place.name} and {other.name}, joined by `{header[own]}`"
-            unused = tuple(said for said in item.unused if said != f"column `{header[own]}`")
+            unused = tuple(name for name in item.unused if name != f"column `{header[own]}`")
             yield replace(item, source=source, unused=unused)
         else:
             yield item

@@ -1,6 +1,7 @@
 """A folder as a source: labels come from names, from a table that lies in it, or from the folders themselves."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from frostline.data.augmented_copies import with_copies_together
@@ -14,6 +15,7 @@ from frostline.data.name_patterns import by_pattern
 from frostline.data.parquet_folders import shards_in
 from frostline.data.place_options import PlaceOptions, option
 from frostline.data.split_lists import said_beside
+from frostline.data.tables import csv_records
 from frostline.data.tree import survey
 from frostline.errors import DataError, one_line
 
@@ -29,15 +31,16 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
 
 def _rows(place: Path, how: PlaceOptions) -> Iterator[Found]:
     top = survey(place, how.ignore)
+    table = cache(csv_records)  # what lies beside pictures is asked for its groups and for its splits
     idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern") and not how.remembered]
     if how.label_pattern is not None:
         if idle:
             raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")
-        yield from said_beside(top, by_pattern(top, how.label_pattern))
+        yield from said_beside(top, by_pattern(top, how.label_pattern), table)
     elif not idle and (rows := lists_in(top)) is not None:
         yield from rows
     elif rows := table_in(top, how) or joined(top, how) or shards_in(top, how):
-        yield from rows if how.group or how.split_column else said_beside(top, rows)
+        yield from rows if how.group or how.split_column else said_beside(top, rows, table)
     elif idle:
         columns = f"there are no columns to group by, so none called {one_line(str(how.group))!r}"
         raise DataError(
@@ -46,4 +49,4 @@ def _rows(place: Path, how: PlaceOptions) -> Iterator[Found]:
             hint="name the table in place of the folder, or read it with --label-pattern or --ignore alone",
         )
     else:
-        yield from said_beside(top, refuse_groups(top, by_folders(top)))
+        yield from said_beside(top, refuse_groups(top, by_folders(top), table), table)

@@ -33,7 +33,7 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
 
     Raises: NoList: a line is no such pair. DataError: as ``rows_of``.
     """
-    lines = _lines(place)
+    lines, warned = _read_lines(place)
     if lines and len(cells := re.split(r"[,;\t]", lines[0][1])) > 1 and any(known(cell) == "path" for cell in cells):
         yield from csv_table(place, how=how)
         return
@@ -50,7 +50,7 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
         names, file = named
         records = [(line, [path, names[int(label or "")]]) for line, (path, label) in records]
         of_label += f" with the names in {one_line(file)}"
-    if warned := encodings.said(place):
+    if warned:
         yield Understood(warnings=warned)
     said = Understood(place.name, "the first part of each line", of_label)
     yield from _said(rows_of(["path", "label"], records, place, how=how), said)
@@ -242,10 +242,17 @@ def _numbered(place: Path) -> dict[str, str]:
 
 
 def _lines(place: Path) -> list[tuple[int, str]]:
+    return _read_lines(place)[0]
+
+
+def _read_lines(place: Path) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
+    """The lines of a file that are not empty, with their numbers, and what to say of it."""
     try:
-        texts = place.read_text(encoding=encodings.encoding_of(place)).splitlines()
+        encoding = encodings.encoding_of(place)
+        texts = place.read_text(encoding=encoding).splitlines()
     except UnicodeError:
         raise NoList("not a list in UTF-8", where=place, hint="save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"the list cannot be read: {error.strerror}", where=place, hint="check permissions") from None
-    return [(n, text.strip()) for n, text in enumerate(texts, start=1) if text.strip()]
+    lines = [(n, text.strip()) for n, text in enumerate(texts, start=1) if text.strip()]
+    return lines, encodings.said(place, encoding)

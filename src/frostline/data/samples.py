@@ -30,7 +30,7 @@ class Samples:
 
     values: (H, W, C), real numbers of any type.
     declared: the values that are black and white, if the file says so.
-    alpha: the band that the file calls an alpha, counted from 0.
+    alpha: the band that the file calls an alpha, counted from 0. sure: whether it can be nothing else, as in PNG.
     inverted: whether the least value is white.
     hidden: (H, W) where there is no data, or None.
     unit: whether the values are meant to lie in [0, 1] (floating-point pixels of a program).
@@ -39,6 +39,7 @@ class Samples:
     values: NDArray[Any]
     declared: Window | None = None
     alpha: int | None = None
+    sure: bool = False
     inverted: bool = False
     hidden: NDArray[np.bool_] | None = None
     unit: bool = False
@@ -53,7 +54,7 @@ class Samples:
         """(H, W) where there is data, or None for everywhere."""
         known = None if self.hidden is None else ~self.hidden
         if self.values.dtype.kind == "f":
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):  # of 16 bits, in which the limit is infinite
                 finite = (np.abs(self.values) < _BEYOND).all(2)
             known = finite if known is None else known & finite
         return known
@@ -74,7 +75,7 @@ class Samples:
 
         Raises: DecodeError: a band is not there. Doubt: nobody said which bands they are.
         """
-        if self.alpha is not None:
+        if self.alpha is not None and not self.sure:
             check_alpha(self.values[:, :, self.alpha], depth(self), reading)
         picked, _ = _bands(self, reading)
         return _only(self, picked)

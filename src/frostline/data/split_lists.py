@@ -14,7 +14,7 @@ from frostline.data.lists import list_of_splits
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.place_options import PlaceOptions
 from frostline.data.split_names import says_splits, splits_of
-from frostline.data.tables import csv_records, rows_of
+from frostline.data.tables import Read, rows_of
 from frostline.data.tree import SUFFIXES, Folder
 from frostline.data.understood import Understood
 from frostline.data.unread import SUBMISSION
@@ -41,8 +41,10 @@ class _Said:
 _NOTHING, _NEITHER = _Said({}, (), "", "", complete=False), (None, None)
 
 
-def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
+def said_beside(top: Folder, rows: Iterator[Found], table: Callable[[Path], Read]) -> Iterator[Found]:
     """Rows of a folder, with the split and the group that lists or a table beside its pictures say.
+
+    table: ``csv_records``.
 
     Raises: DataError: two lists for one split; a picture in two lists; as the source of the rows.
     """
@@ -50,8 +52,8 @@ def said_beside(top: Folder, rows: Iterator[Found]) -> Iterator[Found]:
     parted = any(isinstance(item, Row) and item.split is not None for item in held)
     read = [item.source for item in held if isinstance(item, Understood)]
     files = {_plain(item.file) for item in held if isinstance(item, Row) and item.file is not None}
-    lists = None if parted else _lists(top, read)  # of MMPretrain, a list in each split starts at its own folder
-    found = [said for said in (lists, *_tables(top, read, files)) if said is not None]
+    lists = None if parted else _lists(top, read, table)  # of MMPretrain, a list in each split starts at its own folder
+    found = [said for said in (lists, *_tables(top, read, files, table)) if said is not None]
     of_split = next((said for said in found if said.split), _NOTHING)
     of_group = next((said for said in found if said.group), _NOTHING)
     if not found:
@@ -97,7 +99,7 @@ def _only(folder: Skipped, file: str) -> bool:
     return folder.name.endswith("/") and not folder.pictures and file.startswith(folder.name)
 
 
-def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
+def _lists(top: Folder, read: Sequence[str], table: Callable[[Path], Read]) -> _Said | None:
     """train.txt, test.txt, ...: a picture a line, by its path, with or without its ending; what follows is not read.
 
     Tables called so say the same. read: what the rows are from already.
@@ -107,7 +109,7 @@ def _lists(top: Folder, read: Sequence[str]) -> _Said | None:
     idle = [(folder, name) for folder, name in _idle_files(top, _LISTS) if not any(name in source for source in read)]
     said = splits_of(Path(name).stem for _, name in idle)
     named = [(folder.named(name), said[Path(name).stem]) for folder, name in idle if Path(name).stem in said]
-    listed = [(called, split, _listed(top, top.path / called)) for called, split in named]
+    listed = [(called, split, _listed(top, top.path / called, table)) for called, split in named]
     lists = [(called, split, [*map(_plain, own)]) for called, split, own in listed if own is not None]
     sets = [(split, set(own)) for _, split, own in lists]
     for called, split, pictures in lists:
@@ -151,10 +153,10 @@ def _idle_files(top: Folder, endings: tuple[str, ...]) -> Iterator[tuple[Folder,
         yield from ((folder, name) for name in folder.others if name.lower().endswith(endings))
 
 
-def _listed(top: Folder, place: Path) -> list[Path] | None:
+def _listed(top: Folder, place: Path, table: Callable[[Path], Read]) -> list[Path] | None:
     """The pictures that a list or a table names, or None: it is none."""
     if place.suffix.lower() != ".txt":
-        found = rows_beside(place, top)
+        found = rows_beside(place, top, table)
         return None if found is None else [row.picture for row in found[0] if isinstance(row.picture, Path)]
     try:
         if place.stat().st_size > _LARGEST:
@@ -196,12 +198,12 @@ def _way(base: Path, names: list[str]) -> Callable[[str], Path] | None:
     return None
 
 
-def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_Said]:
+def _tables(top: Folder, read: Sequence[str], pictures: Set[Path], table: Callable[[Path], Read]) -> Iterator[_Said]:
     """Tables that name some of the pictures, and say their splits or groups."""
     tables = [(folder, name) for folder in around(top) for name in folder.others if name.lower().endswith(_TABLES)]
     tables += [one for one in _idle_files(top, _LISTS) if says_splits(one[1]) and one not in tables]
     for folder, name in tables:
-        if any(name in source for source in read) or (found := rows_beside(folder.path / name, top)) is None:
+        if any(name in source for source in read) or (found := rows_beside(folder.path / name, top, table)) is None:
             continue
         rows, said = found
         own_files = [_plain(row.picture) for row in rows if isinstance(row.picture, Path)]
@@ -221,12 +223,12 @@ def _tables(top: Folder, read: Sequence[str], pictures: Set[Path]) -> Iterator[_
         yield _Said(of, (folder.named(name),), split, group, bool(said.split))
 
 
-def rows_beside(place: Path, top: Folder) -> tuple[list[Row], Understood] | None:
+def rows_beside(place: Path, top: Folder, table: Callable[[Path], Read]) -> tuple[list[Row], Understood] | None:
     """What a table says of pictures that are there, whatever it says of labels; None: it names none."""
     is_list = place.suffix.lower() == ".txt"
     how = PlaceOptions(box_format="none", images=top.path if is_list else None)
     try:
-        header, records = list_of_splits(place) if is_list else csv_records(place)
+        header, records = list_of_splits(place) if is_list else table(place)[:2]
         items = list(rows_of(header, records, place, how=how, labelled=False))
     except DataError:
         return None

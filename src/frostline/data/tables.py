@@ -23,6 +23,9 @@ from frostline.data.tree import ends_as_picture
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
+Read = tuple[list[str], list[Record], tuple[str, ...]]
+"""A table: its header, its rows with their numbers in the file, and what to say of it."""
+
 _LONGEST_LINE = 4 << 20
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
@@ -35,8 +38,8 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
 
     Raises: DataError: a column is missing; rows that lack a value or name no split; not UTF-8, or not a table.
     """
-    header, records = csv_records(place)
-    if warned := encodings.said(place):
+    header, records, warned = csv_records(place)
+    if warned:
         yield Understood(warnings=warned)
     first = header[0] if header else ""
     again = {n for n, row in records if row[0].strip() == first and [cell.strip() for cell in row] == header}
@@ -49,8 +52,8 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     yield from rows_of(header, records, place, how=how)
 
 
-def csv_records(place: Path) -> tuple[list[str], list[Record]]:
-    """The header of a table, and its rows with their numbers in the file; empty ones left out.
+def csv_records(place: Path) -> Read:
+    """A table as it stands in its file; empty rows are left out.
 
     Raises: DataError: not UTF-8, or not a table.
     """
@@ -63,7 +66,10 @@ def csv_records(place: Path) -> tuple[list[str], list[Record]]:
             reader = csv.reader(_lines(source, place), delimiter=delimiter, skipinitialspace=True)
             header = [_shown(name).strip() for name in next(reader, [])]
             rows = ((reader.line_num + above, values) for values in reader if any(values))
-            return header, [(line, [*map(_shown, v)] if any("=" in cell for cell in v) else v) for line, v in rows]
+            records: list[Record] = [
+                (line, [*map(_shown, v)] if any("=" in cell for cell in v) else v) for line, v in rows
+            ]
+            return header, records, encodings.said(place, encoding)
     except UnicodeError:
         if encodings.is_spreadsheet(place):
             raise DataError(

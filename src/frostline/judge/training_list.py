@@ -36,12 +36,14 @@ def run_of(place: Path) -> Path | None:
 def training_list(model: Path, *, several: bool = False) -> tuple[Row, ...] | None:
     """The pictures that a model learned from, or None where it came without its run's folder.
 
-    model: a model folder, or a run's folder. several: whether a picture may have several labels, as the model says.
+    model: a model folder, one with it in ``model/``, or a run's folder.
+    several: whether a picture may have several labels, as the model says.
     A picture without a path of its own has Path(".").
 
     Raises: DataError: the list is damaged.
     """
-    places = [folder / TRAINING for folder in (model, run_of(model)) if folder and (folder / TRAINING).is_file()]
+    folders = (model, model / "model", run_of(model))
+    places = [folder / TRAINING for folder in folders if folder and (folder / TRAINING).is_file()]
     if not places:
         return None
     try:

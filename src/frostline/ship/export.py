@@ -105,7 +105,7 @@ def export(
         if manifest is None:
             _refuse_if_apart(found, leaving, out)
         else:
-            learnt = {row.digest for row in training_list(model) or training_list(source) or ()}
+            learnt = {row.digest for row in training_list(model) or ()}
             spent = parity.cost(answer, leaving, manifest.part("val").rows, shipped.classes, learnt)
             _refuse_if_dear(spent, max_drop, source)
         if form.standalone is not None:

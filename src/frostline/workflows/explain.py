@@ -126,7 +126,7 @@ def _alike(
 
     several: whether they may have several labels. Where they are not known any more, a word why, and none.
     """
-    training = training_list(model, several=several) or training_list(located(model), several=several)
+    training = training_list(model, several=several)
     if training is None:
         listen(Note("nothing is known of the training pictures: name the run's folder to see which look alike"))
         return {}

@@ -34,7 +34,7 @@ def samples(image: Image.Image, encoded: BinaryIO) -> Samples | None:
         covering = np.where((values == np.array(clear, np.int64)).all(2, keepdims=True), 0, 65535).astype(np.uint16)
         values, alpha = np.concatenate([values, covering], 2), values.shape[2]
     colours = values if alpha is None else values[:, :, :alpha]
-    return Samples(values, declared=_declared(colours, significant), alpha=alpha)
+    return Samples(values, declared=_declared(colours, significant), alpha=alpha, sure=True)
 
 
 def facts(encoded: BinaryIO) -> tuple[int, int, int]:

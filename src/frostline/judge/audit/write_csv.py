@@ -93,7 +93,8 @@ def _check_read_back(written: Path, rows: Sequence[Row], paths: Sequence[str], p
     Raises: DataError: a row would be read as something else.
     """
     try:
-        found = [row for row in rows_of(*csv_records(written), place.name, how=_ANY) if isinstance(row, Row)]
+        header, records, _ = csv_records(written)
+        found = [row for row in rows_of(header, records, place.name, how=_ANY) if isinstance(row, Row)]
     except DataError as error:
         raise DataError(f"the table would be refused: {error.what}", where=place, hint=_RENAME) from None
     told = {str(row.picture): row for row in found}
