@@ -256,7 +256,7 @@ class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type:
         return map(_unlabelled, count(), _pictures(X, self._recalled()))
 
     def _recalled(self) -> PlaceOptions:
-        return PlaceOptions.recalled(vars(self))
+        return PlaceOptions().recalling(vars(self))
 
     def _settings(self) -> Settings:
         given = {name: getattr(self, name) for name in OPTIONS}
@@ -335,7 +335,7 @@ def labelled(
         raise PlanError(
             f"there is no column {how.group!r} in a sequence of pictures", where="group", hint="pass groups= to fit"
         )
-    if not how.remembered and not claimed(X) and (idle := list(how.given())):
+    if not claimed(X) and (idle := [name for name in how.given() if name not in how.remembered]):
         raise PlanError(f"{idle[0]} says nothing of a sequence of pictures", where=idle[0], hint="leave it out")
     labels = labels_of(y)
     if classes is not None:

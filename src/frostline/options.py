@@ -100,7 +100,9 @@ class FitOptions:
     """The options of one fit. What is None is chosen by the strategy and the size of the data."""
 
     model: str = _option("tf_efficientnet_lite0", "A timm name, torchvision/NAME or package.module:factory.", "network")
-    weights: str | Path | None = _option("auto", "Pretrained weights: auto, a checkpoint file, or none.", "network")
+    weights: str | Path | None = _option(
+        "auto", "Pretrained weights: auto, a checkpoint file or folder, or none.", "network"
+    )
     strategy: str = _option("auto", "How to fine-tune; `frostline strategies` lists the strategies.", "run")
     out: str | Path | None = _option(
         None, "Folder of the run (command line: runs/DATA-STRATEGY).", "output", parsed=Path

@@ -631,8 +631,8 @@ def test_what_is_no_picture_and_no_table_is_named_with_what_to_make_of_it(tmp_pa
         "export.ndjson": "labels in export.ndjson",
     }.items():
         file = written(tmp_path / name.replace("/", "-") / name, "x")
-        assert hint in refused(tmp_path / name.replace("/", "-"), "0 loose files"), file
-    hint = refused(written(tmp_path / "z" / "one.zip", "x").parent, "0 loose files")
+        assert hint in refused(tmp_path / name.replace("/", "-"), "there are no pictures"), file
+    hint = refused(written(tmp_path / "z" / "one.zip", "x").parent, "there are no pictures")
     assert hint.startswith("1 archives")
 
 

@@ -84,6 +84,8 @@ def test_what_is_split_already_stays():
 def test_refusals():
     with pytest.raises(DataError, match="no training pictures"):
         with_validation(Manifest((Row(b"t", ("a",), "test", digest="t"),), ("a",)))
+    with pytest.raises(DataError, match="no class has two pictures"):
+        with_validation(manifest(("a", "1", None), ("b", "2", None)))
     with pytest.raises(DataError, match="belong together"):
         with_validation(manifest(("a", "1", None), ("a", "1", None), ("b", "2", None)))
     with pytest.raises(PlanError, match="share"):

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from frostline import ImageClassifier
 from frostline.cli import app, console
 from frostline.data.manifest import Manifest, Row
+from frostline.data.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.data.views import Preprocessing
 from frostline.errors import DataError
@@ -20,7 +21,7 @@ from frostline.run.run_folder import RunFolder
 from frostline.ship.predictor import Prediction
 from frostline.train.defaults import default
 from frostline.workflows.compare import compare
-from frostline.workflows.evaluate import evaluate, learnt_by
+from frostline.workflows.evaluate import evaluate, labelled_for, learnt_by
 from frostline.workflows.report_data import of_evaluation
 
 
@@ -43,6 +44,25 @@ class About:
 
     def __init__(self, classes):
         self.classes = classes
+
+
+def test_a_table_is_read_as_that_of_the_fit_was_where_nothing_else_is_said(leaves: Path, tmp_path: Path) -> None:
+    names = [row.name for row in read(leaves).rows]
+    place = tmp_path / "t.csv"
+    lines = (f"{leaves / name},{'ab'[n % 2]},{'ba'[n % 2]}\n" for n, name in enumerate(names))
+    place.write_text("path,label,truth\n" + "".join(lines))
+    about = About(("a", "b"))
+    about.facts = {"given": {"label_column": "truth", "ignore": "nobody*", "weights": "/etc/passwd"}}
+
+    def first(how: PlaceOptions = PlaceOptions(), where: Path = place) -> tuple[str, ...]:
+        return labelled_for(about, where, how).rows[0].labels
+
+    assert first() == ("b",)
+    assert first(PlaceOptions(label_column="label")) == ("a",)
+    (tmp_path / "u.csv").write_text(f"path,label\n{leaves / names[0]},a\n{leaves / names[1]},b\n")
+    assert first(where=tmp_path / "u.csv") == ("a",)
+    with pytest.raises(DataError, match="no column 'truht'"):
+        first(PlaceOptions(label_column="truht"))
 
 
 def test_what_training_csv_lists_is_left_out_by_content(leaves: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
 def _rows(place: Path, how: PlaceOptions) -> Iterator[Found]:
     top = survey(place, how.ignore)
     table = cache(csv_records)  # what lies beside pictures is asked for its groups and for its splits
-    idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern") and not how.remembered]
+    idle = [option(name) for name in how.given() if name not in ("ignore", "label_pattern", *how.remembered)]
     if how.label_pattern is not None:
         if idle:
             raise DataError(f"{idle[0]} says nothing beside --label-pattern", where=place, hint="leave one of them out")

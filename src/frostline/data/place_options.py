@@ -26,7 +26,8 @@ class PlaceOptions:
     cache: where what is fetched is kept.
     usual_margin: ``box_margin`` where none is given (a model's).
     usual_whole: whether whole pictures are looked at where no ``box_format`` is given.
-    remembered: it was said of a fit's data, and not of the place that is read: what means nothing there is passed over.
+    remembered: names of those that were said of a fit's data, and not of the place that is read: what means nothing
+        there is passed over.
     """
 
     image_column: str | None = None
@@ -44,7 +45,7 @@ class PlaceOptions:
     cache: Path | None = None
     usual_margin: float = 0.0
     usual_whole: bool = False
-    remembered: bool = False
+    remembered: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -65,13 +66,14 @@ class PlaceOptions:
             margin = 0.0
         return replace(self, usual_margin=float(margin), usual_whole=options.get("box_format") == "none")
 
-    @classmethod
-    def recalled(cls, options: Mapping[str, Any]) -> Self:
-        """What the options of a fit say of data that comes later: as `looking_as`, which columns are meant, and what
-        is left out. Where pictures lie, and how a table writes things, each place says itself.
+    def recalling(self, options: Mapping[str, Any]) -> Self:
+        """What the options of a fit say of data that comes later, where nothing else is said: as `looking_as`, which
+        columns are meant, and what is left out. Where pictures lie, and how a table writes things, each place says
+        itself.
         """
-        how = cls.of({name: options.get(name) for name in ("image_column", "label_column", "ignore")})
-        return replace(how, remembered=True).looking_as(options)
+        silent = {"image_column", "label_column", "ignore"} - set(self.given())
+        fit = self.of({name: options.get(name) for name in silent}).given()
+        return replace(self, **fit, remembered=tuple(fit)).looking_as(options)
 
     @property
     def whole(self) -> bool:
@@ -81,8 +83,8 @@ class PlaceOptions:
     def among(self, header: Sequence[str]) -> Self:
         """Without the columns that a table of that header lacks, if they are only remembered."""
         said = {name: getattr(self, name) for name in ("image_column", "label_column")}
-        gone = [n for n, column in said.items() if column and not {column, *column.split(",")} & set(header)]
-        return self.without(*gone) if self.remembered else self
+        known = {name: column for name, column in said.items() if column and name in self.remembered}
+        return self.without(*(n for n, column in known.items() if not {column, *column.split(",")} & set(header)))
 
     def without(self, *names: str) -> Self:
         """As if nothing had been said of these."""

@@ -341,7 +341,7 @@ def _asked(found: Source, place: object, how: PlaceOptions) -> dict[str, object]
     for name in how.given():
         if "how" in takes and not found.options:
             continue  # a source of others, which ask in their turn
-        if how.remembered and name not in heeded:
+        if name in how.remembered and name not in heeded:
             how = how.without(name)
             continue
         if name == "group" and name not in heeded:

@@ -109,8 +109,10 @@ def _parted(manifest: Manifest, name: str, share: float, seed: int) -> Manifest:
         )
     chosen = _chosen(_units(manifest.rows, learnt, seed), share)
     if not chosen:
+        several = any(count > 1 for count in Counter(manifest.rows[n].labels for n in learnt).values())
+        why = "all pictures of each class belong together" if several else "no class has two pictures"
         raise DataError(
-            f"no {called} part can be split off: all pictures of each class belong together",
+            f"no {called} part can be split off: {why}",
             where=manifest.source or None,
             hint=f"add pictures that are neither duplicates nor of the same group, or a {name} folder",
         )

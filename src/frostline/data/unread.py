@@ -84,7 +84,8 @@ def no_classes(here: Folder, top: Folder | None = None) -> DataError:
         labels = Counter(match["label"] for name in own_names if (match := form.fullmatch(name)))
         if all(map(split_of, labels)):
             continue
-        if 1 < len(labels) <= len(names) / 2 and sum(labels.values()) > 0.3 * len(names):
+        named = sum(labels.values())
+        if 1 < len(labels) <= named / 2 and named > 0.3 * len(names):
             shown = ", ".join(f"{name!r} ({count:,})" for name, count in labels.most_common(3))
             hint = f"file names look like labels, {one_line(shown)}: --label-pattern {pattern}; or {hint}"
             break
@@ -103,4 +104,5 @@ def no_classes(here: Folder, top: Folder | None = None) -> DataError:
         hint = (
             f"{len(archives):,} archives lie there, such as {one_line(archives[0])}: unpack them, or name one; {hint}"
         )
-    return DataError(f"there are no class folders, but {len(names):,} loose files", where=here.path, hint=hint)
+    what = f"there are no class folders, but {len(names):,} loose files" if names else "there are no pictures"
+    return DataError(what, where=here.path, hint=hint)

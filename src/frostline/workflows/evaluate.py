@@ -22,6 +22,7 @@ from frostline.judge.figures import Report
 from frostline.judge.one_draw import counted
 from frostline.judge.predictions import PICTURES, Outcome, outcomes, read_outcomes
 from frostline.judge.training_list import run_of, training_list
+from frostline.ship.given_options import given_options
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
@@ -74,11 +75,11 @@ class Evaluation:
 
 
 def labelled_for(about: ModelInfo, place: Path, how: PlaceOptions) -> Manifest:
-    """Labelled pictures for a model: of its classes, one or several a picture, and as much of each as it looked at.
+    """Labelled pictures for a model: of its classes, one or several a picture, read as its fit's were.
 
     Raises: DataError: as ``sources.read``.
     """
-    how = how.looking_as(about.facts.get("given"))
+    how = how.recalling(given_options(about)[0])
     return sources.read(place, classes=about.classes, how=how, several=about.multilabel)
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from frostline.data.manifest import Row
 from frostline.errors import PlanError
 from frostline.ship.open_predictor import open_predictor
+from frostline.ship.serve import page
 from frostline.ship.serve.server import _listening
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES
@@ -122,6 +125,23 @@ def test_pages_name_nothing_outside_and_allow_no_script_but_their_own(served):
 )
 def test_other_sites_pages_and_rebound_names_are_turned_away(served, headers, status):
     assert served.ask("POST", "/predict", PICTURES[0], {**JPEG, **headers}).status == status
+
+
+def test_a_page_behind_a_proxy_may_ask_by_the_name_that_was_given(model):
+    """nginx asks under the address that proxy_pass names, and hands on the browser's Origin."""
+    with serving(model[0], "--allow-host", "Models.example.org") as server:
+        for name, status in (("models.example.org", 200), ("evil.example", 403), ("localhost", 403)):
+            headers = {**JPEG, "Origin": f"https://{name}", "Sec-Fetch-Site": "same-origin"}
+            assert server.ask("POST", "/predict", PICTURES[0], headers).status == status, name
+
+
+def test_the_page_asks_below_the_path_that_it_was_opened_at():
+    """A proxy may put it at https://models.example.org/insects/."""
+    for file in Path(page.__file__).parent.iterdir():
+        if file.suffix in (".html", ".js"):
+            assert not re.findall(r"""(?:href|src)="/[^"]*|(?:fetch|ask)\(["'`]/[^"'`]*""", file.read_text("utf-8")), (
+                file
+            )
 
 
 def test_limits_are_told_by_status(narrow):

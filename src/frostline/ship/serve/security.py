@@ -54,7 +54,8 @@ class SecurityMiddleware:
         observe: Callable[[str, int, float], None],
     ) -> None:
         self._app = app
-        self._hosts = {"localhost", *(host.lower().rstrip(".") for host in hosts)}
+        self._named = {host.lower().rstrip(".") for host in hosts}
+        self._hosts = {"localhost", *self._named}
         self._token = None if token is None else token.encode()
         self._observe = observe
 
@@ -102,12 +103,13 @@ class SecurityMiddleware:
             hint = "ask by address, or start the server with --allow-host NAME"
             return _refused(421, "this server does not go by that name", hint)
         try:
-            origin = None if (said := headers.get("origin")) is None else urlsplit(said).netloc.lower()
+            origin = None if (said := headers.get("origin")) is None else urlsplit(said.lower())
         except ValueError:
             return _refused(400, "the header Origin is no origin", "send none, or that of the page that asks")
         if method not in ("GET", "HEAD") and (
             headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-            or (origin is not None and origin != host.lower())
+            # a proxy may ask under an address of its own, though the page goes by the name that was given
+            or (origin is not None and origin.netloc != host.lower() and origin.hostname not in self._named)
         ):
             return _refused(
                 403, "another site's page may not ask", "call the server from a program, or from its own page"

@@ -30,7 +30,7 @@ async function ask(path, options = {}, busy = () => {}) {
   }
 }
 
-export const info = async () => (await ask("/info")).json();
+export const info = async () => (await ask("info")).json();
 
 const form = (items) => {
   const data = new FormData();
@@ -38,10 +38,10 @@ const form = (items) => {
   return data;
 };
 
-export const sample = async (number) => (await ask(`/samples/${number}`)).blob();
+export const sample = async (number) => (await ask(`samples/${number}`)).blob();
 
 export async function heat(item, label) {
-  const answer = await ask(`/explain?label=${encodeURIComponent(label)}`, { method: "POST", body: form([item]) });
+  const answer = await ask(`explain?label=${encodeURIComponent(label)}`, { method: "POST", body: form([item]) });
   return answer.blob();
 }
 
@@ -52,7 +52,7 @@ export async function predict(items, limits, sets, tell, busy) {
   const work = async () => {
     for (let group; (group = waiting.shift()); ) {
       try {
-        const answer = await (await ask(`/predict${query}`, { method: "POST", body: form(group) }, busy)).json();
+        const answer = await (await ask(`predict${query}`, { method: "POST", body: form(group) }, busy)).json();
         group.forEach((item, i) => { item.result = answer.results[i]; });
       } catch (error) {
         for (const item of group) item.result = { error: error.message, gone: !(error instanceof Fault) };

@@ -28,9 +28,9 @@ function operation(path, method, said) {
 }
 
 at("example").textContent =
-  `curl -F file=@PICTURE '${location.origin}/predict?top=3'\n` +
-  `curl --data-binary @PICTURE -H 'Content-Type: image/jpeg' ${location.origin}/predict`;
-const { paths } = await (await fetch("/openapi.json")).json();
+  `curl -F file=@PICTURE '${new URL("predict?top=3", location)}'\n` +
+  `curl --data-binary @PICTURE -H 'Content-Type: image/jpeg' ${new URL("predict", location)}`;
+const { paths } = await (await fetch("openapi.json")).json();
 for (const [path, methods] of Object.entries(paths)) {
   for (const [method, said] of Object.entries(methods)) at("paths").append(operation(path, method, said));
 }

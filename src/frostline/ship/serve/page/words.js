@@ -37,7 +37,7 @@ try {
 
 // The table is fetched where it is read, so that an English page does not wait for it.
 async function learn() {
-  if (language === "zh") chinese ??= await fetch("/page/zh.json").then((answer) => answer.json()).catch(() => ({}));
+  if (language === "zh") chinese ??= await fetch("page/zh.json").then((answer) => answer.json()).catch(() => ({}));
 }
 await learn();
 
