@@ -43,7 +43,7 @@ def test_labels_and_groups_and_splits_are_said_in_many_ways(tmp_path: Path) -> N
         (("x",), "train", None),
         (("x", "y"), "val", "g"),
         (("4",), "train", None),
-        (("3", "4", "y", "x"), "val", None),
+        (("3", "4", "x", "y"), "val", None),
     ]
     with pytest.raises(DataError, match="says nothing of 'camera'"):
         read(tmp_path, group="camera")

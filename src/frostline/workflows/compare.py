@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.label_text import parted
 from frostline.data.split import joined
 from frostline.errors import JudgementError, one_line
 from frostline.judge.compare import Difference, differences
@@ -177,7 +178,7 @@ def _check_same(first: str, one: _Part, name: str, other: _Part, place: Path, sp
             hint="fit both on the same data with one --seed and --val, or give the data a val or test folder",
         )
     for key, row in one.items():
-        if row.label != other[key].label:
+        if sorted(parted(row.label)) != sorted(parted(other[key].label)):  # older runs have them as they were given
             raise JudgementError(
                 f"{one_line(row.name)} is {one_line(row.label)!r} in {one_line(first)} and "
                 f"{one_line(other[key].label)!r} in {one_line(name)}",
