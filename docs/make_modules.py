@@ -26,13 +26,17 @@ def modules_of(package: str) -> dict[str, set[str]]:
 
 
 def in_order(modules: dict[str, set[str]]) -> list[str]:
-    """The modules, each behind those that it imports; otherwise by name."""
+    """The modules, each behind those that it imports; otherwise those of one folder together, and by name."""
     order: list[str] = []
+
+    def elsewhere(name: str) -> bool:
+        return name.rpartition(".")[0] != (order[-1] if order else "").rpartition(".")[0]
+
     while len(order) < len(modules):
         ready = [name for name in sorted(modules) if name not in order and modules[name] <= set(order)]
         if not ready:
             raise SystemExit(f"there is a circle among {sorted(set(modules) - set(order))}")
-        order.append(ready[0])
+        order.append(min(ready, key=lambda name: (elsewhere(name), name)))
     return order
 
 

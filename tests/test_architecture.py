@@ -108,6 +108,15 @@ def test_modules_of_a_package_import_only_those_listed_before_them() -> None:
             assert not late, f"{package_name}/{name} imports {late}, which stand behind it"
 
 
+def test_folders_of_data_import_one_way() -> None:
+    """As docs/architecture.md says: pictures, places, tables, folders."""
+    order = ("pictures", "places", "tables", "folders")
+    assert set(order) == {path.name for path in (ROOT / "data").iterdir() if path.is_dir() and path.name[0] != "_"}
+    for name, needed in make_modules.modules_of("data").items():
+        later = order[order.index(name.split(".")[0]) + 1 :] if "." in name else ()
+        assert not {other for other in needed if other.split(".")[0] in later}, name
+
+
 def test_modules_and_functions_are_of_a_size_to_be_read() -> None:
     large = {}
     for path, tree in modules():

@@ -12,7 +12,7 @@ from bench import scale, scale_memory, scale_nodes
 from typer.testing import CliRunner
 
 from frostline.cli import app
-from frostline.data.picture import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.data.sources import pictures as listed
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from frostline.data.decode import Picture
 from frostline.data.labels import labels_of, names_known, values_of
 from frostline.data.manifest import Manifest, Row
-from frostline.data.place_options import PlaceOptions
+from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.to_picture import pictures_of
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import claimed, default_cache, each, pairs, pictures, read
-from frostline.data.to_picture import pictures_of
 from frostline.errors import DataError, DecodeError, LabelError, PlanError
 from frostline.events import Listener
 from frostline.features.store import Store

@@ -22,8 +22,8 @@ import numpy as np
 
 from frostline.classifier import ImageClassifier
 from frostline.data.manifest import SPLITS, Manifest, Row, Skipped
-from frostline.data.picture import Crop, Item, Slice, content_digest
-from frostline.data.samples import Samples
+from frostline.data.pictures.picture import Crop, Item, Slice, content_digest
+from frostline.data.pictures.samples import Samples
 from frostline.data.sources import Source
 from frostline.data.understood import Understood
 from frostline.errors import FrostlineError
@@ -128,7 +128,7 @@ def _faults(number: int, row: object) -> Iterator[str]:
     if not row.name:
         yield f"row {number}: it has no name"
     if not isinstance(row.picture, Path | bytes | np.ndarray | Samples | Slice | Item | Crop):
-        yield f"row {number}: {type(row.picture).__name__} is no picture: see frostline.data.picture.Picture"
+        yield f"row {number}: {type(row.picture).__name__} is no picture: see frostline.data.pictures.picture.Picture"
         return
     if not isinstance(row.labels, tuple) or not all(isinstance(label, str) and label for label in row.labels):
         yield f"row {number}: labels {row.labels!r} are no tuple of text"

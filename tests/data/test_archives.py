@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from frostline.data.archives import _zip_names, is_archive, unpacked
+from frostline.data.places.archives import _zip_names, is_archive, unpacked
 from frostline.data.sources import read
 from frostline.errors import DataError
 from tests.data.pictures import encoded, scene
@@ -115,7 +115,7 @@ def test_bombs_are_refused_by_what_they_write_not_by_what_they_say(tmp_path, kin
 
 
 def test_a_ratio_beyond_belief_is_refused_below_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr("frostline.data.archives._FREE", 1_000_000)
+    monkeypatch.setattr("frostline.data.places.archives._FREE", 1_000_000)
     place = _zip(tmp_path / "x.zip", [("a/zeros.png", bytes(30_000_000))])
     with pytest.raises(DataError, match="would unpack to more than"):
         unpacked(place, "d", tmp_path)
@@ -171,7 +171,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("frostline.data.archives._write", full)
+    monkeypatch.setattr("frostline.data.places.archives._write", full)
     with pytest.raises(DataError, match="No space left"):
         unpacked(place, "d", tmp_path / "cache")
     assert not _entries(tmp_path / "cache")
@@ -193,7 +193,7 @@ def test_a_faster_process_wins_and_its_folder_is_taken(tmp_path, monkeypatch):
         (building.parent / "digest" / "theirs").touch()
         return {"ours": ""}
 
-    monkeypatch.setattr("frostline.data.archives._write", meanwhile)
+    monkeypatch.setattr("frostline.data.places.archives._write", meanwhile)
     assert _names(unpacked(place, "digest", tmp_path)) == ["theirs"]
     assert sorted(_entries(tmp_path)) == ["digest", "digest.json"]
 
@@ -245,7 +245,7 @@ def test_what_was_changed_after_unpacking_is_unpacked_again(tmp_path, number):
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
 @pytest.mark.parametrize("content", [b"", b"x"])
 def test_an_archive_of_nothing_but_names_is_refused(tmp_path, monkeypatch, kind, content):
-    monkeypatch.setattr("frostline.data.archives._FEW", 50)
+    monkeypatch.setattr("frostline.data.places.archives._FEW", 50)
     archive = tmp_path / f"many.{kind}"
     if kind == "zip":
         with zipfile.ZipFile(archive, "w") as packed:

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from frostline.data.place_options import PlaceOptions
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.data.split import folds, with_validation
 from tests.data.pictures import tree

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.decode import decode
-from frostline.data.formats import jpeg_xl
+from frostline.data.pictures.decode import decode
+from frostline.data.pictures.formats import jpeg_xl
 from frostline.errors import DecodeError
 from tests.data.pictures import encoded, scene
 
@@ -135,7 +135,7 @@ class TestDicom:
         return file.getvalue()
 
     def test_a_deflated_bomb_is_refused_and_a_deflated_picture_is_read(self, monkeypatch) -> None:
-        monkeypatch.setattr("frostline.data.formats.dicom._LARGEST", 20 << 20)
+        monkeypatch.setattr("frostline.data.pictures.formats.dicom._LARGEST", 20 << 20)
         deflated = "1.2.840.10008.1.2.1.99"
         refused(self.written(deflated, bytes(30 << 20)), "unpacks to more than")
         values = bytes(range(64))

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from frostline.data.decode import content_digest, decode, image
 from frostline.data.digests import DigestCache
-from frostline.data.picture import Crop
+from frostline.data.pictures.decode import content_digest, decode, image
+from frostline.data.pictures.picture import Crop
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from tests.data.pictures import encoded, save, scene

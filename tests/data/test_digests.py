@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.decode import content_digest
 from frostline.data.digests import DigestCache
+from frostline.data.pictures.decode import content_digest
 from frostline.errors import DecodeError
 from tests.data.pictures import save
 

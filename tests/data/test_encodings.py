@@ -5,9 +5,11 @@ import zipfile
 
 import pytest
 
-from frostline.data import encodings, layouts, tables
+from frostline.data import encodings
 from frostline.data.encodings import encoding_of, surely_chinese
+from frostline.data.folders import layouts
 from frostline.data.sources import read
+from frostline.data.tables import table as tables
 from frostline.errors import DataError
 from tests.data.pictures import encoded, scene, tree
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from frostline.data import csv_files
-from frostline.data.inventory import Inventory
 from frostline.data.label_text import as_text, joined, labels_in, parted
 from frostline.data.manifest import Manifest, Row
+from frostline.data.places.inventory import Inventory
 from frostline.data.sources import read
 from frostline.data.views import Preprocessing
 from frostline.errors import DataError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frostline.data.place_options import PlaceOptions
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import as_found, read
 from frostline.data.split_names import split_of, splits_of
 from frostline.errors import DataError

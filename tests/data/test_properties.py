@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frostline.data.archives import tar_index
-from frostline.data.decode import Slice, content_digest, decode
 from frostline.data.manifest import Manifest
-from frostline.data.tables import csv_table
+from frostline.data.pictures.decode import Slice, content_digest, decode
+from frostline.data.places.archives import tar_index
+from frostline.data.tables.table import csv_table
 from frostline.data.webdataset import _expanded
 from frostline.errors import DataError, DecodeError
 from tests.data.pictures import encoded, scene

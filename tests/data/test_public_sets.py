@@ -6,7 +6,7 @@ import re
 import pytest
 from PIL import Image
 
-from frostline.data.place_options import PlaceOptions
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.errors import DataError
 from tests.data.pictures import save, tree

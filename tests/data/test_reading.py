@@ -9,13 +9,13 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from frostline.data.decode import decode, image, samples
 from frostline.data.manifest import Row
-from frostline.data.picture import content_digest
-from frostline.data.reading import Reading, asked
-from frostline.data.samples import Doubt
+from frostline.data.pictures.decode import decode, image, samples
+from frostline.data.pictures.picture import content_digest
+from frostline.data.pictures.reading import Reading, asked
+from frostline.data.pictures.samples import Doubt
+from frostline.data.pictures.to_picture import picture_of, pictures_of
 from frostline.data.survey import survey
-from frostline.data.to_picture import picture_of, pictures_of
 from frostline.data.views import Augment, EvaluationView, Preprocessing, TrainingView
 from frostline.errors import DataError, DecodeError, PlanError
 from tests.data.pictures import encoded, scene

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frostline.data.place_options import PlaceOptions
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.errors import DataError
 from tests.data.pictures import tree

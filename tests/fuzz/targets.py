@@ -78,8 +78,8 @@ def pictures(_: Path) -> list[Seed]:
 
 
 def read_picture(file: Path, _: Path) -> None:
-    from frostline.data.decode import content_digest, decode
-    from frostline.data.reading import Reading
+    from frostline.data.pictures.decode import content_digest, decode
+    from frostline.data.pictures.reading import Reading
     from frostline.data.views import EvaluationView, Preprocessing
 
     content_digest(file)
@@ -130,7 +130,7 @@ def archives(folder: Path) -> list[Seed]:
 
 def read_data(file: Path, folder: Path) -> None:
     """Whatever it is, as `fit` reads it; and the first pictures of it."""
-    from frostline.data.decode import decode
+    from frostline.data.pictures.decode import decode
     from frostline.data.sources import read
     from frostline.errors import DecodeError
 

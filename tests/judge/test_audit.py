@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from frostline.data.header import header
-from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
+from frostline.data.pictures.header import header
+from frostline.data.places.inventory import Inventory
 from frostline.data.sources import as_found, read
 from frostline.errors import DataError, UnknownName
 from frostline.judge.audit.findings import Finding, Subject, checks

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.inventory import Inventory
 from frostline.data.manifest import Row
+from frostline.data.places.inventory import Inventory
 from frostline.errors import DataError, PlanError
 from frostline.judge.audit.findings import Subject, checks
 from frostline.judge.audit.near_duplicates import exact_copies

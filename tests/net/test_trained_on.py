@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import timm
 
-from frostline.data.reading import Reading
+from frostline.data.pictures.reading import Reading
 from frostline.errors import CheckpointError
 from frostline.net import zoo
 

@@ -182,7 +182,7 @@ def test_parts_at_a_url_are_written_by_workers_and_gone_on_behind(
         pytest.importorskip(package)
     from moto.server import ThreadedMotoServer
 
-    from frostline.data.remote import filesystem
+    from frostline.data.places.remote import filesystem
     from frostline.data.sources import pictures
     from frostline.scale import Predict
     from frostline.scale.on_ray import Count, run

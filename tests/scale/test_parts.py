@@ -18,7 +18,7 @@ import timm
 import torch
 
 from frostline.data.manifest import Row
-from frostline.data.remote import filesystem
+from frostline.data.places.remote import filesystem
 from frostline.data.sources import pictures
 from frostline.errors import DataError, PlanError
 from frostline.scale import Embed, Predict, fetch_ahead

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from frostline.data.reading import Reading, asked
+from frostline.data.pictures.reading import Reading, asked
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from frostline.ship.exporters import standalone_script

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from frostline import ImageClassifier
-from frostline.data.decode import content_digest
 from frostline.data.demos import solar_cells
-from frostline.data.inventory import Inventory
 from frostline.data.manifest import Row
+from frostline.data.pictures.decode import content_digest
+from frostline.data.places.inventory import Inventory
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DataError, MissingExtra

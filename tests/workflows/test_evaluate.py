@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from frostline import ImageClassifier
 from frostline.cli import app, console
 from frostline.data.manifest import Manifest, Row
-from frostline.data.place_options import PlaceOptions
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.data.views import Preprocessing
 from frostline.errors import DataError

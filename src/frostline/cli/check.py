@@ -47,8 +47,8 @@ def check(
     """
     from frostline.cli import console
     from frostline.cli.screen import Screen
-    from frostline.data.place_options import PlaceOptions, option
-    from frostline.data.reading import asked
+    from frostline.data.pictures.reading import asked
+    from frostline.data.places.place_options import PlaceOptions, option
     from frostline.data.sources import default_cache
     from frostline.judge.audit.write_csv import chosen, write_cleaned
     from frostline.judge.check_page.render import page

@@ -46,7 +46,7 @@ def aside(text: str) -> None:
 
 def parts(count: "Count", out: Path) -> None:
     """What a cluster has written."""
-    from frostline.data.remote import url_of
+    from frostline.data.places.remote import url_of
 
     aside(f"{count.rows:,} pictures, saved to {url_of(out) or out} (Parquet)")
     if count.unreadable:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from frostline.data.manifest import Manifest, Row
-    from frostline.data.place_options import PlaceOptions
+    from frostline.data.places.place_options import PlaceOptions
 
 
 def embed(
@@ -45,7 +45,7 @@ def embed(
     """
     from frostline.cli import console
     from frostline.cli.screen import Screen
-    from frostline.data.place_options import PlaceOptions
+    from frostline.data.places.place_options import PlaceOptions
     from frostline.data.sources import default_cache, pictures
     from frostline.data.sources import unlabelled as all_of
 
@@ -93,7 +93,7 @@ def _read(data: Path, said: "PlaceOptions") -> "Manifest":
 
 def _unlabelled(data: Path, said: "PlaceOptions") -> str:
     """Raises: PlanError: labels are spoken of, and there are to be none."""
-    from frostline.data.place_options import option
+    from frostline.data.places.place_options import option
     from frostline.errors import PlanError
 
     for name in said.given():

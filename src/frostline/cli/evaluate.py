@@ -35,7 +35,7 @@ def evaluate(
     """Judge a model on labelled pictures: accuracy with its interval, each class, and drift since training."""
     from frostline.cli import console
     from frostline.cli.screen import Screen
-    from frostline.data.place_options import PlaceOptions
+    from frostline.data.places.place_options import PlaceOptions
     from frostline.events import Work
     from frostline.inference import both_views
     from frostline.ship.model_info import located

@@ -8,7 +8,7 @@ def refuse(*, without: str = "", beside: str = "", **given: bool) -> None:
 
     Raises: PlanError: one was.
     """
-    from frostline.data.place_options import option
+    from frostline.data.places.place_options import option
     from frostline.errors import PlanError
 
     if (name := next((name for name, is_given in given.items() if is_given), None)) is not None:

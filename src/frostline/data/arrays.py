@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Found, Row
 from frostline.data.missing import are_signs, is_none
+from frostline.data.pictures.to_picture import picture_of
 from frostline.data.split_names import SPLIT_NAMES, words_of
-from frostline.data.to_picture import picture_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Row
-from frostline.data.picture import Picture, Slice, content_digest, described, whole_of
+from frostline.data.pictures.picture import Picture, Slice, content_digest, described, whole_of
 from frostline.data.views import Noting, View
 from frostline.errors import DataError, DecodeError
 from frostline.processors import processes_here, processors

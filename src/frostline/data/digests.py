@@ -18,8 +18,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from frostline.data.picture import Crop, Item, Picture, Slice, content_digest
-from frostline.data.samples import Samples
+from frostline.data.pictures.picture import Crop, Item, Picture, Slice, content_digest
+from frostline.data.pictures.samples import Samples
 
 _FRESH = 2.0  # seconds: a file this young may change again within the clock's grain and keep its time (cf. git)
 _COARSE = (

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from frostline.data.columns import known
-from frostline.data.decode import Item
-from frostline.data.folders import in_split
+from frostline.data.folders.class_folders import in_split
 from frostline.data.manifest import Found, Row, Skipped
-from frostline.data.place_options import PlaceOptions
+from frostline.data.pictures.decode import Item
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
-from frostline.data.tables import rows_of
+from frostline.data.tables.columns import known
+from frostline.data.tables.table import rows_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
 

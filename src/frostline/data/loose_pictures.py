@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from frostline.data import remote, webdataset
+from frostline.data import webdataset
 from frostline.data.cache_folder import default_cache
 from frostline.data.manifest import Row
-from frostline.data.parquet import parquet_table
-from frostline.data.place_options import PlaceOptions
-from frostline.data.tree import maybe_picture, readable, walk
+from frostline.data.places import remote
+from frostline.data.places.place_options import PlaceOptions
+from frostline.data.places.tree import maybe_picture, readable, walk
+from frostline.data.tables.parquet import parquet_table
 from frostline.errors import DataError
 
 

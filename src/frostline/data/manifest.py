@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.class_names import doubtful
-from frostline.data.formats import kinds
-from frostline.data.picture import Picture, content_digest, described, whole_of
+from frostline.data.pictures.formats import kinds
+from frostline.data.pictures.picture import Picture, content_digest, described, whole_of
 from frostline.data.understood import NOTHING, Understood, said
 from frostline.errors import DataError, DecodeError, one_line
 

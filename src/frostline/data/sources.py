@@ -18,28 +18,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data import arrays, coco, dataframe, huggingface, remote, torch_datasets, webdataset
-from frostline.data.archives import is_archive, unpacked
-from frostline.data.augmented_copies import together
+from frostline.data import arrays, huggingface, torch_datasets, webdataset
 from frostline.data.cache_folder import default_cache as default_cache
 from frostline.data.cache_folder import expanded
-from frostline.data.decode import Item, Picture
 from frostline.data.digests import DigestCache
-from frostline.data.folder_tables import json_lines
-from frostline.data.folders import in_split
-from frostline.data.inventory import Inventory
-from frostline.data.layouts import folder
-from frostline.data.lists import text_list
+from frostline.data.folders.augmented_copies import together
+from frostline.data.folders.class_folders import in_split
+from frostline.data.folders.folder_tables import json_lines
+from frostline.data.folders.layouts import folder
 from frostline.data.loose_pictures import pictures as pictures
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
 from frostline.data.missing import is_nothing
-from frostline.data.parquet import parquet_table
-from frostline.data.place_options import PlaceOptions, option
+from frostline.data.pictures.decode import Item, Picture
+from frostline.data.places import remote
+from frostline.data.places.archives import is_archive, unpacked
+from frostline.data.places.inventory import Inventory
+from frostline.data.places.place_options import PlaceOptions, option
+from frostline.data.places.tree import readable, single_inner
+from frostline.data.places.unread import LAYOUTS, advice
 from frostline.data.split_names import SPLIT_NAMES
-from frostline.data.tables import csv_table
-from frostline.data.tree import readable, single_inner
+from frostline.data.tables import coco, dataframe
+from frostline.data.tables.lists import text_list
+from frostline.data.tables.parquet import parquet_table
+from frostline.data.tables.table import csv_table
 from frostline.data.understood import Understood
-from frostline.data.unread import LAYOUTS, advice
 from frostline.errors import DataError, DecodeError, one_line
 from frostline.registry import Registry
 

@@ -14,13 +14,13 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from frostline.data import decode
-from frostline.data.formats import kinds, pillow, png, tiff
 from frostline.data.manifest import Row
-from frostline.data.picture import Item, Picture, fetched, source, whole_of
-from frostline.data.pillow_settings import strict_and_silent
-from frostline.data.reading import DEPTHS, Reading, Window, text
-from frostline.data.samples import Doubt, Extent, Samples, read
+from frostline.data.pictures import decode
+from frostline.data.pictures.formats import kinds, pillow, png, tiff
+from frostline.data.pictures.picture import Item, Picture, fetched, source, whole_of
+from frostline.data.pictures.pillow_settings import strict_and_silent
+from frostline.data.pictures.reading import DEPTHS, Reading, Window, text
+from frostline.data.pictures.samples import Doubt, Extent, Samples, read
 from frostline.errors import DataError, DecodeError
 from frostline.processors import processors
 

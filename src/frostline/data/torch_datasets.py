@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from frostline.data.decode import Item, Picture
 from frostline.data.manifest import Row
-from frostline.data.to_picture import picture_of
+from frostline.data.pictures.decode import Item, Picture
+from frostline.data.pictures.to_picture import picture_of
 from frostline.errors import DataError, one_line
 
 _CHANGES = ("transform", "transforms", "target_transform")

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frostline.data import augment, decode
-from frostline.data.decode import Box, Decoded, Picture, Size
-from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data import augment
+from frostline.data.pictures import decode
+from frostline.data.pictures.decode import Box, Decoded, Picture, Size
+from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.errors import PlanError
 
 _VERSION = 1  # raised whenever the same key would give other pixels

@@ -13,14 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from frostline.data.archives import tar_index
-from frostline.data.columns import COLUMNS
-from frostline.data.decode import Slice
 from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.missing import all_signs, are_signs, is_none
+from frostline.data.pictures.decode import Slice
+from frostline.data.places.archives import tar_index
+from frostline.data.places.tree import SUFFIXES, is_junk, readable
 from frostline.data.split_names import SPLIT_NAMES, split_of
-from frostline.data.table_rows import labels_of
-from frostline.data.tree import SUFFIXES, is_junk, readable
+from frostline.data.tables.columns import COLUMNS
+from frostline.data.tables.table_rows import labels_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from timm.data.config import resolve_data_config
 
-from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, PlanError
 from frostline.net import timm_config

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from frostline.data.picture import holes
+from frostline.data.pictures.picture import holes
 from frostline.errors import WeightsError, one_line
 
 USUAL = ("model.safetensors", "pytorch_model.bin")

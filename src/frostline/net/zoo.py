@@ -25,7 +25,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.data.views import Preprocessing
 from frostline.errors import HeadError, PlanError, UnknownName, one_line
 from frostline.net import head as heads

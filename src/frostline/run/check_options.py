@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from frostline.data.boxes import check_box_options
 from frostline.data.cache_folder import expanded
-from frostline.data.name_patterns import compiled
-from frostline.data.reading import asked
+from frostline.data.folders.name_patterns import compiled
+from frostline.data.pictures.reading import asked
 from frostline.data.split import shares_of
+from frostline.data.tables.boxes import check_box_options
 from frostline.errors import PlanError, WeightsError
 from frostline.inference.engine import checked_precision, engines
 from frostline.judge.pages.translations import checked

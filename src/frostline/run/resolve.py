@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from frostline.data.formats import kinds
 from frostline.data.manifest import Manifest
-from frostline.data.reading import Reading, asked
+from frostline.data.pictures.formats import kinds
+from frostline.data.pictures.reading import Reading, asked
 from frostline.data.split import assign_splits, few, folds, shares_of, with_validation
 from frostline.data.survey import survey
 from frostline.data.views import EvaluationView

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Row
-from frostline.data.parquet import ParquetColumn, parquet_column
-from frostline.data.picture import Item, Picture, Slice, described
-from frostline.data.remote import Remote, url_of
-from frostline.data.to_picture import picture_of
+from frostline.data.pictures.picture import Item, Picture, Slice, described
+from frostline.data.pictures.to_picture import picture_of
+from frostline.data.places.remote import Remote, url_of
+from frostline.data.tables.parquet import ParquetColumn, parquet_column
 from frostline.errors import DataError, DecodeError, PlanError
 from frostline.processors import limit_processors, processors
 from frostline.scale.fetch_ahead import FetchAhead

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from frostline.data.remote import as_picture, content
+from frostline.data.places.remote import as_picture, content
 
 AHEAD = 16
 """Pictures that are fetched at a time: an object store answers after some 50 ms, whoever else is asking."""

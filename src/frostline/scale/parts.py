@@ -18,7 +18,7 @@ from typing import Any
 from frostline import atomic
 from frostline.data.arrow_table import arrow_table
 from frostline.data.cache_folder import expanded
-from frostline.data.remote import filesystem, url_of
+from frostline.data.places.remote import filesystem, url_of
 from frostline.errors import DataError, FrostlineError, PlanError, one_line
 from frostline.ship.batch_predict import refuse_another
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from frostline.data.reading import AS_IT_IS
+from frostline.data.pictures.reading import AS_IT_IS
 from frostline.errors import CheckpointError, one_line
 from frostline.judge.figures import WORDS
 from frostline.ship.model_info import ModelInfo

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.picture import holes
+from frostline.data.pictures.picture import holes
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.inference.probabilities import probabilities

@@ -12,9 +12,9 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.decode import described
 from frostline.data.decode_ahead import FEW, DecodeAhead, Seen
 from frostline.data.manifest import Row
+from frostline.data.pictures.decode import described
 from frostline.data.views import EvaluationView, View
 from frostline.errors import CheckpointError, DecodeError, JudgementError, one_line
 from frostline.inference.engine import Engine

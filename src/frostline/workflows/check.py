@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.decode import Picture
-from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest, Row
-from frostline.data.place_options import PlaceOptions
-from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.reading import AS_IT_IS, Reading
+from frostline.data.places.inventory import Inventory
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import as_found
 from frostline.data.split import folds
 from frostline.data.survey import survey

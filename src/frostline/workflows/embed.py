@@ -12,7 +12,7 @@ from frostline import atomic
 from frostline.data.arrow_table import arrow_table
 from frostline.data.label_text import as_text
 from frostline.data.manifest import Manifest, Row, Skipped
-from frostline.data.remote import url_of
+from frostline.data.places.remote import url_of
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, PlanError
 from frostline.events import Listener, quiet

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from frostline.data import sources
 from frostline.data.manifest import Manifest, Skipped
-from frostline.data.place_options import PlaceOptions
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.split import units
 from frostline.errors import DataError, JudgementError, one_line
 from frostline.judge import metrics

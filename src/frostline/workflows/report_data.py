@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from frostline.data import csv_files
-from frostline.data.decode import Picture
 from frostline.data.manifest import Manifest, Skipped
+from frostline.data.pictures.decode import Picture
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.judge.drift import Drift

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frostline.data.formats import kinds
+from frostline.data.pictures.formats import kinds
 from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
 _SUFFIXES = {

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.inventory import Inventory
+from frostline.data.places.inventory import Inventory
 from frostline.data.split import joined
 from frostline.judge.audit.image_stats import ImageStats
 from frostline.judge.audit.near_duplicates import NearDuplicates

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.inventory import Inventory
+from frostline.data.places.inventory import Inventory
 from frostline.judge.audit.image_stats import ImageStats
 from frostline.judge.neighbours import unit
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from frostline.data.inventory import Inventory
 from frostline.data.manifest import Manifest
+from frostline.data.places.inventory import Inventory
 from frostline.errors import MissingExtra, one_line
 from frostline.judge.audit import classes, duplicates, files, image_quality, label_errors, shortcuts
 from frostline.judge.audit.findings import Finding, Subject, checks

@@ -4,9 +4,9 @@ import io
 
 from PIL import Image
 
-from frostline.data import decode
-from frostline.data.decode import Picture
-from frostline.data.reading import AS_IT_IS, Reading
+from frostline.data.pictures import decode
+from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.errors import DecodeError
 
 

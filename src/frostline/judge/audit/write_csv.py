@@ -10,8 +10,8 @@ from frostline import atomic
 from frostline.data import csv_files
 from frostline.data.label_text import joined
 from frostline.data.manifest import Row
-from frostline.data.place_options import PlaceOptions
-from frostline.data.tables import csv_records, rows_of
+from frostline.data.places.place_options import PlaceOptions
+from frostline.data.tables.table import csv_records, rows_of
 from frostline.errors import DataError, PlanError, one_line
 from frostline.judge.audit.findings import ASK_A_NETWORK, checks
 from frostline.judge.audit.run_checks import Audit

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frostline.data.decode import content_digest
 from frostline.data.manifest import Row
+from frostline.data.pictures.decode import content_digest
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
 from frostline.inference import convert

@@ -5,8 +5,8 @@ It gives the answers of ``frostline predict``, and refuses what that refuses: wh
 graph's metadata.
 """
 
-from frostline.data.formats.pillow import FORMATS
-from frostline.data.reading import AS_IT_IS
+from frostline.data.pictures.formats.pillow import FORMATS
+from frostline.data.pictures.reading import AS_IT_IS
 from frostline.data.views import Preprocessing
 from frostline.ship.exporters import standalone_reading
 from frostline.ship.exporters.export_spec import Standalone

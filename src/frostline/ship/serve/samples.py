@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from frostline.data import decode
+from frostline.data.pictures import decode
 from frostline.errors import FrostlineError
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.ship.model_info import ModelInfo, unseen

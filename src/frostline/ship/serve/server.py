@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from frostline.data.reading import AS_IT_IS
+from frostline.data.pictures.reading import AS_IT_IS
 from frostline.errors import FrostlineError, PlanError
 from frostline.processors import processors
 from frostline.ship.model_info import AnotherModel, identity, located, read, refuse_another

@@ -13,8 +13,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from frostline.data.formats import pillow
-from frostline.data.pillow_settings import strict_and_silent
+from frostline.data.pictures.formats import pillow
+from frostline.data.pictures.pillow_settings import strict_and_silent
 from frostline.errors import one_line
 from frostline.ship.serve.quota import Limits, Refused, Reservation
 
