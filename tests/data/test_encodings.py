@@ -9,7 +9,7 @@ from frostline.data import encodings
 from frostline.data.encodings import encoding_of, surely_chinese
 from frostline.data.folders import layouts
 from frostline.data.sources import read
-from frostline.data.tables import table as tables
+from frostline.data.tables import csv_table
 from frostline.errors import DataError
 from tests.data.pictures import encoded, scene, tree
 
@@ -119,6 +119,6 @@ def test_a_table_beside_classes_is_read_once_for_groups_and_splits(tmp_path, mon
     top = tree(tmp_path / "d", *(f"{c}/{n}.jpg" for c in "ab" for n in range(2)))
     (top / "t.csv").write_text("user_id,file\na,a/0.jpg\nb,b/0.jpg\n")
     seen = []
-    monkeypatch.setattr(layouts, "csv_records", lambda place: seen.append(place) or tables.csv_records(place))
+    monkeypatch.setattr(layouts, "csv_records", lambda place: seen.append(place) or csv_table.csv_records(place))
     assert read(top, cache=tmp_path / "cache").counts() == {"a": 2, "b": 2}
     assert seen == [top / "t.csv"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from frostline.data.manifest import Manifest
 from frostline.data.pictures.decode import Slice, content_digest, decode
 from frostline.data.places.archives import tar_index
-from frostline.data.tables.table import csv_table
+from frostline.data.tables.csv_table import csv_table
 from frostline.data.webdataset import _expanded
 from frostline.errors import DataError, DecodeError
 from tests.data.pictures import encoded, scene

@@ -1,6 +1,6 @@
 """The CSV that we write ourselves: one way to write it, and one to read it back whole. torch-free.
 
-What people bring is read by `tables`, which believes less; how long a cell may be is said to csv here alone.
+What people bring is read by `tables.csv_table`, which believes less; how long a cell may be is said to csv here alone.
 """
 
 import csv

@@ -38,9 +38,9 @@ from frostline.data.places.tree import readable, single_inner
 from frostline.data.places.unread import LAYOUTS, advice
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables import coco, dataframe
+from frostline.data.tables.csv_table import csv_table
 from frostline.data.tables.lists import text_list
 from frostline.data.tables.parquet import parquet_table
-from frostline.data.tables.table import csv_table
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 from frostline.registry import Registry

@@ -18,9 +18,10 @@ from frostline.data.places.unread import SUBMISSION
 from frostline.data.split_names import says_splits, split_of, splits_of, words_of
 from frostline.data.tables.coco import NotCoco, coco, looks_like_coco
 from frostline.data.tables.columns import known
+from frostline.data.tables.csv_table import csv_records, csv_table
 from frostline.data.tables.lists import NoList, text_list
 from frostline.data.tables.locate import NotThere
-from frostline.data.tables.table import csv_records, csv_table, rows_of, rows_of_objects
+from frostline.data.tables.table import rows_of, rows_of_objects
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

@@ -8,7 +8,7 @@ from frostline.data.folders.split_lists import rows_beside
 from frostline.data.manifest import Found, Row
 from frostline.data.places.tree import Folder
 from frostline.data.tables.columns import is_of_one
-from frostline.data.tables.table import Read
+from frostline.data.tables.csv_table import Read
 from frostline.errors import DataError, one_line
 
 _ENDINGS = (".csv", ".tsv", ".txt")

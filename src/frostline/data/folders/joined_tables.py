@@ -11,7 +11,8 @@ from frostline.data.places.place_options import PlaceOptions
 from frostline.data.places.tree import Folder, maybe_picture, unused_in
 from frostline.data.places.unread import SUBMISSION
 from frostline.data.tables.columns import Record, known, plain
-from frostline.data.tables.table import csv_records, rows_of
+from frostline.data.tables.csv_table import csv_records
+from frostline.data.tables.table import rows_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

@@ -15,8 +15,8 @@ from frostline.data.folders.split_lists import said_beside
 from frostline.data.manifest import Found
 from frostline.data.places.place_options import PlaceOptions, option
 from frostline.data.places.tree import survey
+from frostline.data.tables.csv_table import csv_records
 from frostline.data.tables.lists import lists_in
-from frostline.data.tables.table import csv_records
 from frostline.errors import DataError, one_line
 
 

@@ -15,8 +15,9 @@ from frostline.data.places.place_options import PlaceOptions
 from frostline.data.places.tree import SUFFIXES, Folder
 from frostline.data.places.unread import SUBMISSION
 from frostline.data.split_names import says_splits, splits_of
+from frostline.data.tables.csv_table import Read
 from frostline.data.tables.lists import list_of_splits
-from frostline.data.tables.table import Read, rows_of
+from frostline.data.tables.table import rows_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

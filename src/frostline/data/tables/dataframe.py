@@ -22,7 +22,7 @@ def claims(thing: object) -> bool:
 def dataframe(frame: Any, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     """One row a record; a cell holds a path, encoded bytes, a PIL picture or pixels. Paths start where one is.
 
-    Raises: DataError: as ``tables.csv_table``.
+    Raises: DataError: as ``csv_table``.
     """
     yield from rows_of([str(name) for name in frame.columns], _records(frame), _NAME, how=how)
 

@@ -11,7 +11,8 @@ from frostline.data.places.place_options import PlaceOptions
 from frostline.data.places.tree import SUFFIXES, Folder, ends_as_picture, unused_in
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables.columns import known
-from frostline.data.tables.table import csv_table, rows_of
+from frostline.data.tables.csv_table import csv_table
+from frostline.data.tables.table import rows_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 

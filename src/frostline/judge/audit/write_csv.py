@@ -11,7 +11,8 @@ from frostline.data import csv_files
 from frostline.data.label_text import joined
 from frostline.data.manifest import Row
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.tables.table import csv_records, rows_of
+from frostline.data.tables.csv_table import csv_records
+from frostline.data.tables.table import rows_of
 from frostline.errors import DataError, PlanError, one_line
 from frostline.judge.audit.findings import ASK_A_NETWORK, checks
 from frostline.judge.audit.run_checks import Audit
