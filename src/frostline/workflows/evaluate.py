@@ -96,7 +96,7 @@ def evaluate(
 
     learnt: digests of pictures that it has learnt from (`learnt_by`): they are left out, unless `every` picture is to
         be judged. held_out: of those that its run held out (`held_out_by`): they made its sets, so what these cover is
-        not measured on them.
+        not measured on them, nor on pictures that were learnt from.
 
     Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
         picture that can be read.
@@ -141,7 +141,8 @@ def evaluate(
     probabilities = np.stack(found).astype(np.float64)
     coverage: tuple[CoverageResult, ...] = ()
     rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
-    new = np.array([row.digest not in held_out for row in rows])
+    chose = sum(row.digest in held_out for row in rows) if about.facts.get("chosen_on") else 0
+    new = np.array([row.digest not in held_out and row.digest not in learnt for row in rows])
     together = units(manifest.without(skipped))
     of_far = together if len(far) == len(truths) else None
     drift = Drift(distance(about.novelty, np.array(far), of_far), _mix(about, truths, together))
@@ -156,7 +157,6 @@ def evaluate(
         report = metrics.report(probabilities, single, about.classes, units=together)
         if about.sets is not None:
             coverage = _coverage(about.sets, about.classes, probabilities, single, together, new)
-    chose = int((~new).sum()) if about.facts.get("chosen_on") else 0
     familiar = sum(row.digest in learnt for row in rows)
     return Evaluation(
         report=report,
@@ -191,7 +191,7 @@ def _coverage(
     together: NDArray[np.int64] | None,
     new: NDArray[np.bool_],
 ) -> tuple[CoverageResult, ...]:
-    """What sets cover of the pictures that are new (N,), or what they promise where all of them made the sets."""
+    """What sets cover of the pictures that are new (N,), or what they promise where there are none."""
     if not new.any():
         return promised(sets, probabilities, classes=classes)
     units = None if together is None else together[new]
