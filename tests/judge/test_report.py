@@ -246,12 +246,23 @@ def test_many_classes_are_listed_as_pairs_most_often_confused_first() -> None:
 def test_several_labels_a_picture_have_a_page_too() -> None:
     rng = np.random.default_rng(0)
     report = metrics.report_multilabel(rng.random((40, 3)), rng.integers(0, 2, (40, 3)), ("a", "b", "c"), resamples=50)
-    rows = tuple(Outcome(f"{i}.png", "", str(i), "val", "a|b", "a", 0.6, i % 2 == 0) for i in range(40))
+    rows = tuple(Outcome(f"{i}.png", "", str(i), "val", "a|b" * (i % 2), "a", 0.6, i % 2 == 1) for i in range(40))
     shown = Page(
-        title="x", what="evaluation", model="m", split="", report=report, classes=("a", "b", "c"), outcomes=rows
+        title="x",
+        what="evaluation",
+        model="m",
+        split="",
+        report=report,
+        classes=("a", "b", "c"),
+        outcomes=rows,
+        shown=thumbnails.choose(rows, several=True),
+        pictures={"val": 123},
+        counts={"val": {"a": 100, "b": 100, "c": 100}},
     )
     text = render(shown)
     assert "every class of" in text
+    assert "<b>123</b>" in text  # pictures, and not their labels, of which there are more or fewer
+    assert "labelled none" in text
     assert f'<td class="n">{report.confusion[0][1][1]}</td>' in text
 
 

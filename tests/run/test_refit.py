@@ -15,6 +15,7 @@ from frostline.options import FitOptions
 from frostline.run.check_options import check_options
 from frostline.run.phase_context import PhaseContext, PhaseResult
 from frostline.train.schedule import Schedule
+from frostline.workflows.report_data import of_folder
 from tests.run.test_fit import SMALL, TRAINING, of_chance, same, state
 
 ONE = {**TRAINING, "epochs": 1}
@@ -37,9 +38,24 @@ def test_a_refit_is_a_fit_on_all_pictures_with_the_figures_of_the_model_before(l
     assert on.result_.phases[-1].name == "refit"
     assert "the figures are of the model before" in on.result_.phases[-1].why
     assert "by the model before this one" in (tmp_path / "on" / "model" / "README.md").read_text()
+    for refit in ("on", "off"):
+        pages = on.report().html if refit == "on" else off.report().html, (tmp_path / refit / "report.html").read_text()
+        assert ["(refit); the figures are of the one before" in page for page in pages] == [refit == "on"] * 2
+        assert ["it was not trained on" in page for page in pages] == [refit == "off"] * 2
     assert [len(fitted[refit]._learnt) for refit in ("on", "off")] == [48, 48 - off.result_.counts["val"]]
     listed = [len((tmp_path / refit / "training.csv").read_text().splitlines()) - 1 for refit in ("on", "off")]
     assert listed == [48, 48 - off.result_.counts["val"]]
+
+
+def test_a_report_counts_what_was_learned_from_in_the_end(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A val split was set apart, nothing deeper was kept, and the head is fitted to all and judged out of fold."""
+    monkeypatch.setattr("frostline.run.resolve.FEW", 10)
+    fitted = ImageClassifier(**ONE, strategy="auto", out=tmp_path / "run").fit(*some(leaves, "train"))
+    page = of_folder(tmp_path / "run")
+    assert page.pictures == fitted.result_.counts == {"train": page.accuracy.n} == {"train": 48}
+    assert page.counts == {"train": {"green leaf": 24, "red leaf": 24}}
 
 
 def test_a_refit_ends_with_the_epoch_that_val_chose(leaves: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,10 @@ HEADLINES = ("test", "val", "cross-validation")
 """The splits that a model may be judged by, the best judge first."""
 
 
+REFIT = "refit"
+"""What the row is called of a model that learned once more, from the pictures that it was chosen by too."""
+
+
 @dataclass(frozen=True, slots=True)
 class PhaseRow:
     """One phase in the closing table.

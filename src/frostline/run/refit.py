@@ -16,7 +16,7 @@ from torch import Tensor
 from frostline.errors import DataError, EngineError, StageError, StoreError
 from frostline.events import Event, Listener, Note, Warn
 from frostline.judge import ood
-from frostline.judge.result import PhaseRow
+from frostline.judge.result import REFIT, PhaseRow
 from frostline.run.attempt import OpenDevice, repeated
 from frostline.run.best_so_far import BestSoFar, held_out
 from frostline.run.model_selection import share_right
@@ -25,8 +25,6 @@ from frostline.run.provenance import counted
 from frostline.run.resolve import Job
 from frostline.run.uncertainty import distances_of, features_of
 from frostline.train.plan import Train
-
-NAME = "refit"
 
 
 def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device: OpenDevice) -> Job:
@@ -73,7 +71,7 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
         job = whole
     job.record.training(train)
     line, took = kept[-1][0].line, time.monotonic() - began
-    best.rows.append(PhaseRow(NAME, line, figure, took, True, why, 0, "", result.trainable))
+    best.rows.append(PhaseRow(REFIT, line, figure, took, True, why, 0, "", result.trainable))
     return job
 
 

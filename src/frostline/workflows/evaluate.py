@@ -26,13 +26,16 @@ from frostline.ship.given_options import given_options
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import NOT_FINITE, Failure, Predictor
 
+BEFORE_REFIT = "The model that is saved has learned from these pictures too (refit); the figures are of the one before."
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """report: the figures. skipped: pictures that could not be read and count nowhere. outcomes: of all others.
 
     learnt: pictures that the model has learnt from and that were left out. familiar: such ones among the outcomes.
-        unseen: whether it is known that there are none of these. chose: those among the outcomes that chose its epoch
+        unseen: whether it is known that there are none of these. before: whether the figures are of the model before
+        it was carried out again on these pictures too. chose: those among the outcomes that chose its epoch
         or phases, so that the figures are a little too good.
     drift: what has moved since training. coverage: what the model's prediction sets came to, if it has any.
     probabilities: (N, K) of the outcomes.
@@ -44,6 +47,7 @@ class Evaluation:
     learnt: int = 0
     familiar: int = 0
     unseen: bool = False
+    before: bool = False
     chose: int = 0
     drift: Drift = field(default_factory=lambda: Drift(None, None))
     coverage: tuple[CoverageResult, ...] = ()
@@ -55,7 +59,9 @@ class Evaluation:
         if self.learnt:
             n = f"{self.learnt:,} pictures were left out" if self.learnt > 1 else "1 picture was left out"
             yield f"{n}: the model was trained on them (--all counts them)"
-        if self.familiar:
+        if self.before:
+            yield BEFORE_REFIT
+        elif self.familiar:
             yield f"the model was trained on {self.familiar:,} of these pictures, so the figures are too good"
         elif not self.unseen:
             yield "no training.csv is beside the model: if it was trained on these pictures, the figures are too good"
@@ -173,14 +179,15 @@ def evaluate(
 
 
 def of_held_out(
-    report: Report, part: Manifest, probabilities: NDArray[np.float64], split: str, *, chose: bool
+    report: Report, part: Manifest, probabilities: NDArray[np.float64], split: str, *, chose: bool, before: bool
 ) -> Evaluation:
     """What a fit found of its held-out pictures, by the models that had not seen them.
 
-    probabilities: (N, K). chose: whether they chose its epoch or phases.
+    probabilities: (N, K). chose: whether they chose its epoch or phases. before: as `Evaluation` has it.
     """
     rows = tuple(outcomes(part, probabilities, split))
-    return Evaluation(report, (), rows, unseen=True, chose=len(rows) if chose else 0, probabilities=probabilities)
+    chosen = len(rows) if chose else 0
+    return Evaluation(report, (), rows, unseen=not before, before=before, chose=chosen, probabilities=probabilities)
 
 
 def _coverage(

@@ -25,7 +25,7 @@ from frostline.judge.explain import heatmaps, overlay
 from frostline.judge.report.render import render
 from frostline.judge.result import RunResult
 from frostline.judge.write_html import write_html
-from frostline.ship.model_info import ModelInfo
+from frostline.ship.model_info import ModelInfo, unseen
 from frostline.ship.predictor import Failure, Prediction, Predictor, label_of
 from frostline.workflows import report_data
 from frostline.workflows.evaluate import Evaluation, evaluate, of_held_out
@@ -240,7 +240,8 @@ class NotebookMethods:
             raise DataError("nothing was held out by this fit", hint="pass labelled pictures")
         part, probabilities = self.judged_[-1]
         split, report = self.result_.headline
-        return part, of_held_out(report, part, probabilities, split, chose=split == self.result_.chosen_on)
+        chose, before = split == self.result_.chosen_on, split == "val" and not unseen(self.about_, split)
+        return part, of_held_out(report, part, probabilities, split, chose=chose, before=before)
 
     def _evaluation(self, X: Any, y: Iterable[object] | None, *, all: bool = False) -> tuple[Manifest, Evaluation]:
         """Labelled pictures, judged; those that it was fitted to are left out, unless there are no others."""

@@ -6,7 +6,7 @@
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -31,10 +31,10 @@ from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page
 from frostline.judge.report.render import render
 from frostline.judge.report.thumbnails import Shown
-from frostline.judge.result import RunResult
+from frostline.judge.result import REFIT, RunResult
 from frostline.run.run_folder import EVIDENCE
 from frostline.ship.model_info import ModelInfo, read
-from frostline.workflows.evaluate import Evaluation
+from frostline.workflows.evaluate import BEFORE_REFIT, Evaluation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,6 +161,7 @@ def of_evaluation(
         shown=shown,
         strategy=str(about.facts.get("strategy", "")),
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        pictures={split or "all": found.report.n},
         counts=counts,
         skipped=found.skipped,
         warnings=(*found.notes, *_warnings(found.report, counts, "val" if found.chose else "")),
@@ -205,7 +206,11 @@ def _page(
         "preprocessing": ", ".join(f"{name} {value}" for name, value in resolved["preprocessing"].items()),
         "machine": str(plan.get("machine", "")),
     }
-    warnings = list(_warnings(report, plan["counts"], split if result.chosen_on == split else ""))
+    counts = _in_the_end(plan["counts"], result.counts)
+    warnings = list(_warnings(report, counts, split if result.chosen_on == split else ""))
+    before = split == "val" and result.phases[-1].name == REFIT and result.phases[-1].val is None
+    if before:
+        warnings.insert(0, BEFORE_REFIT)
     if result.interrupted:
         warnings.insert(0, "The run was interrupted: this is the best model up to then.")
     return Page(
@@ -216,6 +221,7 @@ def _page(
         report=report,
         classes=result.classes,
         outcomes=outcomes,
+        unseen=not before,
         shown=_seen(outcomes, preprocessing, picture_of, result.classes, net, seconds, several=several),
         strategy=result.strategy,
         when=datetime.fromtimestamp((folder / "metrics.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M"),
@@ -223,7 +229,8 @@ def _page(
         layers=tuple(Layer(name, int(sizes.get(name, 0))) for name in plan["stages"]),
         rates=tuple(rates.get(row.name, {}) for row in result.phases),
         curves=curves,
-        counts=plan["counts"],
+        pictures=result.counts,
+        counts=counts,
         skipped=result.skipped,
         warnings=tuple(warnings),
         temperature=result.temperature,
@@ -239,6 +246,15 @@ def _page(
         facts={name: value for name, value in facts.items() if value},
         versions=plan["versions"],
     )
+
+
+def _in_the_end(planned: Mapping[str, Mapping[str, int]], splits: Container[str]) -> dict[str, Mapping[str, int]]:
+    """Pictures by split and class; those of a val split that was learned from after all are in train."""
+    counts = dict(planned)
+    if "val" in counts and "val" not in splits:
+        val = counts.pop("val")
+        counts["train"] = {name: count + val[name] for name, count in counts["train"].items()}
+    return counts
 
 
 def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: str) -> Iterator[str]:

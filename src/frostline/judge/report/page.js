@@ -223,14 +223,14 @@
     const [find, truth, answer, wrong, order] = ["find-prediction", "truth", "answer", "only-wrong", "order"].map(at);
     for (const [select, place] of [[truth, 1], [answer, 2]]) {
       const known = [...new Set(rows.map((row) => row[place]))].sort((a, b) => words[a].localeCompare(words[b]));
-      for (const k of known) select.append(new Option(middle(words[k], 40), k));
+      for (const k of known) select.append(new Option(middle(words[k] || "–", 40), k));
     }
     let left = [], first = -1;
     const line = (index, top) => {
       const [name, t, a, sure, right] = rows[index], row = make("div", "", `row${right ? "" : " bad"}`);
       row.style.top = `${top}px`;
       const said = make("span", "", "said");
-      said.append(make("b", middle(words[a] || "–", right ? 34 : 20)), right ? "" : ` ≠ ${middle(words[t], 20)}`);
+      said.append(make("b", middle(words[a] || "–", right ? 34 : 20)), right ? "" : ` ≠ ${middle(words[t] || "–", 20)}`);
       said.title = pair(t, a);
       const file = make("span", name, "file"); file.title = name;
       row.append(picture(index), file, said, make("span", percent(sure), "sure"), make("span", right ? say.right : say.wrong, "mark-right"));

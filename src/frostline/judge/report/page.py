@@ -37,7 +37,7 @@ class Page:
     unseen: whether it is known that the model has learnt from none of these pictures.
     phases, layers, rates, curves: how it was learnt: closing table, stages from stem to head, the rate of each stage in
         each phase (0 is frozen), and what was noted of each epoch.
-    counts: usable pictures by split and class. skipped: what was left out. warnings: sentences.
+    pictures, counts: usable pictures by split, and by split and class. skipped: what was left out. warnings: sentences.
     cost: seconds in all, peak memory in bytes, pictures a second, each where it is known.
     command: that repeats the run. facts: what was resolved, name and value. versions: of packages.
     coverage, novelty: what prediction sets came to, and the threshold of strange pictures, as ``metrics.json`` has
@@ -62,6 +62,7 @@ class Page:
     layers: tuple[Layer, ...] = ()
     rates: tuple[Mapping[str, float], ...] = ()
     curves: tuple[Curve, ...] = ()
+    pictures: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
