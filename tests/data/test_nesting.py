@@ -406,3 +406,22 @@ def test_what_storage_and_desktops_leave_is_no_class(tmp_path):
         *("the class 'New folder' (2)", "the class 'ants - Copy' (2)", "the class 'bees (2)' (2)")
     ]
     assert warnings[1].endswith("may be a copy of 'ants'")
+
+
+@pytest.mark.parametrize(("link", "to"), [("kitten", "cat"), ("dog/more", "../cat"), ("around/dog", "../cat")])
+def test_a_folder_under_two_names_is_asked_about(tmp_path, link, to):
+    """A link beside its folder was a second class of the same pictures."""
+    top = tree(tmp_path / "d", *(f"{label}/{n}.jpg" for label in ("cat", "dog") for n in range(3)))
+    (top / link).parent.mkdir(exist_ok=True)
+    (top / link).symlink_to(to, target_is_directory=True)
+    with pytest.raises(DataError, match="are one folder under two names") as caught:
+        seen(top)
+    assert f"--ignore '{link}'" in caught.value.hint
+    assert seen(top, ignore=(link,)).counts() == {"cat": 3, "dog": 3}
+
+
+def test_a_split_that_is_a_link_to_another_is_asked_about(tmp_path):
+    top = tree(tmp_path / "d", *(f"train/{label}/{n}.jpg" for label in ("cat", "dog") for n in range(3)))
+    (top / "test").symlink_to("train", target_is_directory=True)
+    with pytest.raises(DataError, match="'test' and 'train' are one folder"):
+        seen(top)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from frostline.data.class_names import UNLABELLED
 from frostline.data.folders.frames import said_of_frames
+from frostline.data.folders.links import check_links
 from frostline.data.folders.nesting import (
     Level,
     are_parts,
@@ -55,9 +56,11 @@ def in_split(split: str, rows: Iterable[Found]) -> Iterator[Found]:
 def by_folders(top: Folder) -> Iterator[Found]:
     """``DIR/train/<class>/…`` with val and test, or ``DIR/<class>/…``. A picture may lie anywhere below its class.
 
-    Raises: DataError: no class folders; two folders for one split; folders of which it cannot be told what they are.
+    Raises: DataError: no class folders; two folders for one split; one under two names; folders of which it cannot be
+        told what they are.
     """
     here = unwrapped(top)
+    check_links(here, top.path)
     yield from _passed(top, here)
     yield from _loose(here)
     splits = _splits(here, top)
