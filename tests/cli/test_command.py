@@ -104,6 +104,14 @@ def test_an_empty_name_is_not_the_folder_that_one_is_in(
     assert err.startswith("error: a name or value is empty\n  at frostline")
 
 
+@pytest.mark.parametrize("words", [["--ignore", "b", "--ignore=c"], ["--epochs", "3", "--epochs", "5"]])
+def test_an_option_that_is_given_twice_is_refused(words: list[str], leaves: Path) -> None:
+    """The last one won, and of two --ignore the first was learned from."""
+    code, _, err = in_process(["fit", str(leaves), *words])
+    assert code == 2
+    assert err.startswith(f"error: {words[0]} is given 2 times\n  at frostline fit\n  hint: ")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="other permissions there")
 def test_a_cache_that_cannot_be_made_is_said_with_what_names_another(
     leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -26,6 +26,7 @@ from frostline.cli import (
     language,
     merge,
     models,
+    once,
     output,
     predict,
     pull,
@@ -62,6 +63,8 @@ app.command()(models.models)
 app.command()(strategies.strategies)
 app.command()(demo.demo)
 app.add_typer(store.app, name="store")
+for _command in (*app.registered_commands, *store.app.registered_commands):
+    _command.cls = once.Once
 
 
 def _show_version(asked: bool) -> None:
