@@ -64,6 +64,7 @@ def serve(
     from frostline.cli import console
     from frostline.ship.serve.launch import launch, secret
     from frostline.ship.serve.quota import Limits
+    from frostline.ship.serve.serving import Serving
 
     limits = Limits(
         max_bytes=max_bytes,
@@ -79,8 +80,8 @@ def serve(
     )
     show(trust)
     token = secret(token_file, os.environ.get("FROSTLINE_TOKEN"))
-    launch(
-        model,
+    serving = Serving(
+        folder=model,
         host=host,
         port=port,
         workers=workers,
@@ -92,5 +93,5 @@ def serve(
         trust=trust,
         tta=tta,
         samples=samples,
-        tell=console.aside,
     )
+    launch(serving, tell=console.aside)

@@ -3,43 +3,28 @@
 import ipaddress
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from frostline.errors import MissingExtra, PlanError
 from frostline.inference import both_views
 from frostline.ship import model_info as _about
-from frostline.ship.serve.quota import Limits
+from frostline.ship.serve.serving import Serving
 
 _SHORTEST = 16
 
 
-def launch(
-    model: Path,
-    *,
-    host: str,
-    port: int,
-    workers: int,
-    engine: str,
-    precision: str,
-    token: str | None,
-    hosts: tuple[str, ...],
-    limits: Limits,
-    trust: str | None,
-    tta: str | None,
-    samples: bool | None,
-    tell: Callable[[str], None],
-) -> None:
-    """Serve a model until the process is told to stop; see ``process.serve``.
+def launch(serving: Serving, *, tell: Callable[[str], None]) -> None:
+    """Serve a model until the process is told to stop; see ``server.serve``.
 
-    samples: offer held-out pictures of the run on the page; None: where only this machine may ask.
     tell: is given lines for the person who started it.
 
-    Raises: MissingExtra: FastAPI or another package of the extra is not installed. Else as ``process.serve``.
+    Raises: MissingExtra: FastAPI or another package of the extra is not installed. Else as ``server.serve``.
     """
-    about = _about.read(_about.located(model))  # before anything heavy, so that a wrong name is told at once
+    about = _about.read(_about.located(serving.folder))  # before anything heavy: a wrong name is told at once
     try:
-        process = import_module("frostline.ship.serve.server")
+        server = import_module("frostline.ship.serve.server")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("frostline"):
             raise
@@ -47,33 +32,19 @@ def launch(
 
     def greet(address: str) -> None:
         tell(f"{about.name}, {len(about.classes)} classes")
-        if tta:
+        if serving.tta:
             tell(both_views.SAID)
         tell(f"page     {address}")
-        header = " -H 'Authorization: Bearer '$FROSTLINE_TOKEN" if token else ""
+        header = " -H 'Authorization: Bearer '$FROSTLINE_TOKEN" if serving.token else ""
         tell(f"predict  curl{header} -F file=@PICTURE {address}predict")
         tell(f"also     {address}docs, /info, /health, /metrics")
-        if token is None and not _is_loopback(host):
+        if serving.token is None and not _is_loopback(serving.host):
             tell("everybody who reaches this machine may ask: set FROSTLINE_TOKEN, or --host 127.0.0.1")
         tell("Ctrl+C stops it")
 
-    process.serve(
-        process.Serving(
-            folder=model,
-            host=host,
-            port=port,
-            workers=workers,
-            engine=engine,
-            precision=precision,
-            token=token,
-            hosts=hosts,
-            limits=limits,
-            trust=trust,
-            tta=tta,
-            samples=_is_loopback(host) if samples is None else samples,
-        ),
-        started=greet,
-    )
+    if serving.samples is None:
+        serving = replace(serving, samples=_is_loopback(serving.host))
+    server.serve(serving, started=greet)
 
 
 def secret(file: Path | None, environment: str | None) -> str | None:

@@ -8,8 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -24,8 +23,8 @@ from frostline.ship.predictor import Predictor, refuse_broken
 from frostline.ship.serve.app import create_app
 from frostline.ship.serve.engines import opened
 from frostline.ship.serve.protocol import Protocol
-from frostline.ship.serve.quota import Limits
 from frostline.ship.serve.samples import samples
+from frostline.ship.serve.serving import Serving
 from frostline.ship.serve.supervisor import ANOTHER_MODEL, die_with_parent, supervise
 from frostline.train.cpu import malloc
 
@@ -34,31 +33,6 @@ _LAST = 60  # seconds after which a request that is still being answered at the 
 _BACKLOG = 2048
 _OTHER_FILES = 128  # that the process has open beside its connections
 _CLOSE = (b"connection", b"close")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Serving:
-    """What is served, where, and to whom.
-
-    folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
-    trust: as ``open_folder``. tta: as ``open_predictor``.
-    samples: whether held-out pictures of the run that the model is of are offered on the page.
-    digest: of the model that every process must have; ``serve`` fills it in.
-    """
-
-    folder: Path
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    token: str | None = field(default=None, repr=False)
-    hosts: tuple[str, ...] = ()
-    engine: str = "auto"
-    precision: str = "fp32"
-    trust: str | None = None
-    tta: str | None = None
-    samples: bool = False
-    digest: str = ""
-    limits: Limits = field(default_factory=Limits)
 
 
 def serve(serving: Serving, *, started: Callable[[str], None]) -> None:
