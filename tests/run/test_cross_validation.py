@@ -30,7 +30,9 @@ def test_a_probe_is_judged_on_every_picture_and_learns_from_all(leaves: Path, tm
     assert result.headline[0] == "test"
     rows = list(csv.DictReader((tmp_path / "run" / "pictures.csv").read_text().splitlines()))
     assert Counter(row["split"] for row in rows) == {"cross-validation": 72, "test": 24}
-    assert any(isinstance(event, Note) and "6 folds" in event.text for event in events)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert any("6 folds" in text for text in notes)
+    assert not any("judged by 5-fold" in text for text in notes)
     assert found.about_.sets is not None
     assert found.about_.sets.source == "cross-validation"
     assert found.about_.novelty is not None

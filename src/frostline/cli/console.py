@@ -78,7 +78,8 @@ def result(found: "RunResult", *, model: Path, seconds: float) -> None:
     if found.headline:
         split, figures = found.headline
         words = {"cross-validation": "cross-validated on the training pictures"}.get(split, f"on {split}")
-        report(figures, title=f"{found.model}, {found.strategy}, {sentence(words)}", skipped=len(found.skipped))
+        files = sum(item.pictures for item in found.skipped)
+        report(figures, title=f"{found.model}, {found.strategy}, {sentence(words)}", skipped=files)
         if found.chosen_on == split:
             line(
                 console,
@@ -181,8 +182,10 @@ def report(figures: "Report", *, title: str, skipped: int = 0, written: bool = T
     right = accuracy.n - round((1 - accuracy.value) * accuracy.n)
     console.print(one_line(title), style="bold", markup=False)
     label, other = _aligned("accuracy", "macro F1")
-    counts = sentence(f", {right:,} of {accuracy.n:,} right")
-    _print(console, f"{label}  {percent(accuracy)}{counts}")
+    counts = f", {right:,} of {accuracy.n:,} right"
+    if figures.confusion.ndim == 3:
+        counts = f", every class right on {right:,} of {accuracy.n:,}"
+    _print(console, f"{label}  {percent(accuracy)}{sentence(counts)}")
     if "macro_f1" in figures.figures:
         present = sum(row.support > 0 for row in figures.per_class)
         over = f", over the {present} of {len(figures.per_class)} classes that have pictures here"

@@ -70,7 +70,7 @@ def evaluate(
         console.report(
             found.report,
             title=", ".join(map(str, filter(None, (model, data, split)))),
-            skipped=len(found.skipped),
+            skipped=sum(item.pictures for item in found.skipped),
             written=False,
         )
         console.left_out(found)

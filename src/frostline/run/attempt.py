@@ -77,14 +77,16 @@ def _cross_validated(job: Job, best: BestSoFar, number: int, open_device: OpenDe
     result = PhaseResult(None, crossed.logits, crossed.epochs)
     kept, why = _verdict(job, best, result)
     if kept:
-        again = repeated(job.context, crossed.phase, open_device)
+        again = repeated(job.context, crossed.phase, open_device, judges=False)
         result = replace(again, crossed=crossed.logits)
     return Attempt(result, kept, why, crossed)
 
 
-def repeated(context: PhaseContext, phase: Phase, open_device: OpenDevice) -> PhaseResult:
-    """Carry out a phase whose worth is known, whatever time it takes."""
-    return solve_head(context, phase) if isinstance(phase, Solve) else train_stages(context, phase, open_device())
+def repeated(context: PhaseContext, phase: Phase, open_device: OpenDevice, *, judges: bool) -> PhaseResult:
+    """Carry out a phase whose worth is known, whatever time it takes. judges: as for `solve_head`."""
+    if isinstance(phase, Solve):
+        return solve_head(context, phase, judges=judges)
+    return train_stages(context, phase, open_device())
 
 
 def _carried_out(

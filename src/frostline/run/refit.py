@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frostline.errors import DataError, EngineError, StageError, StoreError
-from frostline.events import Event, Listener, Note, Warn
+from frostline.events import Note, Warn
 from frostline.judge import ood
 from frostline.judge.result import REFIT, PhaseRow
 from frostline.run.attempt import OpenDevice, repeated
@@ -52,18 +52,16 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
         job.tell(Note(f"the phases that are kept are carried out again on all {len(train)} pictures"))
         best.distances = _distances(job.context)
         job.context.net.load_state_dict(initial)
-        # What it says of being judged would not be true: nothing judges it.
-        context = replace(whole.context, listen=_without_notes(job.tell))
         for phase, row in kept:
             again = phase.shortened(row.best_epoch or row.epochs) if isinstance(phase, Train) else phase
-            result = repeated(context, again, open_device)
+            result = repeated(whole.context, again, open_device, judges=False)
         best.take(job.context.net, replace(result, val=best.val), None)
         figure, why = None, f"again on all {len(train)} pictures; the figures are of the model before"
         job = replace(job, facts={**job.facts, "refit": len(train)})
     else:
         job.tell(Note(f"nothing deeper is kept: the head is fitted to all {len(train)} pictures"))
         for phase, _ in kept:
-            result = repeated(whole.context, phase, open_device)
+            result = repeated(whole.context, phase, open_device, judges=True)
         best.take(job.context.net, result, None)
         judged = held_out(whole, best)
         figure = None if judged is None else share_right(judged[1], judged[0])
@@ -73,14 +71,6 @@ def refit(job: Job, best: BestSoFar, initial: Mapping[str, Tensor], open_device:
     line, took = kept[-1][0].line, time.monotonic() - began
     best.rows.append(PhaseRow(REFIT, line, figure, took, True, why, 0, "", result.trainable))
     return job
-
-
-def _without_notes(tell: Listener) -> Listener:
-    def told(event: Event) -> None:
-        if not isinstance(event, Note):
-            tell(event)
-
-    return told
 
 
 def _wanted(job: Job, took: float, open_device: OpenDevice) -> bool:

@@ -24,8 +24,10 @@ _FITTING = "fitting the head"
 _COSTLY = 300_000  # weights from which fitting the folds takes longer than computing the features did
 
 
-def solve_head(context: PhaseContext, phase: Solve) -> PhaseResult:
+def solve_head(context: PhaseContext, phase: Solve, *, judges: bool = True) -> PhaseResult:
     """Solve the head over frozen features and put it into the network.
+
+    judges: whether its out-of-fold logits judge the run, where there is no val split.
 
     Raises: PlanError: the network has more than one head, or one whose input is not one vector a picture.
     """
@@ -46,7 +48,7 @@ def solve_head(context: PhaseContext, phase: Solve) -> PhaseResult:
     if context.val is not None:
         read, _ = context.activations.at("head", context.val.rows, view, what="val pictures")
         val = _vectors(read(np.arange(len(context.val))), context.head) @ solved.weight.T + solved.bias
-    crossed = _judged(context, solved) if val is None else None
+    crossed = _judged(context, solved) if judges and val is None else None
     return PhaseResult(val, crossed, 0, trainable=solved.weight.size + solved.bias.size)
 
 

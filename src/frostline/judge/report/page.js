@@ -10,6 +10,7 @@
     const found = getComputedStyle(probe).color; probe.remove(); return found;
   };
   const filled = (text, first, second) => text.replace(/[#%]/g, (mark) => (mark === "#" ? first : second));  // in one go: names hold such marks too
+  const counted = (count) => count.toLocaleString("en");
   const pair = (truth, answer) => filled(say.is, words[truth], words[answer]);
   const short = (name) => name.split("/").pop();
   const middle = (text, most) => (text.length <= most ? text : `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(text.length - Math.floor(most / 2))}`);
@@ -50,7 +51,7 @@
     shown = Math.min(list.length, shown + PAGE);
     more.hidden = shown >= list.length;
     const count = Number(open.dataset.count);
-    panel.querySelector(".note").textContent = !count ? say.none : shown < count ? filled(say.shown, shown, count) : "";
+    panel.querySelector(".note").textContent = !count ? say.none : shown < count ? filled(say.shown, shown, counted(count)) : "";
   };
   const show = (button) => {
     if (open) open.setAttribute("aria-pressed", "false");
@@ -254,7 +255,7 @@
       if (by) left.sort(by);
       inside.style.height = `${left.length * HEIGHT}px`;
       box.scrollTop = 0;
-      at("prediction-count").textContent = left.length === rows.length ? filled(say.pictures, left.length) : filled(say.shown, left.length, rows.length);
+      at("prediction-count").textContent = left.length === rows.length ? filled(say.pictures, counted(left.length)) : filled(say.shown, counted(left.length), counted(rows.length));
       paint(true);
     };
     for (const control of [find, truth, answer, wrong, order]) control.addEventListener("input", filter);

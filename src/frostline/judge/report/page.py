@@ -91,6 +91,12 @@ class Page:
         return round(self.accuracy.value * self.accuracy.n)
 
     @property
+    def left_out(self) -> str:
+        """What is said of how many lines ``skipped`` has: a folder in it is a line, with all its pictures."""
+        folders = any(item.name.endswith("/") for item in self.skipped)
+        return "{n} files or folders were left out" if folders else "{n} files were left out"
+
+    @property
     def multilabel(self) -> bool:
         """Whether a picture may have several classes."""
         return self.report.confusion.ndim == 3
