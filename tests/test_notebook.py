@@ -81,7 +81,9 @@ def test_what_was_held_out_is_shown_as_it_was_judged(tmp_path: Path) -> None:
     shown = probe.top_losses(n=60)
     assert shown["right"].mean() == judged["accuracy"].value != (probe.predict(pictures) == list("ab" * 30)).mean()
     assert shown["loss"].mean() == pytest.approx(judged["log_loss"].value)
-    assert f"{judged['accuracy'].value:.1%}".removesuffix("%") in probe.report().html
+    page = probe.report().html
+    assert f"{judged['accuracy'].value:.1%}".removesuffix("%") in page
+    assert "cross-validated on the training pictures" in page
     with pytest.warns(FrostlineWarning, match="no test of it"):
         probe.report(pictures, list("ab" * 30))
 

@@ -71,7 +71,9 @@ class NotebookMethods:
         Raises: NotFittedError: before ``fit``. DataError: nothing was held out, and no pictures were given.
         """
         part, found = self._evaluated(X, y)
-        page = report_data.of_evaluation(found, self.about_, part, title=_title(part), net=lambda: self.net_)
+        split = self.result_.headline[0] if X is None and self.result_.headline else ""
+        title, net = _title(part), lambda: self.net_
+        page = report_data.of_evaluation(found, self.about_, part, title=title, split=split, net=net)
         return ShownReport(render(page, lang=lang))
 
     def plot_confusion(self, X: Any = None, y: Iterable[object] | None = None, **how: Any) -> "ConfusionMatrixDisplay":
