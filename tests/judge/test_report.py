@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import string
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from importlib import resources
 from pathlib import Path
@@ -255,7 +256,7 @@ def test_several_labels_a_picture_have_a_page_too() -> None:
         report=report,
         classes=("a", "b", "c"),
         outcomes=rows,
-        shown=thumbnails.choose(rows, several=True),
+        shown=replace(thumbnails.choose(rows, several=True), large={0: thumbnails.Shot("data:,", "data:,")}),
         pictures={"val": 123},
         counts={"val": {"a": 100, "b": 100, "c": 100}},
     )
@@ -263,6 +264,7 @@ def test_several_labels_a_picture_have_a_page_too() -> None:
     assert "every class of" in text
     assert "<b>123</b>" in text  # pictures, and not their labels, of which there are more or fewer
     assert "labelled none" in text
+    assert "Where the evidence for its likeliest class is" in text  # and not for all that is answered, or for none
     assert f'<td class="n">{report.confusion[0][1][1]}</td>' in text
 
 
