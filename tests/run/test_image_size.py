@@ -89,8 +89,8 @@ def test_a_network_of_one_size_stays_as_it_is() -> None:
 
 def test_the_larger_size_is_not_tried_where_that_would_be_more_work_than_allowed() -> None:
     one = 2 * 3 * 288 * 288  # a convolution of 1 x 1 from three channels to one
-    assert chosen({224: 0.5, 288: 4.0}, pictures(), most=60 * one)[0] == 288
-    found, said, read = chosen({224: 0.5, 288: 4.0}, pictures(), most=60 * one - 1)
+    assert chosen({224: 0.5, 288: 4.0}, pictures(), most=60 * one + 1)[0] == 288
+    found, said, read = chosen({224: 0.5, 288: 4.0}, pictures(), most=60 * one - 1, refuses=True)
     assert found is None
     assert not read
     assert said == "pictures are seen at 224 x 224; --image-size auto tries 288 x 288 too"

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from frostline.errors import StageError, one_line
-from frostline.net.trace import Call, Opaque, Trace, Traced, rebuilt, twin
+from frostline.net.trace import Call, Opaque, Trace, Traced, rebuilt, refilled, twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def tensor_spec(one: Any, two: Any) -> Any:
     elif isinstance(one, list | tuple) and isinstance(two, list | tuple) and len(one) == len(two):
         return rebuilt(one, [tensor_spec(a, b) for a, b in zip(one, two, strict=True)])
     elif isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys():
-        return {key: tensor_spec(one[key], two[key]) for key in one}
+        return refilled(one, {key: tensor_spec(one[key], two[key]) for key in one})
     elif not isinstance(one, Traced | Opaque) and one == two:
         return one
     raise StageError("a module below the line gives something that has no empty copy")
@@ -114,7 +114,7 @@ class Inputs:
         if isinstance(blanks, list | tuple):
             return rebuilt(blanks, [self.fill(part) for part in blanks])
         if isinstance(blanks, dict):
-            return {key: self.fill(part) for key, part in blanks.items()}
+            return refilled(blanks, {key: self.fill(part) for key, part in blanks.items()})
         return blanks
 
 

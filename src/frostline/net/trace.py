@@ -231,13 +231,21 @@ def describe(value: Any, like: Any = None) -> Any:
         return rebuilt(value, parts)
     if isinstance(value, dict):
         others = like if isinstance(like, dict) else {}
-        return {key: describe(part, others.get(key)) for key, part in value.items()}
+        return refilled(value, {key: describe(part, others.get(key)) for key, part in value.items()})
     return value if value is None or isinstance(value, bool | int | float | str) else Opaque()
 
 
 def rebuilt(old: Any, parts: list[Any]) -> Any:
     """A sequence of the same type over other parts (a named tuple takes them one by one)."""
     return type(old)(*parts) if hasattr(old, "_fields") else type(old)(parts)
+
+
+def refilled(old: dict[Any, Any], parts: dict[Any, Any]) -> dict[Any, Any]:
+    """A mapping of the same type over other parts: those of transformers are read by attribute as well."""
+    made = copy.copy(old)
+    for key, part in parts.items():
+        made[key] = part
+    return made
 
 
 def _seen(tensor: Tensor, like: Traced | None) -> Traced:

@@ -31,6 +31,8 @@ __all__ = ["Loaded", "Mismatch", "by_order", "load", "read_checkpoint"]
 
 # Under these names timm's model files keep what turns their authors' checkpoints into timm's names.
 _FAMILY_FILTERS = ("checkpoint_filter_fn", "_filter_fn", "pretrained_filter_fn", "_filter_torchvision_pretrained")
+# of transformers' networks, and of none of timm's and torchvision's
+_OF_TRANSFORMERS = re.compile(r"(^|\.)(embeddings|embedder|first_conv)\.")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
@@ -325,6 +327,11 @@ def _misfit(fit: _Fit, wanted: State, source: str) -> WeightsError:
 def _why_not(fit: _Fit, wanted: State) -> str:
     if any(".lora_" in name for name in fit.reading.state):
         return "these are low-rank adapters, not a network: merge them into its weights first, and save those"
+    if any(_OF_TRANSFORMERS.search(name) for name in fit.reading.state):
+        return (
+            "its names are those of transformers, which lays out its networks otherwise: give a function of yours that "
+            "returns that network, with logits for an answer (--model package.module:factory)"
+        )
     shapes = {m.key: m for m in fit.left_out}
     if len(fit.strange) == 1 and (m := shapes.get(fit.strange[0])) and m.there and m.here and len(m.there) == 4:
         alike = m.there[0] == m.here[0] and m.there[2:] == m.here[2:]

@@ -68,7 +68,7 @@ def chosen_side(
 
     build: the network at a side. features: what reaches its head. manifest: its training pictures decide, and no
         others. What is split off to judge by afterwards is among them. most: floating-point operations that the larger
-        size may take; where it would take more, it is not tried.
+        size may take, reckoned from the own size by the pixels; where it would take more, it is not tried, nor built.
     """
     own = build(None)
     side = own.preprocessing.size[0]
@@ -78,10 +78,10 @@ def chosen_side(
     if options.few is not None:
         train = few(train, options.few, seed=options.seed)
     try:
-        big = build(other)
-        if most is not None and len(train) * operations(big) > most:
+        if most is not None and len(train) * operations(own) * (other / side) ** 2 > most:
             tell(Note(f"pictures are seen at {side} x {side}; --image-size auto tries {other} x {other} too"))
             return None, False
+        big = build(other)
         fold = fold_numbers(train, min(_FOLDS, len(train)), seed=options.seed)
         at_own, at_other = (_losses(backbone, features(backbone), train, fold, options.seed) for backbone in (own, big))
     except (PlanError, DataError) as error:
