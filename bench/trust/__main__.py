@@ -108,7 +108,8 @@ def of_drift(runs: int) -> Iterator[Line]:
         alarms = 0
         for _ in range(5 * runs):
             known, held_out, new = (rng.normal(size=(m, 20)) + 3 for m in (200, n, n))
-            fitted = ood.from_held_out(known, np.repeat(held_out, size, 0), head="head", units=units)
+            far = ood.distances(known, np.repeat(held_out, size, 0))
+            fitted = ood.from_distances(known, far, head="head", units=units)
             if fitted is None:
                 continue
             before, now = rng.multinomial(n, (0.5, 0.5), 2)

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from frostline.data.labels import labels_of, names_known, values_of
 from frostline.data.manifest import Manifest, Row
-from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.to_picture import pictures_of
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import claimed, default_cache, each, pairs, pictures, read

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from frostline.data.digests import DigestCache
-from frostline.data.pictures.decode import content_digest, decode, image
-from frostline.data.pictures.picture import Crop
+from frostline.data.pictures.decode import decode, image
+from frostline.data.pictures.picture import Crop, content_digest
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from tests.data.pictures import encoded, save, scene

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from frostline.data.digests import DigestCache
-from frostline.data.pictures.decode import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.errors import DecodeError
 from tests.data.pictures import save
 

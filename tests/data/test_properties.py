@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frostline.data.manifest import Manifest
-from frostline.data.pictures.decode import Slice, content_digest, decode
+from frostline.data.pictures.decode import decode
+from frostline.data.pictures.picture import Slice, content_digest
 from frostline.data.places.archives import tar_index
 from frostline.data.tables.csv_table import csv_table
 from frostline.data.webdataset import _expanded

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from frostline.data.manifest import Manifest
-from frostline.data.pictures.decode import Slice, decode
+from frostline.data.pictures.decode import decode
+from frostline.data.pictures.picture import Slice
 from frostline.data.sources import read
 from tests.data.pictures import tree
 

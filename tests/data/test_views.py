@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from frostline.data import augment
-from frostline.data.pictures.decode import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.data.views import Augment, EvaluationView, Preprocessing, TrainingView
 from frostline.errors import DecodeError, PlanError
 from tests.data.pictures import encoded, scene

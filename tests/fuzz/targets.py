@@ -78,7 +78,8 @@ def pictures(_: Path) -> list[Seed]:
 
 
 def read_picture(file: Path, _: Path) -> None:
-    from frostline.data.pictures.decode import content_digest, decode
+    from frostline.data.pictures.decode import decode
+    from frostline.data.pictures.picture import content_digest
     from frostline.data.pictures.reading import Reading
     from frostline.data.views import EvaluationView, Preprocessing
 

@@ -14,7 +14,7 @@ import torch
 
 from frostline.data.decode_ahead import DecodeAhead
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.picture import Picture
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError
 from frostline.features import fill

@@ -7,13 +7,14 @@ import pytest
 from scipy.stats import chi2_contingency, fisher_exact
 
 from frostline.judge.drift import Drift, distance, mix
-from frostline.judge.ood import from_held_out
+from frostline.judge.ood import distances, from_distances
 from tests.judge.test_ood import features
 
 
 @pytest.fixture(scope="module")
 def novelty():
-    return from_held_out(features(300), features(400, seed=1), head="fc")
+    known = features(300)
+    return from_distances(known, distances(known, features(400, seed=1)), head="fc")
 
 
 def test_the_g_test_is_scipys_where_pictures_are_many():
@@ -102,13 +103,13 @@ def test_groups_in_training_seldom_cry_wolf_either():
     by_group = by_frame = 0
     for seed in range(60):
         frames = np.repeat(features(40, seed=900 + seed), 10, 0)
-        fitted = from_held_out(known, frames, head="fc", units=videos)
+        fitted = from_distances(known, distances(known, frames), head="fc", units=videos)
         far = np.repeat(fitted.distances(features(40, seed=2000 + seed)), 10)
         before, now = rng.binomial(20, 0.5), rng.binomial(20, 0.5)
         draws = ([now, 20 - now], [before, 20 - before])
         frame_counts = tuple([10 * count for count in side] for side in draws)
         by_group += bool(Drift(distance(fitted, far, videos), mix(*frame_counts, "ab", draws=draws)).signs)
-        loose = from_held_out(known, frames, head="fc")
+        loose = from_distances(known, distances(known, frames), head="fc")
         by_frame += bool(Drift(distance(loose, far, videos), mix(*frame_counts, "ab")).signs)
         assert fitted.n == 40
         assert loose.n == 400
@@ -122,7 +123,8 @@ def test_groups_of_two_classes_seldom_cry_wolf(novelty):
     for seed in range(60):
         near, wide = features(40, seed=3000 + seed), features(40, seed=4000 + seed, shift=0.3)
         units = np.tile(np.arange(40), 2)
-        fitted = from_held_out(features(300), np.concatenate([near, wide]), head="fc", units=units)
+        known = features(300)
+        fitted = from_distances(known, distances(known, np.concatenate([near, wide])), head="fc", units=units)
         again = [features(40, seed=5000 + seed, shift=0.3), features(40, seed=6000 + seed)]
         cried += bool(Drift(distance(fitted, fitted.distances(np.concatenate(again)), units), None).signs)
     assert cried <= 8

@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from frostline.errors import JudgementError
 from frostline.judge import ood
-from frostline.judge.ood import Novelty, from_distances, from_folds, from_held_out, remembered
+from frostline.judge.ood import Novelty, distances, from_distances, from_folds, remembered
 
 
 def features(n, *, shift=0.0, d=16, seed=0):
@@ -16,8 +16,12 @@ def features(n, *, shift=0.0, d=16, seed=0):
     )
 
 
+def from_held_out(known, held_out, **more):
+    return from_distances(known, distances(known, held_out), head="fc", **more)
+
+
 def known(n=300, held_out=400, **more):
-    found = from_held_out(features(n), features(held_out, seed=1), head="fc", **more)
+    found = from_held_out(features(n), features(held_out, seed=1), **more)
     assert found is not None
     return found
 
@@ -32,7 +36,7 @@ def test_the_distance_is_to_the_fifth_neighbour_by_cosine():
 def test_false_alarms_come_as_often_as_stated_and_strange_pictures_are_found():
     alarms = []
     for seed in range(20):
-        found = from_held_out(features(200, seed=3 * seed), features(300, seed=3 * seed + 1), head="fc")
+        found = from_held_out(features(200, seed=3 * seed), features(300, seed=3 * seed + 1))
         assert found.false_alarms <= ood.RATE
         alarms.append((found.distances(features(500, seed=3 * seed + 2)) > found.threshold).mean())
     # 10,000 pictures, and thresholds of 300 pictures each: three standard errors of both
@@ -50,7 +54,7 @@ def test_what_is_stated_is_what_the_held_out_pictures_show():
 
 def test_few_held_out_pictures_state_a_higher_rate_and_very_few_none():
     assert known(held_out=19).false_alarms == pytest.approx(1 / 20)
-    assert from_held_out(features(50), features(18), head="fc") is None
+    assert from_held_out(features(50), features(18)) is None
 
 
 def of_patients(rng):
@@ -67,7 +71,7 @@ def test_a_group_of_two_classes_is_not_measured_by_the_first_one():
     alarms = []
     for _ in range(20):
         (x, _), (held_out, units), (new, _) = of_patients(rng), of_patients(rng), of_patients(rng)
-        found = from_held_out(x, held_out, head="fc", units=units)
+        found = from_held_out(x, held_out, units=units)
         assert (found.n, found.false_alarms) == (100, pytest.approx(1 / 101))
         alarms.append((found.distances(new) > found.threshold).mean())
     # 20 thresholds of 100 patients each: three standard errors of both

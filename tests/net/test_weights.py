@@ -13,10 +13,11 @@ import torchvision
 from torch import Tensor, nn
 
 from frostline.errors import WeightsError
-from frostline.net.checkpoint_file import Checkpoint, open_checkpoint
+from frostline.net.checkpoint_file import Checkpoint, open_checkpoint, read_checkpoint
 from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head, find_head, replace
-from frostline.net.weights import Loaded, by_order, load, read_checkpoint
+from frostline.net.loaded import Loaded
+from frostline.net.weights import by_order, load
 
 State = dict[str, Tensor]
 

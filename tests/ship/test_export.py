@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from frostline.data.manifest import Manifest, Row
-from frostline.data.pictures.decode import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName, one_line
 from frostline.judge.predictions import Outcome, to_csv

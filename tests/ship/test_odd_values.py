@@ -17,7 +17,7 @@ from frostline.errors import CheckpointError, FrostlineError, WeightsError
 from frostline.inference import network
 from frostline.inference.torch_engine import Plain
 from frostline.judge.conformal import PredictionSets
-from frostline.judge.ood import from_held_out
+from frostline.judge.ood import distances, from_distances
 from frostline.net import zoo
 from frostline.ship import card, folder
 from frostline.ship.folder_names import ABOUT, NOVELTY
@@ -44,7 +44,7 @@ def knowing(tmp_path_factory):
         x = whole(torch.from_numpy(np.stack([scene(64, 64, seed) for seed in range(30)])))[1].numpy()
     said = about(
         made,
-        novelty=from_held_out(x[:10], x[10:], head=made.head.path),
+        novelty=from_distances(x[:10], distances(x[:10], x[10:]), head=made.head.path),
         sets=PredictionSets(tuple(np.linspace(0, 1, 20)), 20),
         arguments={"img_size": 64},
         metrics={"val": {"n": 50, "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}, "per_class": []}},

@@ -11,7 +11,7 @@ from frostline import ImageClassifier
 from frostline.errors import CheckpointError, JudgementError
 from frostline.inference import network
 from frostline.judge.conformal import PredictionSets
-from frostline.judge.ood import from_held_out
+from frostline.judge.ood import distances, from_distances
 from frostline.ship import folder
 from frostline.ship.folder_names import ABOUT, NOVELTY
 from frostline.ship.model_info import read
@@ -33,7 +33,7 @@ def knowing(tmp_path_factory):
     made = backbone()
     height, width = made.preprocessing.size
     x = features_of(made, np.stack([scene(width, height, seed) for seed in range(60)]))
-    novelty = from_held_out(x[:30], x[30:], head=made.head.path)
+    novelty = from_distances(x[:30], distances(x[:30], x[30:]), head=made.head.path)
     place = tmp_path_factory.mktemp("knowing") / "model"
     sets = PredictionSets(tuple(np.linspace(0, 1, 20)), 20)
     folder.save(place, made.net, about(made, novelty=novelty, sets=sets, arguments={"img_size": 64}))

@@ -11,7 +11,7 @@ from PIL import Image
 from frostline import ImageClassifier
 from frostline.data.demos import solar_cells
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.data.places.inventory import Inventory
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing

@@ -13,7 +13,7 @@ from typing import Any
 
 from frostline.data.folders.class_folders import in_split
 from frostline.data.manifest import Found, Row, Skipped
-from frostline.data.pictures.decode import Item
+from frostline.data.pictures.picture import Item
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables.columns import known

@@ -29,7 +29,7 @@ from frostline.data.folders.layouts import folder
 from frostline.data.loose_pictures import pictures as pictures
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
 from frostline.data.missing import is_nothing
-from frostline.data.pictures.decode import Item, Picture
+from frostline.data.pictures.picture import Item, Picture
 from frostline.data.places import remote
 from frostline.data.places.archives import is_archive, unpacked
 from frostline.data.places.inventory import Inventory

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import Item, Picture
+from frostline.data.pictures.picture import Item, Picture
 from frostline.data.pictures.to_picture import picture_of
 from frostline.errors import DataError, one_line
 

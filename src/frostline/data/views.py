@@ -18,7 +18,8 @@ from PIL import Image
 
 from frostline.data import augment
 from frostline.data.pictures import decode
-from frostline.data.pictures.decode import Box, Decoded, Picture, Size
+from frostline.data.pictures.decode import Decoded
+from frostline.data.pictures.picture import Box, Picture, Size
 from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.errors import PlanError
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.missing import all_signs, are_signs, is_none
-from frostline.data.pictures.decode import Slice
+from frostline.data.pictures.picture import Slice
 from frostline.data.places.archives import tar_index
 from frostline.data.places.tree import SUFFIXES, is_junk, readable
 from frostline.data.split_names import SPLIT_NAMES, split_of

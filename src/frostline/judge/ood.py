@@ -146,21 +146,31 @@ def distances(known: NDArray[np.floating], features: NDArray[np.floating]) -> ND
     return _nearest(unit(known).astype(np.float16), features, NEIGHBOURS)
 
 
-def from_held_out(
+def from_distances(
     features: NDArray[np.floating],
-    held_out: NDArray[np.floating],
+    far: NDArray[np.floating],
     *,
     head: str,
-    rate: float = RATE,
     units: Units | None = None,
 ) -> Novelty | None:
-    """The threshold of training pictures (M, D) and held-out ones (n, D), or None if those are fewer than 19.
+    """The threshold of training pictures (M, D), by how far (n,) held-out ones are; None if those are fewer than 19.
 
     units: (n,) which unit each held-out picture belongs to (duplicates, a group): of each one counts, drawn at
         random.
     """
-    vectors = unit(features).astype(np.float16)
-    return _thresholded(vectors, _nearest(vectors, held_out, NEIGHBOURS), head, rate, units)
+    far = far.astype(np.float32)
+    if units is not None:
+        far = far[one_of_each(units)]
+    n = len(far)
+    if n < FEWEST or not np.isfinite(far).all():
+        return None
+    far = np.sort(far)
+    rank = min(n, ceil(round((n + 1) * (1 - RATE), 9)))
+    # rounded up, so that the picture that sets the threshold is not past it
+    threshold = float(np.ceil(far[rank - 1] * 1e6) / 1e6)
+    past = int((far > threshold).sum())
+    known = TrainingFeatures(unit(features).astype(np.float16), far)
+    return Novelty(threshold, (n + 1 - rank) / (n + 1), n, past, NEIGHBOURS, head, known)
 
 
 def from_folds(
@@ -168,7 +178,6 @@ def from_folds(
     fold: NDArray[np.integer],
     *,
     head: str,
-    rate: float = RATE,
     units: Units | None = None,
     drawn: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
 ) -> Novelty | None:
@@ -177,43 +186,14 @@ def from_folds(
     fold: (M,). drawn: features (n, D) and folds (n,) of training pictures that are measured in place of these. units:
         of those that are measured. Only for features that have not learnt from these pictures: a frozen trunk's.
     """
-    vectors = unit(features).astype(np.float16)
     held_out, out_of = (features, fold) if drawn is None else drawn
     far = np.empty(len(held_out), np.float32)
     for number in np.unique(out_of):
         inside, known = out_of == number, fold != number
         if not known.any():
             return None
-        far[inside] = _nearest(vectors[known], held_out[inside], NEIGHBOURS)
-    return _thresholded(vectors, far, head, rate, units)
-
-
-def from_distances(
-    features: NDArray[np.floating],
-    far: NDArray[np.floating],
-    *,
-    head: str,
-    rate: float = RATE,
-    units: Units | None = None,
-) -> Novelty | None:
-    """The same where the distances (n,) of held-out pictures have been measured elsewhere, in each fold by itself."""
-    return _thresholded(unit(features).astype(np.float16), far.astype(np.float32), head, rate, units)
-
-
-def _thresholded(
-    vectors: NDArray[np.float16], far: NDArray[np.float32], head: str, rate: float, units: Units | None
-) -> Novelty | None:
-    if units is not None:
-        far = far[one_of_each(units)]
-    n = len(far)
-    if n < FEWEST or not np.isfinite(far).all():
-        return None
-    far = np.sort(far)
-    rank = min(n, ceil(round((n + 1) * (1 - rate), 9)))
-    # rounded up, so that the picture that sets the threshold is not past it
-    threshold = float(np.ceil(far[rank - 1] * 1e6) / 1e6)
-    past = int((far > threshold).sum())
-    return Novelty(threshold, (n + 1 - rank) / (n + 1), n, past, NEIGHBOURS, head, TrainingFeatures(vectors, far))
+        far[inside] = distances(features[known], held_out[inside])
+    return from_distances(features, far, head=head, units=units)
 
 
 def _nearest(vectors: NDArray[np.floating], features: NDArray[np.floating], neighbours: int) -> NDArray[np.float32]:

@@ -21,13 +21,11 @@ from torch import Tensor, nn
 
 from frostline.errors import WeightsError
 from frostline.net import tensor_names
-from frostline.net.checkpoint_file import Checkpoint, preference, read_checkpoint
+from frostline.net.checkpoint_file import Checkpoint, preference
 from frostline.net.head import Head
 from frostline.net.loaded import COUNTER, Loaded, Mismatch
 from frostline.net.tensor_names import Reading, State
 from frostline.net.true_numbers import refuse_not_finite, refuse_odd
-
-__all__ = ["Loaded", "Mismatch", "by_order", "load", "read_checkpoint"]
 
 # Under these names timm's model files keep what turns their authors' checkpoints into timm's names.
 _FAMILY_FILTERS = ("checkpoint_filter_fn", "_filter_fn", "pretrained_filter_fn", "_filter_torchvision_pretrained")

@@ -34,13 +34,14 @@ from frostline.net.available import available, factories
 from frostline.net.checkpoint_file import Checkpoint
 from frostline.net.checkpoint_folder import open_weights
 from frostline.net.head import Head
+from frostline.net.loaded import Loaded
 from frostline.net.model_folder import FOLDER, HUB
 from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.true_numbers import is_plain
 from frostline.net.undisturbed import plain_torch
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
-from frostline.net.weights import Loaded, load
+from frostline.net.weights import load
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,6 @@ from frostline.judge.training_list import TRAINING
 
 EVIDENCE = "evidence.safetensors"
 MOST_PROBABILITIES = 2_000_000
-LOG_EVERY = 1  # steps
 
 
 @dataclass

@@ -25,7 +25,7 @@ from typing import Any
 from frostline import atomic
 from frostline.data import csv_files
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import described
+from frostline.data.pictures.picture import described
 from frostline.errors import DataError, PlanError, one_line
 from frostline.ship.prediction_table import Columns, failed
 from frostline.ship.predictor import Predictor

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from frostline.data.decode_ahead import FEW, DecodeAhead, Seen
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import described
+from frostline.data.pictures.picture import described
 from frostline.data.views import EvaluationView, View
 from frostline.errors import CheckpointError, DecodeError, JudgementError, one_line
 from frostline.inference.engine import Engine

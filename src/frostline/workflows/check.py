@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Manifest, Row
-from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.data.places.inventory import Inventory
 from frostline.data.places.place_options import PlaceOptions

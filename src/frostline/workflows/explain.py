@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from frostline.data.label_text import as_text
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.data.views import EvaluationView
 from frostline.errors import CheckpointError, DecodeError, FrostlineError, UnknownName
 from frostline.events import Listener, Note, quiet

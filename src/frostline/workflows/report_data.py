@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 from frostline.data import csv_files
 from frostline.data.manifest import Manifest, Skipped
-from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.picture import Picture
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.judge.drift import Drift

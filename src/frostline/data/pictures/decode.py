@@ -22,12 +22,8 @@ from frostline.data.pictures.formats import camera_raw, dicom, jpeg_xl, kinds, m
 from frostline.data.pictures.picture import (
     Box,
     Crop,
-    Indexed,
-    Item,
     Picture,
     Size,
-    Slice,
-    content_digest,
     described,
     fetched,
     refusal,
@@ -39,8 +35,6 @@ from frostline.data.pictures.reading import WHITE, Reading
 from frostline.data.pictures.samples import Samples
 from frostline.data.pictures.upright import orientation, turned, upright
 from frostline.errors import DecodeError
-
-__all__ = ["Box", "Crop", "Indexed", "Item", "Picture", "Size", "Slice", "content_digest", "described"]
 
 T = TypeVar("T")
 

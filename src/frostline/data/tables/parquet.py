@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Found
-from frostline.data.pictures.decode import Item
+from frostline.data.pictures.picture import Item
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.tables.columns import known
 from frostline.data.tables.table import rows_of

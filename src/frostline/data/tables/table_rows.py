@@ -10,8 +10,7 @@ import numpy as np
 from frostline.data.label_text import parted
 from frostline.data.manifest import Row, Skipped
 from frostline.data.missing import MISSING, is_none
-from frostline.data.pictures.decode import Item, Picture
-from frostline.data.pictures.picture import Crop
+from frostline.data.pictures.picture import Crop, Item, Picture
 from frostline.data.pictures.to_picture import picture_of
 from frostline.data.tables.locate import Finder
 from frostline.errors import DataError, one_line

@@ -11,8 +11,9 @@ from PIL import Image
 
 from frostline.data.manifest import Row
 from frostline.data.pictures import decode
-from frostline.data.pictures.decode import Decoded, Picture
+from frostline.data.pictures.decode import Decoded
 from frostline.data.pictures.header import header
+from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.data.survey import lost_in_its_ground
 from frostline.errors import DecodeError

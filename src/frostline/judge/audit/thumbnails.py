@@ -5,7 +5,7 @@ import io
 from PIL import Image
 
 from frostline.data.pictures import decode
-from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.errors import DecodeError
 

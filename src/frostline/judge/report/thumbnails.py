@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frostline.data.label_text import labels_in
-from frostline.data.pictures.decode import Picture
+from frostline.data.pictures.picture import Picture
 from frostline.data.views import EvaluationView, Preprocessing, visible
 from frostline.errors import DecodeError
 from frostline.judge.predictions import Outcome

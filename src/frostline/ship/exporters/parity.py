@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import content_digest
+from frostline.data.pictures.picture import content_digest
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
 from frostline.inference import convert
