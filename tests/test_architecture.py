@@ -15,7 +15,7 @@ from docs import make_modules
 
 ROOT = Path(frostline.__file__).parent
 PACKAGES = (
-    *("errors", "registry", "processors", "blas", "events", "atomic", "quantities", "options"),
+    *("errors", "registry", "processors", "blas", "events", "atomic", "ordinary_file", "quantities", "options"),
     *("data", "net", "inference", "features", "train", "judge", "ship", "run", "workflows"),
     *("scale", "studio", "classifier", "testing", "cli"),
 )

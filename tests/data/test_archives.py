@@ -203,7 +203,10 @@ def test_what_a_dead_process_left_is_swept_after_a_day(tmp_path):
         left = tmp_path / "archives" / f".{name}-x"
         left.mkdir(parents=True)
         os.utime(left, (time.time() - age, time.time() - age))
+    gone = tmp_path / "archives" / ".gone-x"  # as if another process had removed it in this moment
+    gone.symlink_to("nowhere")
     unpacked(_zip(tmp_path / "x.zip", PICTURES), "digest", tmp_path)
+    gone.unlink()
     assert sorted(_entries(tmp_path)) == [".young-x", "digest", "digest.json"]
 
 

@@ -9,6 +9,7 @@ from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.errors import DataError, PlanError
 from tests.data.pictures import scene
+from tests.waiting import pipe, pipes, without_waiting
 
 BOXES = [(3, 4, 20, 15), (10, 0, 31, 9), (5, 6, 8, 30)]  # left, top, right, bottom
 
@@ -125,3 +126,30 @@ def test_an_option_of_boxes_where_there_are_none(tmp_path):
     place = written(tmp_path, "image,label,note", lambda *_: "x")
     with pytest.raises(DataError, match="--box-margin says nothing here"):
         read(place, how=PlaceOptions(box_margin=0.1), cache=tmp_path / "cache")
+
+
+def test_what_four_numbers_mean_is_told_by_the_picture_upright(tmp_path):
+    for name in ("0", "1"):
+        lying = Image.fromarray(scene(400, 300))
+        exif = Image.Exif()
+        exif[0x0112] = 6  # 300 wide and 400 high when it is looked at
+        lying.save(tmp_path / f"{name}.jpg", exif=exif)
+    (tmp_path / "t.csv").write_text('path,label,bbox\n0.jpg,a,"[10,150,100,200]"\n1.jpg,b,"[20,100,100,250]"\n')
+    with pytest.raises(DataError, match="may be left, top, right, bottom or left, top, width, height"):
+        read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    (tmp_path / "t.csv").write_text('path,label,bbox\n0.jpg,a,"[10,150,100,390]"\n1.jpg,b,"[20,100,100,250]"\n')
+    assert "(left, top, right, bottom)" in read(tmp_path / "t.csv", cache=tmp_path / "cache").summary()
+
+
+@pipes
+def test_pictures_that_cannot_be_looked_into_say_nothing_of_boxes(tmp_path):
+    Image.fromarray(scene(150, 150)).save(tmp_path / "good.png")
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "giant.png")
+    (tmp_path / "none.png").write_bytes(b"none")
+    pipe(tmp_path / "pipe.png")
+    names = ("pipe", "none", "giant", "good", "good")
+    rows = [f'{name}.png,{"ab"[n % 2]},"[{n},60,100,100]"' for n, name in enumerate(names)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,bbox", *rows]))
+    with without_waiting():
+        found = read(tmp_path / "t.csv", cache=tmp_path / "cache")
+    assert "(left, top, right, bottom)" in found.summary()  # 60 + 100 is more than 150

@@ -22,6 +22,7 @@ from frostline.features.store import Address, Store
 from frostline.net.checkpoint_file import read_checkpoint
 from frostline.run.run_folder import RunFolder
 from tests.data.pictures import encoded, save, scene, tree
+from tests.waiting import pipe, pipes, without_waiting
 
 NOBODY = 65534
 SMALL: dict[str, Any] = {"model": "test_resnet", "weights": "none", "image_size": 64, "engine": "torch"}
@@ -315,3 +316,38 @@ def test_a_table_of_one_endless_line_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"path,label\n" + b"x" * (5 << 20))
     with pytest.raises(DataError, match=r"a line of more than|field larger than"):
         read(tmp_path / "t.csv", cache=tmp_path / "cache")
+
+
+TABLES = ("labels.csv", "train.tsv", "train.txt", "metadata.jsonl", "a.parquet", "a.npz", "a.json", "a.tar", "a.zip")
+
+
+@pipes
+@pytest.mark.parametrize("link", [False, True], ids=["pipe", "device"])
+def test_a_pipe_or_device_in_place_of_a_table_is_not_waited_for(tmp_path, link):
+    top = tree(tmp_path / "data", "a/0.png", "a/1.png", "b/0.png", "b/1.png")
+    for name in TABLES:
+        if link:
+            (top / name).symlink_to("/dev/zero")
+        else:
+            pipe(top / name)
+    with without_waiting():
+        found = read(top, cache=tmp_path / "cache")
+        assert len(found) == 4
+        left = {skipped.name: skipped.reason for skipped in found.skipped}
+        assert left == dict.fromkeys(TABLES, "not an ordinary file")
+        for name in TABLES:
+            with pytest.raises(DataError, match="not an ordinary file") as caught:
+                read(top / name, cache=tmp_path / "cache")
+            assert three_parts(caught.value)
+        for name in ("a.tar", "a.parquet"):
+            with pytest.raises(DataError, match="not an ordinary file"):
+                list(pictures([str(top / name)]))
+
+
+@pipes
+def test_a_pipe_in_a_data_set_of_hugging_face_is_not_waited_for(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"label": [0, 1]}).save_to_disk(tmp_path / "set")
+    pipe(next((tmp_path / "set").glob("*.arrow")))
+    with without_waiting(), pytest.raises(DataError, match="not an ordinary file"):
+        read(tmp_path / "set", cache=tmp_path / "cache")

@@ -52,6 +52,17 @@ def without_end(mean, _):
     return loop.get_iter_value(more.output(0), -1)
 
 
+def remembering(mean, _):
+    before = op.read_value(op.constant(np.zeros((1, 3), np.float32)), "before", np.float32, ov.PartialShape([1, 3]))
+    op.assign(mean, "before")  # a graph of functions finds no sink that nobody reads: reading is refused alone
+    return op.add(before, mean)
+
+
+def drawn(mean, _):
+    bounds = op.constant(np.float32(0)), op.constant(np.float32(9))
+    return op.add(mean, op.random_uniform(op.constant(np.array([1, 3])), *bounds, "f32", 0, 0))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -62,10 +73,12 @@ def without_end(mean, _):
         (lambda _, x: op.reduce_mean(op.tile(x, op.constant(np.array([1, 4000, 4000, 1]))), [1, 2]), "asks for"),
         (of_its_pixels, "size depends on a picture"),
         (without_end, "has a loop"),
+        (remembering, "remembers earlier pictures"),
+        (drawn, "draws random numbers"),
     ],
-    ids=["terabytes", "gigabytes", "many", "range", "when it runs", "of its pixels", "loop"],
+    ids=["terabytes", "gigabytes", "many", "range", "when it runs", "of its pixels", "loop", "memory", "chance"],
 )
-def test_what_could_take_all_memory_or_never_end_is_refused(tmp_path, make, said):
+def test_what_takes_all_memory_never_ends_or_is_no_function_of_a_picture_is_refused(tmp_path, make, said):
     with pytest.raises(CheckpointError, match=said):
         bounded(stored(tmp_path, make), SIZE, 3)
 

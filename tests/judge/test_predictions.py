@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from frostline.data.manifest import Manifest, Row
-from frostline.errors import JudgementError
+from frostline.errors import CheckpointError, JudgementError
 from frostline.judge.predictions import Outcome, outcomes, read_outcomes
 from frostline.run.run_folder import RunFolder
+from frostline.workflows.report_data import html_of_folder
+from tests.waiting import pipe, pipes, without_waiting
 
 CLASSES = ("ants", "bees")
 
@@ -66,3 +68,14 @@ def test_what_no_run_has_written_is_refused(tmp_path: Path, text: str) -> None:
         read_outcomes(tmp_path / "pictures.csv")
     with pytest.raises(JudgementError, match="cannot be read"):
         read_outcomes(tmp_path / "absent.csv")
+
+
+@pipes
+def test_pipes_in_the_folder_of_a_run_are_not_waited_for(tmp_path: Path) -> None:
+    for name in ("pictures.csv", "metrics.json", "plan.json", "log.jsonl", "skipped.csv"):
+        pipe(tmp_path / name)
+    with without_waiting():
+        with pytest.raises(JudgementError, match="not an ordinary file"):
+            read_outcomes(tmp_path / "pictures.csv")
+        with pytest.raises(CheckpointError, match="not an ordinary file"):
+            html_of_folder(tmp_path, lang="en")

@@ -10,6 +10,7 @@ import timm
 from frostline.data.pictures.reading import Reading
 from frostline.errors import CheckpointError
 from frostline.net import zoo
+from tests.waiting import pipe, pipes, without_waiting
 
 OWN = {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.6, 0.7], "interpolation": "bilinear", "crop_pct": 0.9}
 
@@ -84,3 +85,11 @@ def test_a_folder_in_another_form_says_nothing(tmp_path: Path) -> None:
     built = zoo.build("test_resnet", classes=2, weights=place)
     assert built.preprocessing == zoo.build("test_resnet", classes=2, weights=None).preprocessing
     assert "pictures" not in str(built.loaded)
+
+
+@pipes
+def test_a_pipe_in_place_of_the_configuration_is_not_waited_for(tmp_path: Path) -> None:
+    place = folder(tmp_path / "net", **OWN)
+    pipe(place / "config.json")
+    with without_waiting():
+        assert zoo.build("test_resnet", classes=2, weights=place).loaded.pictures == ""

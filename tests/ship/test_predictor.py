@@ -11,15 +11,17 @@ from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 import torch
+from openvino import opset13
 from torch import nn
 
 from frostline.data.manifest import Row
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import CheckpointError, EngineError, FrostlineError, PlanError, UnknownName
-from frostline.inference import compiled_cache, network, openvino_import
-from frostline.inference.engine import engines
+from frostline.inference import compiled_cache, network, openvino_engine, openvino_import
+from frostline.inference.engine import Function, engines
 from frostline.ship import folder
 from frostline.ship.model_info import ModelInfo, read
 from frostline.ship.open_predictor import of_network, open_predictor
@@ -166,6 +168,16 @@ class TestCache:
         assert list(tmp_path.glob("cache/**/*.tmp")) == []
         for one, other in zip(first.predict(rows(pictures)), second.predict(rows(pictures)), strict=True):
             assert (one.probabilities == other.probabilities).all()
+
+    def test_a_graph_is_looked_at_for_each_size_of_pictures(self, tmp_path):
+        graph = tmp_path / "graph.xml"
+        pictures = opset13.parameter([-1, -1, -1, 3], np.uint8, name="pictures")
+        mean = opset13.reduce_mean(opset13.convert(pictures, "f32"), opset13.constant([1, 2]), False)
+        openvino.save_model(openvino.Model([mean], [pictures]), graph)
+        for size in (8, 16):
+            function = Function(lambda: None, "", (size, size), lambda: graph, "digest", 3)
+            openvino_engine.make(function, "fp32", 1, tmp_path / "cache")
+        assert len(self.blobs(tmp_path / "cache")) == 2
 
     def test_another_model_at_the_same_place_is_not_mistaken(self, tmp_path, pictures):
         place, _ = saved(tmp_path / "model", seed=0)

@@ -15,11 +15,13 @@ from frostline.data.folders.class_folders import in_split
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.pictures.picture import Item
 from frostline.data.places.place_options import PlaceOptions
+from frostline.data.places.tree import walk
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables.columns import known
 from frostline.data.tables.table import rows_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
+from frostline.ordinary_file import ordinary
 
 _PREFIX = "hf:"
 _PATIENCE = 8.0  # seconds for the hub's first answer
@@ -59,6 +61,8 @@ def by_place(place: Path, *, group: str | None = None) -> Iterator[Found]:
         yield from in_memory(_by_name(text.removeprefix(_PREFIX), place), group=group, place=text)
         return
     try:
+        for file in walk(place):
+            ordinary(file)
         found = datasets.load_from_disk(str(place))
         for part in found.values() if isinstance(found, Mapping) else [found]:
             part.data.validate(full=True)  # else Arrow believes offsets into memory that a damaged file names

@@ -43,6 +43,7 @@ from frostline.data.tables.lists import text_list
 from frostline.data.tables.parquet import parquet_table
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
+from frostline.ordinary_file import SAID, is_special
 from frostline.registry import Registry
 
 Rows = Callable[..., Iterator[Found]]
@@ -320,6 +321,7 @@ def _row(number: int, picture: Picture | str) -> Row:
 
 
 def _claiming(place: object) -> Source | None:
+    _refuse_special(place)
     # Strangers first, then the narrower of ours: a folder with annotations in it is theirs, and any folder is ours.
     of_its_kind = (found for _, found in reversed(list(sources)) if isinstance(place, found.of))
     try:
@@ -330,6 +332,16 @@ def _claiming(place: object) -> Source | None:
             where=place if isinstance(place, Path) else None,
             hint="check its name and permissions",
         ) from None
+
+
+def _refuse_special(place: object) -> None:
+    """Raises: DataError: a pipe or a device: nothing in it can be looked at twice."""
+    try:
+        special = isinstance(place, Path) and is_special(place.stat().st_mode)
+    except (OSError, ValueError):  # there is nothing, or a name that no file can have
+        return
+    if special:
+        raise DataError(SAID, where=place, hint="write what comes out of it into a file, and name that")
 
 
 def _asked(found: Source, place: object, how: PlaceOptions) -> dict[str, object]:

@@ -81,7 +81,8 @@ def make(function: Function, precision: str, streams: int, cache: Path) -> OpenV
     core = module.Core()
     properties = _properties(_KINDS[precision], streams)
     computer = core.get_property("CPU", "FULL_DEVICE_NAME")  # the cache may be shared by unlike machines
-    source = function.graph_digest or (function.digest, function.size)
+    # with the size of pictures, for which a graph was looked at before it was compiled
+    source = function.graph_digest or function.digest, function.size, function.channels
     kept = compiled_cache.place(cache, source, module.get_version(), computer, sorted(properties.items()))
     try:
         compiled = compiled_cache.recalled(core, kept, properties)

@@ -1,8 +1,9 @@
 """The graph of a model folder, which somebody else may have made: read as OpenVINO's own form and as nothing else, and
 refused before it is compiled if it could take memory or time without bound.
 
-A graph is a program. Its constants may grow when they are folded, its tensors when it runs, and a loop need not end;
-what OpenVINO makes of a network that was traced has sizes that follow from those of its input, and no loops.
+A graph is a program. Its constants may grow when they are folded, its tensors when it runs, a loop need not end, and
+its answer to a picture may be drawn at random or tell of the one before; what OpenVINO makes of a network that was
+traced has sizes that follow from those of its input, no loops, no memory and no chance.
 """
 
 from math import prod
@@ -14,7 +15,11 @@ from frostline.inference.openvino_import import openvino
 
 _LONGEST = 256 << 20
 _MOST_OPERATIONS = 200_000
-_LOOPS = frozenset(("Loop", "TensorIterator", "If", "While"))
+_REFUSED = {
+    **dict.fromkeys(("Loop", "TensorIterator", "If", "While"), "has a loop"),
+    **dict.fromkeys(("ReadValue", "Assign"), "remembers earlier pictures"),
+    **dict.fromkeys(("RandomUniform", "Multinomial"), "draws random numbers"),
+}
 _SMALL, _LARGEST = 256 << 20, 4 << 30
 _A_PIXEL = 4096  # bytes of a tensor: VGG's and RegNet's largest have 250 and 1,500
 _GROWTH = 4  # of constants, against the file that holds them
@@ -26,8 +31,8 @@ def bounded(path: Path, size: tuple[int, int], channels: int) -> Any:
 
     size, channels: of the pictures (H, W, C) that it will be given.
 
-    Raises: CheckpointError: it could take memory or time without bound, or takes other pictures. RuntimeError: it is no
-        graph.
+    Raises: CheckpointError: it could take memory or time without bound, takes other pictures, or its answer is no
+        function of the picture alone. RuntimeError: it is no graph.
     """
     weights = path.with_suffix(".bin")
     if path.stat().st_size > _LONGEST:
@@ -57,8 +62,8 @@ def _fault(graph: Any, picture: tuple[int, int, int, int], stored: int) -> str |
     folded = 0
     for operation in operations:
         kind, name = operation.get_type_name(), operation.get_friendly_name()
-        if kind in _LOOPS:
-            return f"has a loop ({kind})"
+        if kind in _REFUSED:
+            return f"{_REFUSED[kind]} ({kind})"
         sizes = _sizes(operation)
         if sizes is None:
             return f"has tensors whose size depends on a picture ({kind} {one_line(name)[:60]})"

@@ -16,6 +16,7 @@ from frostline.data import csv_files
 from frostline.data.label_text import as_text, joined
 from frostline.data.manifest import Manifest
 from frostline.errors import JudgementError, one_line
+from frostline.ordinary_file import ordinary
 
 PICTURES = "pictures.csv"
 
@@ -97,7 +98,7 @@ def read_outcomes(place: Path) -> list[Outcome]:
     Raises: JudgementError: it is not there, or not what a run has written.
     """
     try:
-        with place.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with ordinary(place).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return [
                 Outcome(
                     **{key: row[key] for key in ("name", "path", "digest", "split", "label", "predicted")},

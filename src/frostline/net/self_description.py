@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from frostline.ordinary_file import ordinary
+
 _LISTS = ("classes", "class_names", "label_names", "labels", "names", "CLASSES", "categories")
 _BY_NUMBER = ("id2label", "idx_to_class")
 _BY_NAME = ("class_to_idx", "label2id")
@@ -42,7 +44,7 @@ def said_beside(folder: Path) -> Mapping[str, object]:
     """What a model folder's ``config.json`` says (timm's and transformers' form); nothing if there is none."""
     path = folder / "config.json"
     try:
-        said = json.loads(path.read_bytes()) if path.stat().st_size <= _LARGEST else None
+        said = json.loads(ordinary(path).read_bytes()) if path.stat().st_size <= _LARGEST else None
     except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -18,6 +18,7 @@ from timm.models import model_entrypoint
 from torch import nn
 
 from frostline.errors import CheckpointError, one_line
+from frostline.ordinary_file import ordinary
 
 CONFIG = "config.json"
 
@@ -46,7 +47,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises: CheckpointError: it cannot be read, or is none.
     """
     try:
-        if path.stat().st_size > _LARGEST_CONFIG:
+        if ordinary(path).stat().st_size > _LARGEST_CONFIG:
             raise CheckpointError(f"more than {_LARGEST_CONFIG >> 20} MB", where=path, hint=SAFE)
         found = json.loads(path.read_bytes())
     except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from frostline.data.pictures.picture import holes
 from frostline.errors import WeightsError, one_line
+from frostline.ordinary_file import ordinary
 
 USUAL = ("model.safetensors", "pytorch_model.bin")
 INDEX = ".index.json"
@@ -87,7 +88,7 @@ def file_digest(path: Path) -> str:
     Raises: WeightsError: it cannot be read, or is no file of weights' size.
     """
     try:
-        if (said := holes(path.stat())) is not None:
+        if (said := holes(ordinary(path).stat())) is not None:
             raise WeightsError(said, where=path, hint="download it again")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -109,7 +110,7 @@ def weight_map(index: Path) -> Mapping[str, str]:
     Raises: WeightsError: the index is damaged or too large.
     """
     try:
-        if index.stat().st_size > _LARGEST_INDEX:
+        if ordinary(index).stat().st_size > _LARGEST_INDEX:
             raise ValueError("it is too large")
         found = json.loads(index.read_bytes())["weight_map"]
         if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found.values()):

@@ -27,6 +27,7 @@ from frostline.data import csv_files
 from frostline.data.manifest import Row
 from frostline.data.pictures.picture import described
 from frostline.errors import DataError, PlanError, one_line
+from frostline.ordinary_file import ordinary
 from frostline.ship.prediction_table import Columns, failed
 from frostline.ship.predictor import Predictor
 
@@ -151,7 +152,7 @@ def merge(folder: Path, out: Callable[[Sequence[str]], object]) -> Count:
         )
     for shard, marker in markers.items():
         path = folder / f"{shard.name}.csv"
-        with path.open("rb") as written:
+        with ordinary(path).open("rb") as written:
             if marker is None or hashlib.file_digest(written, "sha256").hexdigest() != marker["sha256"]:
                 raise DataError(
                     "its content is not what was written", where=path, hint="delete it and its .done, and run it again"
@@ -227,7 +228,7 @@ def _parts(folder: Path, shard: Shard) -> list[Path]:
 
 def _lines(paths: Iterable[Path]) -> Iterator[list[str]]:
     for path in paths:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
+        with ordinary(path).open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
             try:
                 found = csv_files.rows(lines)
             except csv.Error as error:
@@ -245,7 +246,7 @@ def _csv(lines: Iterable[Sequence[str]], columns: Columns) -> bytes:
 
 def _marker(folder: Path, shard: Shard) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((folder / f"{shard.name}.done").read_bytes())
+        found: dict[str, Any] = json.loads(ordinary(folder / f"{shard.name}.done").read_bytes())
         return found if {"rows", "unreadable", "sha256"} <= found.keys() else None
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
@@ -293,7 +294,7 @@ def refuse_another(job: Mapping[str, Any], there: Mapping[str, Any], where: obje
 
 def _read_job(folder: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((folder / JOB).read_bytes())
+        found: dict[str, Any] = json.loads(ordinary(folder / JOB).read_bytes())
         counts = (found["of"], found["top"])
         if found.get("format") != 2 or not all(type(count) is int and 1 <= count <= _MOST for count in counts):
             raise ValueError

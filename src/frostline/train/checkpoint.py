@@ -17,6 +17,7 @@ from torch import Tensor
 
 from frostline import atomic
 from frostline.errors import CheckpointError, one_line
+from frostline.ordinary_file import ordinary
 
 NEWEST, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
@@ -78,7 +79,7 @@ def load(folder: Path) -> Checkpoint | None:
 
 
 def _read(path: Path) -> Checkpoint:
-    with safe_open(path, framework="pt") as file:
+    with safe_open(ordinary(path), framework="pt") as file:
         facts = json.loads((file.metadata() or {}).get("facts", "null"))
         if not isinstance(facts, dict):
             raise ValueError("a safetensors file that is no checkpoint")

@@ -18,6 +18,7 @@ from frostline.judge.figures import NO_CLASS
 from frostline.judge.intervals import Interval, share
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
 from frostline.judge.result import RunResult
+from frostline.ordinary_file import ordinary
 
 SPLITS = ("test", "val", "cross-validation")
 HELD_OUT = "held-out pictures"
@@ -193,7 +194,7 @@ def _entry(
     """split: that all were judged on. own: the one that these pictures are in for this run."""
     accuracy = share(right, units)
     try:
-        result = RunResult.from_dict(json.loads((place / "metrics.json").read_text(encoding="utf-8")))
+        result = RunResult.from_dict(json.loads(ordinary(place / "metrics.json").read_text(encoding="utf-8")))
     except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, JudgementError):
         return Entry(name, place, "", "", accuracy, {}, None)  # its pictures say what is compared
     report = result.metrics.get(split)

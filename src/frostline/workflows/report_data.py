@@ -32,6 +32,7 @@ from frostline.judge.report.page import Page
 from frostline.judge.report.render import render
 from frostline.judge.report.thumbnails import Shown
 from frostline.judge.result import REFIT, RunResult
+from frostline.ordinary_file import ordinary
 from frostline.run.run_folder import EVIDENCE
 from frostline.ship.model_info import ModelInfo, read
 from frostline.workflows.evaluate import BEFORE_REFIT, Evaluation
@@ -326,7 +327,7 @@ def _at_its_path(row: Outcome) -> Picture | None:
 def _evidence(path: Path, n: int) -> dict[str, NDArray[np.float32]]:
     """Probabilities (n, K) and places (n, 2), as far as they are there."""
     try:
-        found = load_file(path)
+        found = load_file(ordinary(path))
     except (OSError, SafetensorError):
         return {}
     known = {name: found[name] for name in ("probabilities", "places") if name in found}
@@ -335,7 +336,7 @@ def _evidence(path: Path, n: int) -> dict[str, NDArray[np.float32]]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(ordinary(path).read_bytes())
     except OSError as error:
         raise CheckpointError(
             f"there is no finished run: {error.strerror}", where=path, hint="name the folder of a `frostline fit`"
@@ -353,7 +354,7 @@ def _log(path: Path) -> tuple[tuple[Curve, ...], float | None]:
     speeds: list[float] = []
     own: dict[int, Point] | None = None
     try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
+        lines = ordinary(path).read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return (), None
     for text in lines:
@@ -372,7 +373,7 @@ def _log(path: Path) -> tuple[tuple[Curve, ...], float | None]:
 
 def _skipped(path: Path) -> Iterator[Skipped]:
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with ordinary(path).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             yield from (Skipped(row["path"], row["reason"]) for row in csv_files.records(file))
     except (OSError, csv.Error, KeyError):
         return

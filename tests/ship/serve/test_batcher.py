@@ -5,10 +5,12 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from frostline.errors import DecodeError
+from frostline.errors import CheckpointError, DecodeError
+from frostline.ship.serve import engines
 from frostline.ship.serve.batcher import Batcher
 from frostline.ship.serve.engines import Found
 from frostline.ship.serve.quota import Quota, Refused
+from tests.ship.conftest import saved
 
 
 def view(picture, digest):
@@ -192,3 +194,17 @@ def test_a_lone_picture_gets_the_engine_that_has_the_whole_processor():
         return found
 
     assert asyncio.run(ask()) == [[0], [2], [4], [6], [8]]
+
+
+def test_a_folder_that_is_replaced_while_it_is_opened_is_not_two_models(tmp_path, monkeypatch):
+    opened = engines.open_predictor
+
+    def replacing(folder, **how):
+        found = opened(folder, **how)
+        saved(folder, seed=1)
+        return found
+
+    place, _ = saved(tmp_path / "model", seed=0)
+    monkeypatch.setattr(engines, "open_predictor", replacing)
+    with pytest.raises(CheckpointError, match="holds another model now"):
+        engines.opened(place, engine="openvino", cores=2)

@@ -24,6 +24,7 @@ from frostline.data.encodings import CHINESE, surely_chinese
 from frostline.data.places import unpacked_manifest
 from frostline.data.places.tree import is_junk
 from frostline.errors import DataError, one_line
+from frostline.ordinary_file import ordinary
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ def tar_index(archive: Path) -> Iterator[tuple[str, int, int]]:
     Raises: DataError: a link or device, a damaged or a giant header, or the file cannot be read.
     """
     try:
-        with archive.open("rb") as plain:
+        with ordinary(archive).open("rb") as plain:
             size = archive.stat().st_size
             for _, info in _headers(plain, archive, size):
                 if info.offset_data + info.size > size:
@@ -319,8 +320,9 @@ def _too_large(archive: Path, budget: int) -> DataError:
 
 def _sweep(home: Path) -> None:
     for left in home.glob(".*-*"):
-        if time.time() - left.stat().st_mtime > 24 * 3600:  # of a process that died while unpacking
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process has just finished, or removed it
+            if time.time() - left.stat().st_mtime > 24 * 3600:  # of a process that died while unpacking
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _damaged(archive: Path, error: Exception) -> DataError:

@@ -11,6 +11,7 @@ from frostline.data.manifest import Skipped, natural
 from frostline.data.pictures.formats import kinds
 from frostline.data.split_names import split_of
 from frostline.errors import DataError, one_line
+from frostline.ordinary_file import SAID, is_special
 
 SUFFIXES = frozenset(
     (
@@ -188,7 +189,7 @@ def _surveyed(
         if here in above or (entered is not None and here in entered):
             return Folder(path, name)
         with os.scandir(path) as entries:
-            kinds = sorted((natural(entry.name), _is_folder(entry), entry.name) for entry in entries)
+            kinds = sorted((natural(entry.name), _is_folder(entry), _special(entry), entry.name) for entry in entries)
     except OSError as error:
         return Folder(path, name, aside=(Skipped(f"{readable(name)}/", f"cannot be read: {error.strerror}", 0),))
     above |= {here}
@@ -199,7 +200,7 @@ def _surveyed(
     folders: list[Folder] = []
     files: list[str] = []
     aside: list[Skipped] = []
-    for _, is_folder, own in kinds:
+    for _, is_folder, special, own in kinds:
         called = f"{name}/{own}" if name else own
         if is_junk(own):
             aside += _hidden(path / own, called, is_folder)
@@ -212,10 +213,12 @@ def _surveyed(
                 folders.append(inner)
             else:
                 aside.append(inner.skipped(f"--ignore {by}"))
-        elif by is None:
-            files.append(own)
-        else:
+        elif by is not None:
             aside.append(Skipped(readable(called), f"--ignore {by}"))
+        elif special and not maybe_picture(own):  # decoding says it of pictures
+            aside.append(Skipped(readable(called), SAID))
+        else:
+            files.append(own)
         used.update(matching)
     pictures = tuple(filter(maybe_picture, files))
     others = tuple(file for file in files if not maybe_picture(file))
@@ -237,6 +240,14 @@ def _hidden(path: Path, called: str, is_folder: bool) -> list[Skipped]:
         if seen > 100 or count > _HIDDEN_AT_MOST:
             break
     return [Skipped(f"{readable(called)}/", "hidden: its name begins with a dot", count)] if count else []
+
+
+def _special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, a socket or a device, or a link to one."""
+    try:
+        return not entry.is_file() and is_special(entry.stat().st_mode)
+    except OSError:  # a link to nothing
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.manifest import Row, Skipped
-from frostline.data.pictures.picture import Box, Crop
+from frostline.data.pictures.formats import pillow
+from frostline.data.pictures.picture import Box, Crop, source
+from frostline.data.pictures.pillow_settings import strict_and_silent
+from frostline.data.pictures.upright import orientation
 from frostline.data.places.place_options import MOST_MARGIN, PlaceOptions
 from frostline.data.tables.columns import plain
 from frostline.errors import DataError, PlanError, one_line
@@ -185,13 +188,11 @@ def _told_by_values(rows: Sequence[tuple[float, float, float, float] | None], pi
     """True if four numbers must be corners, False if they must be a corner and a size; None if both may be."""
     if any(row is not None and (row[2] <= row[0] or row[3] <= row[1]) for row in rows):
         return False
-    from PIL import Image
-
     for row, picture in islice(zip(rows, pictures, strict=False), _LOOKED_INTO):
         try:
-            with Image.open(picture) as opened:
-                width, height = opened.size
-        except (OSError, ValueError):
+            with strict_and_silent(), source(picture) as encoded, pillow.opened(encoded) as opened:
+                width, height = opened.size if orientation(opened) < 5 else opened.size[::-1]  # boxes are of it upright
+        except Exception:  # Pillow raises anything on foreign bytes; decoding says what is wrong with them
             continue
         if row is not None and (row[0] + row[2] > width + 1 or row[1] + row[3] > height + 1):
             return True

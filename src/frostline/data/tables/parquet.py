@@ -17,6 +17,7 @@ from frostline.data.places.place_options import PlaceOptions
 from frostline.data.tables.columns import known
 from frostline.data.tables.table import rows_of
 from frostline.errors import DataError, DecodeError, MissingExtra, one_line
+from frostline.ordinary_file import ordinary
 
 _HELD = 2  # row groups whose pictures are in memory at a time: pictures are read in order, by some threads at once
 
@@ -36,7 +37,7 @@ def parquet_table(place: Path, *, how: PlaceOptions = PlaceOptions(), labelled: 
             "reading Parquet needs pyarrow", where=place, hint="pip install 'frostline[parquet]'"
         ) from None
     try:
-        with pyarrow.parquet.ParquetFile(place) as file:
+        with pyarrow.parquet.ParquetFile(ordinary(place)) as file:
             schema = file.schema_arrow
             header = list(schema.names)
             how = how.among(header)

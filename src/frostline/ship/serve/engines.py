@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from frostline.errors import DecodeError
 from frostline.processors import processors
+from frostline.ship.model_info import identity, refuse_another
 from frostline.ship.open_predictor import open_predictor
 from frostline.ship.predictor import NOT_FINITE, Predictor
 
@@ -73,4 +74,5 @@ def opened(
     if streams == 1:
         return alone, [alone.beside()]
     shared = open_predictor(folder, engine=name, precision=precision, streams=streams, tta=tta)
+    refuse_another(shared.about, identity(alone.about))  # the folder may have been replaced meanwhile
     return alone, [shared.beside() for _ in range(streams)]
