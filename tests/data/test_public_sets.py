@@ -613,6 +613,39 @@ def test_videos_within_classes_are_groups_and_no_classes(tmp_path):
     assert not seen(classes).understood.warnings
 
 
+@pytest.mark.parametrize(
+    ("form", "parts", "groups"),
+    [
+        ("TCGA-A{f}-{c}_x{n}_y256.jpg", 3, 4),  # tiles of a slide
+        ("patch_patient_00{f}{c}_node_4_X_{n}_Y_1.jpg", 3, 4),  # Camelyon17
+        ("{c}plate{f}_s1_w{n}.jpg", 3, 4),  # channels of a field: MetaXpress
+        ("{c}r0{f}f01p01-Ch{n}sk1fk1fl1.jpg", 3, 4),  # Operetta
+        ("{c}0{f}ab_{stain}.jpg", 3, 4),  # Human Protein Atlas
+        ("{c}tile_{f}_2019-0{n}-11.jpg", 3, 4),  # a place on several days
+    ],
+)
+def test_names_of_tiles_channels_and_days_say_what_belongs_together(tmp_path, form, parts, groups):
+    stains = "Red", "green", "blue"
+    names = [
+        f"{c}/{form.format(f=f, n=n, c=c, stain=stains[n])}"
+        for c in ("ctrl", "drug")
+        for f in (1, 2)
+        for n in range(parts)
+    ]
+    top = tree(tmp_path / "d", *names)
+    (said,) = seen(top).understood.warnings
+    found = seen(top, label_pattern=option(said, "--label-pattern"))
+    assert (len(found), len({row.group for row in found.rows})) == (len(names), groups)
+
+
+@pytest.mark.parametrize(
+    "form", ["IMG_20190{n}0{f}_120000.jpg", "{c} ({f}{n}).jpg", "{c}_w{f}{n}.jpg", "audi{f}{n}_red.jpg", "c{f}_{n}.jpg"]
+)
+def test_names_that_only_count_or_date_pictures_say_nothing(tmp_path, form):
+    names = [f"{c}/{form.format(c=c, f=f, n=n)}" for c in ("car", "van") for f in (1, 2) for n in range(3)]
+    assert not seen(tree(tmp_path / "d", *names)).understood.warnings
+
+
 def test_lists_in_the_words_of_each_split_say_nothing_beside_it(tmp_path):
     """MMPretrain: meta/train.txt and meta/val.txt start at train/ and val/."""
     top = tree(tmp_path / "d", *(f"{s}/{c}/{n}.jpg" for s in ("train", "val") for c in "ab" for n in range(3)))

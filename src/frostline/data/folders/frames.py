@@ -1,4 +1,4 @@
-"""Pictures that are frames of one video, slices of one scan or shots of one burst, by their names."""
+"""Pictures that belong together by their names: frames of one video, tiles of one slide, channels of one field."""
 
 import re
 from collections import Counter
@@ -8,26 +8,46 @@ from frostline.data.folders.nesting import Level
 from frostline.data.places.tree import Folder
 from frostline.errors import one_line
 
-_FRAME = re.compile(r"(?P<of>.*?[^\W_].*?)[ ._-]*(?P<word>frames?|frm|slice|burst)[ ._-]*\d+(?!\d).*", re.IGNORECASE)
+_DATE = r"(?:19|20)\d\d[_-]?[01]\d[_-]?[0-3]\d(?!\d)"
+_STAINS = r"(?:red|green|blue|yellow|dapi|hoechst|gfp|rfp|fitc|tritc|cy[357]|actin|tubulin|brightfield)(?![a-z])"
+_OF = (
+    *((rf"[ ._-]*{word}[ ._-]*\d", "of one video, scan or burst") for word in ("frames?", "frm", "slice", "burst")),
+    (r"[ ._-]x[ _-]?\d+[ ._-]*y[ _-]?\d", "of one slide or scene"),
+    (r"[ ._-]r(?:ow)?[ _-]?\d+[ ._-]*c(?:ol)?[ _-]?\d", "of one slide or scene"),
+    (r"[ ._-](?:w|ch|channel)[ _-]?\d", "channels of one field"),
+    (rf"[ ._-]{_STAINS}", "channels of one field"),
+    (rf"[ ._-]{_DATE}", "of one place on several days"),
+)
+"""What stands behind that which pictures have in common, and what they are."""
+
 _NEARLY_ALL = 0.8
 
 
 def said_of_frames(folders: Sequence[Folder], level: Level) -> tuple[str, ...]:
-    """A warning where the names of most pictures say of which video they are a frame, and videos have several.
+    """A warning where the names of most pictures say of which video, slide, ... they are, and those have several.
 
     Neighbours on both sides of a split make figures too good.
     """
     names = [(folder, name) for outer in folders for folder in outer.walk() for name in folder.pictures]
-    found = [(folder, match) for folder, name in names if (match := _FRAME.fullmatch(name)) is not None]
-    videos = {(folder, match["of"]) for folder, match in found}
-    of_one_each = len(videos) <= len({folder for folder, _ in videos})  # "window frame 1", of a class of frames
-    if not found or len(found) < _NEARLY_ALL * len(names) or len(videos) > len(found) / 2 or of_one_each:
+    mark, what = next((one for one in _OF if _parts(names, *one)), ("", ""))
+    if not mark:
         return ()
-    (word, count), *_ = Counter(match["word"] for _, match in found).most_common(1)
-    if count < len(found):
-        return ()
-    first = one_line(found[0][1].string)
     return (
-        f"the names of pictures, such as {first!r}, say which are of one video, scan or burst: "
-        f"{level.named_groups(word)} keeps them on one side of a split",
+        f"the names of pictures, such as {one_line(names[0][1])!r}, say which are {what}: "
+        f"{level.named_groups(mark)} keeps them on one side of a split",
     )
+
+
+def _parts(names: Sequence[tuple[Folder, str]], mark: str, what: str) -> bool:
+    """Whether what stands before a mark parts nearly all pictures, each folder's into several parts of several.
+
+    "window frame 1" is of a class of frames. Of channels all parts have equally many.
+    """
+    before = re.compile(rf"(.*?[^\W_].*?){mark}.*", re.IGNORECASE)
+    found = [(folder, match[1]) for folder, name in names if (match := before.fullmatch(name)) is not None]
+    parts = Counter(found)
+    enough = found and len(found) >= _NEARLY_ALL * len(names) and len(parts) <= len(found) / 2
+    if not enough or len(parts) <= len({folder for folder, _ in parts}):
+        return False
+    (_, alike), *_ = Counter(parts.values()).most_common(1)
+    return alike >= _NEARLY_ALL * len(parts) or not what.startswith("channels")

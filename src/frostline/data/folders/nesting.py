@@ -66,9 +66,9 @@ class Level:
         between = "[^/]+/" * (inner.name.count("/") - self._depth - 1)
         return self._pattern(0, named=True)[:-1] + f"{between}(?P<group>[^/]+)/'"
 
-    def named_groups(self, word: str) -> str:
-        """The option by which these folders are the classes, and what stands before a word in names are groups."""
-        return self._pattern(0, named=True)[:-1] + f"(?P<group>.+?)[ ._-]*{word}[ ._-]*\\d'"
+    def named_groups(self, mark: str) -> str:
+        """The option by which these folders are the classes, and what stands before a mark in names are groups."""
+        return self._pattern(0, named=True)[:-1] + f"(?P<group>.+?)(?i:{mark})'"
 
     @property
     def rest(self) -> str:
