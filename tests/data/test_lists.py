@@ -70,3 +70,13 @@ def test_labels_of_several_words(tmp_path):
     (top / "list.txt").write_text("".join(f"{n} {n % 2} 1 {n % 3}\n" for n in range(6)))
     with pytest.raises(DataError, match="not a picture and its label"):
         read(top / "list.txt", cache=tmp_path / "cache")
+
+
+def test_numbers_that_count_up_are_no_labels(tmp_path):
+    """ImageSets/CLS-LOC/train_cls.txt of ImageNet: the number of the row stands behind each picture."""
+    top = tree(tmp_path / "d", *(f"{c}/{n}.jpg" for c in "ab" for n in range(6)))
+    listed = [f"{c}/{n}" for c in "ab" for n in range(6)]
+    (top / "t.txt").write_text("".join(f"{name}.jpg {n}\n" for n, name in enumerate(listed, start=1)))
+    with pytest.raises(DataError, match="counts up from 1, and is no label"):
+        seen(top / "t.txt")
+    assert seen(top).classes == ("a", "b")

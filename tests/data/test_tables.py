@@ -147,6 +147,17 @@ def test_cells_that_may_be_one_label_or_several_are_refused(tmp_path, labels):
     assert one.classes == tuple(sorted(label.strip('"') for label in labels))
 
 
+@pytest.mark.parametrize(
+    "labels", [("n1 1 2 30 40", "n2 1 2 3 4 n2 5 6 70 80"), ("14 1 0 0 1 1", "opacity 0.9 1 2 3.5 4")]
+)
+def test_boxes_beside_labels_are_no_part_of_their_names(tmp_path, labels):
+    """LOC_train_solution.csv of ImageNet: each box was a class of its own."""
+    with pytest.raises(DataError, match="labels hold boxes") as caught:
+        seen(tmp_path, "ImageId,PredictionString", labels=labels)
+    assert "--label-separator none" in caught.value.hint
+    assert len(seen(tmp_path, "ImageId,PredictionString", labels=labels, said={"label_separator": "none"}).classes) == 2
+
+
 def test_columns_of_0_and_1_are_labels_where_no_column_is(tmp_path):
     one = seen(tmp_path, "image_id,MEL,NV,age", lambda n: f"{n}", lambda n: "10"[n % 2], str, labels="01")
     assert [row.labels for row in one.rows] == [("NV",), ("MEL",)] * 3

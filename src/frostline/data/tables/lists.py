@@ -20,6 +20,7 @@ _CUB = ("images.txt", "image_class_labels.txt")
 _CLASSES, _PARTS = "classes.txt", "train_test_split.txt"
 _NAMES = ("labels.txt", "label_list.txt", "classes.txt", "class_names.txt")
 _DEPTH = 2
+_A_ROW = 10  # lines that count up are no chance
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _Records = list[tuple[int, Sequence[str | None]]]
 
@@ -45,6 +46,13 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
         yield from rows_of(*table, place, how=how)
         return
     records, of_label = _pairs(lines, place)
+    first = records[0][1][1] or "" if len(records) >= _A_ROW else ""
+    if first.isdecimal() and all(label == str(int(first) + n) for n, (_, (_, label)) in enumerate(records)):
+        raise NoList(
+            f"what stands behind each picture counts up from {first}, and is no label",
+            where=place,
+            hint="name the list of labels; or put each picture into a folder of its own, if it is a class",
+        )
     if place.name in _NAMES and not any(ends_as_picture(path or "") for _, (path, _) in records):
         raise NoList("names of classes", where=place, hint="name the list of pictures beside it")
     if (named := _names_of_classes(place, {label or "" for _, (_, label) in records})) is not None:

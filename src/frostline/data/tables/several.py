@@ -25,6 +25,8 @@ _SEPARATORS = {"|": "`|`", ",": "commas", ";": "semicolons", " ": "spaces"}
 _SIGNS = "+&/＋＆／"  # also within one name: "a/b" is never taken for two unasked
 _DECIMAL_COMMA = re.compile(r"\d+,(?:0{1,2}|0{4,})")  # 1,000 may be a thousand
 _ONE_COMMA = re.compile(r"\d+,\d+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_WITH_BOX = (5, 6)  # words of a class, perhaps how sure it is, and the sides of its box
 _PLURAL = frozenset(("labels", "tags", "classes", "categories", "findinglabels", "attributes"))
 _PAIRS = (("1", "0"), ("1", "-1"), ("true", "false"), ("yes", "no"), ("y", "n"), ("是", "否"), ("有", "无"))
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
@@ -55,8 +57,8 @@ def parted(
 
     Words with a separator are several labels only if each also stands alone somewhere, or all are whole numbers.
 
-    Raises: DataError: words stand in several cells, but never alone: cells may be several labels each, or one; lists of
-        0 and 1, of which nobody says the names.
+    Raises: DataError: words stand in several cells, but never alone: cells may be several labels each, or one; boxes
+        beside them; lists of 0 and 1, of which nobody says the names.
     """
     if how.label_separator is not None:
         return _by(how.label_separator)
@@ -71,6 +73,13 @@ def parted(
             where=place,
             hint="two: --label-separator ','; one, as it is written: --label-separator none; "
             "a quantity is no class: put the numbers into a few classes",
+        )
+    if texts and any(all(_are_boxes(text, words) for text in texts) for words in _WITH_BOX):
+        raise DataError(
+            f"labels hold boxes, such as {one_line(next(iter(texts))[:60])}: a name or number and four or five numbers",
+            where=place,
+            hint="give the class a column of its own, and the box four: xmin,ymin,xmax,ymax; "
+            "they are labels as they are written: --label-separator none",
         )
     if objects := _objects(texts, place):
         return (lambda cell: objects.get(cell.strip(), cell) if isinstance(cell, str) else cell), "choices"
@@ -303,6 +312,12 @@ def _by(separator: str) -> tuple[Parted, str]:
     if separator == "|":
         return (lambda cell: cell), said  # as everywhere
     return (lambda cell: _words(cell, separator) if isinstance(cell, str) else cell), said
+
+
+def _are_boxes(text: str, words: int) -> bool:
+    """Whether a cell is a class and numbers, so many words, once or more often: a PredictionString, as of ImageNet."""
+    parts = text.split()
+    return len(parts) % words == 0 and all(_NUMBER.fullmatch(part) for n, part in enumerate(parts) if n % words)
 
 
 def _doubtful(several: Sequence[str], separator: str, place: Path | str) -> DataError:
