@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,10 @@ def test_the_page_counts_what_was_judged_and_tells_what_the_model_was_trained_on
         assert page.unseen is found.unseen is unseen
         assert sum(page.counts["all"].values()) == found.report.n == counted_
         assert note in page.warnings[0]
+        assert not any("without a picture" in text for text in page.warnings)
+    one = replace(everything, rows=tuple(row for row in everything.rows if row.labels == everything.classes[:1]))
+    page = of_evaluation(evaluate(knows, one), knows.about, one, title="leaves")
+    assert any(f"judge by: {len(everything.classes) - 1} of" in text for text in page.warnings)
     nobody_knows = evaluate(knows, everything)
     assert not nobody_knows.unseen
     assert not nobody_knows.to_dict()["unseen"]

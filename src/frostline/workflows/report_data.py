@@ -267,6 +267,9 @@ def _warnings(report: Report, counts: Mapping[str, Mapping[str, int]], decided: 
         )
     if report.n < _FEW:
         yield "There are few pictures to judge by, so the interval is wide."
+    if unjudged := sum(not row.support for row in report.per_class):
+        n, m = f"{unjudged:,}", f"{len(report.per_class):,}"
+        yield f"Classes without a picture to judge by: {n} of {m}. How well the model knows them was not measured."
     if any(max(own.values()) > _UNEQUAL * max(1, min(own.values())) for own in counts.values() if own):
         yield "The classes are of very different sizes: look at each class, not at the accuracy alone."
 
