@@ -448,6 +448,26 @@ def test_a_shortcut_is_found_with_its_accuracy(
     assert finding.items[0].text.startswith(f"{what} alone predicts the class with 100.0%")
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("Käfer", "Bienen"), ("Ka\u0308fer/IMG_{}.jpg", "Bienen/IMG_{}.jpg")),  # a folder of macOS
+        (("apartment/outdoor", "bridge"), ("apartment/outdoor/{}.jpg", "bridge/{}.jpg")),
+        (("a", "b"), ("a/hand_{}.jpg", "b/hand_{}.jpg")),
+        (("cat", "dog"), ("cat_2021/catPhoto{}.jpg", "dog_2021/dogPhoto{}.jpg")),
+        (("猫", "狗"), ("猫/小猫照片{}.jpg", "狗/小狗照片{}.jpg")),
+    ],
+)
+def test_the_name_of_the_class_is_no_shortcut_however_it_is_written(
+    labels: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    rows = tuple(Row(Path("x"), (labels[n % 2],), None, None, names[n % 2].format(n // 2), f"d{n}") for n in range(120))
+    looks = plain_looks(120)
+    assert checks.get("shortcuts")(bare(Inventory(rows, ("",) * 120), looks)) is None
+    told = tuple(replace(row, name=f"{'ab'[n % 2] * 3}/{n}.jpg") for n, row in enumerate(rows))
+    assert found("shortcuts", bare(Inventory(told, ("",) * 120), looks)).figures["file name"]["accuracy"] == 1.0
+
+
 def test_one_class_of_ten_saved_otherwise_is_found_too() -> None:
     labels = [str(n % 10) for n in range(400)]
     looks = plain_looks(400)

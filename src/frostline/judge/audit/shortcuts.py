@@ -8,7 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,14 +140,27 @@ def _name(looks: ImageStats, rows: Sequence[Row]) -> Floats:
     """The letters that a file's name begins with, and the folder below the class's; the class's own name is cut out."""
     prefixes, folders = [], []
     for row in rows:
-        path = PurePath(row.name)
-        stem = path.stem.casefold()
+        path = PurePath(_folded(row.name))
+        folder, stem = path.parent.as_posix(), path.stem
         for label in row.labels:
-            stem = stem.replace(label.casefold(), "")
+            folder, stem = _called(label).sub("", folder), _called(label).sub("", stem)
         prefixes.append(re.split(r"[0-9]", stem)[0][:12])
-        inner = [part for part in path.parts[:-1] if part not in row.labels and part != row.split]
-        folders.append("/".join(inner[-2:]))
+        folders.append("/".join([part for part in folder.split("/") if part.strip() and part != row.split][-2:]))
     return np.concatenate([_one_of(prefixes), _one_of(folders)], 1)
+
+
+def _folded(name: str) -> str:
+    """However accents are kept: macOS parts them from their letters."""
+    return normalize("NFC", name).casefold()
+
+
+@cache
+def _called(label: str) -> re.Pattern[str]:
+    """Where a class is named: at an edge of a word; one or two letters only as a word, for many others have those."""
+    name, before, after = re.escape(_folded(label)), r"(?<![^\W\d_])", r"(?![^\W\d_])"
+    if not label.isascii():
+        return re.compile(name)
+    return re.compile(f"{before}{name}|{name}{after}" if len(label) > 2 else f"{before}{name}{after}")
 
 
 def _one_of(names: Sequence[str]) -> Floats:
