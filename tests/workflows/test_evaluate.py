@@ -174,6 +174,8 @@ def test_what_sets_cover_is_not_measured_on_the_pictures_that_made_them() -> Non
     assert {(row.n, row.how) for row in evaluate(knows, manifest, held_out=held_out).coverage} == {(20, "test")}
     alone = evaluate(knows, Manifest(rows[:40], ("a", "b")), held_out=held_out)
     assert {(row.share, row.how) for row in alone.coverage} == {(None, "promised")}
+    few = evaluate(knows, Manifest(rows[:10], ("a", "b")), held_out=held_out)
+    assert {(row.n, row.pictures) for row in few.coverage} == {(60, 40)}  # all that made them, as far as is known
     some = evaluate(knows, manifest, held_out=held_out, learnt={row.digest for row in rows[40:50]}, every=True)
     assert {(row.n, row.how) for row in some.coverage} == {(10, "test")}
     assert alone.chose == 0  # nothing was chosen by them: facts do not say so

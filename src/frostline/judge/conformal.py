@@ -298,12 +298,13 @@ def promised(
     probabilities: NDArray[np.floating],
     *,
     classes: Sequence[str] = (),
+    pictures: int = 0,
     levels: Iterable[float] = LEVELS,
 ) -> tuple[CoverageResult, ...]:
-    """What can be said of sets where only the pictures (N, K) are there that made them: their sizes, and how far the
+    """What can be said of sets where only pictures (N, K) are there that made them: their sizes, and how far the
     true coverage may lie from the promise.
 
-    classes: K names. Levels that n pictures cannot promise are left out.
+    classes: K names. pictures: that made them, if more than these. Levels that n pictures cannot promise are left out.
     """
     found, scored = [], scores(probabilities)
     for level in levels:
@@ -313,7 +314,8 @@ def promised(
         low, high = _reach(sets, level)
         size, single = float(sizes.mean()), float((sizes == 1).mean())
         few = {classes[k]: held for k, held in sets.promises(level).items()} if classes else {}
-        found.append(CoverageResult(level, None, low, high, size, single, sets.n, "promised", few, len(probabilities)))
+        made_of = max(pictures, len(probabilities))
+        found.append(CoverageResult(level, None, low, high, size, single, sets.n, "promised", few, made_of))
     return tuple(found)
 
 

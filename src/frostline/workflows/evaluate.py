@@ -162,7 +162,7 @@ def evaluate(
         single = np.array([labels[0] for labels in truths])
         report = metrics.report(probabilities, single, about.classes, units=together)
         if about.sets is not None:
-            coverage = _coverage(about.sets, about.classes, probabilities, single, together, new)
+            coverage = _coverage(about.sets, about.classes, probabilities, single, together, new, len(held_out))
     familiar = sum(row.digest in learnt for row in rows)
     return Evaluation(
         report=report,
@@ -197,10 +197,14 @@ def _coverage(
     y: NDArray[np.int64],
     together: NDArray[np.int64] | None,
     new: NDArray[np.bool_],
+    made_of: int,
 ) -> tuple[CoverageResult, ...]:
-    """What sets cover of the pictures that are new (N,), or what they promise where there are none."""
+    """What sets cover of the pictures that are new (N,), or what they promise where there are none.
+
+    made_of: pictures that made the sets, as far as is known.
+    """
     if not new.any():
-        return promised(sets, probabilities, classes=classes)
+        return promised(sets, probabilities, classes=classes, pictures=made_of)
     units = None if together is None else together[new]
     return measured_on_test(sets, probabilities[new], y[new], classes=classes, units=units)
 
