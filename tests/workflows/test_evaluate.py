@@ -17,6 +17,7 @@ from frostline.data.sources import read
 from frostline.data.views import Preprocessing
 from frostline.errors import DataError
 from frostline.judge.conformal import PredictionSets
+from frostline.judge.ood import Novelty, TrainingFeatures
 from frostline.run.provenance import counted
 from frostline.run.run_folder import RunFolder
 from frostline.ship.predictor import Prediction
@@ -179,6 +180,26 @@ def test_what_sets_cover_is_not_measured_on_the_pictures_that_made_them() -> Non
     some = evaluate(knows, manifest, held_out=held_out, learnt={row.digest for row in rows[40:50]}, every=True)
     assert {(row.n, row.how) for row in some.coverage} == {(10, "test")}
     assert alone.chose == 0  # nothing was chosen by them: facts do not say so
+
+
+class Far(Knows):
+    """Says of every third picture, those that were learnt from, that it lies where the training pictures do."""
+
+    def predict(self, rows):
+        for n, answer in enumerate(super().predict(rows)):
+            yield replace(answer, distance=0.9 * (n % 3 > 0))
+
+
+def test_how_far_pictures_lie_is_not_measured_on_those_that_were_learnt_from() -> None:
+    rows = tuple(Row(f"{n}.png", ("ab"[n % 2],), None, digest=f"{n}") for n in range(60))
+    known = TrainingFeatures(np.zeros((5, 2), np.float16), np.linspace(0, 0.5, 99, dtype=np.float32))
+    far = Far(About(("a", "b")), frozenset(), ["a", "b"])
+    far.about.novelty = Novelty(0.5, 0.01, 99, 0, 5, "fc", known)
+    manifest, learnt = Manifest(rows, ("a", "b")), {row.digest for row in rows[::3]}
+    some, every = evaluate(far, manifest, learnt=learnt, every=True), evaluate(far, manifest)
+    assert (some.report.n, some.familiar, some.drift.distance.n, some.drift.distance.strange) == (60, 20, 40, 40)
+    assert (every.drift.distance.n, every.drift.distance.strange) == (60, 40)
+    assert evaluate(far, manifest, learnt={row.digest for row in rows}, every=True).drift.distance is None
 
 
 def patients(rng, first):

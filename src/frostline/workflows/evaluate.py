@@ -148,10 +148,14 @@ def evaluate(
     coverage: tuple[CoverageResult, ...] = ()
     rows = outcomes(manifest.without(skipped), probabilities, "evaluation")
     chose = sum(row.digest in held_out for row in rows) if about.facts.get("chosen_on") else 0
-    new = np.array([row.digest not in held_out and row.digest not in learnt for row in rows])
+    unlearnt = np.array([row.digest not in learnt for row in rows])
+    new = unlearnt & np.array([row.digest not in held_out for row in rows])
     together = units(manifest.without(skipped))
-    of_far = together if len(far) == len(truths) else None
-    drift = Drift(distance(about.novelty, np.array(far), of_far), _mix(about, truths, together))
+    apart = None
+    if far:  # pictures that were learnt from lie where the training pictures do
+        of_far = None if together is None else together[unlearnt]
+        apart = distance(about.novelty, np.array(far)[unlearnt], of_far)
+    drift = Drift(apart, _mix(about, truths, together))
     if about.multilabel:
         y = np.zeros((len(truths), len(place)), np.int64)
         for line, labels in zip(y, truths, strict=True):
@@ -163,7 +167,7 @@ def evaluate(
         report = metrics.report(probabilities, single, about.classes, units=together)
         if about.sets is not None:
             coverage = _coverage(about.sets, about.classes, probabilities, single, together, new, len(held_out))
-    familiar = sum(row.digest in learnt for row in rows)
+    familiar = int((~unlearnt).sum())
     return Evaluation(
         report=report,
         skipped=(*manifest.skipped, *skipped),
