@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,15 @@ def test_the_seed_decides_and_torch_s_own_generator_stays() -> None:
     assert nets[0].digest() == nets[1].digest()
     assert nets[0].digest() != nets[2].digest()
     assert nets[0].loaded is None
+
+
+def test_threads_that_build_beside_each_other_do_not_draw_each_others_numbers() -> None:
+    def digest(_: int) -> str:
+        return zoo.build("test_resnet", classes=2, weights="none", seed=3).digest()
+
+    with ThreadPoolExecutor(4) as threads:
+        found = set(threads.map(digest, range(16)))
+    assert found == {digest(0)}
 
 
 def test_a_state_digest_sees_names_shapes_types_and_bytes() -> None:

@@ -6,13 +6,13 @@ After `merge` the network is again what it was made as, module for module, so a 
 import re
 from collections.abc import Iterator
 
-import torch
 from torch import nn
 
 from frostline.errors import MissingExtra, PlanError
 from frostline.net.head import find_head
 from frostline.net.stages import Line, Stages
 from frostline.net.trace import Shape, trace
+from frostline.net.undisturbed import seeded
 
 
 def attach(
@@ -57,8 +57,7 @@ def attach(
     if not paths:
         raise PlanError(f"no layer above {line!r} can have an adapter", hint="lower the line, or use another strategy")
     pattern = "|".join(re.escape(path) for path in paths)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), net)  # type: ignore[arg-type]
     for path in heads:
         net.get_submodule(path).requires_grad_(True)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 
 from frostline.errors import CheckpointError, FrostlineError, UnknownName, WeightsError, one_line
 from frostline.net import layout, timm_config, weight_sources
 from frostline.net.tensor_names import State
 from frostline.net.timm_config import CONFIG
+from frostline.net.undisturbed import seeded
 from frostline.net.weight_sources import Published
 
 HUB = "hf-hub:"
@@ -79,7 +79,7 @@ def checked(folder: ModelFolder, states: Mapping[str, State] | None) -> tuple[st
     if states is not None:
         tensors = max(map(len, states.values()))
         numbers = max(sum(tensor.numel() for tensor in state.values()) for state in states.values())
-    with refusals(folder), torch.random.fork_rng(devices=[]):
+    with refusals(folder), seeded(0):
         net = layout.laid_out(lambda: timm.create_model(folder.name, pretrained=False), tensors)
         wanted = sum(tensor.numel() for tensor in net.state_dict().values())
         if wanted > 2 * numbers + _SPARE:  # twice: positions are resampled to larger pictures

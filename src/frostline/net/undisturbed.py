@@ -1,5 +1,7 @@
 """In the midst of somebody's program: what that has set in torch is neither used nor changed."""
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -7,6 +9,32 @@ from contextvars import ContextVar
 import torch
 
 _without_bytes: ContextVar[bool] = ContextVar("_without_bytes", default=False)
+_drawing = threading.RLock()  # torch's generator is one for all threads
+
+
+def _in_a_child() -> None:
+    global _drawing
+    _drawing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's CPU generator starts from a seed, and stands afterwards where it stood; one thread at a time, or those
+    that build networks beside each other would draw each other's numbers.
+    """
+    with _drawing, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def seed_torch(seed: int) -> None:
+    """Start all of torch's generators from a seed, once no other thread is within `seeded`."""
+    with _drawing:
+        torch.manual_seed(seed)
 
 
 @contextmanager
@@ -42,5 +70,11 @@ def undisturbed() -> Iterator[None]:
     """
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     cards = list(range(torch.cuda.device_count())) if in_use else []
-    with torch.random.fork_rng(cards), plain_torch():
-        yield
+    before = torch.random.fork_rng(cards)
+    before.__enter__()
+    try:
+        with plain_torch():
+            yield
+    finally:
+        with _drawing:
+            before.__exit__(None, None, None)

@@ -13,8 +13,8 @@ import copy
 import difflib
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from frostline.net.loaded import Loaded
 from frostline.net.model_folder import FOLDER, HUB
 from frostline.net.published import TORCHVISION, published, torchvision_names
 from frostline.net.true_numbers import is_plain
-from frostline.net.undisturbed import plain_torch
+from frostline.net.undisturbed import plain_torch, seeded
 from frostline.net.weight_files import weights_in
 from frostline.net.weight_sources import Published, WeightSource
 from frostline.net.weights import load
@@ -106,7 +106,7 @@ def build(
     named = None if weights in (None, "none", "auto") else _given(name, weights, Published())
     told = {} if named is None else named[1].pictures
     image_size = trained_on.side_said(told) if image_size is None else image_size
-    with plain_torch(), _seeded(seed):
+    with plain_torch(), seeded(seed):
         bare = _bare(name, weights, classes=count, image_size=image_size, drop_path=drop_path, channels=channels)
         given = bare.given or named or _given(name, weights, bare.published)
         net, preprocessing, loaded = bare.net, bare.preprocessing, None
@@ -188,14 +188,6 @@ def state_digest(net: nn.Module | Mapping[str, Tensor]) -> str:
         # as bytes, because NumPy has no bfloat16
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """torch's CPU generator starts from a seed, and stands afterwards where it stood."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def _origin(name: str, weights: str | Path | None, published: Published) -> WeightSource | None:

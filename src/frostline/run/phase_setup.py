@@ -17,6 +17,7 @@ from frostline.inference.network import Normalise
 from frostline.net import adapters
 from frostline.net.freeze import Group, freeze, groups, hold_statistics, is_held, unfreeze
 from frostline.net.stages import cut
+from frostline.net.undisturbed import seed_torch
 from frostline.run.phase_context import PhaseContext
 from frostline.train.cpu.frozen_batchnorm_fusion import Fusion, find_fusions
 from frostline.train.device import Device
@@ -34,7 +35,7 @@ def set_up(context: PhaseContext, phase: Train, device: Device) -> tuple[Task, R
     if isinstance(phase.learns, Lora):
         rank, alpha = phase.learns.rank, phase.learns.alpha
         adapters.attach(context.net, context.stages, rank=rank, alpha=alpha, line=phase.line, seed=context.seed)
-    torch.manual_seed(context.seed + device.rank)
+    seed_torch(context.seed + device.rank)
     line = phase.line if phase.stored else BOTTOM
     unfreeze(context.net)
     chosen = _learning(context, phase)

@@ -19,6 +19,7 @@ from frostline.errors import Diverged, EngineError
 from frostline.events import Epoch, Judged, Note, PhaseStart, Step, Warn
 from frostline.features.activations import Reader
 from frostline.inference.torch_gpu import out_of_memory
+from frostline.net.undisturbed import seed_torch
 from frostline.run.model_selection import all_right
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.run.phase_setup import set_up, tear_down
@@ -145,7 +146,7 @@ def _begun(
 ) -> _Training:
     """Optimizer, moving average and state, from the beginning or from a checkpoint."""
     device, recipe = task.device, task.recipe
-    torch.manual_seed(context.seed + device.rank)  # filling a store may have drawn numbers, and a full one draws none
+    seed_torch(context.seed + device.rank)  # filling a store may have drawn numbers, and a full one draws none
     optimizer = make_optimizer(task.suffix, task.groups, recipe)
     average = WeightEMA(task.suffix, recipe.ema) if recipe.ema else None
     training = _Training(name, context, task, read_val, epochs, optimizer, average, State())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from frostline.net.freeze import hold_statistics
+from frostline.net.undisturbed import seeded
 from frostline.train.cpu import bf16_autocast
 from frostline.train.cpu.frozen_batchnorm_fusion import find_fusions
 
@@ -24,8 +25,7 @@ def disagreement() -> str:
     behind convolutions. Their gradients may be off from float32 by at most twice what plain bfloat16 is off.
     """
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             net, x, y = _network(), torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 1, 0])
         fusions = find_fusions(net, x)
         if len(fusions) != 2:
