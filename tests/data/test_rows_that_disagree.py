@@ -2,7 +2,7 @@
 
 import pytest
 
-from frostline.data.class_names import alike
+from frostline.data.class_names import alike, doubtful
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.errors import DataError
@@ -82,6 +82,12 @@ def test_classes_in_two_spellings_are_warned_of(tmp_path):
         "'Cat' (2) and 'cat' (2)" in warning and "'Black_rot' (2) and 'black rot' (2)" in warning
     )
     assert alike(["C", "C++", "C#", "1.5", "15", "3-9", "39", "-1", "1", "a b", "été"]) == []
+    assert next(doubtful({"cat": 1, "c\u0430t": 2})).startswith(
+        "class names that are nearly the same: 'cat' (1) and 'c\\u0430t' (2)"
+    )
+    assert alike(["1.5", "-1.5", "\u22121", "1", "कि", "का", "ปู", "ปี", "а", "a", "😀", "🐶", "👩\u200d💻", "💻"]) == []
+    for pair in (["😀", "😀\ufe0f"], ["cat", "саt"], ["1e5", "100000"], ["2.50", "2.5"], ["قط", "\u200fقط"]):
+        assert alike([*pair, "other"]) == [pair]
     assert alike(["été", "e\u0301te\u0301", "07", "7"]) == [["été", "e\u0301te\u0301"], ["07", "7"]]
 
 

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
 from frostline.errors import one_line
 
@@ -19,6 +20,9 @@ _DATE = re.compile(
     r"\d{1,2}-(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|\d{1,2}月\d{1,2}日|\d{4}[-/]\d{1,2}[-/]\d{1,2}",
     re.IGNORECASE,
 )
+_UNSEEN = re.compile("[\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]")  # also what makes an emoji of a sign
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d{1,6})?")
+_LOOKS_LATIN = str.maketrans("авеһіјкмнорѕстухԁԛԝ", "abehijkmhopsctyxdqw")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\W_]+(?=\d)")
 
 
@@ -40,7 +44,7 @@ def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
     counts: of pictures, by class.
     """
     if found := alike(counts):
-        shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in found[:3])
+        shown = "; ".join(" and ".join(told_apart(names, counts)) for names in found[:3])
         yield f"class names that are nearly the same: {one_line(shown)}: if they mean one class, write them in one way"
     if dated := next(filter(_DATE.fullmatch, counts), None):
         yield f"the class {one_line(repr(dated))} ({counts[dated]:,}) may be what a spreadsheet made of 1-3 or 3/1"
@@ -54,9 +58,20 @@ def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
             )
 
 
+def told_apart(names: Sequence[str], counts: Mapping[str, int]) -> Iterator[str]:
+    """Names with their counts, by the codes of their letters where these look the same."""
+    looks = {_UNSEEN.sub("", name).casefold().translate(_LOOKS_LATIN) for name in names}
+    form = ascii if len(looks) < len({name.casefold() for name in names}) else repr
+    return (f"{form(name)} ({counts[name]:,})" for name in names)
+
+
 def _folded(name: str) -> str:
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
-    if text.removeprefix("-").isdecimal():
-        return str(int(text))
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip().replace("\u2212", "-")
+    text = _UNSEEN.sub("", text) or text
+    if _NUMBER.fullmatch(text):
+        return str(Decimal(text).normalize())
+    if len(text) > 2:  # а and a may be letters to be told apart
+        text = text.translate(_LOOKS_LATIN)
     parted = _BETWEEN_DIGITS.sub("\0", text)  # 3-9 is not 39
-    return "".join(c for c in parted if c.isalnum() or c in "+#\0") or name
+    kept = "".join(c for c in parted if c.isalnum() or c in "+#\0" or unicodedata.category(c)[0] == "M")
+    return kept or text or name

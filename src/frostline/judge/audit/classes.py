@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from frostline.data.class_names import alike
+from frostline.data.class_names import alike, told_apart
 from frostline.data.manifest import natural
 from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
 
@@ -52,7 +52,7 @@ def names(subject: Subject) -> Finding | None:
     if not (doubled := alike(subject.listing.classes)):
         return None
     counts = Counter(label for row in subject.listing.rows for label in row.labels)
-    items = [AuditItem((), " and ".join(f"{name!r} ({counts[name]:,})" for name in group)) for group in doubled]
+    items = [AuditItem((), " and ".join(told_apart(group, counts))) for group in doubled]
     says = f"class names that are nearly the same: {'; '.join(item.text for item in items[:3])}"
     return whole(subject, "names", "warning", says, items)
 
