@@ -1,10 +1,17 @@
 """Pictures and labels in one .npz: MedMNIST's and Keras' names, one-hot labels, and what is refused unopened."""
 
+import gzip
+import io
+import pickle
+import re
 import zipfile
 
 import numpy as np
+import pandas
 import pytest
+from scipy.io import loadmat, savemat
 
+from frostline.data.pictures.decode import decode
 from frostline.data.sources import read
 from frostline.errors import DataError
 
@@ -100,3 +107,107 @@ def test_a_header_that_promises_more_than_memory_is_refused_before_anything_is_r
     (tmp_path / "e.npz").write_bytes(b"no archive")
     with pytest.raises(DataError, match="cannot be read"):
         seen(tmp_path / "e.npz")
+
+
+def hinted(place, pattern):
+    """Lines of Python in the hint for a place that is not read."""
+    with pytest.raises(DataError) as caught:
+        seen(place)
+    found = re.search(pattern, caught.value.hint)
+    assert found is not None, caught.value.hint
+    return found.groups()
+
+
+def as_written(made, pixels):
+    """Whether the file that the hinted lines made is read as what they were made of."""
+    found = seen(made)
+    shown = [decode(row.picture).rgb if pixels.ndim == 4 else decode(row.picture).rgb[..., 0] for row in found.rows]
+    return np.array_equal(shown, pixels) and [row.labels for row in found.rows] == [(str(n % 3),) for n in range(6)]
+
+
+GREY = np.random.default_rng(0).integers(0, 256, (6, 28, 28), np.uint8)
+COLOUR = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+THREE = np.arange(6) % 3
+
+
+def fer2013():
+    rows = (f"{n},{' '.join(map(str, one.ravel()))},Training" for n, one in zip(THREE, GREY, strict=True))
+    return "\n".join(["emotion,pixels,Usage", *rows])
+
+
+def beside(pixels, *header, last=False):
+    rows = ((*one.ravel(), n) if last else (n, *one.ravel()) for n, one in zip(THREE, pixels, strict=True))
+    return "\n".join([*map(",".join, [header] * bool(header)), *(",".join(map(str, row)) for row in rows)])
+
+
+@pytest.mark.parametrize(
+    ("text", "pixels"),
+    [
+        (fer2013(), GREY),
+        (beside(GREY, "label", *(f"pixel{n}" for n in range(784))), GREY),
+        (beside(GREY), GREY),
+        (beside(COLOUR, *(f"pixel{n:04}" for n in range(3072)), "label", last=True), COLOUR),
+    ],
+    ids=["fer2013", "sign-mnist", "a-z", "ham10000"],
+)
+def test_the_hinted_lines_read_tables_of_pixels(tmp_path, text, pixels):
+    (tmp_path / "t.csv").write_text(text)
+    names = {"FILE": tmp_path / "t.csv", "file": tmp_path / "made.npz", "numpy": np, "pandas": pandas}
+    for line in hinted(tmp_path / "t.csv", r"^(t = .*?), and (numpy\.savez\(.*\)) is read"):
+        exec(line, names)
+    assert as_written(tmp_path / "made.npz", pixels)
+
+
+def test_the_hinted_lines_read_cifar_mnist_svhn_and_bare_arrays(tmp_path):
+    def idx(values):
+        sides = b"".join(side.to_bytes(4, "big") for side in values.shape)
+        return gzip.compress(bytes((0, 0, 8, values.ndim)) + sides + values.tobytes())
+
+    flat = COLOUR.transpose(0, 3, 1, 2).reshape(6, -1)
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": flat, b"labels": THREE.tolist()}))
+    names = {"FILE": tmp_path / "data_batch_1", "file": tmp_path / "cifar.npz", "numpy": np, "pickle": pickle}
+    names["open"] = lambda file, mode: io.BytesIO(file.read_bytes())  # which nobody need close
+    for line in hinted(tmp_path / "data_batch_1", r"(d = pickle.*?), and (numpy\.savez.*) is read"):
+        exec(line, names)
+    assert as_written(tmp_path / "cifar.npz", COLOUR)
+
+    (tmp_path / "a-images-idx3-ubyte.gz").write_bytes(idx(GREY))
+    (tmp_path / "a-labels-idx1-ubyte.gz").write_bytes(idx(THREE.astype(np.uint8)))
+    files = tmp_path / "a-images-idx3-ubyte.gz", tmp_path / "a-labels-idx1-ubyte.gz"
+    lines = hinted(files[0], r"(numpy\.frombuffer.*?28\)).*(numpy\.frombuffer.*?8\)),")
+    inside = [gzip.decompress(file.read_bytes()) for file in files]
+    found = [eval(line, {"d": d, "numpy": np}) for d, line in zip(inside, lines, strict=True)]
+    np.savez(tmp_path / "mnist.npz", images=found[0], labels=found[1])
+    assert as_written(tmp_path / "mnist.npz", GREY)
+
+    savemat(tmp_path / "a.mat", {"X": COLOUR.transpose(1, 2, 3, 0), "y": THREE[:, None]})
+    (line,) = hinted(tmp_path / "a.mat", r"(numpy\.savez.*?) is read")
+    exec(line, {"m": loadmat(tmp_path / "a.mat"), "file": tmp_path / "svhn.npz", "numpy": np})
+    assert as_written(tmp_path / "svhn.npz", COLOUR)
+
+    for one, other, saves in (("x.npy", "y.npy", np.save), ("x.npz", "y.npz", np.savez)):
+        saves(tmp_path / one, GREY)
+        saves(tmp_path / other, THREE)
+        (line,) = hinted(tmp_path / one, r"(numpy\.savez\(.*\))(?: is read|$)")
+        exec(line, {"numpy": np, "file": tmp_path / "o.npz", "IMAGES": tmp_path / one, "LABELS": tmp_path / other})
+        assert as_written(tmp_path / "o.npz", GREY)
+
+
+@pytest.mark.parametrize("name", ["train", "a.pkl"])
+def test_a_pickle_is_known_by_its_first_bytes_and_never_opened(tmp_path, name):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / name).write_bytes(pickle.dumps(Trap()))
+    for place in (tmp_path / "d", tmp_path / "d" / name):
+        hinted(place, f"({name}) is a pickle, which may run code and is never opened")
+
+
+class Trap:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was opened",)
+
+
+def test_shards_of_tensorflow_are_no_pictures(tmp_path):
+    place = tmp_path / "d" / "tf_flowers" / "3.0.1"
+    place.mkdir(parents=True)
+    (place / "tf_flowers-train.tfrecord-00000-of-00002").write_bytes(b"x")
+    hinted(tmp_path / "d", "(is of TensorFlow)")

@@ -294,7 +294,7 @@ def test_pixels_are_refused_with_their_form(tmp_path, columns, form):
     )
     bare = written(tmp_path / "bare.csv", *[",".join(["3", *pixels])] * 2)
     for table in (one, many, bare) if columns != 192 else (one, many):
-        assert f"reshape({form})" in refused(table, "pixels themselves")
+        assert f"reshape(-1, {form})" in refused(table, "pixels themselves")
 
 
 def test_a_table_of_two_columns_and_no_header_may_lack_endings(tmp_path):
@@ -659,7 +659,7 @@ def test_what_is_no_picture_and_no_table_is_named_with_what_to_make_of_it(tmp_pa
         "train_32x32.mat": "is MATLAB's",
         "a/0.mp4": "is a video: write frames out",
         "t10k-images.idx3-ubyte": "is MNIST's",
-        "cifar/data_batch_1": "is a pickle",
+        "cifar/data_batch_1": "is CIFAR's pickle",
         "data_batch_1.bin": "is an array without names",
         "export.ndjson": "labels in export.ndjson",
     }.items():

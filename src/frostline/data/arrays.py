@@ -93,6 +93,13 @@ def _paired(place: Path, files: list[str]) -> tuple[dict[str | None, tuple[str, 
         for split in splits_there
         if len(found.get((split, True), [])) == 1 == len(found.get((split, False), []))
     }
+    if len(files) == 1 and files[0] == "arr_0":
+        raise DataError(
+            "its only array has no name: the pictures, or their labels",
+            where=place,
+            hint="put both into one file: numpy.savez(file, images=numpy.load(IMAGES)['arr_0'], "
+            "labels=numpy.load(LABELS)['arr_0'])",
+        )
     if not pairs or len(pairs) < len(splits_there) or (None in pairs and len(pairs) > 1):
         raise DataError(
             f"the arrays are called {one_line(', '.join(files[:8]))}: which are pictures, and which labels?",

@@ -381,7 +381,7 @@ def _unread(place: object) -> DataError:
         return DataError(
             f"no source reads {one_line(place.name)!r}",
             where=place,
-            hint=advice([place.name])
+            hint=advice([place])
             or f"expected: {LAYOUTS}, or an archive of such a folder; sources: {', '.join(sources.names())}",
         )
     near = difflib.get_close_matches(place.name, _names(place.parent), n=1)

@@ -27,7 +27,7 @@ _JUNK = frozenset(
 _NO_PICTURES = frozenset(
     (".parquet", ".feather", ".geojson", ".ndjson", ".safetensors", ".torrent")
 )  # longer than most endings
-_ARRAYS = re.compile(r"data_batch_\d+|test_batch|.*[-.]idx\d-ubyte")  # of CIFAR and MNIST
+_ARRAYS = re.compile(r"data_batch_\d+|test_batch|.*[-.]idx\d-ubyte|.*\.tfrecords?-.*")  # of CIFAR, MNIST, TensorFlow
 _HIDDEN_AT_MOST = 10_000  # files of a hidden folder that are counted
 
 _Place = tuple[int, int]

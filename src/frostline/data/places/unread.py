@@ -12,23 +12,38 @@ from frostline.errors import DataError, one_line
 
 LAYOUTS = "DIR/<class>/…, DIR/train/<class>/… with val and test beside it, or a CSV with columns path,label[,split]"
 
+_LOOKED_INTO = 10  # files without an ending
 _BOX = 4  # numbers of a box, behind that of its class
 _TABLE = "save them as a CSV with columns path,label"
+_PICKLE = (
+    "{} is a pickle, which may run code and is never opened: if you trust it, pickle.load(open(FILE, 'rb')) has its "
+    "arrays, and numpy.savez(file, images=…, labels=…) is read"
+)
+_PICKLED = re.compile(rb"\x80[\x02-\x05]")
 _KINDS = {
     r".*\.(xlsx|xls|ods)": f"labels in {{}}? {_TABLE}",
-    r".*\.(tfrecord|tfrecords|tfrec)|.*\.tfrecord-.*": "{} is of TensorFlow: write its pictures out with tf.data, in a "
-    "folder for each class or in WebDataset's .tar",
+    r".*\.(tfrecord|tfrecords|tfrec)|.*\.tfrecords?-.*": "{} is of TensorFlow: write its pictures out with tf.data, in "
+    "a folder for each class or in WebDataset's .tar",
+    r".*\.rec|.*\.beton": "{} is of MXNet or FFCV: write its pictures out, in a folder for each class or in "
+    "WebDataset's .tar",
     r"data\.mdb": "{} is LMDB's: write its pictures out, in a folder for each class or in WebDataset's .tar",
-    r".*\.(h5|hdf5|hdf)": "{} is HDF5: save its arrays with numpy.savez(file, images=…, labels=…)",
-    r".*\.(pkl|pickle|joblib)|data_batch(_\d+)?|.*_batch|batches\.meta": "{} is a pickle, which would run its code "
-    "and is never opened: save its arrays with numpy.savez(file, images=…, labels=…)",
+    r".*\.(h5|hdf5|hdf)(\.gz)?": "{} is HDF5, its arrays are in f = h5py.File(FILE), and list(f) names them: "
+    "numpy.savez(file, images=f['images'], labels=f['labels']) is read",
+    r"data_batch(_\d+)?|.*_batch|batches\.meta": "{} is CIFAR's pickle, which may run code and is never opened: if you "
+    "trust it, d = pickle.load(open(FILE, 'rb'), encoding='bytes'), and numpy.savez(file, images=d[b'data'].reshape("
+    "-1, 3, 32, 32).transpose(0, 2, 3, 1), labels=d[b'labels']) is read",
+    r".*\.(pkl|pickle|joblib)": _PICKLE,
     r".*\.npz": "{} has pictures and labels? name it in place of the folder",
-    r".*\.(npy|pt|pth)": "{} is an array without names: numpy.savez(file, images=…, labels=…) is read, and has both",
-    r".*[-.]idx[13]-ubyte(\.gz)?": "{} is MNIST's: numpy.savez(file, images=…, labels=…) is read",
+    r".*\.npy": "{} is an array without names: numpy.savez(file, images=numpy.load(IMAGES), labels=numpy.load(LABELS)) "
+    "is read, and has both",
+    r".*\.(pt|pth)": "{} is an array without names: numpy.savez(file, images=…, labels=…) is read, and has both",
+    r".*[-.]idx[13]-ubyte(\.gz)?": "{} is MNIST's: of d = gzip.open(FILE).read(), or open(FILE, 'rb').read(), the "
+    "images are numpy.frombuffer(d, 'u1', -1, 16).reshape(-1, 28, 28), the labels numpy.frombuffer(d, 'u1', -1, 8), "
+    "and numpy.savez(file, images=…, labels=…) is read",
     r".*\.bin": "{} is an array without names: numpy.savez(file, images=…, labels=…) is read, and has both",
     r".*\.xml": "labels in {}? export them as COCO's JSON (boxes and all), or " + _TABLE,
-    r".*\.mat": "{} is MATLAB's: if it holds the pictures, numpy.savez(file, images=…, labels=…) is read; "
-    "if labels, " + _TABLE,
+    r".*\.mat": "{} is MATLAB's, m = scipy.io.loadmat(FILE): if it holds pictures as SVHN's does, "
+    "numpy.savez(file, images=numpy.moveaxis(m['X'], -1, 0), labels=m['y']) is read; if labels, " + _TABLE,
     r".*\.(mp4|avi|mov|mkv|webm|wmv|mpe?g|m4v)": "{} is a video: write frames out, ffmpeg -i FILE -vf fps=1 "
     "DIR/<class>/<video>/%04d.jpg, and keep those of one video on one side: "
     "--label-pattern '^(?P<label>[^/]+)/(?P<group>[^/]+)/'",
@@ -59,13 +74,22 @@ def _is_yolo(file: Path) -> bool:
     return not words or (len(words) > _BOX and words[0].isdecimal())
 
 
-def advice(names: Iterable[str]) -> str:
+def advice(files: Iterable[Path]) -> str:
     """What to make of files that are no pictures and no tables, the first kind that is known; "" of none."""
-    listed = list(names)
+    listed = list(files)
     for pattern, text in _KINDS.items():
-        if found := next((name for name in listed if re.fullmatch(pattern, name, re.IGNORECASE)), None):
+        if found := next((file.name for file in listed if re.fullmatch(pattern, file.name, re.IGNORECASE)), None):
             return text.format(one_line(found))
-    return ""
+    bare = (file.name for file in listed[:_LOOKED_INTO] if not file.suffix and _PICKLED.match(_start(file)))
+    return _PICKLE.format(one_line(found)) if (found := next(bare, None)) else ""  # of CIFAR-100: train
+
+
+def _start(file: Path) -> bytes:
+    try:
+        with file.open("rb") as source:
+            return source.read(2)
+    except OSError:
+        return b""
 
 
 def no_classes(here: Folder, top: Folder | None = None) -> DataError:
@@ -98,7 +122,7 @@ def no_classes(here: Folder, top: Folder | None = None) -> DataError:
         hint = f"{one_line(boxes[0].name)} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"
     elif boxes and len(boxes) > len(names) / 2:
         hint = f"{one_line(boxes[0].name)} and others are labels? save them as a CSV with columns path,label; or {hint}"
-    elif text := advice((*others, *names)):
+    elif text := advice(folder.path / name for folder in folders for name in (*folder.others, *folder.pictures)):
         hint = f"{text}; or {hint}"
     elif archives and not names:
         hint = (

@@ -196,17 +196,26 @@ def _refuse_pixels(header: Sequence[str], records: Sequence[Record], place: Path
     bare = len(header) > _MANY and all(name.strip().isdecimal() for name in header)  # a label and pixels, no header
     if len(named) == 1:
         count = max((len(str(values[named[0]]).split()) for _, values in records if len(values) > named[0]), default=0)
+        pixels = f"numpy.array([row.split() for row in t[{header[named[0]]!r}]], 'u1')"
     elif len(named) >= _MANY or bare:
         count = len(named) or len(header) - 1
+        pixels = f"t.iloc[:, {named[0] if named else 1}:{named[-1] + 1 if named else len(header)}].to_numpy('u1')"
     else:
         return
+    split = next((name for name in header if known(name) == "split"), "")
+    parted = f"; {one_line(split)!r} says the splits: train_images=…, train_labels=…, test_images=…" * bool(split)
+    labels = [name for n, name in enumerate(header) if n not in named]
+    label = next((name for name in labels if known(name) == "label"), labels[0] if labels else "…")
     sides = ((math.isqrt(count // bands), bands) for bands in (1, 3))
-    form = next((f"{side}, {side}{', 3' * (bands > 1)}" for side, bands in sides if side * side * bands == count), "…")
+    form = next(
+        (f"{side}, {side}{', 3' * (bands > 1)}" for side, bands in sides if side * side * bands == count),
+        "height, width",
+    )
     raise DataError(
         "the pixels themselves stand in the table, and nothing says how they lie",
         where=place,
-        hint=f"write them as pictures, PIL.Image.fromarray(np.uint8(row).reshape({form})).save(...), "
-        "or as images and labels with numpy.savez",
+        hint=f"t = pandas.read_csv(FILE{', header=None' * bare}), and numpy.savez(file, images={pixels}"
+        f".reshape(-1, {form}), labels=list(t[{0 if bare else one_line(label)!r}])) is read{parted}",
     )
 
 
