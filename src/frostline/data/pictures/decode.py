@@ -247,14 +247,12 @@ def _seen(found: Image.Image | Samples, reading: Reading | None) -> Decoded:
     """8-bit channels of what a file keeps."""
     asked = Reading() if reading is None else reading
     if isinstance(found, Image.Image):
-        if not asked.bands and not (found.format == "TIFF" and found.mode in ("RGBA", "LA")):
-            return _decoded(_rgb(found, asked))
         if found.format == "TIFF" and found.mode in ("RGBA", "LA"):
             deep.check_alpha(np.asarray(found.getchannel("A")), 255, reading)
         if not asked.bands:
             return _decoded(_rgb(found, asked))
-        clear = found.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in found.info
-        found = Samples(np.asarray(_plain(found).convert("RGBA" if clear else "RGB")))
+        clear = _with_alpha(found)
+        found = Samples(np.asarray(found.convert("RGB") if clear is None else clear))
     elif found.alpha is not None and not found.sure:
         deep.check_alpha(found.values[:, :, found.alpha], deep.depth(found), reading)
     pixels = deep.read(found, reading)
@@ -332,16 +330,18 @@ def _rgb(any_mode: Image.Image, reading: Reading) -> Image.Image:
     if any_mode.mode == "RGB" and "transparency" not in any_mode.info:
         any_mode.load()
         return any_mode
-    if any_mode.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in any_mode.info:
-        clear = _plain(any_mode).convert("RGBA")
-        paper = Image.new("RGB", clear.size, reading.background or WHITE)
-        paper.paste(clear, mask=clear)
-        return paper
-    return any_mode.convert("RGB")
+    clear = _with_alpha(any_mode)
+    if clear is None:
+        return any_mode.convert("RGB")
+    paper = Image.new("RGB", clear.size, reading.background or WHITE)
+    paper.paste(clear, mask=clear)
+    return paper
 
 
-def _plain(any_mode: Image.Image) -> Image.Image:
-    """Without colours that have been multiplied by their alpha."""
+def _with_alpha(any_mode: Image.Image) -> Image.Image | None:
+    """RGBA of what has an alpha or a transparent colour, its colours not multiplied by the alpha; None of all else."""
     if any_mode.mode in ("La", "RGBa"):
-        return any_mode.convert({"La": "LA", "RGBa": "RGBA"}[any_mode.mode])
-    return any_mode
+        any_mode = any_mode.convert({"La": "LA", "RGBa": "RGBA"}[any_mode.mode])
+    if any_mode.mode in ("LA", "PA", "RGBA") or "transparency" in any_mode.info:
+        return any_mode.convert("RGBA")
+    return None

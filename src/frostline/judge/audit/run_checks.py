@@ -27,7 +27,7 @@ _QUICK = ("leakage", "label-conflicts", "names", "few", "balance")
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found, the worst first, and in what. skipped_checks: what was not looked at, and why."""
+    """What was found, the worst first, and in what. not_checked: what was not looked at, and why."""
 
     subject: Subject
     findings: tuple[Finding, ...]

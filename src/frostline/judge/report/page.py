@@ -38,7 +38,7 @@ class Page:
     phases, layers, rates, curves: how it was learnt: closing table, stages from stem to head, the rate of each stage in
         each phase (0 is frozen), and what was noted of each epoch.
     pictures, counts: usable pictures by split, and by split and class. skipped: what was left out. warnings: sentences.
-    cost: seconds in all, peak memory in bytes, pictures a second, each where it is known.
+    seconds, memory, speed: in all, at its peak in bytes, pictures a second; each where it is known.
     command: that repeats the run. facts: what was resolved, name and value. versions: of packages.
     coverage, novelty: what prediction sets came to, and the threshold of strange pictures, as ``metrics.json`` has
         them.
