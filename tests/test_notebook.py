@@ -1,6 +1,7 @@
 """What a notebook shows of a fitted classifier: plots against scikit-learn, tables against predictions; progress."""
 
 import pickle
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -184,6 +185,16 @@ def test_tables_say_what_to_install(fitted: ImageClassifier, monkeypatch: pytest
             table()
 
 
+def test_what_a_cell_shows_of_figures_and_pictures_is_a_sentence(fitted: ImageClassifier, leaves: Path) -> None:
+    shown = repr(fitted.evaluate(leaves, all=True))
+    assert re.match(r"<Report of \d+ pictures, with 95 % intervals: accuracy [01]\.\d{3} \(", shown)
+    assert len(shown) < 1000
+    shown = repr(fitted.data_)
+    assert shown.startswith("<Manifest: ")
+    assert f"{len(fitted.data_)} pictures" in shown
+    assert "Row(" not in shown
+
+
 def test_warnings_are_pythons(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 4)):
@@ -199,7 +210,8 @@ def test_warnings_are_pythons(tmp_path: Path) -> None:
         ImageClassifier(**SMALL, strategy="probe").fit(tmp_path)
     said = " ".join(str(warning.message) for warning in caught)
     assert "also in train" in said
-    assert "left out" in said
+    assert "left out; result_.skipped names them" in said  # without a folder there is no skipped.csv
+    assert {warning.filename for warning in caught if warning.category is FrostlineWarning} == {__file__}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ImageClassifier(**SMALL, strategy="probe").fit(tmp_path, listen=lambda event: None)

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from frostline.errors import CheckpointError, EngineError, PlanError, UnknownNam
 from frostline.events import Event, Judged, Note, PhaseStart, Step, Warn
 from frostline.judge.result import RunResult
 from frostline.net.stages import Stages
+from frostline.run import train_phase
 from frostline.train.plan import Plan, Recipe
 from frostline.train.strategies import auto
 from frostline.train.task import Task
@@ -249,6 +251,26 @@ def test_ctrl_c_keeps_the_best_model_so_far(leaves: Path, tmp_path: Path) -> Non
     assert classifier.result_.phases[0].epochs == 1
     assert any("interrupted after 1 of " in text for text in said)  # in a loop of fits nobody else says it
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+
+def test_ctrl_c_while_an_epoch_is_judged_leaves_it_out(leaves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of an epoch that nothing had judged were kept in place of the probe's, and the run had no figures."""
+    judge, calls = train_phase._val_logits, count()
+
+    def interrupted(*given: Any) -> Any:
+        if next(calls) == stops:
+            raise KeyboardInterrupt
+        return judge(*given)
+
+    monkeypatch.setattr(train_phase, "_val_logits", interrupted)
+    stops = 0
+    result = ImageClassifier(**{**TRAINING, "epochs": 3}, strategy="lp-ft").fit(leaves).result_
+    assert [row.kept for row in result.phases] == [True, False]
+    assert result.interrupted
+    assert "val" in result.metrics
+    stops, calls = 1, count()
+    result = ImageClassifier(**{**TRAINING, "epochs": 3}, strategy="lp-ft").fit(leaves).result_
+    assert (result.phases[1].epochs, result.phases[1].best_epoch, result.phases[1].kept) == (1, 1, True)
 
 
 def test_ctrl_c_before_the_first_step_leaves_the_network_as_the_phase_found_it(

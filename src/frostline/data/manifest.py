@@ -80,7 +80,7 @@ def counted(pictures: int) -> str:
     return f"{pictures:,} {'picture' if pictures == 1 else 'pictures'}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """Pictures with digests, in the order of their source.
 
@@ -180,6 +180,9 @@ class Manifest:
             there = ", ".join(self.splits) or "none"
             raise DataError(f"there is no split {split!r}", where=self.source or None, hint=f"there are: {there}")
         return replace(self, rows=rows)
+
+    def __repr__(self) -> str:
+        return f"<Manifest: {self.summary()}>"
 
     def summary(self) -> str:
         """What was understood of the source, on one line: where pictures, labels and splits come from, and how many."""

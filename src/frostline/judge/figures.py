@@ -75,7 +75,7 @@ class Baseline:
         return f"{how} always answering {self.answer!r}, which is right for {self.share:.1%}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """All figures of one set of pictures.
 
@@ -92,6 +92,10 @@ class Report:
     confusion: NDArray[np.int64]
     baseline: Baseline | None = None
     units: int = 0
+
+    def __repr__(self) -> str:
+        said = [f"{in_words(name)} {f.value:.3f} ({f.low:.3f} to {f.high:.3f})" for name, f in self.figures.items()]
+        return f"<Report of {self.n:,} pictures, with 95 % intervals: {', '.join(said)}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -138,7 +138,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         manifest = few(manifest, settings.few, seed=settings.seed)
     activations = _activations(backbone, settings, built, tell, alone=all_stages)
     manifest = _readable(manifest, activations, plan.phases[0])
-    _say_what_is_left_out(manifest, tell)
+    _say_what_is_left_out(manifest, tell, "skipped.csv" if record.folder else "result_.skipped")
     record.skipped(manifest.skipped)
     for line in warnings_for(manifest):
         tell(Warn(line))
@@ -294,10 +294,10 @@ def _split(manifest: Manifest, plan: Plan, settings: Settings, judging: int | No
     return with_validation(manifest, share=settings.val, seed=settings.seed)
 
 
-def _say_what_is_left_out(manifest: Manifest, tell: Listener) -> None:
+def _say_what_is_left_out(manifest: Manifest, tell: Listener, listed: str) -> None:
     if manifest.skipped:
         files = sum(item.pictures for item in manifest.skipped)
-        tell(Warn(f"{files:,} files are left out; skipped.csv names them"))
+        tell(Warn(f"{files:,} files are left out; {listed} names them"))
         for line in kinds.left_out(item.reason for item in manifest.skipped):
             tell(Warn(line))
 

@@ -80,7 +80,7 @@ def train_stages(
         early = _until_stopped(training, save, None if seconds is None else began + 1.25 * seconds)
         logits = _settled(training, initial)
         trainable = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
-        return PhaseResult(logits, None, training.state.epoch, early, trainable, _best_epoch(training))
+        return PhaseResult(logits, None, training.judged, early, trainable, _best_epoch(training))
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
@@ -98,6 +98,7 @@ def train_stages(
 class _Training:
     """A phase while it trains. best: weights of the epoch that will be kept, with its logits on val.
 
+    judged: epochs that were, one less than were trained while the last one is being judged.
     losses: of the batches of the epoch that it is in. loss: their mean over the last epoch.
     """
 
@@ -109,6 +110,7 @@ class _Training:
     optimizer: torch.optim.Optimizer
     average: WeightEMA | None
     state: State
+    judged: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_logits: Logits | None = None
     losses: list[Tensor] = field(default_factory=list)
@@ -157,6 +159,7 @@ def _begun(
             average.restore(start.under("average"), start.facts["averaged"])
         checkpoint.restore_random_state(start.under(f"random.{device.rank}"), device.device)
         training.state = State(**start.facts["state"])
+        training.judged = training.state.epoch
         training.losses = list(torch.tensor(start.facts.get("losses", []), device=device.device))
         training.best = start.under("best")
         training.best_logits = start.tensors["best_logits"].numpy() if "best_logits" in start.tensors else None
@@ -164,20 +167,18 @@ def _begun(
 
 
 def _until_stopped(training: "_Training", save: Save, deadline: float | None) -> str:
-    """As `_carry_out`; what stops it after its first epoch is a reason like others."""
+    """As `_carry_out`; what stops it after its first epoch was judged is a reason like others."""
     listen = training.context.listen
     try:
         early = _carry_out(training, save, deadline)
     except (KeyboardInterrupt, Diverged) as error:
-        if not training.state.epoch:
+        if not training.judged:
             raise
         early = error.what if isinstance(error, Diverged) else "interrupted"
         if isinstance(error, Diverged):
             listen(Warn(f"{error}; the best epoch so far is kept"))
         else:
-            listen(
-                Warn(f"interrupted after {training.state.epoch} of {training.epochs} epochs: what it learned is kept")
-            )
+            listen(Warn(f"interrupted after {training.judged} of {training.epochs} epochs: what it learned is kept"))
     loss = max([training.loss, *training.state.losses[-1:]])
     if loss > _ASTRAY:
         rate = max(group.lr for group in training.task.groups)
@@ -228,6 +229,7 @@ def _judge_epoch(training: _Training, event: Epoch, speed: float) -> str:
     """Judge an epoch on val and keep its weights if they are wanted; returns why to stop here, or ""."""
     context, state, recipe = training.context, training.state, training.task.recipe
     logits = _val_logits(training, training.average)
+    training.judged = state.epoch
     mean = training.loss = float(torch.stack(training.losses).mean())
     training.losses = []
     if logits is None or context.val is None:
@@ -249,7 +251,7 @@ def _judge_epoch(training: _Training, event: Epoch, speed: float) -> str:
 def _best_epoch(training: _Training) -> int:
     state = training.state
     if training.task.recipe.keep == "last" or not state.losses:
-        return state.epoch
+        return training.judged
     figures = list(zip(state.accuracies, (-loss for loss in state.losses), strict=True))
     return 1 + figures.index(max(figures))
 

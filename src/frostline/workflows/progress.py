@@ -1,5 +1,6 @@
 """What a fit from Python shows while it goes on: bars in a terminal or a notebook, and warnings as Python's own."""
 
+import inspect
 import sys
 import warnings
 from types import TracebackType
@@ -18,6 +19,14 @@ with warnings.catch_warnings():  # without ipywidgets its bars are text, which i
 def somebody_watches() -> bool:
     """Whether standard error is a terminal, or this is a notebook."""
     return "ipykernel" in sys.modules or bool(getattr(sys.stderr, "isatty", bool)())
+
+
+def _callers_level() -> int:
+    """How far above the caller of this the line is that is not ours: a warning shows it."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "frostline":
+        level, frame = level + 1, frame.f_back
+    return level - 1
 
 
 class Progress:
@@ -45,7 +54,7 @@ class Progress:
         """Show what happened."""
         match event:
             case Warn(text):
-                warnings.warn(text, FrostlineWarning, stacklevel=2)
+                warnings.warn(text, FrostlineWarning, stacklevel=_callers_level())
             case Work(what, done, total):
                 unit = {"folds": "folds", "head": "fits"}.get(what.split()[-1], "pictures")
                 self._to(what, done, total, unit)
