@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,11 @@ def test_what_val_has_chosen_is_said_wherever_its_figures_stand(
     again = CliRunner().invoke(app, ["evaluate", str(out), str(data), "--split", "val", "-q", "--engine", "torch"])
     assert again.exit_code == 0
     assert ("these pictures also chose what was kept" in again.output) == bool(chosen)
+    for one in (fitted, ImageClassifier.load(out)):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            one.evaluate(data / "val")
+        assert any("also chose what was kept" in str(line.message) for line in told) == bool(chosen)
     shutil.copytree(out, tmp_path / "other")
     assert [entry.chosen for entry in compare([out, tmp_path / "other"]).entries] == [bool(chosen)] * 2
 

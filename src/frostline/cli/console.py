@@ -139,9 +139,8 @@ def left_out(found: "Evaluation") -> None:
     """How many pictures the model was trained on, so that they do not count, or should not."""
     for text in found.notes:
         line(new(), text, "yellow")
-    if found.chose:
-        n = f"{found.chose:,} of these pictures" if found.chose < found.report.n else "these pictures"
-        line(new(), f"{n} also chose what was kept, so the figures are a little too good", "yellow")
+    if found.chosen:
+        line(new(), found.chosen, "yellow")
 
 
 def _promises(found: "RunResult", console: "Console") -> None:

@@ -66,6 +66,12 @@ class Evaluation:
         elif not self.unseen:
             yield "no training.csv is beside the model: if it was trained on these pictures, the figures are too good"
 
+    @property
+    def chosen(self) -> str:
+        """What is to be said of pictures that chose the model's epoch or phases, or ""."""
+        n = f"{self.chose:,} of these pictures" if self.chose < self.report.n else "these pictures"
+        return f"{n} also chose what was kept, so the figures are a little too good" if self.chose else ""
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
         return {

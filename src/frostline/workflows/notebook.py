@@ -259,6 +259,8 @@ class NotebookMethods:
         if found.learnt:
             said = f"{found.learnt} pictures were left out: the model was fitted to them"
             warnings.warn(f"{said} (evaluate(..., all=True) counts them)", FrostlineWarning, stacklevel=3)
+        if found.chosen:
+            warnings.warn(found.chosen, FrostlineWarning, stacklevel=3)
         return part, found
 
     def _drawn(self, asked: list[tuple[Row, str]]) -> "Figure":
