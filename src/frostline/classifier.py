@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,13 @@ def _options_of(schema: Callable[P, Any]) -> Callable[[Callable[..., None]], Cal
     return decorate
 
 
-class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+if TYPE_CHECKING:  # editors and type checkers know the options as attributes; at run time `__init__` sets them
+    _Attributes = FitOptions
+else:
+    _Attributes = object
+
+
+class ImageClassifier(NotebookMethods, ClassifierMixin, BaseEstimator, _Attributes):  # type: ignore[misc]
     """Fine-tunes a pretrained image model on labelled pictures.
 
     Every argument that is None is chosen by the strategy and the size of the data: see `frostline.options`.
