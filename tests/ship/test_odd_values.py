@@ -20,7 +20,7 @@ from frostline.judge.conformal import PredictionSets
 from frostline.judge.ood import distances, from_distances
 from frostline.net import zoo
 from frostline.ship import card, folder
-from frostline.ship.folder_names import ABOUT, NOVELTY
+from frostline.ship.file_names import ABOUT, NOVELTY
 from frostline.ship.model_info import ModelInfo, identity, parsed, read, recalled, to_json
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import scene

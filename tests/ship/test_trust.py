@@ -13,7 +13,7 @@ from frostline.inference import network
 from frostline.judge.conformal import PredictionSets
 from frostline.judge.ood import distances, from_distances
 from frostline.ship import folder
-from frostline.ship.folder_names import ABOUT, NOVELTY
+from frostline.ship.file_names import ABOUT, NOVELTY
 from frostline.ship.model_info import read
 from frostline.ship.predictor import members
 from tests.data.pictures import scene

@@ -20,7 +20,7 @@ from frostline.net import layout, timm_config, zoo
 from frostline.net.all_stages import AllStages
 from frostline.net.checkpoint_file import MOST_TENSORS
 from frostline.registry import whence
-from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
+from frostline.ship.file_names import ABOUT, CONFIG, WEIGHTS
 from frostline.ship.model_info import ModelInfo
 
 Shapes = Mapping[str, tuple[int, ...]]

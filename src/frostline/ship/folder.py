@@ -39,7 +39,7 @@ from frostline.net.available import factories
 from frostline.net.undisturbed import plain_torch
 from frostline.ship import atomic_folder, card
 from frostline.ship import model_info as _about
-from frostline.ship.folder_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
+from frostline.ship.file_names import ABOUT, ALL, CARD, CONFIG, GRAPH, GRAPH_WEIGHTS, NOVELTY, WEIGHTS
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import open_predictor

@@ -14,7 +14,7 @@ from frostline.data.cache_folder import expanded
 from frostline.errors import CheckpointError, one_line
 from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
-from frostline.ship.folder_names import ABOUT, ALL, CARD
+from frostline.ship.file_names import ABOUT, ALL, CARD
 
 _AGAIN = "copy the folder again from where it came, or fit the model again"
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN; is the name OWNER/NAME right?"

@@ -22,7 +22,7 @@ from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.inference.probabilities import probabilities
 from frostline.judge.conformal import PredictionSets
 from frostline.judge.ood import Novelty
-from frostline.ship.folder_names import ABOUT, NOVELTY
+from frostline.ship.file_names import ABOUT, NOVELTY
 
 FORMAT = 1
 KINDS = ("timm", "torchvision", "factory", "head2toe")

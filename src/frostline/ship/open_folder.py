@@ -13,7 +13,7 @@ from frostline.net.true_numbers import refuse_not_finite, refuse_odd
 from frostline.net.undisturbed import plain_torch, undisturbed
 from frostline.ship import architecture
 from frostline.ship import model_info as _about
-from frostline.ship.folder_names import ABOUT, CONFIG, WEIGHTS
+from frostline.ship.file_names import ABOUT, CONFIG, WEIGHTS
 from frostline.ship.model_info import ModelInfo
 
 

@@ -17,7 +17,7 @@ from frostline.inference.both_views import with_tta
 from frostline.inference.engine import Engine, Function, checked_precision, engines, in_order
 from frostline.processors import processors
 from frostline.ship import model_info
-from frostline.ship.folder_names import GRAPH, GRAPH_WEIGHTS
+from frostline.ship.file_names import GRAPH, GRAPH_WEIGHTS
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.predictor import BATCH, Predictor
 

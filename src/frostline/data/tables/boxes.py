@@ -15,10 +15,8 @@ from frostline.data.pictures.picture import Box, Crop, source
 from frostline.data.pictures.pillow_settings import strict_and_silent
 from frostline.data.pictures.upright import orientation
 from frostline.data.places.place_options import MOST_MARGIN, PlaceOptions
-from frostline.data.tables.columns import plain
+from frostline.data.tables.columns import Record, plain
 from frostline.errors import DataError, PlanError, one_line
-
-Record = tuple[int, Sequence[Any]]
 
 FORMATS = ("corners", "size", "none")
 _CORNERS = (

@@ -12,7 +12,8 @@ from frostline.data.split_names import split_in
 from frostline.data.tables.boxes import boxes
 from frostline.data.tables.columns import NO, YES, Columns, Record, chosen, says_whether
 from frostline.data.tables.locate import Finder, NotThere, finder
-from frostline.data.tables.several import one_hot, parted
+from frostline.data.tables.one_hot import one_hot
+from frostline.data.tables.several import parted
 from frostline.data.tables.split_flags import one_split
 from frostline.data.tables.table_rows import Reader
 from frostline.data.understood import Understood

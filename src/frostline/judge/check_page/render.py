@@ -9,9 +9,9 @@ from typing import Any
 
 from frostline.judge.audit.findings import Finding, checks
 from frostline.judge.audit.run_checks import Audit
-from frostline.judge.audit.thumbnails import thumbnail
 from frostline.judge.audit.write_csv import DROP
 from frostline.judge.check_page.about import ABOUT
+from frostline.judge.check_page.thumbnails import thumbnail
 from frostline.judge.pages.render import rendered, shared_folder
 
 _CARDS = 48  # of a finding that are shown with pictures

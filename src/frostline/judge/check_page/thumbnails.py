@@ -6,17 +6,19 @@ from PIL import Image
 
 from frostline.data.pictures import decode
 from frostline.data.pictures.picture import Picture
-from frostline.data.pictures.reading import AS_IT_IS, Reading
+from frostline.data.pictures.reading import Reading
 from frostline.errors import DecodeError
 
+_SIDE = 176
 
-def thumbnail(picture: Picture, *, reading: Reading = AS_IT_IS, side: int = 176) -> bytes | None:
-    """A JPEG of at most ``side`` pixels in height and twice that in width, or None if the picture cannot be decoded."""
+
+def thumbnail(picture: Picture, *, reading: Reading) -> bytes | None:
+    """A JPEG of at most 176 pixels in height and twice that in width, or None if the picture cannot be decoded."""
     try:
-        image = decode.image(picture, reading=reading, at_least=lambda _: side).image
+        image = decode.image(picture, reading=reading, at_least=lambda _: _SIDE).image
     except DecodeError:
         return None
-    factor = max(image.height / side, image.width / (2 * side), 1)
+    factor = max(image.height / _SIDE, image.width / (2 * _SIDE), 1)
     small = image.resize(
         (max(1, round(image.width / factor)), max(1, round(image.height / factor))), Image.Resampling.BICUBIC
     )
