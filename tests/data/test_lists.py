@@ -80,3 +80,13 @@ def test_numbers_that_count_up_are_no_labels(tmp_path):
     with pytest.raises(DataError, match="counts up from 1, and is no label"):
         seen(top / "t.txt")
     assert seen(top).classes == ("a", "b")
+
+
+def test_a_list_with_a_header_is_a_table(tmp_path):
+    """Darwin Core's occurrence.txt: the header was a picture that is not there, and `species` a class."""
+    top = tree(tmp_path / "d", *(f"img/{n}.jpg" for n in range(6)))
+    (top / "t.txt").write_text("gbifID\tspecies\n" + "".join(f"{n}\tspecies {n % 2}\n" for n in range(6)))
+    with pytest.raises(DataError, match="no column 'path'") as caught:
+        seen(top / "t.txt", images=str(top / "img"))
+    assert "gbifID" in caught.value.hint
+    assert seen(top / "t.txt", image_column="gbifID").classes == ("species 0", "species 1")

@@ -117,3 +117,21 @@ def test_a_run_needs_labels(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not one of the 2 pictures has a label") as caught:
         ImageClassifier(model="test_resnet", weights="none", strategy="probe").fit(place)
     assert "`label`" in str(caught.value)
+
+
+def test_classnames_beside_shards_or_their_splits_name_the_numbers(tmp_path: Path) -> None:
+    """CLIP's benchmark: classnames.txt beside train/0.tar and test/0.tar."""
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        members = {f"{n}__{end}": (PICTURE[n], str(n % 2))[end == "cls"] for n in range(4) for end in ("png", "cls")}
+        shard(tmp_path / split / "0.tar", **members)
+    assert read(tmp_path).classes == ("0", "1")
+    (tmp_path / "classnames.txt").write_text("tabby cat\ngolden retriever\n")
+    for place in (tmp_path, tmp_path / "train", tmp_path / "test" / "0.tar"):
+        found = read(place, classes=("tabby cat", "golden retriever"))
+        assert [row.labels[0] for row in found.rows[:2]] == ["tabby cat", "golden retriever"]
+        assert "`.cls` with the names in classnames.txt" in found.summary()
+    assert read(tmp_path).splits == ("train", "test")
+    (tmp_path / "classnames.txt").write_text("tabby cat\n")
+    with pytest.raises(DataError, match=r"label 1 has no name: classnames\.txt has 1"):
+        read(tmp_path)

@@ -375,7 +375,7 @@ def _asked(found: Source, place: object, how: PlaceOptions) -> dict[str, object]
 def _unread(place: object) -> DataError:
     if not isinstance(place, Path):
         return DataError(f"no source reads {type(place).__name__}", hint=f"sources: {', '.join(sources.names())}")
-    if place.suffix.lower() in (".xlsx", ".xls", ".ods"):
+    if place.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".gsheet"):
         return DataError(f"{one_line(place.name)!r} is a spreadsheet", where=place, hint="save it as CSV in UTF-8")
     if place.exists():
         return DataError(

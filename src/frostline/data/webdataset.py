@@ -7,7 +7,7 @@ https://github.com/webdataset/webdataset. A shard that is compressed cannot be r
 import glob
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -20,11 +20,13 @@ from frostline.data.places.archives import tar_index
 from frostline.data.places.tree import SUFFIXES, is_junk, readable
 from frostline.data.split_names import SPLIT_NAMES, split_of
 from frostline.data.tables.columns import COLUMNS
+from frostline.data.tables.lists import names_of_classes
 from frostline.data.tables.table_rows import labels_of
 from frostline.data.understood import Understood
 from frostline.errors import DataError, one_line
 
 _LABELS = ("cls", "json")
+_CLASS_NAMES = "classnames.txt"
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_SHARDS = 100_000
@@ -33,12 +35,13 @@ _LOOKED_AT = 20  # members by which a shard is known
 
 
 def claims(place: Path) -> bool:
-    """Whether it is a shard, a pattern of shards (``x-{000..099}.tar``, ``x-*.tar``), or a folder with shards in it.
+    """Whether it is a shard, a pattern of shards (``x-{000..099}.tar``, ``x-*.tar``), or a folder with shards in it, or
+    in its folders of splits.
 
     A tar is one if a picture and a label of one key are among its first members; any other is an archive of a folder.
     """
     if place.is_dir():
-        first = next(iter(sorted(place.glob("*.tar"))), None)
+        first = next(_within(place), None)
         return first is not None and _is_shard(first)
     if not place.name.lower().endswith(".tar"):
         return False
@@ -46,7 +49,8 @@ def claims(place: Path) -> bool:
 
 
 def shards(place: Path, *, group: str | None = None) -> Iterator[Found]:
-    """One row a sample. The label is its ``.cls``, or in its ``.json`` under "label", "class" or "labels".
+    """One row a sample. The label is its ``.cls``, or in its ``.json`` under "label", "class" or "labels". A
+    ``classnames.txt`` beside the shards, or beside the folder of their split, has the names of numbers in ``.cls``.
 
     The split is the JSON's "split", or what the shard's name begins with or contains as a word (``train-0003.tar``).
     group: the key of the JSON to group by, by default "group".
@@ -78,25 +82,26 @@ def _without_none(item: Row | Skipped, signs: bool) -> Row | Skipped:
 
 @dataclass
 class _Sample:
-    """Members of one key, which lie side by side in a shard."""
+    """Members of one key, which lie side by side in a shard. names: of the numbers in ``.cls``."""
 
     shard: Path
     key: str
+    names: Sequence[str] = ()
     picture: tuple[str, Slice] | None = None
     others: list[str] = field(default_factory=list)
     texts: dict[str, Slice] = field(default_factory=dict)
 
 
 def _samples(shard: Path, group: str | None, said: dict[str, None]) -> Iterator[Row | Skipped]:
-    split = _split_of(shard)
-    sample = _Sample(shard, "")
+    split, names = _split_of(shard), _names_beside(shard)
+    sample = _Sample(shard, "", names)
     for name, offset, length in tar_index(shard):
         if any(is_junk(part) for part in name.split("/")):
             continue
         key, suffix = _parted(name)
         if key != sample.key:
             yield from _rows(sample, split, group, said)
-            sample = _Sample(shard, key)
+            sample = _Sample(shard, key, names)
         if suffix in _LABELS:
             sample.texts[suffix] = Slice(shard, offset, length)
         elif _pictured(suffix) and sample.picture is None:
@@ -104,6 +109,13 @@ def _samples(shard: Path, group: str | None, said: dict[str, None]) -> Iterator[
         elif _pictured(suffix) or suffix.rpartition(".")[2] in _LABELS:
             sample.others.append(name)
     yield from _rows(sample, split, group, said)
+
+
+def _names_beside(shard: Path) -> Sequence[str]:
+    """What classnames.txt beside a shard, or beside the folder of its split, calls the numbers; () without one."""
+    folder = shard.parent.parent if split_of(shard.parent.name) else shard.parent
+    found = names_of_classes(folder, {"0"}, (_CLASS_NAMES,))
+    return found[0] if found is not None else ()
 
 
 def _rows(sample: _Sample, split: str | None, group: str | None, told: dict[str, None]) -> Iterator[Row | Skipped]:
@@ -148,8 +160,18 @@ def _labelled(sample: _Sample, facts: Mapping[str, Any], told: dict[str, None]) 
         told[f"`{key}` in their JSON"] = None
         return labels_of(facts[key])
     if "cls" in sample.texts:
-        told["`.cls`"] = None
-        return labels_of(_text(sample.texts["cls"]))
+        labels, names = labels_of(_text(sample.texts["cls"])), sample.names
+        if not names or not all(map(str.isdecimal, labels)):
+            told["`.cls`"] = None
+            return labels
+        told[f"`.cls` with the names in {_CLASS_NAMES}"] = None
+        if beyond := [label for label in labels if int(label) >= len(names)]:
+            raise DataError(
+                f"the label {beyond[0]} has no name: {_CLASS_NAMES} has {len(names):,}",
+                where=_called(sample, sample.key),
+                hint=f"correct {_CLASS_NAMES}, or rename it: without it classes are called by their numbers",
+            )
+        return tuple(names[int(label)] for label in labels)
     return ()
 
 
@@ -222,9 +244,20 @@ def _is_pattern(place: Path) -> bool:
     return not place.exists() and any(sign in str(place) for sign in "{*?[")
 
 
+def _within(place: Path) -> Iterator[Path]:
+    """The shards of a folder, or else of those in it that are called as splits are."""
+    own = sorted(place.glob("*.tar"), key=lambda path: natural(path.name))
+    if own or split_of(place.name):
+        yield from own
+        return
+    for folder in sorted(place.iterdir()):
+        if split_of(folder.name) and folder.is_dir():
+            yield from _within(folder)
+
+
 def _shards(place: Path) -> Iterator[Path]:
     if place.is_dir():
-        yield from sorted(place.glob("*.tar"), key=lambda path: natural(path.name))
+        yield from _within(place)
         return
     if not _is_pattern(place):
         yield place

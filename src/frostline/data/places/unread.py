@@ -21,7 +21,7 @@ _PICKLE = (
 )
 _PICKLED = re.compile(rb"\x80[\x02-\x05]")
 _KINDS = {
-    r".*\.(xlsx|xls|ods)": f"labels in {{}}? {_TABLE}",
+    r".*\.(xls[xmb]?|ods|numbers|gsheet)": f"labels in {{}}? {_TABLE}",
     r".*\.(tfrecord|tfrecords|tfrec)|.*\.tfrecords?-.*": "{} is of TensorFlow: write its pictures out with tf.data, in "
     "a folder for each class or in WebDataset's .tar",
     r".*\.rec|.*\.beton": "{} is of MXNet or FFCV: write its pictures out, in a folder for each class or in "

@@ -36,7 +36,9 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     Raises: NoList: a line is no such pair. DataError: as ``rows_of``.
     """
     lines, warned = _read_lines(place)
-    if lines and len(cells := re.split(r"[,;\t]", lines[0][1])) > 1 and any(known(cell) == "path" for cell in cells):
+    cells = re.split(r"[,;\t]", lines[0][1]) if lines else []
+    header = {known(cell) for cell in cells} - ({"label"} if any(map(ends_as_picture, cells)) else set())
+    if len(cells) > 1 and not header.isdisjoint(("path", "label")):
         yield from csv_table(place, how=how)
         return
     if lines and all(_parted(text) for _, text in lines):  # and no header
@@ -55,7 +57,7 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
         )
     if place.name in _NAMES and not any(ends_as_picture(path or "") for _, (path, _) in records):
         raise NoList("names of classes", where=place, hint="name the list of pictures beside it")
-    if (named := _names_of_classes(place, {label or "" for _, (_, label) in records})) is not None:
+    if (named := names_of_classes(place.parent, {label or "" for _, (_, label) in records})) is not None:
         names, file = named
         records = [(line, [path, names[int(label or "")]]) for line, (path, label) in records]
         of_label += f" with the names in {one_line(file)}"
@@ -123,16 +125,16 @@ def _parted(text: str) -> bool:
     return len(cells) == 2 and any(ends_as_picture(cell.strip()) for cell in cells)
 
 
-def _names_of_classes(place: Path, labels: Set[str]) -> tuple[list[str], str] | None:
-    """Names of the numbers from 0 on, and in which file beside a list they stand; None: labels have names already.
+def names_of_classes(folder: Path, labels: Set[str], files: Sequence[str] = _NAMES) -> tuple[list[str], str] | None:
+    """Names of the numbers from 0 on, and in which file of a folder they stand; None: labels have names already.
 
     Paddle's tools write one name a line (labels.txt), or the number and the name.
     """
     if not labels or not all(label.isdecimal() for label in labels):
         return None
-    for file in _NAMES:
+    for file in files:
         try:
-            lines = [text for _, text in _lines(place.parent / file)]
+            lines = [text for _, text in _lines(folder / file)]
         except DataError:
             continue
         numbered = [re.match(rf"{n}[\s:,]+(?=\S)", text) for n, text in enumerate(lines)]
