@@ -17,6 +17,7 @@ from frostline.ship import model_info as _about
 from frostline.ship.file_names import ABOUT, ALL, CARD
 
 _AGAIN = "copy the folder again from where it came, or fit the model again"
+_NETWORK = "is there a network? behind a proxy, set HTTPS_PROXY"
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN; is the name OWNER/NAME right?"
 
 
@@ -157,4 +158,5 @@ def _hubs_errors(repo: str) -> Iterator[None]:
         ) from None
     except Exception as error:  # HTTP, TLS, sockets, tokens: each library below has its own kinds
         said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
-        raise CheckpointError(f"the hub does not do it: {said}", where=one_line(repo), hint=_LOGIN) from None
+        hint = _NETWORK if "connect" in said.casefold() else _LOGIN
+        raise CheckpointError(f"the hub does not do it: {said}", where=one_line(repo), hint=hint) from None

@@ -111,9 +111,8 @@ class SecurityMiddleware:
             # a proxy may ask under an address of its own, though the page goes by the name that was given
             or (origin is not None and origin.netloc != host.lower() and origin.hostname not in self._named)
         ):
-            return _refused(
-                403, "another site's page may not ask", "call the server from a program, or from its own page"
-            )
+            hint = "call it from a program or its own page; behind a proxy, start it with --allow-host NAME"
+            return _refused(403, "another site's page may not ask", hint)
         if self._token is not None and path not in OPEN and not path.startswith("/page/"):
             kind, _, given = headers.get("authorization", "").partition(" ")
             if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):

@@ -18,7 +18,7 @@ function introduce() {
   if (!about) return;
   const shown = about.classes.slice(0, 8);
   at("knows").textContent = word("knows", listed(shown), about.classes.length - shown.length);
-  const split = ["test", "val"].find((name) => about.metrics[name]?.accuracy);
+  const split = ["test", "val", "cross-validation"].find((name) => about.metrics[name]?.accuracy);
   const figure = split && about.metrics[split].accuracy;
   at("measured").textContent = figure
     ? word("measured", split, percent(figure.value), percent(figure.low), percent(figure.high), figure.n) : "";

@@ -7,7 +7,9 @@ const en = {
   shoot: "Take the picture", close: "Close", token: "This server asks for a token.", enter: "Enter",
   wrong: "That is not the token.",
   knows: (names, more) => (more ? ["It knows {names} and {more} more.", { names, more }] : ["It knows {names}.", { names }]),
-  measured: (split, value, low, high, n) => ["{value} of {n} {split} pictures right (95 % interval {low} to {high})", { split: word(split), value, low, high, n }],
+  measured: (split, value, low, high, n) => (split in en
+    ? ["{value} of {n} {split} pictures right (95 % interval {low} to {high})", { split: word(split), value, low, high, n }]
+    : ["{value} of {n} pictures right, each judged by a model that had not seen it (95 % interval {low} to {high})", { value, low, high, n }]),
   train: "train", val: "val", test: "test",
   working: (done, all) => (all === 1 ? ["Looking …", {}] : ["Looking: {done} of {all} …", { done, all }]),
   done: (all, faults) => (!all ? ["Not readable.", {}] : faults ? ["{all} answered, {faults} not readable.", { all, faults }] : ["{all} answered.", { all }]),
