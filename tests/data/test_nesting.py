@@ -154,6 +154,19 @@ def test_boxes_of_coco_beside_its_pictures_are_crops(tmp_path):
         seen(top, box_format="none")
 
 
+def test_lvis_names_its_pictures_by_their_address(tmp_path):
+    top = tree(tmp_path / "d", *(f"train2017/00{n}.jpg" for n in range(4)))
+    url = "http://images.cocodataset.org/train2017/00"
+    said = {
+        "images": [{"id": n, "coco_url": f"{url}{n}.jpg", "neg_category_ids": []} for n in range(4)],
+        "annotations": [{"id": n, "image_id": n, "category_id": n % 2, "bbox": [1, 1, 9, 9]} for n in range(4)],
+        "categories": [{"id": 0, "name": "aerosol_can"}, {"id": 1, "name": "air_conditioner"}],
+    }
+    (top / "lvis_v1_train.json").write_text(json.dumps(said))
+    for place, options in ((top, {}), (top / "lvis_v1_train.json", {"images": str(top / "train2017")})):
+        assert seen(place, **options).counts() == {"aerosol_can": 2, "air_conditioner": 2}
+
+
 def test_labels_in_a_second_table(tmp_path):
     top = made(tmp_path / "d", "pictures", count=4)
     (top / "images.csv").write_text(

@@ -95,6 +95,13 @@ def test_what_is_no_label_is_no_class(tmp_path, missing):
         seen(tmp_path, "path,label", labels=("a", "b", missing))
 
 
+def test_a_class_called_as_nothing_is_needs_another_name(tmp_path):
+    """NA is Namibia to some, and nothing to a spreadsheet."""
+    with pytest.raises(DataError, match=r"row 2: no label \(NA\)") as caught:
+        seen(tmp_path, "path,label", labels=("NA", "DE", "FR"))
+    assert "leave those rows out; a class that is called so needs another name" in caught.value.hint
+
+
 def test_whole_numbers_are_one_however_they_are_written(tmp_path):
     assert seen(tmp_path, "path,label", labels=("0", "1.0", "0.0")).classes == ("0", "1")
     assert seen(tmp_path, "path,label", labels=("01", "1.5", "1.0")).classes == ("01", "1.0", "1.5")

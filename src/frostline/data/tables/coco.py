@@ -57,7 +57,7 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         return
     try:
         names = {one["id"]: str(one["name"]) for one in found["categories"]}
-        files = {one["id"]: str(one["file_name"]) for one in found["images"]}
+        files = {one["id"]: _file_of(one) for one in found["images"]}
         facts = _facts(found["images"], how)
         marked = [(one["image_id"], names[one["category_id"]], one.get("bbox")) for one in found["annotations"]]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -78,6 +78,11 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     yield from rows_of(header, records, place, how=replace(how, box_format=None))
     if boxes:
         yield Understood(unused=("boxes: the whole picture is read",))
+
+
+def _file_of(image: dict[str, Any]) -> str:
+    """Its name; of LVIS, which only says where COCO has it, the folder and the file at the end of that."""
+    return str(image["file_name"]) if "file_name" in image else "/".join(image["coco_url"].split("/")[-2:])
 
 
 def _loaded(place: Path) -> tuple[Any, tuple[str, ...]]:

@@ -138,6 +138,8 @@ def _wrong(faults: Sequence[str], place: Path | str, binary: str) -> DataError:
     hint = "correct the table"
     if binary:
         hint += f": a column for what none of the others is; or one of them alone: --label-column {one_line(binary)!r}"
+    if not binary and any(": no label (" in fault for fault in faults):
+        hint += ", or leave those rows out; a class that is called so needs another name"
     if any(" is no split " in fault for fault in faults):
         hint += "; --split-column none if that column says no split"
     if any(" is in two groups, " in fault for fault in faults):
