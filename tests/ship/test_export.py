@@ -193,6 +193,36 @@ def test_int8_says_how_many_of_its_pictures_were_learned_from(tmp_path, leaves):
     assert export(tmp_path / "run", "int8", data=leaves, max_drop=1.0).cost.learnt == 5
 
 
+def test_int8_is_judged_by_the_labels_of_the_fit_and_by_groups(tmp_path, leaves):
+    paths = sorted(leaves.rglob("*.png"))
+    lines = [
+        (path, path.parent.name, other, split, f"g{number % 3}")
+        for number, path in enumerate(paths)
+        for split in [path.parent.parent.name.replace("test", "val")]
+        for other in [{"red leaf": "green leaf", "green leaf": "red leaf"}[path.parent.name]]
+    ]
+    for table, columns in (("alone", 4), ("grouped", 5)):
+        header = ("path", "label", "truth", "split", "patient")[:columns]
+        rows = "\n".join(",".join(map(str, line[:columns])) for line in (header, *lines))
+        (tmp_path / f"{table}.csv").write_text(rows)
+    costs = {}
+    for column, table in (("label", "alone"), ("truth", "alone"), ("truth", "grouped")):
+        place, _ = saved(
+            tmp_path / f"{column}-{table}" / "model",
+            "test_resnet",
+            ("green leaf", "red leaf"),
+            graph=False,
+            facts={"given": {"label_column": column}},
+        )
+        found = export(place, "int8", data=tmp_path / f"{table}.csv", max_drop=1.0)
+        costs[column, table] = found.cost.before
+    assert costs["label", "alone"].value == pytest.approx(1 - costs["truth", "alone"].value)
+    assert costs["label", "alone"].value != 0.5
+    assert costs["truth", "grouped"].value == costs["truth", "alone"].value
+    reach = [costs["truth", table].high - costs["truth", table].low for table in ("alone", "grouped")]
+    assert reach[1] > 1.5 * reach[0]
+
+
 def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, leaves, monkeypatch):
     place, _ = saved(tmp_path / "model", "test_resnet", ("green leaf", "red leaf"), graph=False)
     from frostline.judge.intervals import wilson

@@ -12,6 +12,7 @@ from typing import Any
 from frostline.data import sources
 from frostline.data.cache_folder import expanded
 from frostline.data.manifest import Manifest, Row
+from frostline.data.places.place_options import PlaceOptions
 from frostline.data.split import with_validation
 from frostline.errors import DataError, EngineError, JudgementError, PlanError
 from frostline.inference import convert
@@ -24,6 +25,7 @@ from frostline.ship import model_info as _about
 from frostline.ship.exporters import as_int8, as_onnx, as_openvino, as_torch, parity, standalone_script
 from frostline.ship.exporters.export_spec import Exportable, Form, pictured, prepared
 from frostline.ship.exporters.parity import Agreement, Cost
+from frostline.ship.given_options import given_options
 from frostline.ship.model_info import ModelInfo
 from frostline.ship.open_folder import open_folder
 
@@ -162,11 +164,16 @@ def _labelled(data: Path | None, about: ModelInfo) -> Manifest:
     if about.multilabel:
         raise PlanError("int8 is judged by accuracy, and this model gives several labels at once", hint="--to onnx")
     seed = about.facts.get("seed")
-    manifest = sources.read(data, classes=about.classes)
+    manifest = sources.read(data, classes=about.classes, how=_read_as(about))
     manifest.require_usable()
     return (
         manifest if "val" in manifest.splits else with_validation(manifest, seed=seed if isinstance(seed, int) else 0)
     )
+
+
+def _read_as(about: ModelInfo) -> PlaceOptions:
+    """As the data of the model's fit was."""
+    return PlaceOptions().recalling(given_options(about)[0])
 
 
 def _calibrating(manifest: Manifest, about: ModelInfo) -> Sequence[Any]:
@@ -183,7 +190,8 @@ def _pictures(model: Path, data: Path | None, manifest: Manifest | None, about: 
     if manifest is not None:
         return _some(manifest.part("val").rows), str(data)
     if data is not None:
-        rows = list(sources.pictures([str(data)])) if data.is_dir() else sources.read(data).rows
+        how = _read_as(about)
+        rows = list(sources.pictures([str(data)], how=how)) if data.is_dir() else sources.read(data, how=how).rows
         return _some(rows), str(data)
     if judged := _judged(model):
         return _some(judged), "the run's own pictures"

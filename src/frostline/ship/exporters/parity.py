@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from frostline.data.manifest import Row
 from frostline.data.pictures.picture import content_digest
+from frostline.data.split import joined
 from frostline.data.views import EvaluationView
 from frostline.errors import DataError, DecodeError, EngineError
 from frostline.inference import convert
@@ -105,11 +106,13 @@ def cost(
     Raises: DataError: none can be read.
     """
     place = {name: number for number, name in enumerate(classes)}
-    y, theirs, ours, known = [], [], [], 0
+    y, theirs, ours, known, bonds = [], [], [], 0, list[tuple[str | None, str]]()
     seen_by = EvaluationView(leaving.about.preprocessing)
     for some in _batches(_readable(rows, seen_by)):
         y += [place[row.labels[0]] for row, _ in some]
-        known += sum((row.digest or content_digest(row.picture)) in learnt for row, _ in some) if learnt else 0
+        own = [(row.group, row.digest or content_digest(row.picture)) for row, _ in some]
+        bonds += own
+        known += sum(digest in learnt for _, digest in own)
         pixels = normalised([view for _, view in some], leaving.about)
         ours.append(_torch(leaving.net)(pixels))
         if isinstance(leaving.module, Pictured):
@@ -118,8 +121,9 @@ def cost(
             theirs.append(_asked(answer, pixels))
     if not y:
         raise DataError("no picture of val can be read", hint="see the errors of `frostline check`")
-    truth = np.array(y)
-    return Cost(metrics.accuracy(np.concatenate(ours), truth), metrics.accuracy(np.concatenate(theirs), truth), known)
+    truth, together = np.array(y), joined(bonds)
+    before, after = (metrics.accuracy(np.concatenate(logits), truth, together) for logits in (ours, theirs))
+    return Cost(before, after, known)
 
 
 def normalised(views: Sequence[NDArray[np.uint8]], about: ModelInfo) -> NDArray[np.float32]:
