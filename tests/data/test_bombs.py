@@ -11,6 +11,7 @@ from PIL import Image
 
 from frostline.data.pictures.decode import decode
 from frostline.data.pictures.formats import jpeg_xl
+from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from tests.data.pictures import encoded, scene
 
@@ -80,6 +81,13 @@ def test_a_giant_tile_of_a_small_tiff_is_refused_and_a_common_one_is_read(bands:
 def test_thousands_of_comments_in_a_plain_ppm_are_refused_and_some_are_read() -> None:
     refused(b"P3 700 700 255\n" + b"# \n" * 1_000_000, "comments")
     assert decode(b"P3\n# a\n# b\n1 1 255\n# c\n1 2 3\n").rgb.tolist() == [[[1, 2, 3]]]
+
+
+@pytest.mark.parametrize("side", [(20_000_000, 1), (1, 20_000_000)])
+def test_a_side_that_takes_gigabytes_to_be_resized_is_refused_and_a_long_one_is_read(side) -> None:
+    refused(saved(Image.new("1", side), "PNG"), "a side of 20,000,000 pixels is more than the limit")
+    long = saved(Image.new("L", (max(1, side[0] // 20), max(1, side[1] // 20))), "PNG")
+    assert EvaluationView(Preprocessing(crop_mode="squash"))(long, "").shape == (224, 224, 3)
 
 
 class TestJpegXl:

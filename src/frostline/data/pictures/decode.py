@@ -44,6 +44,9 @@ AtLeast = Callable[[Size], int]
 MAX_PIXELS = 178_956_970
 """Pillow's own ceiling, half a gigabyte of RGB; above it ``PIL.Image.MAX_IMAGE_PIXELS`` would have to be raised too."""
 
+LONGEST = 10_000_000
+"""Of a side: what Pillow resizes by takes 30 bytes and more for each of its pixels, however short the other is."""
+
 FORMATS = pillow.FORMATS
 
 _KNOWN = f"read are {', '.join(FORMATS[:-1])}; HEIC, JPEG XL, DICOM and camera RAW with {kinds.INSTALL}"
@@ -323,6 +326,10 @@ def _check(size: Size, max_pixels: int) -> None:
         raise DecodeError(
             f"{width} x {height} pixels are more than the limit of {max_pixels:,}",
             hint="make the picture smaller, or raise max_pixels",
+        )
+    if max(size) > LONGEST:
+        raise DecodeError(
+            f"a side of {max(size):,} pixels is more than the limit of {LONGEST:,}", hint="cut the picture into parts"
         )
 
 
