@@ -639,6 +639,27 @@ def test_names_of_tiles_channels_and_days_say_what_belongs_together(tmp_path, fo
 
 
 @pytest.mark.parametrize(
+    "form", ["{p:05}_{n:05}.png", "CNV-{p}-{n}.jpeg", "video {p} ({n}).jpg", "George_{p}_Bush_000{n}.jpg"]
+)
+def test_names_that_count_up_behind_many_others_say_what_belongs_together(tmp_path, form):
+    """Tracks of GTSRB, patients of OCT2017, frames of a face, persons: a random split puts each on both sides."""
+    places = [f"{c}/{form.format(p=10 * k + p, n=n)}" for k, c in enumerate("ab") for p in range(4) for n in (1, 2, 3)]
+    (said,) = seen(tree(tmp_path / "d", *places)).understood.warnings
+    found = seen(tmp_path / "d", label_pattern=option(said, "--label-pattern"))
+    assert (len(found), len({row.group for row in found.rows})) == (24, 8)
+    given = tree(tmp_path / "e", *(f"{s}/{place}" for s in ("train", "test") for place in places))
+    (said,) = seen(given).understood.warnings
+    (parted,) = seen(given, label_pattern=option(said, "--label-pattern")).understood.warnings
+    assert parted.startswith("8 of 8 groups")
+
+
+@pytest.mark.parametrize("form", ["{p}_{n}{p}7.jpg", "google_{p}{n}.jpg", "{c}.{p}{n}.jpg", "{p}_{c}_100.jpg"])
+def test_names_that_count_single_pictures_say_nothing(tmp_path, form):
+    places = [f"{c}/{form.format(c=c, p=p, n=n)}" for c in "ab" for p in range(4) for n in (1, 2, 3)]
+    assert not seen(tree(tmp_path / "d", *places)).understood.warnings
+
+
+@pytest.mark.parametrize(
     "form", ["IMG_20190{n}0{f}_120000.jpg", "{c} ({f}{n}).jpg", "{c}_w{f}{n}.jpg", "audi{f}{n}_red.jpg", "c{f}_{n}.jpg"]
 )
 def test_names_that_only_count_or_date_pictures_say_nothing(tmp_path, form):

@@ -1,7 +1,7 @@
 """Pictures that belong together by their names: frames of one video, tiles of one slide, channels of one field."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from frostline.data.folders.nesting import Level
@@ -20,6 +20,9 @@ _OF = (
 )
 """What stands behind that which pictures have in common, and what they are."""
 
+_NUMBER = r"[ ._-]\(?\d+\)?\.\w+$"
+_COUNTED = re.compile(r"(.*[^\W_].*)[ ._-]\(?(\d+)\)?\.\w+")
+_FEW = 4  # parts of a folder on average: two or three may be where pictures are from, google_1 and bing_1
 _NEARLY_ALL = 0.8
 
 
@@ -30,12 +33,32 @@ def said_of_frames(folders: Sequence[Folder], level: Level) -> tuple[str, ...]:
     """
     names = [(folder, name) for outer in folders for folder in outer.walk() for name in folder.pictures]
     mark, what = next((one for one in _OF if _parts(names, *one)), ("", ""))
+    if not mark and _count_up(names):
+        return (
+            f"the names of pictures, such as {one_line(names[0][1])!r}, count up behind what may be a patient, a "
+            f"video or one thing: {level.named_groups(_NUMBER)} keeps the pictures of one on one side of a split",
+        )
     if not mark:
         return ()
     return (
         f"the names of pictures, such as {one_line(names[0][1])!r}, say which are {what}: "
         f"{level.named_groups(mark)} keeps them on one side of a split",
     )
+
+
+def _count_up(names: Sequence[tuple[Folder, str]]) -> bool:
+    """Whether names are of many parts in each folder, whose pictures are counted from 0 or 1 without a gap."""
+    parts = defaultdict[tuple[Folder, str], set[int]](set)
+    for folder, name in names:
+        if (match := _COUNTED.fullmatch(name)) is not None:
+            parts[folder, match[1]].add(int(match[2]))
+    whole = [len(numbers) for numbers in parts.values() if len(numbers) > 1 and _without_gap(numbers)]
+    folders = {folder for folder, _ in parts}
+    return sum(whole) >= _NEARLY_ALL * len(names) and len(whole) >= max(_FEW * len(folders), _FEW)
+
+
+def _without_gap(numbers: set[int]) -> bool:
+    return min(numbers) <= 1 and max(numbers) - min(numbers) == len(numbers) - 1
 
 
 def _parts(names: Sequence[tuple[Folder, str]], mark: str, what: str) -> bool:
