@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from timm.optim.lookahead import Lookahead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -108,6 +109,8 @@ def plain_loop(
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
+        if isinstance(optimizer, Lookahead):
+            optimizer.sync_lookahead()  # as timm's train.py does at an epoch's end
     return losses
 
 
@@ -119,6 +122,7 @@ PLAIN: dict[str, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
     "nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.0),
+    "lookahead_sgd": lambda p: Lookahead(torch.optim.SGD(p, lr=0.05, momentum=0.9)),
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timm.optim.lookahead import Lookahead
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -75,6 +76,8 @@ def train(
                 raise _diverged(f"the {said}", state, rates)
             if stepping:
                 optimizer.step()
+                if state.batch + 1 == len(sizes) and isinstance(optimizer, Lookahead):
+                    optimizer.sync_lookahead()  # an epoch ends, and is judged, at its slow weights, as timm's does
                 optimizer.zero_grad(set_to_none=True)
                 if average:
                     average.update()
