@@ -112,9 +112,15 @@ def test_what_wrappers_put_into_names_is_passed_over(part: str) -> None:
     assert torch.equal(net.layers[1][0].weight, state[f"layers.1.{part}.0.weight"])
 
 
-@pytest.mark.parametrize("better", ["teacher.", "model_ema.module.", "swa.", "encoder_q."])
-def test_of_two_copies_the_averaged_one_or_the_trained_one_is_taken(better: str) -> None:
-    other = "encoder_k." if better == "encoder_q." else "student."
+@pytest.mark.parametrize(
+    ("better", "other"),
+    [
+        *((average, "student.") for average in ("teacher.", "model_ema.module.", "swa.")),
+        *(("encoder_q.", "encoder_k."), ("module.base_encoder.", "module.momentum_encoder.")),  # MoCo 1 and 2, and 3
+        *(("backbone.", "momentum_backbone."), ("net.", "target_net.")),  # solo-learn, BYOL
+    ],
+)
+def test_of_two_copies_the_averaged_one_or_the_trained_one_is_taken(better: str, other: str) -> None:
     wanted = state_of(Tiny())
     net = Tiny()
     file = {other + name: t for name, t in Tiny().state_dict().items()} | {better + n: t for n, t in wanted.items()}

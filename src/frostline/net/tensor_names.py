@@ -20,6 +20,7 @@ _WRAPPERS = frozenset(
 # Of two networks in one file: averaged weights first (as their authors publish them), then what was trained itself.
 AVERAGED = frozenset(("ema", "teacher", "averaged", "swa", "averager"))
 _TRAINED = frozenset(("student", "online", "query", "q"))
+_FOLLOWING = frozenset(("momentum", "target", "key", "k"))  # of two, what only followed it; papers judge the other
 _KINDS = {
     **{name: name for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")},
     **{"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"},
@@ -137,7 +138,7 @@ def _rank(prefix: str) -> int:
     words = set(re.split(r"[._]", prefix))
     if words & AVERAGED:
         return 0
-    return 1 if words & _TRAINED or not prefix else 2
+    return 3 if words & _FOLLOWING else 1 if words & _TRAINED or not prefix else 2
 
 
 def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:

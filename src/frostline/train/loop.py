@@ -76,8 +76,9 @@ def train(
                 raise _diverged(f"the {said}", state, rates)
             if stepping:
                 optimizer.step()
+                # An epoch ends, and is judged, at the slow weights, as in timm's training script.
                 if state.batch + 1 == len(sizes) and isinstance(optimizer, Lookahead):
-                    optimizer.sync_lookahead()  # an epoch ends, and is judged, at its slow weights, as timm's does
+                    optimizer.sync_lookahead()  # type: ignore[no-untyped-call]
                 optimizer.zero_grad(set_to_none=True)
                 if average:
                     average.update()
