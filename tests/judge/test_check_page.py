@@ -136,6 +136,15 @@ def test_a_folder_that_all_names_share_is_said_once(tmp_path: Path) -> None:
     assert re.search(r'<span class="path"><b>[^<]*</b> 0\.png</span>', text)
 
 
+def test_a_label_is_not_said_twice_where_macos_wrote_the_folder(tmp_path: Path) -> None:
+    found = audit(tmp_path, 4)
+    names = ("Ka\u0308fer/0.png", "Ka\u0308fer/1.png", "elsewhere/2.png", "elsewhere/3.png")
+    rows = tuple(replace(r, name=n, labels=("Käfer",)) for r, n in zip(found.subject.listing.rows, names, strict=True))
+    text = page(audited(replace(found.subject, listing=replace(found.subject.listing, rows=rows))))
+    assert "<b>Käfer</b> elsewhere/2.png" in text
+    assert "<b>Käfer</b> Ka" not in text
+
+
 def test_a_thousand_classes_scroll_in_a_box_of_their_own(tmp_path: Path) -> None:
     found = audit(tmp_path)
     names = [f"class {number:04}" for number in range(1000)]

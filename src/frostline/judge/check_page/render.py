@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from frostline.judge.audit.findings import Finding, checks
 from frostline.judge.audit.run_checks import Audit
@@ -87,7 +88,7 @@ def _section(audit: Audit, finding: Finding, pictures: dict[int, str], names: li
     def label(row: int) -> str:
         """Nothing where the text or the folder says it."""
         said = ", ".join(rows[row].labels)
-        return "" if finding.check == "labels" or f"{said}/" in names[row] else said
+        return "" if finding.check == "labels" or f"{said}/" in normalize("NFC", names[row]) else said
 
     with_pictures = [item for item in finding.items if item.rows]
     cards = [
