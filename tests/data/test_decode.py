@@ -221,6 +221,11 @@ def test_refusals_name_the_file_and_what_to_do(tmp_path):
                 content_digest(path)
     with pytest.raises(DecodeError, match="no bytes"):
         decode(b"")
+    with pytest.raises(DecodeError, match="a web page, not a picture"):
+        decode(text)
+    with pytest.raises(DecodeError, match="a Git LFS pointer, not a picture") as caught:
+        decode(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    assert "git lfs pull" in caught.value.hint
 
 
 def test_formats_that_run_programs_or_prove_nothing_are_not_read():

@@ -49,6 +49,13 @@ LONGEST = 10_000_000
 
 FORMATS = pillow.FORMATS
 
+_WEB_PAGE = "a web page, not a picture"
+_TEXTS = {
+    b"version https://git-lfs": "a Git LFS pointer, not a picture",
+    b"<!doctype html": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
+}
+_LONGEST = max(map(len, _TEXTS))
 _KNOWN = f"read are {', '.join(FORMATS[:-1])}; HEIC, JPEG XL, DICOM and camera RAW with {kinds.INSTALL}"
 _LOOK = "open it in a picture viewer: save it again from there, or remove it"
 
@@ -181,6 +188,12 @@ def _of_file(encoded: BinaryIO, max_pixels: int) -> Image.Image | Samples:
     except UnidentifiedImageError:
         if is_tiff(encoded):
             return many_bands.samples(encoded, check)
+        encoded.seek(0)
+        start = encoded.read(_LONGEST).lower()
+        if text := next((text for text in _TEXTS if start.startswith(text)), None):
+            raise DecodeError(
+                _TEXTS[text], hint="fetch the picture itself: git lfs pull, or download it again"
+            ) from None
         raise
     with opened:
         check(pillow.held(opened))
