@@ -206,6 +206,19 @@ def test_auto_does_not_begin_what_it_could_not_half_finish(leaves: Path) -> None
         assert (row.epochs, row.why) == (0, "no time was left for enough of its epochs")
 
 
+def test_auto_trains_nothing_that_no_picture_could_judge(leaves: Path) -> None:
+    one_each = [*sorted((leaves / "train" / "red leaf").glob("*.png"))[:6]]
+    steps: list[Event] = []
+    classifier = ImageClassifier(**TRAINING, strategy="auto")
+    classifier.fit(
+        one_each, list("abcdef"), listen=lambda event: steps.append(event) if isinstance(event, Step) else None
+    )
+    assert not steps
+    assert [(row.why, row.epochs) for row in classifier.result_.phases[1:3]] == [
+        ("there is no val split to judge it by", 0)
+    ] * 2
+
+
 def test_pictures_that_cannot_be_decoded_are_named_and_left_out(leaves: Path, tmp_path: Path) -> None:
     import shutil
 

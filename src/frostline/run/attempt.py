@@ -131,7 +131,9 @@ def not_worth_it(job: Job, best: BestSoFar, phase: Phase) -> str:
     if any(depth(phase.line) > depth(row.line) for row in best.rows if row.epochs):
         return "unfreezing more has been tried"
     judged = held_out(job, best)
-    return "" if judged is None else hopeless(judged[1], judged[0], phases=_asking(job))
+    if judged is None:
+        return "" if not best.state else "there is no val split to judge it by"
+    return hopeless(judged[1], judged[0], phases=_asking(job))
 
 
 def _asking(job: Job) -> int:
