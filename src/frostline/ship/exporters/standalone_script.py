@@ -1,10 +1,11 @@
-"""``predict.py`` beside an export: some eighty lines that need NumPy, Pillow and the runtime, and no frostline.
+"""``predict.py`` beside an export: some hundred lines that need NumPy, Pillow and the runtime, and no frostline.
 
 It gives the answers of ``frostline predict``, and refuses what that refuses: what it does to a picture is
 `data.decode` in brief and `data.views.placed` for the model's own crop; sizes, labels and temperature it reads from the
 graph's metadata.
 """
 
+from frostline.data.pictures.decode import LONGEST
 from frostline.data.pictures.formats.pillow import FORMATS
 from frostline.data.pictures.reading import AS_IT_IS
 from frostline.data.views import Preprocessing
@@ -46,6 +47,8 @@ def upright(name, least=0, fits=plain):
     with Image.open(name, formats=formats) as picture:
         if not fits(picture):
             raise NotImplementedError("more than 8 bits a sample, or other bands: save it with 8 for this script")
+        if max(picture.size) > {longest:_}:
+            raise ValueError("a side of more than {longest:,} pixels")
         whole, drafted = picture.size, picture.draft(None, (least, least)) if least else None
         picture.load()
         whole = whole if drafted else picture.size
@@ -89,6 +92,8 @@ readable = lambda text: "".join(map(escaped, text))  # noqa: E731
 sys.stdout.reconfigure(errors="backslashreplace")
 for name in sys.argv[1:]:
     try:
+        if Path(name).exists() and not Path(name).is_file():
+            raise ValueError("not an ordinary file")
         logits = answer(prepared(name))[0] / float(facts["temperature"])
         if not np.isfinite(logits).all():
             raise ValueError("the network gives no finite numbers for it")
@@ -138,6 +143,7 @@ def script(runtime: str, opening: Standalone, takes: str, preprocessing: Preproc
         opening=opening.opening,
         pillow="Image, UnidentifiedImageError" if by_bands else "Image",
         formats=" ".join(FORMATS),
+        longest=LONGEST,
     )
     least = "" if whole else _LEAST
     if by_bands:
