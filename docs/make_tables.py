@@ -40,7 +40,7 @@ def _strategies() -> str:
 
 def _defaults() -> str:
     rows = [
-        (f"`{_option(name)}`", *(_value(v) for v in (row.small, row.middle, row.large)), _linked(row.source))
+        (f"`{_option(name)}`", *(_value(v, name) for v in (row.small, row.middle, row.large)), _linked(row.source))
         for name, row in TABLE.items()
     ]
     return _table(("option", f"below {SMALL:,} pictures", f"below {LARGE:,}", "more", "why"), rows)
@@ -71,8 +71,8 @@ def _option(name: str) -> str:
     return "--lr auto" if name == "rate_search" else "--" + name.replace("_", "-")
 
 
-def _value(value: Any) -> str:
-    words = {None: "the model's own", True: "on", False: "off"}
+def _value(value: Any, name: str = "") -> str:
+    words = {None: "4 or 0" if name == "head_crops" else "the model's own", True: "on", False: "off"}
     plain = value if value is None or isinstance(value, bool) else str(value)
     return words.get(plain, f"{value:g}" if isinstance(value, float) else str(value))
 

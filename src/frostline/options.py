@@ -286,6 +286,13 @@ class FitOptions:
         parsed=bool,
         panel=_VIEWS,
     )
+    head_crops: int | None = _training(
+        "Random crops of each picture that a fitted head learns from too, unless the out-of-fold log loss is then "
+        "clearly higher; 0: none.",
+        BySize(None, 0, 0, "4 where that is at most 5e11 operations, 160 pictures with tf_efficientnet_lite0"),
+        parsed=int,
+        panel=_VIEWS,
+    )
     views: int | None = _training(
         "Augmented views of a picture whose features are stored; 0: new ones every epoch, no store.",
         BySize(4, 2, 2, "each view costs one pass over the pictures; not tuned"),

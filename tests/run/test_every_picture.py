@@ -1,5 +1,6 @@
 """Without a val split a solved head learns from every picture, and is judged by cross-validation where it can be."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps
 from frostline import ImageClassifier
 from frostline.errors import PlanError
 from frostline.events import Note, Warn
+from frostline.run import solve_phase
 
 SMALL: dict[str, Any] = {
     "model": "test_resnet",
@@ -112,6 +114,42 @@ def test_mirror_images_are_learned_from_where_that_is_asked_for_and_pays(leaves:
     assert (figures[1] is None) == (float(figures[2]) < float(figures[3]))
     # Judged are the pictures as they are, once each.
     assert asked.result_.metrics["cross-validation"].n == 24
+
+
+def test_few_pictures_are_learned_from_in_random_crops_too(leaves: Path, tmp_path: Path) -> None:
+    place = some(leaves, tmp_path / "data", {"a": 12, "b": 12})
+    notes: list[str] = []
+
+    def fitted(**asked: object) -> ImageClassifier:
+        notes.clear()
+        return ImageClassifier(**SMALL, **asked).fit(
+            place, listen=lambda event: notes.append(event.text) if isinstance(event, Note) else None
+        )
+
+    usual = fitted()
+    (said,) = [text for text in notes if text.startswith("random crops are ")]
+    assert usual.result_.counts == {"train": 24}  # a crop is no picture more
+    asked = fitted(head_crops=4)
+    assert said in notes  # four is what nobody had to ask for
+    plain = fitted(head_crops=0)
+    assert not [text for text in notes if "crops" in text]
+    pictures = sorted(place.rglob("*.png"))
+    assert np.array_equal(usual.predict_proba(pictures), asked.predict_proba(pictures))
+    learned = "not learned" not in said
+    assert np.array_equal(usual.predict_proba(pictures), plain.predict_proba(pictures)) != learned
+
+
+def test_crops_that_nobody_asked_for_are_little_work(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(solve_phase, "_MOST_WORK", 1)
+    for asked, crops in ({}, 0), ({"head_crops": 2}, 2):
+        run = tmp_path / f"run{crops}"
+        ImageClassifier(**SMALL, out=run, **asked).fit(leaves)
+        assert (
+            json.loads((run / "plan.json").read_text(encoding="utf-8"))["resolved"]["plan"]["phases"][0]["crops"]
+            == crops
+        )
 
 
 def test_a_head_that_is_trained_has_no_use_for_flips(leaves: Path) -> None:

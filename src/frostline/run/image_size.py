@@ -12,11 +12,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from frostline.data.manifest import Manifest
 from frostline.data.split import few, fold_numbers
-from frostline.data.views import EvaluationView
+from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DataError, PlanError
 from frostline.events import Listener, Note
 from frostline.features.activations import Activations
@@ -78,7 +79,7 @@ def chosen_side(
     if options.few is not None:
         train = few(train, options.few, seed=options.seed)
     try:
-        if most is not None and len(train) * operations(own) * (other / side) ** 2 > most:
+        if most is not None and len(train) * operations(own.net, own.preprocessing) * (other / side) ** 2 > most:
             tell(Note(f"pictures are seen at {side} x {side}; --image-size auto tries {other} x {other} too"))
             return None, False
         big = build(other)
@@ -96,9 +97,8 @@ def chosen_side(
     return other if better else None, True
 
 
-def operations(backbone: Backbone) -> int:
+def operations(net: nn.Module, wants: Preprocessing) -> int:
     """Floating-point operations of the network for one picture, an addition and a multiplication counted each."""
-    wants, net = backbone.preprocessing, backbone.net
     trained = net.training
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -33,7 +33,7 @@ from frostline.run.image_size import AUTO, allowed_work, chosen_side
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine, units_of
 from frostline.run.run_folder import RunFolder
-from frostline.run.solve_phase import solvable
+from frostline.run.solve_phase import solvable, with_crops
 from frostline.train.defaults import default
 from frostline.train.device import check_device, open_device
 from frostline.train.plan import Phase, Plan, Solve, Train, rates_of
@@ -146,7 +146,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
     context = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
-    plan = _feasible(plan, context, settings)
+    plan = with_crops(_feasible(plan, context, settings), context)
     if judging is not None and settings.folds is None and settings.schedule == "plateau":
         tell(Warn("--schedule plateau does nothing here: folds judge, and no val split is there to go by"))
     if val is None and judging is None and any(isinstance(phase, Train) for phase in plan.phases):

@@ -1,5 +1,6 @@
 """Carry out a phase that solves: the head by logistic regression over features that do not change."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,19 +9,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 from frostline.data.split import bound, fold_numbers
-from frostline.data.views import EvaluationView
+from frostline.data.views import Augment, EvaluationView, TrainingView, View
 from frostline.errors import DataError, PlanError
 from frostline.events import Note, PhaseStart, Warn, Work
 from frostline.net.all_stages import AllStages
 from frostline.net.head import Head, find_head
+from frostline.run.image_size import operations
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.train.logistic import MOST_STEPS
-from frostline.train.plan import Solve
+from frostline.train.plan import HEAD_CROPS, Plan, Solve
+from frostline.train.several_views import solve_several_views
 from frostline.train.solve import Solved, solve
-from frostline.train.two_views import solve_two_views
 
 _FOLDS = 5
 _FITTING = "fitting the head"
+# Beside crops of 35 and 80 %, and mirror images, which may change the class: bench/accuracy_log.md.
+_MILD = Augment(flip=0.0, scale=(0.7, 1.0), ratio=(0.9, 1.1))
+_DOUBT = 0.5  # standard errors: of few pictures the loss says little, and such views pay more often than not
+_MOST_WORK = 5e11  # floating-point operations that seeing the crops may take: 4 seconds on two cores
 _COSTLY = 300_000  # weights from which fitting the folds takes longer than computing the features did
 
 
@@ -35,7 +41,8 @@ def solve_head(context: PhaseContext, phase: Solve, *, judges: bool = True) -> P
     view = EvaluationView(context.activations.preprocessing)
     read, _ = context.activations.at("head", context.train.rows, view, what="training pictures")
     x = _vectors(read(np.arange(len(context.train))), context.head)
-    solved = _with_mirror_images(context, phase, x) if phase.flips else _solved(context, phase, x)
+    others = _other_views(context, phase)
+    solved = _of_several_views(context, phase, x, others) if others else _solved(context, phase, x)
     put_head(context.net, context.head, solved.weight, solved.bias)
     if isinstance(context.net, AllStages):
         _solve_plain_head(context, context.net, phase, x)
@@ -77,15 +84,42 @@ def _solved(context: PhaseContext, phase: Solve, x: NDArray[np.float32]) -> Solv
     return solved
 
 
-def _with_mirror_images(context: PhaseContext, phase: Solve, x: NDArray[np.float32]) -> Solved:
-    """The head that learns from both views of each picture, or from one where that is better; it is said which."""
-    view = EvaluationView(context.activations.preprocessing, flip=True)
-    read, _ = context.activations.at("head", context.train.rows, view, what="mirrored training pictures")
-    mirrored = _vectors(read(np.arange(len(context.train))), context.head)
-    chosen = solve_two_views(x, mirrored, context.train.targets(), **_how(context, phase))
-    figures = f"{chosen.loss_mirrored:.3f} nats out of fold with them, {chosen.loss:.3f} without"
-    context.listen(Note(f"mirror images are {'' if chosen.mirrored else 'not '}learned from: {figures}"))
+def _other_views(context: PhaseContext, phase: Solve) -> list[View]:
+    """What a head learns from beside the pictures as they are."""
+    wants = context.activations.preprocessing
+    mirrored: list[View] = [EvaluationView(wants, flip=True)] if phase.flips else []
+    return mirrored + [TrainingView(wants, _MILD, number, context.seed) for number in range(phase.crops or 0)]
+
+
+def _of_several_views(context: PhaseContext, phase: Solve, x: NDArray[np.float32], views: list[View]) -> Solved:
+    """The head that learns from all views of each picture, or from one where that is better; it is said which."""
+    what, doubt = ("random crops", _DOUBT) if phase.crops else ("mirror images", 0.0)
+    others = []
+    for number, view in enumerate(views, start=1):
+        read, _ = context.activations.at("head", context.train.rows, view, what=f"view {number} of {len(views)}")
+        others.append(_vectors(read(np.arange(len(context.train))), context.head))
+    how = _how(context, phase)
+    chosen = solve_several_views(x, others, context.train.targets(), **how, doubt=doubt)
+    figures = f"{chosen.loss_several:.3f} nats out of fold with them, {chosen.loss:.3f} without"
+    context.listen(Note(f"{what} are {'' if chosen.several else 'not '}learned from: {figures}"))
     return chosen.solved
+
+
+def with_crops(plan: Plan, context: PhaseContext) -> Plan:
+    """The plan, with how many crops its heads learn from: `HEAD_CROPS` if nobody has said and it is little work."""
+    if not any(isinstance(phase, Solve) and phase.crops is None for phase in plan.phases):
+        return plan
+    usual = HEAD_CROPS if _is_little(context, HEAD_CROPS) else 0
+    phases = (
+        replace(phase, crops=0 if phase.flips else usual) if isinstance(phase, Solve) and phase.crops is None else phase
+        for phase in plan.phases
+    )
+    return replace(plan, phases=tuple(phases))
+
+
+def _is_little(context: PhaseContext, views: int) -> bool:
+    """Whether to see all training pictures so many times more takes a few seconds."""
+    return len(context.train) * views * operations(context.net, context.activations.preprocessing) <= _MOST_WORK
 
 
 def _said(solved: Solved) -> str:

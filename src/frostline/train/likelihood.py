@@ -143,6 +143,11 @@ class AnyOf:
 Likelihood = OneOf | AnyOf
 
 
+def likelihood_of(y: Indices | AnyFloats, classes: int) -> Likelihood:
+    """Of labels (N,) in [0, classes), or of (N, classes) of 0 and 1 where a picture may have several or none."""
+    return AnyOf(y.astype(np.float64)) if y.ndim == 2 else OneOf(y.astype(np.int64), classes)
+
+
 def inverse_frequency(y: Indices) -> Floats:
     """The importance (N,) of each picture by which all classes weigh the same; 1 on average."""
     counts = np.bincount(y)

@@ -164,6 +164,9 @@ class Lora:
 
 Learns = Literal["all", "bias", "norm"] | Lora
 
+HEAD_CROPS = 4
+"""How many random crops of a picture a head is fitted to beside it, where nobody says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Solve:
@@ -172,12 +175,15 @@ class Solve:
     balanced: weigh the classes by their inverse frequency.
     all_stages: the head reads what every stage sees (`net.all_stages`), and the plain head is solved beside it.
     flips: it learns from mirror images too, where the out-of-fold log loss is then lower.
+    crops: it learns from so many random crops of each picture too, unless the out-of-fold log loss is then clearly
+        higher; None is `HEAD_CROPS` where that is little work.
     """
 
     name: str = "probe"
     balanced: bool = False
     all_stages: bool = False
     flips: bool = False
+    crops: int | None = 0
 
     @property
     def line(self) -> str:

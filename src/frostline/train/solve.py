@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from frostline import blas
 from frostline.errors import DataError, PlanError
 from frostline.train import standardise, strength
-from frostline.train.likelihood import AnyFloats, AnyOf, Floats, Indices, Likelihood, OneOf, inverse_frequency
+from frostline.train.likelihood import AnyFloats, Floats, Indices, Likelihood, inverse_frequency, likelihood_of
 from frostline.train.logistic import Problem
 from frostline.train.standardise import Design, Head, Moments, chunks
 from frostline.train.strength import Judge, Trial
@@ -79,12 +79,11 @@ def solve(
     Raises: DataError: x is not finite, x and y disagree, or y has fewer than two classes. PlanError: classes are to be
         balanced where a picture may have several.
     """
-    several = y.ndim == 2
-    likelihood = AnyOf(y.astype(np.float64)) if several else OneOf(y.astype(np.int64), classes)
+    likelihood = likelihood_of(y, classes)
     _check(x, likelihood.y, classes)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32)  # products of whole or half numbers would stay such
-    if balanced and several:
+    if balanced and y.ndim == 2:
         raise PlanError(
             "classes are balanced by the one label of each picture",
             where="multi-label data",
@@ -99,8 +98,7 @@ def solve(
 
 def out_of_fold_losses(solved: Solved, y: Indices | AnyFloats, classes: int) -> Floats:
     """Log loss (n,) in nats, out of fold, of the pictures ``solved.first``. y, classes: as for ``solve``."""
-    likelihood = AnyOf(y.astype(np.float64)) if y.ndim == 2 else OneOf(y.astype(np.int64), classes)
-    return likelihood.losses(solved.out_of_first_fold())[solved.first]
+    return likelihood_of(y, classes).losses(solved.out_of_first_fold())[solved.first]
 
 
 @dataclass(frozen=True)

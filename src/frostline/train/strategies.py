@@ -40,7 +40,17 @@ strategy = strategies.decorator
 
 
 @strategy("auto")
-def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int, budget: float, flips: bool) -> Plan:
+def auto(
+    stages: Stages,
+    *,
+    recipe: Recipe,
+    lr: float,
+    decay: float,
+    epochs: int,
+    budget: float,
+    flips: bool,
+    head_crops: int | None,
+) -> Plan:
     """Probe first, then unfreeze as deep as there is time for, and keep it only if a paired test calls it better."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
@@ -49,14 +59,14 @@ def auto(stages: Stages, *, recipe: Recipe, lr: float, decay: float, epochs: int
         _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe, even_batches=True)
         for line in (names[0], names[2 * len(names) // 5])
     )
-    solved = Solve(balanced=recipe.balance != "none", flips=flips)
+    solved = Solve(balanced=recipe.balance != "none", flips=flips, crops=head_crops)
     return Plan("auto", (solved, *deeper), keep="if-better", budget=budget)
 
 
 @strategy("probe")
-def probe(stages: Stages, *, recipe: Recipe, flips: bool) -> Plan:
+def probe(stages: Stages, *, recipe: Recipe, flips: bool, head_crops: int | None) -> Plan:
     """Fit the head over frozen features: seconds, deterministic, hard to beat on little data."""
-    return Plan("probe", (Solve(balanced=recipe.balance != "none", flips=flips),))
+    return Plan("probe", (Solve(balanced=recipe.balance != "none", flips=flips, crops=head_crops),))
 
 
 @strategy("head2toe")
@@ -95,9 +105,9 @@ def gradual(stages: Stages, *, recipe: Recipe, lr: float, trunk_lr: float, epoch
 
 
 @strategy("lp-ft")
-def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int, flips: bool) -> Plan:
+def lp_ft(stages: Stages, *, recipe: Recipe, trunk_lr: float, epochs: int, flips: bool, head_crops: int | None) -> Plan:
     """Fit the head, then train everything at a small rate from there (Kumar et al. 2022, arXiv:2202.10054)."""
-    solved = Solve(balanced=recipe.balance != "none", flips=flips)
+    solved = Solve(balanced=recipe.balance != "none", flips=flips, crops=head_crops)
     by_stage = rates(stages, head=trunk_lr, trunk=trunk_lr)
     return Plan("lp-ft", (solved, _train("all", stages, by_stage, epochs, recipe, even_batches=True)))
 
@@ -214,6 +224,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "decay": (lambda x: 0 < x <= 1, "in (0, 1]"),
     "epochs": (lambda x: isinstance(x, int) and x >= 1, ONE_OR_MORE),
     "rank": (lambda x: isinstance(x, int) and x >= 1, ONE_OR_MORE),
+    "head_crops": (lambda x: isinstance(x, int) and x >= 0, "a whole number of 0 or more"),
 }
 
 

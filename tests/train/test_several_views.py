@@ -1,9 +1,9 @@
-"""A head that learns from both views: simulations whose truth is known say when it pays, and that nothing leaks."""
+"""A head that learns from several views: simulations whose truth is known say when it pays, and that nothing leaks."""
 
 import numpy as np
 
+from frostline.train.several_views import solve_several_views
 from frostline.train.solve import solve
-from frostline.train.two_views import solve_two_views
 
 
 def pictures(rng, y, *, shared, apart, signal=0.35):
@@ -20,13 +20,13 @@ def test_views_that_differ_by_noise_alone_are_both_learned_from_and_fresh_pictur
         y = np.tile(np.arange(3), 520)
         plain, mirrored = pictures(rng, y, shared=0.2, apart=1.0)
         few = slice(0, 60)
-        found = solve_two_views(plain[few], mirrored[few], y[few], classes=3, seed=seed)
+        found = solve_several_views(plain[few], [mirrored[few]], y[few], classes=3, seed=seed)
         alone = solve(plain[few], y[few], classes=3, seed=seed)
         right = [
             ((plain[60:] @ head.weight.T + head.bias).argmax(1) == y[60:]).mean() for head in (found.solved, alone)
         ]
         gains.append(right[0] - right[1])
-        assert found.mirrored == (found.loss_mirrored < found.loss)
+        assert found.several == (found.loss_several < found.loss)
     assert np.mean(gains) > 0.01
 
 
@@ -35,10 +35,21 @@ def test_where_a_mirror_changes_the_class_it_is_left_alone():
     y = np.tile(np.arange(2), 30)
     x = rng.normal(0, 0.5, (60, 20)) + np.where(y, 1, -1)[:, None] * np.eye(20)[0] * 1.5
     mirror = np.concatenate([[-1.0], np.ones(19)])  # left becomes right
-    found = solve_two_views(x, x * mirror, y, classes=2)
-    assert not found.mirrored
-    assert found.loss_mirrored > found.loss + 0.3
+    found = solve_several_views(x, [x * mirror], y, classes=2)
+    assert not found.several
+    assert found.loss_several > found.loss + 0.3
     assert np.array_equal(found.solved.weight, solve(x, y, classes=2).weight)
+    assert not solve_several_views(x, [x * mirror] * 3, y, classes=2, doubt=1.0).several
+
+
+def test_where_the_loss_cannot_tell_in_doubt_the_views_are_taken():
+    """Twins of each picture say nothing new: the loss moves by far less than it is uncertain."""
+    rng = np.random.default_rng(3)
+    y = np.tile(np.arange(3), 20)
+    x = rng.normal(0, 0.5, (60, 20)) + np.eye(20)[y]
+    alike = [x + rng.normal(0, 0.2, x.shape) for _ in range(2)]
+    found = [solve_several_views(x, alike, y, classes=3, doubt=doubt).several for doubt in (-3.0, 3.0)]
+    assert found == [False, True]
 
 
 def test_labels_that_nothing_tells_stay_chance_out_of_fold():
@@ -48,12 +59,12 @@ def test_labels_that_nothing_tells_stay_chance_out_of_fold():
         rng = np.random.default_rng(seed)
         y = np.tile(np.arange(2), 20)
         x = rng.normal(size=(40, 100))
-        found = solve_two_views(x, x + rng.normal(0, 0.05, x.shape), y, classes=2, seed=seed)
+        found = solve_several_views(x, [x + rng.normal(0, 0.05, x.shape)], y, classes=2, seed=seed)
         logits = found.solved.out_of_fold()
         assert logits.shape == (40, 2)
         assert found.solved.judged.shape == (40,)
         right.append((logits.argmax(1) == y).mean())
-        losses.append(found.loss_mirrored)
+        losses.append(found.loss_several)
     assert np.mean(right) < 0.6
     assert np.mean(losses) > 0.6
 
@@ -62,18 +73,18 @@ def test_a_class_of_one_picture_is_learned_from_and_where_nothing_can_be_judged_
     rng = np.random.default_rng(1)
     y = np.array([0] * 9 + [1] * 9 + [2])
     plain, mirrored = pictures(rng, y, shared=0.1, apart=0.1)
-    found = solve_two_views(plain, mirrored, y, classes=3)
+    found = solve_several_views(plain, [mirrored], y, classes=3)
     assert found.solved.judged.tolist() == [True] * 18 + [False]
     assert (plain[-1] @ found.solved.weight.T + found.solved.bias).argmax() == 2
-    nothing = solve_two_views(plain[[0, 9]], mirrored[[0, 9]], np.array([0, 1]), classes=2)
-    assert not nothing.mirrored
-    assert np.isnan([nothing.loss, nothing.loss_mirrored]).all()
+    nothing = solve_several_views(plain[[0, 9]], [mirrored[[0, 9]]], np.array([0, 1]), classes=2)
+    assert not nothing.several
+    assert np.isnan([nothing.loss, nothing.loss_several]).all()
 
 
 def test_several_labels_a_picture():
     rng = np.random.default_rng(2)
     y = (rng.random((80, 3)) < 0.4).astype(np.float32)
     x = rng.normal(0, 0.6, (80, 12)) + y @ rng.normal(size=(3, 12))
-    found = solve_two_views(x, x + rng.normal(0, 0.6, x.shape), y, classes=3)
+    found = solve_several_views(x, [x + rng.normal(0, 0.6, x.shape)], y, classes=3)
     assert found.solved.judged.shape == (80,)
     assert ((found.solved.out_of_fold() > 0) == (y > 0.5)).mean() > 0.8

@@ -1,0 +1,84 @@
+"""A head that learns from several views of each picture, and answers from one.
+
+All views of a picture are in one fold, so nothing that is judged has been seen in another view. Whether it pays is
+asked of the out-of-fold log loss of the pictures as they are: a mirror image may be of another class, as with digits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frostline.train.likelihood import AnyFloats, Indices, likelihood_of
+from frostline.train.solve import Solved, solve, stratified
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What came of it.
+
+    solved: the head, with out-of-fold logits (N, K) of the pictures as they are. several: it learned from all views.
+    loss, loss_several: mean log loss out of fold in nats, of one view and of all; NaN if nothing can be judged.
+    """
+
+    solved: Solved
+    several: bool
+    loss: float
+    loss_several: float
+
+
+def solve_several_views(
+    x: AnyFloats,
+    others: Sequence[AnyFloats],
+    y: Indices | AnyFloats,
+    *,
+    classes: int,
+    balanced: bool = False,
+    seed: int = 0,
+    folds: int | Indices = 5,
+    ends: tuple[int, ...] = (),
+    doubt: float = 0.0,
+) -> Chosen:
+    """Solve a head for features x (N, D) alone, and for x and other views of the same pictures, (N, D) each, together.
+
+    doubt: standard errors by which the loss of all views may be higher, and they are taken all the same; 0: it has to
+        be lower. The other arguments, and what is raised: as ``solve``.
+    """
+    likelihood = likelihood_of(y, classes)
+    fold = stratified(likelihood.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
+    one = solve(x, y, classes=classes, balanced=balanced, seed=seed, folds=fold, ends=ends)
+    if not one.judged.any():
+        return Chosen(one, False, float("nan"), float("nan"))
+    views = 1 + len(others)
+    every = solve(
+        np.concatenate([x, *others]),
+        np.concatenate([y] * views),
+        classes=classes,
+        balanced=balanced,
+        seed=seed,
+        folds=np.tile(fold, views),
+        ends=ends,
+    )
+    every = _of_first_views(every, len(x))
+    held = one.first & every.first  # of a large problem one fold is judged, of a small one all are
+    losses, losses_every = (likelihood.losses(solved.out_of_first_fold())[held] for solved in (one, every))
+    worse = losses_every - losses
+    taken = worse.mean() < doubt * worse.std() / np.sqrt(len(worse))
+    return Chosen(every if taken else one, bool(taken), float(losses.mean()), float(losses_every.mean()))
+
+
+def _of_first_views(every: Solved, n: int) -> Solved:
+    def out_of_fold() -> NDArray[np.float32]:
+        return every.out_of_fold()[:n]
+
+    def out_of_first_fold() -> NDArray[np.float32]:
+        return every.out_of_first_fold()[:n]
+
+    return replace(
+        every,
+        judged=every.judged[:n],
+        first=every.first[:n],
+        out_of_fold=out_of_fold,
+        out_of_first_fold=out_of_first_fold,
+    )
