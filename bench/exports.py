@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frostline.data.sources import pictures, read
+from frostline.data.loose_pictures import pictures
+from frostline.data.sources import read
 from frostline.data.views import EvaluationView
 from frostline.errors import FrostlineError
 from frostline.net import zoo

@@ -238,7 +238,7 @@ def _epoch_of_lightning(setting: Setting) -> Measured:
 
 
 def _predict(setting: Setting, place: Path) -> Measured:
-    from frostline.data.sources import pictures
+    from frostline.data.loose_pictures import pictures
 
     paths = sorted(map(str, (setting.data / "train").rglob("*.jpg")))
     predictor = open_predictor(place / "run" / "model", engine="torch", precision=setting.precision)

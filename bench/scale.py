@@ -194,7 +194,7 @@ def _weights(place: Path) -> Path:
 
 def _alone(model: Path, pictures: Path) -> Rows:
     """What `frostline predict` computes, before it is rounded for people."""
-    from frostline.data.sources import pictures as listed
+    from frostline.data.loose_pictures import pictures as listed
     from frostline.ship.open_predictor import open_predictor
 
     answers = open_predictor(model).predict(listed([str(pictures)]))

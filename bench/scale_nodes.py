@@ -139,7 +139,7 @@ def _rows(parts: Iterable[Any], opened: Callable[..., Any]) -> dict[str, bytes]:
 
 
 def _alone(model: Path, paths: list[Path]) -> dict[str, bytes]:
-    from frostline.data.sources import pictures
+    from frostline.data.loose_pictures import pictures
     from frostline.ship.open_predictor import open_predictor
 
     answers = open_predictor(model).predict(pictures(list(map(str, paths))))

@@ -12,8 +12,8 @@ from bench import scale, scale_memory, scale_nodes
 from typer.testing import CliRunner
 
 from frostline.cli import app
+from frostline.data.loose_pictures import pictures as listed
 from frostline.data.pictures.picture import content_digest
-from frostline.data.sources import pictures as listed
 
 
 def test_the_guide_says_what_the_command_found() -> None:

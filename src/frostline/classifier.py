@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
+from frostline.data.cache_folder import default_cache
 from frostline.data.labels import labels_of, names_known, values_of
+from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Manifest, Row
+from frostline.data.pairs import pairs
 from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.to_picture import pictures_of
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.sources import claimed, default_cache, each, pairs, pictures, read
+from frostline.data.sources import claimed, each, read
 from frostline.errors import DataError, DecodeError, LabelError, PlanError
 from frostline.events import Listener
 from frostline.features.store import Store

@@ -13,8 +13,9 @@ import pytest
 
 from frostline import ImageClassifier
 from frostline.data.digests import DigestCache
+from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Manifest, Row, Skipped
-from frostline.data.sources import pictures, read
+from frostline.data.sources import read
 from frostline.data.split import with_validation
 from frostline.errors import CheckpointError, DataError, FrostlineError, StoreError
 from frostline.events import Note

@@ -8,10 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from frostline.data.loose_pictures import pictures
 from frostline.data.pictures.decode import decode
 from frostline.data.places import reach, remote
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.sources import pictures, read
+from frostline.data.sources import read
 from frostline.errors import DataError, MissingExtra
 from tests.data.pictures import encoded, scene
 

@@ -201,7 +201,7 @@ def test_pixels_in_any_form_have_the_digests_of_the_array(tmp_path: Path, form: 
     dataset = torch.utils.data.StackDataset(
         [forms[form](a) for a in arrays], [name.split("/")[1] for name in NAMES[:6]]
     )
-    from frostline.data.sources import pairs
+    from frostline.data.pairs import pairs
 
     expected = Manifest.of(pairs(arrays, [name.split("/")[1] for name in NAMES[:6]]))
     assert facts(read(dataset)) == facts(expected)
@@ -214,8 +214,8 @@ def test_pictures_of_shards_are_slices_and_their_digests_are_remembered(tmp_path
     assert all(isinstance(row.picture, Slice) for row in found.rows)
     monkeypatch.setattr("frostline.data.digests.content_digest", None)
     shutil.rmtree(tmp_path / "data")
+    from frostline.data.cache_folder import default_cache
     from frostline.data.digests import DigestCache
-    from frostline.data.sources import default_cache
 
     with DigestCache(
         default_cache() / "digests.sqlite", compute=lambda picture: pytest.fail("computed again")

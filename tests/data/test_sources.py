@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Manifest, Row, Skipped
-from frostline.data.sources import pairs, pictures, read, source, sources
+from frostline.data.pairs import pairs
+from frostline.data.sources import read, source, sources
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DataError, DecodeError, MissingExtra
 from tests.data.pictures import encoded, scene, tree

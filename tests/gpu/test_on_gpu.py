@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 from frostline import ImageClassifier
 from frostline.data.decode_ahead import DecodeAhead
-from frostline.data.sources import pictures
+from frostline.data.loose_pictures import pictures
 from frostline.data.views import Preprocessing
 from frostline.errors import EngineError
 from frostline.events import Epoch, quiet

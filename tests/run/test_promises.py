@@ -9,7 +9,8 @@ from scipy.stats import betabinom
 
 from frostline import ImageClassifier
 from frostline.data.demos import solar_cells
-from frostline.data.sources import pairs, read
+from frostline.data.pairs import pairs
+from frostline.data.sources import read
 from frostline.errors import MissingExtra
 from frostline.judge.conformal import calibrated
 from frostline.judge.predictions import Outcome, read_outcomes

@@ -8,7 +8,7 @@ import timm
 import torch
 
 from frostline import ImageClassifier
-from frostline.data.sources import pictures
+from frostline.data.loose_pictures import pictures
 from frostline.ship.open_predictor import open_predictor
 
 

@@ -56,7 +56,7 @@ def test_ray_writes_every_picture_once_and_goes_on(
     pytest.importorskip("ray")
     import pyarrow.parquet
 
-    from frostline.data.sources import pictures
+    from frostline.data.loose_pictures import pictures
     from frostline.scale import Predict
     from frostline.scale.on_ray import Count, run
 
@@ -182,8 +182,8 @@ def test_parts_at_a_url_are_written_by_workers_and_gone_on_behind(
         pytest.importorskip(package)
     from moto.server import ThreadedMotoServer
 
+    from frostline.data.loose_pictures import pictures
     from frostline.data.places.remote import filesystem
-    from frostline.data.sources import pictures
     from frostline.scale import Predict
     from frostline.scale.on_ray import Count, run
     from frostline.scale.parts import Parts

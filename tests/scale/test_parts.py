@@ -17,9 +17,9 @@ import pytest
 import timm
 import torch
 
+from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Row
 from frostline.data.places.remote import filesystem
-from frostline.data.sources import pictures
 from frostline.errors import DataError, PlanError
 from frostline.scale import Embed, Predict, fetch_ahead
 from frostline.scale.on_ray import BLOCK_ROWS, Count, Saving, _blocks, in_blocks, run

@@ -22,7 +22,7 @@ from tests.ship.conftest import saved
 WORKER = """
 import sys, time
 from pathlib import Path
-from frostline.data.sources import pictures
+from frostline.data.loose_pictures import pictures
 from frostline.ship.open_predictor import open_predictor
 from frostline.ship.prediction_table import Columns
 from frostline.ship.batch_predict import Shard, work

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from frostline.data.manifest import Manifest
-from frostline.data.sources import pairs
+from frostline.data.pairs import pairs
 from frostline.data.views import Preprocessing
 from frostline.errors import CheckpointError, JudgementError, WeightsError
 from frostline.net import zoo

@@ -13,7 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from frostline.cli import app
-from frostline.data.sources import default_cache, read, unlabelled
+from frostline.data.cache_folder import default_cache
+from frostline.data.sources import read, unlabelled
 from frostline.errors import FrostlineError, MissingExtra, PlanError
 from frostline.features.store import Store
 from frostline.net import zoo

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from frostline import ImageClassifier
+from frostline.data.cache_folder import default_cache
 from frostline.data.manifest import Row
-from frostline.data.sources import default_cache
 from frostline.errors import CheckpointError, FrostlineError, PlanError, UnknownName
 from frostline.events import Event, Note
 from frostline.features.store import Store

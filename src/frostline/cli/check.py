@@ -47,9 +47,9 @@ def check(
     """
     from frostline.cli import console
     from frostline.cli.screen import Screen
+    from frostline.data.cache_folder import default_cache
     from frostline.data.pictures.reading import asked
     from frostline.data.places.place_options import PlaceOptions, option
-    from frostline.data.sources import default_cache
     from frostline.judge.audit.write_csv import chosen, write_cleaned
     from frostline.judge.check_page.render import page
     from frostline.judge.write_html import write_html

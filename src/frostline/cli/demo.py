@@ -29,8 +29,9 @@ def demo(
 ) -> None:
     """Fit a real data set, show the figures, and predict a few pictures, of a val or test split where there is one."""
     from frostline.cli import console, fit
+    from frostline.data.cache_folder import default_cache
     from frostline.data.demos import DEMOS
-    from frostline.data.sources import default_cache, pictures
+    from frostline.data.loose_pictures import pictures
     from frostline.judge.predictions import PICTURES, read_outcomes
     from frostline.ship.model_info import unseen
     from frostline.ship.open_predictor import open_predictor

@@ -45,8 +45,9 @@ def embed(
     """
     from frostline.cli import console
     from frostline.cli.screen import Screen
+    from frostline.data.cache_folder import default_cache
+    from frostline.data.loose_pictures import pictures
     from frostline.data.places.place_options import PlaceOptions
-    from frostline.data.sources import default_cache, pictures
     from frostline.data.sources import unlabelled as all_of
 
     if on is None:
@@ -57,9 +58,6 @@ def embed(
             from frostline.features.store import Store
             from frostline.workflows import embed as run
 
-        if on is None:
-            run.check_place(out)
-        cache = default_cache()
         said = PlaceOptions.of(place)
         if on is not None:
             how = {"model": model, "weights": weights, "line": line, "engine": engine, "precision": precision}
@@ -67,6 +65,8 @@ def embed(
             given = pictures([_unlabelled(data, said)]) if unlabelled else _read(data, said)
             _on_cluster(on, given, out, address=address, how=how)
             return
+        run.check_place(out)
+        cache = default_cache()
         manifest = all_of(_unlabelled(data, said)) if unlabelled else _read(data, said)
         found = run.embed(
             manifest, store=Store(cache / "store"), cache=cache, model=model,

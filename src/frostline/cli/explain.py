@@ -33,7 +33,8 @@ def explain(
         from frostline import atomic
         from frostline.cli import console
         from frostline.cli.screen import Screen
-        from frostline.data.sources import default_cache, pictures
+        from frostline.data.cache_folder import default_cache
+        from frostline.data.loose_pictures import pictures
         from frostline.features.store import Store
         from frostline.ship.predictor import Failure
         from frostline.workflows.explain import explanations, overlay_folder

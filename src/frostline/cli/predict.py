@@ -55,10 +55,10 @@ def predict(
     """
     with gc_settings.importing():
         from frostline.cli import console
+        from frostline.data.loose_pictures import pictures
         from frostline.data.pictures.formats import kinds
         from frostline.data.places.place_options import PlaceOptions
         from frostline.data.places.remote import url_of
-        from frostline.data.sources import pictures
         from frostline.errors import PlanError
         from frostline.inference import both_views
         from frostline.ship import batch_predict
@@ -147,8 +147,8 @@ def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, ad
     Raises: PlanError: another engine than Ray, or no place for the results.
     """
     from frostline.cli import console
+    from frostline.data.loose_pictures import pictures
     from frostline.data.places.place_options import PlaceOptions
-    from frostline.data.sources import pictures
     from frostline.errors import PlanError
     from frostline.scale.on_ray import check_engine, run
     from frostline.scale.predict import Predict

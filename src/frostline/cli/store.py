@@ -16,7 +16,7 @@ def ls(json: Annotated[bool, Option("--json", help="Print as JSON.")] = False) -
     from dataclasses import asdict
 
     from frostline.cli import console
-    from frostline.data.sources import default_cache
+    from frostline.data.cache_folder import default_cache
     from frostline.features.kept import kept
     from frostline.features.store import Store
 
@@ -40,7 +40,7 @@ def clear(
 ) -> None:
     """Remove what is kept; it is made again when it is needed. What a run uses at this moment stays."""
     from frostline.cli import console
-    from frostline.data.sources import default_cache
+    from frostline.data.cache_folder import default_cache
     from frostline.features.kept import clear as empty
 
     freed = empty(default_cache(), only=only or ())

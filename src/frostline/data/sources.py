@@ -10,25 +10,22 @@ A built-in one is a module here and a line below. An archive is unpacked, and re
 
 import difflib
 import inspect
-import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from frostline.data import arrays, huggingface, torch_datasets, webdataset
-from frostline.data.cache_folder import default_cache as default_cache
-from frostline.data.cache_folder import expanded
+from frostline.data.cache_folder import default_cache, expanded
 from frostline.data.digests import DigestCache
 from frostline.data.folders.augmented_copies import together
 from frostline.data.folders.class_folders import in_split
 from frostline.data.folders.folder_tables import json_lines
 from frostline.data.folders.layouts import folder
-from frostline.data.loose_pictures import pictures as pictures
+from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Found, Manifest, Row, Skipped, digested
-from frostline.data.missing import is_nothing
 from frostline.data.pictures.picture import Item, Picture
 from frostline.data.places import remote
 from frostline.data.places.archives import is_archive, unpacked
@@ -275,49 +272,6 @@ def unlabelled(place: str | Path, *, cache: Path | None = None) -> Manifest:
         hint = skipped[0].reason if skipped else "name a folder, shards or Parquet"
         raise DataError("there is no usable picture", where=str(place), hint=hint)
     return Manifest(tuple(rows), (), tuple(skipped), str(place))
-
-
-def pairs(
-    pictures: Iterable[Picture | str],
-    labels: Iterable[object] | None = None,
-    groups: Iterable[object] | None = None,
-) -> Iterator[Row]:
-    """Rows from pictures, their labels and their groups, side by side, as an estimator gets them.
-
-    labels: one for each picture, or a list, tuple or set of several. groups: None and NaN are of no group.
-
-    Raises: DataError: not as many labels or groups as pictures. DecodeError: one is no picture.
-    """
-    beside = [column for column in (labels, groups) if column is not None]
-    try:
-        for number, (picture, *said) in enumerate(zip(_placed(pictures), *beside, strict=True)):
-            row = _row(number, picture)
-            if labels is not None:
-                several = said[0] if isinstance(said[0], list | tuple | set | frozenset) else (said[0],)
-                row = replace(row, labels=tuple(str(label) for label in several))
-            yield row if groups is None or is_nothing(said[-1]) else replace(row, group=str(said[-1]))
-    except ValueError:
-        raise DataError(
-            "there are not as many labels or groups as pictures", hint="give one for each picture"
-        ) from None
-
-
-def _placed(pictures: Iterable[Picture | str]) -> Iterator[Picture | str]:
-    given = iter(pictures)
-    for number in itertools.count():
-        try:
-            picture = next(given)
-        except StopIteration:
-            return
-        except DecodeError as error:
-            raise DecodeError(error.what, where=error.where or f"#{number}", hint=error.hint) from None
-        yield picture
-
-
-def _row(number: int, picture: Picture | str) -> Row:
-    if isinstance(picture, str | Path):
-        return Row(Path(picture), name=readable(str(picture)))
-    return Row(picture, name=f"#{number}")
 
 
 def _claiming(place: object) -> Source | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frostline import atomic
-from frostline.data.sources import default_cache
+from frostline.data.cache_folder import default_cache
 from frostline.net import weight_sources
 from frostline.net.weight_sources import Published
 from frostline.registry import Registry

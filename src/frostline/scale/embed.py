@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from frostline.data.sources import default_cache
+from frostline.data.cache_folder import default_cache
 from frostline.data.views import EvaluationView
 from frostline.errors import PlanError
 from frostline.events import quiet

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.data.cache_folder import default_cache
 from frostline.data.manifest import Row, Skipped
-from frostline.data.sources import default_cache
 from frostline.data.views import Noting, View
 from frostline.errors import EngineError
 from frostline.events import quiet

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frostline.data import sources
 from frostline.data.cache_folder import expanded
+from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Manifest, Row
 from frostline.data.places.place_options import PlaceOptions
+from frostline.data.sources import read
 from frostline.data.split import with_validation
 from frostline.errors import DataError, EngineError, JudgementError, PlanError
 from frostline.inference import convert
@@ -164,7 +165,7 @@ def _labelled(data: Path | None, about: ModelInfo) -> Manifest:
     if about.multilabel:
         raise PlanError("int8 is judged by accuracy, and this model gives several labels at once", hint="--to onnx")
     seed = about.facts.get("seed")
-    manifest = sources.read(data, classes=about.classes, how=_read_as(about))
+    manifest = read(data, classes=about.classes, how=_read_as(about))
     manifest.require_usable()
     return (
         manifest if "val" in manifest.splits else with_validation(manifest, seed=seed if isinstance(seed, int) else 0)
@@ -191,7 +192,7 @@ def _pictures(model: Path, data: Path | None, manifest: Manifest | None, about: 
         return _some(manifest.part("val").rows), str(data)
     if data is not None:
         how = _read_as(about)
-        rows = list(sources.pictures([str(data)], how=how)) if data.is_dir() else sources.read(data, how=how).rows
+        rows = list(pictures([str(data)], how=how)) if data.is_dir() else read(data, how=how).rows
         return _some(rows), str(data)
     if judged := _judged(model):
         return _some(judged), "the run's own pictures"

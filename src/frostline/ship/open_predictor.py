@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from frostline.data.sources import default_cache
+from frostline.data.cache_folder import default_cache
 from frostline.errors import CheckpointError, EngineError, one_line
 from frostline.inference.both_views import with_tta
 from frostline.inference.engine import Engine, Function, checked_precision, engines, in_order
