@@ -409,7 +409,7 @@ def test_a_phase_that_had_ended_early_is_not_trained_on(
     assert same(state(resumed), state(whole))
 
 
-@pytest.mark.parametrize("changed", [{"lr": 0.5}, {"drop_path": 0.1}, {"precision": "bf16"}])
+@pytest.mark.parametrize("changed", [{"lr": 0.5}, {"drop_path": 0.1}, {"precision": "bf16"}, {"engine": "auto"}])
 def test_a_checkpoint_of_another_run_is_refused(leaves: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
     class Killed(BaseException):
         pass

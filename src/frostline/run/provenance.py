@@ -46,6 +46,8 @@ def facts_of(
     }
     if folds is not None:
         resolved["folds"] = folds
+    if options.engine != "auto":
+        resolved["engine"] = options.engine
     return {
         "run": hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=8).hexdigest(),
         "strategy": plan.strategy,
