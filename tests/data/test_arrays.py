@@ -109,6 +109,24 @@ def test_a_header_that_promises_more_than_memory_is_refused_before_anything_is_r
         seen(tmp_path / "e.npz")
 
 
+def test_numbers_from_1_on_are_not_named_one_class_too_far(tmp_path):
+    """As MATLAB and R count: the pictures of the first class had the name of the second."""
+    arrays = {"images": pictures(4, 8, 8), "classes": ["dark", "bright"]}
+    with pytest.raises(DataError, match="label 2 in `labels` has no name: there are 2, counted from 0"):
+        seen(saved(tmp_path, labels=[1, 2, 1, 2], **arrays))
+    assert seen(saved(tmp_path, labels=[0, 1, 0, 1], **arrays)).counts() == {"bright": 2, "dark": 2}
+
+
+def test_an_array_called_as_a_column_of_splits_or_groups_says_that(tmp_path):
+    """It was passed over, and test pictures were learned from."""
+    arrays = {"images": pictures(4, 8, 8), "labels": [0, 1, 0, 1]}
+    found = seen(saved(tmp_path, split=["train", "train", "test", "test"], patient_id=[7, 7, 8, 8], **arrays))
+    assert [(row.split, row.group) for row in found.rows] == [("train", "7")] * 2 + [("test", "8")] * 2
+    assert "split from `split`, group from `patient_id`" in found.summary()
+    with pytest.raises(DataError, match="'odd' in `split` is no split"):
+        seen(saved(tmp_path, split=["train", "train", "odd", "test"], **arrays))
+
+
 def hinted(place, pattern):
     """Lines of Python in the hint for a place that is not read."""
     with pytest.raises(DataError) as caught:

@@ -1,7 +1,8 @@
 """Pictures and labels as arrays in one .npz, as MedMNIST and Keras keep them: train_images, train_labels, x_test."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.manifest import Found, Row
-from frostline.data.missing import are_signs, is_none
+from frostline.data.missing import MISSING, are_signs, is_none
 from frostline.data.pictures.to_picture import picture_of
-from frostline.data.split_names import SPLIT_NAMES, words_of
+from frostline.data.split_names import SPLIT_NAMES, split_of, words_of
+from frostline.data.tables.columns import known
 from frostline.data.understood import Understood
 from frostline.errors import DataError, DecodeError, one_line
 
@@ -39,16 +41,19 @@ def arrays(place: Path) -> Iterator[Found]:
             called = [str(name) for name in held[names]] if names else []
             of = {name: _labels_of(place, held[name], name, called) for _, name in pairs.values()}
             signs = are_signs({label for every in of.values() for label in every if isinstance(label, str)})
+            beside = _beside(place, held, unused, len(next(iter(of.values())))) if None in pairs else {}
             for split, (pictures, name) in pairs.items():
-                yield from _rows(place, split, held[pictures], [_less_none(one, signs) for one in of[name]], name)
+                rows = _rows(place, split, held[pictures], [_less_none(one, signs) for one in of[name]], name)
+                yield from _with(rows, **{kind: values for kind, (_, values) in beside.items()})
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"the arrays cannot be read: {one_line(str(error))}", where=place, hint=_EXPECTED) from None
     yield Understood(
         place.name,
         ", ".join(f"`{pictures}`" for pictures, _ in pairs.values()),
         ", ".join(f"`{labels}`" for _, labels in pairs.values()) + (f" with the names in `{names}`" if names else ""),
-        "the names of the arrays" if None not in pairs else "",
-        unused=tuple(f"array `{name}`" for name in unused),
+        "the names of the arrays" if None not in pairs else f"`{beside['split'][0]}`" if "split" in beside else "",
+        f"`{beside['group'][0]}`" if "group" in beside else "",
+        unused=tuple(f"array `{name}`" for name in unused if name not in {called for called, _ in beside.values()}),
     )
 
 
@@ -110,6 +115,34 @@ def _paired(place: Path, files: list[str]) -> tuple[dict[str | None, tuple[str, 
     return dict(sorted(pairs.items(), key=str)), names, [name for name in left if name != names]
 
 
+def _beside(place: Path, held: Any, unused: Sequence[str], count: int) -> dict[str, tuple[str, list[str]]]:
+    """The arrays that say the split and the group of each picture, by their names as columns of tables have them.
+
+    Raises: DataError: one is called as a split is, and says something else.
+    """
+    found = dict[str, tuple[str, list[str]]]()
+    for name in unused:
+        kind = known(name) or known(name.removesuffix("s"))
+        if kind not in ("split", "group") or held[name].shape != (count,) or held[name].dtype.kind not in "iuUS":
+            continue
+        values = held[name].astype(str).tolist()
+        if strange := next((value for value in values if kind == "split" and split_of(value) is None), None):
+            raise DataError(
+                f"{one_line(repr(strange))} in `{name}` is no split",
+                where=place,
+                hint="write train, val or test; or leave the array out of the file",
+            )
+        found.setdefault(kind, (name, values))
+    return found
+
+
+def _with(rows: Iterator[Row], split: Sequence[str] = (), group: Sequence[str] = ()) -> Iterator[Row]:
+    """Rows with what other arrays say of each."""
+    for number, row in enumerate(rows):
+        row = replace(row, split=split_of(split[number])) if split else row
+        yield replace(row, group=group[number]) if group and group[number] not in MISSING else row
+
+
 def _rows(
     place: Path, split: str | None, pictures: NDArray[Any], of: list[tuple[str, ...]], called: str
 ) -> Iterator[Row]:
@@ -151,6 +184,14 @@ def _labels_of(place: Path, labels: NDArray[Any], called: str, names: list[str])
         )
 
     column = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if names and column.ndim == 1 and column.dtype.kind in "iu":
+        beyond = column[(column >= len(names)) | (column < -1)]
+        if beyond.size:
+            raise DataError(
+                f"the label {beyond[0]} in `{called}` has no name: there are {len(names):,}, counted from 0",
+                where=place,
+                hint="count labels from 0, or give as many names as there are classes",
+            )
     if column.ndim == 1 and column.dtype.kind in "iubUS":
         texts = column.astype(str) if column.dtype.kind == "S" else column
         return [name(value) for value in texts]
