@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bench.rows import compared
 from bench.runner import Contestant, Run, accuracy, alternate
+from bench.sections.peak import measured
+from PIL import Image
 
 COUNT = "import pathlib; p = pathlib.Path({!r}); p.write_text(p.read_text() + 'x'); print('{{\"val\": 0.5}}')"
 
@@ -43,3 +46,15 @@ def test_a_row_is_the_median_ratio_of_pairs_and_the_test_split_goes_before_val()
     row = compared("work", runs, "a", "b")
     assert (row.ratio, row.ours.seconds, row.ours.n, row.theirs.n) == (5.0, 2, 3, 3)
     assert row.ours.accuracy == pytest.approx(0.6)
+
+
+def test_the_figures_of_a_machine_are_measured_by_the_engines_as_they_are(tmp_path: Path) -> None:
+    """Nothing else opens an engine by hand: one that takes other arguments is noticed here."""
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (240, 300, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.jpg")
+    facts = measured(tmp_path, tmp_path / "cache", quick=True)
+    assert [name for name in facts if name.startswith("trunk by ")] == [
+        f"trunk by {engine} {kind}" for engine in ("openvino", "torch") for kind in ("fp32", "bf16")
+    ]
+    assert "convolutions" in facts["where OpenVINO fp32 spends its time, one core"]

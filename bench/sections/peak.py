@@ -30,7 +30,9 @@ def measured(pictures: Path, cache: Path, *, quick: bool) -> dict[str, str]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from frostline.data.views import EvaluationView
+    from frostline.inference import network as networks
     from frostline.inference import openvino_engine, torch_engine
+    from frostline.inference.engine import Function
     from frostline.net import zoo
     from frostline.net.stages import cut
     from frostline.processors import processors
@@ -42,7 +44,7 @@ def measured(pictures: Path, cache: Path, *, quick: bool) -> dict[str, str]:
     }
     backbone = zoo.build(TRUNK, classes=2)
     prefix, _ = cut(backbone.net, "head")
-    network = torch_engine.Network(prefix, backbone.preprocessing).eval()
+    network = networks.Network(prefix, backbone.preprocessing).eval()
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         network(torch.zeros(1, *backbone.preprocessing.size, 3, dtype=torch.uint8))
@@ -59,14 +61,15 @@ def measured(pictures: Path, cache: Path, *, quick: bool) -> dict[str, str]:
     facts["decoding and resizing a picture, one core"] = f"{decoding * 1e3:.1f} ms"
     for name, make in (("openvino", openvino_engine.make), ("torch", torch_engine.make)):
         for kind in ("fp32", "bf16"):
-            engine = make(network, kind, batch[:1], f"bench-{name}-{kind}", cache)
+            function = Function(lambda: network, f"bench-{name}-{kind}", backbone.preprocessing.size, device="cpu")
+            engine = make(function, kind, processors(), cache)
             engine.run(batch[:8])
             rate = len(batch) / _seconds(lambda engine=engine: engine.run(batch), 1 if quick else 5)
             share = rate * operations / peaks[kind]
             facts[f"trunk by {name} {kind}"] = (
                 f"{rate:.0f} pictures/s, {rate * operations / 1e9:.0f} GFLOP/s: {share:.0%} of the {kind} peak"
             )
-    facts["where OpenVINO fp32 spends its time, one core"] = _profile(network, batch, cache)
+    facts["where OpenVINO fp32 spends its time, one core"] = _profile(network, batch)
     return facts
 
 
@@ -93,18 +96,18 @@ def _seconds(work: Callable[[], object], times: int) -> float:
     return median(took)
 
 
-def _profile(network: Any, batch: Any, cache: Path) -> str:
+def _profile(network: Any, batch: Any) -> str:
     """Shares of time by kind of layer, as OpenVINO measures them."""
-    from frostline.inference import openvino_engine
+    from frostline.inference.convert import one_by_one
     from frostline.inference.openvino_import import openvino
 
     module = openvino()
-    model = openvino_engine._converted(module, network, batch[:1])
+    model = one_by_one(network, batch.shape[1:3], batch.shape[3])
     options = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": "1", "PERF_COUNT": True}
     request = module.Core().compile_model(model, "CPU", options).create_infer_request()
     spent: defaultdict[str, float] = defaultdict(float)
     for number in range(12):
-        request.infer({0: batch[number : number + 1]})
+        request.infer({0: batch[[number % len(batch)]]})
         if number < 2:
             continue
         for layer in request.profiling_info:
