@@ -232,7 +232,7 @@ def test_ten_new_pictures_cost_ten(leaves: Path, tmp_path: Path, monkeypatch: py
         seen.clear()
         classifier = ImageClassifier(
             model="test_resnet", weights="none", image_size=32, engine="torch", precision="fp32",
-            **{"strategy": "probe", **options},
+            **{"strategy": "probe", "head_crops": 0, **options},
         )  # fmt: skip
         classifier.fit(paths, [path.parent.name for path in paths])
         return sum(seen)
@@ -240,7 +240,8 @@ def test_ten_new_pictures_cost_ten(leaves: Path, tmp_path: Path, monkeypatch: py
     assert fit(few) >= len(few)  # and the samples on which an engine is tried before it is believed, once
     assert fit(few) == 0
     assert fit(every) == 10
-    assert fit(every, strategy="freeze", epochs=1, views=1) == 0
+    assert fit(every, head_crops=3) == 3 * len(every)
+    assert fit(every, strategy="freeze", epochs=1, views=1, head_crops=None) == 0
 
 
 FILLING = """

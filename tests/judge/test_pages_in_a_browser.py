@@ -142,10 +142,10 @@ def test_predictions_are_searched_filtered_ordered_and_downloaded(browser: Any, 
         assert rows.count() < 60  # of 2,000: only those in sight
         tab.check("#only-wrong")
         wrong = [row for row in outcomes if not row.right]
-        assert tab.inner_text("#prediction-count") == f"{len(wrong)} of 2000 are shown"
+        assert tab.inner_text("#prediction-count") == f"{len(wrong)} of 2,000 are shown"
         tab.select_option("#truth", label="ants")
         ants = [row for row in wrong if row.label == "ants"]
-        assert tab.inner_text("#prediction-count") == f"{len(ants)} of 2000 are shown"
+        assert tab.inner_text("#prediction-count") == f"{len(ants)} of 2,000 are shown"
         tab.select_option("#order", "sure")
         surest = max(ants, key=lambda row: row.probability)
         assert rows.first.locator(".sure").inner_text().startswith(f"{100 * surest.probability:.0f}"[:1])

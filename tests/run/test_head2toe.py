@@ -11,7 +11,7 @@ from tests.data.pictures import scene
 def test_the_folder_opens_as_what_was_fitted_and_the_plain_head_in_it_is_the_probes(leaves, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     options = {"model": "test_efficientnet", "weights": "none", "engine": "torch", "precision": "fp32", "seed": 3}
-    probe = ImageClassifier(strategy="probe", **options, out=tmp_path / "probe").fit(leaves)
+    probe = ImageClassifier(strategy="probe", head_crops=0, **options, out=tmp_path / "probe").fit(leaves)
     fitted = ImageClassifier(strategy="head2toe", **options, out=tmp_path / "run").fit(leaves)
     assert fitted.result_.metrics["test"].figures["accuracy"].value >= 0.9
     shipped = open_folder(tmp_path / "run" / "model")
