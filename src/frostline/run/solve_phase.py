@@ -109,17 +109,15 @@ def with_crops(plan: Plan, context: PhaseContext) -> Plan:
     """The plan, with how many crops its heads learn from: `HEAD_CROPS` if nobody has said and it is little work."""
     if not any(isinstance(phase, Solve) and phase.crops is None for phase in plan.phases):
         return plan
-    usual = HEAD_CROPS if _is_little(context, HEAD_CROPS) else 0
+    passes = len(context.train) * HEAD_CROPS
+    little = passes * operations(context.net, context.activations.preprocessing) <= _MOST_WORK
     phases = (
-        replace(phase, crops=0 if phase.flips else usual) if isinstance(phase, Solve) and phase.crops is None else phase
+        replace(phase, crops=HEAD_CROPS if little and not phase.flips else 0)
+        if isinstance(phase, Solve) and phase.crops is None
+        else phase
         for phase in plan.phases
     )
     return replace(plan, phases=tuple(phases))
-
-
-def _is_little(context: PhaseContext, views: int) -> bool:
-    """Whether to see all training pictures so many times more takes a few seconds."""
-    return len(context.train) * views * operations(context.net, context.activations.preprocessing) <= _MOST_WORK
 
 
 def _said(solved: Solved) -> str:

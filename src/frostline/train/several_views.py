@@ -6,6 +6,7 @@ asked of the out-of-fold log loss of the pictures as they are: a mirror image ma
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,19 +48,12 @@ def solve_several_views(
     """
     likelihood = likelihood_of(y, classes)
     fold = stratified(likelihood.kinds(), folds, seed) if isinstance(folds, int) else np.asarray(folds, np.int64)
-    one = solve(x, y, classes=classes, balanced=balanced, seed=seed, folds=fold, ends=ends)
+    fitted = partial(solve, classes=classes, balanced=balanced, seed=seed, ends=ends)
+    one = fitted(x, y, folds=fold)
     if not one.judged.any():
         return Chosen(one, False, float("nan"), float("nan"))
     views = 1 + len(others)
-    every = solve(
-        np.concatenate([x, *others]),
-        np.concatenate([y] * views),
-        classes=classes,
-        balanced=balanced,
-        seed=seed,
-        folds=np.tile(fold, views),
-        ends=ends,
-    )
+    every = fitted(np.concatenate([x, *others]), np.concatenate([y] * views), folds=np.tile(fold, views))
     every = _of_first_views(every, len(x))
     held = one.first & every.first  # of a large problem one fold is judged, of a small one all are
     losses, losses_every = (likelihood.losses(solved.out_of_first_fold())[held] for solved in (one, every))
