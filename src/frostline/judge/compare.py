@@ -42,22 +42,8 @@ def paired(before: NDArray[np.bool_], after: NDArray[np.bool_], units: NDArray[n
 
     Raises: JudgementError: no pictures, or different numbers of them.
     """
-    from scipy.stats import binom
-
-    if before.shape != after.shape or before.size == 0:
-        raise JudgementError(
-            f"{before.size} judged pictures cannot be paired with {after.size}",
-            hint="judge both models on the same pictures",
-        )
-    gained = int((after & ~before).sum())
-    lost = int((before & ~after).sum())
-    discordant = gained + lost
-    p = 1.0
-    if units is not None:
-        p = gain(1.0 * before, 1.0 * after, units).p
-    elif discordant:
-        p = float(binom.sf(gained, discordant, 0.5) + 0.5 * binom.pmf(gained, discordant, 0.5))
-    return Paired(gained, lost, before.size, p)
+    p = gain(1.0 * before, 1.0 * after, units).p
+    return Paired(int((after & ~before).sum()), int((before & ~after).sum()), before.size, p)
 
 
 @dataclass(frozen=True, slots=True)
