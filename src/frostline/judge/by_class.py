@@ -10,9 +10,7 @@ from frostline.judge import intervals
 from frostline.judge.bootstrap import Ladder
 from frostline.judge.figures import ClassFigures
 from frostline.judge.intervals import Bounds, Interval
-
-Units = NDArray[np.integer]
-"""(N,) which unit each picture belongs to: those of one (duplicates, a group) are one draw."""
+from frostline.judge.one_draw import Units
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from frostline.errors import JudgementError
 from frostline.inference.probabilities import sigmoid, softmax
+from frostline.judge.one_draw import Units
 
 BINS = 15
+_DRAWS = 400
 _FOLDS = 5
 _FEWEST = 10
 _LOWEST, _HIGHEST = 0.05, 20.0
@@ -23,9 +25,6 @@ _UNKNOWN = 1e9
 _AT_ONCE = 1 << 15  # logits, so that they stay in the processor's cache
 
 _Matrix = NDArray[np.float64]
-
-Units = NDArray[np.integer]
-"""Which unit each picture belongs to: those of one (duplicates, a group) are one draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +128,7 @@ def calibrate_multilabel(
 
 def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
     """A reliability diagram as data: bins of equal width over (0, 1], of confidences (N,) and what was right (N,)."""
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    edges, place = np.linspace(0, 1, bins + 1), _bin_of(confidence, bins)
     counts = np.bincount(place, minlength=bins)
     held = np.maximum(counts, 1)
     confidences = np.bincount(place, weights=confidence, minlength=bins) / held
@@ -139,6 +137,11 @@ def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins
         Bin(float(edges[b]), float(edges[b + 1]), int(counts[b]), float(confidences[b]), float(accuracies[b]))
         for b in range(bins)
     )
+
+
+def _bin_of(confidence: NDArray[np.floating], bins: int) -> NDArray[np.int64]:
+    edges = np.linspace(0, 1, bins + 1)
+    return np.asarray(np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1))
 
 
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
@@ -152,14 +155,7 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
     return sum(bar.count * abs(bar.confidence - bar.accuracy) for bar in bins) / n
 
 
-def error_if_perfect(
-    confidence: NDArray[np.floating],
-    bins: int = BINS,
-    *,
-    units: Units | None = None,
-    draws: int = 400,
-    seed: int = 0,
-) -> tuple[float, float]:
+def error_if_perfect(confidence: NDArray[np.floating], *, units: Units | None = None) -> tuple[float, float]:
     """The expected calibration error that answers as sure as these (N,) would show if they were right just as often.
 
     It is not 0, for N answers are never right exactly as often as they should be: of few pictures it is several points.
@@ -171,9 +167,9 @@ def error_if_perfect(
     sure = np.clip(np.asarray(confidence, np.float64), 0, 1)
     if not len(sure):
         raise JudgementError("no answers, so no calibration error", hint="judge at least one picture")
-    place = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), sure, side="left") - 1, 0, bins - 1)
-    rng = np.random.default_rng(seed)
-    count = max(50, min(draws, 40_000_000 // len(sure)))
+    place = _bin_of(sure, BINS)
+    rng = np.random.default_rng(0)
+    count = max(50, min(_DRAWS, 40_000_000 // len(sure)))
     own = np.arange(len(sure)) if units is None else np.unique(units, return_inverse=True)[1]
     n = int(own.max()) + 1
     excess = ((rng.random(n)[own] < sure) - sure for _ in range(count))

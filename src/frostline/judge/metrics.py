@@ -14,18 +14,10 @@ from numpy.typing import NDArray
 from frostline.data.label_text import joined
 from frostline.errors import JudgementError
 from frostline.judge import bootstrap, intervals
-from frostline.judge.by_class import (
-    Drawn,
-    Judged,
-    Units,
-    ladders_of,
-    mean_of,
-    over_classes,
-    per_class_figures,
-    shared,
-)
+from frostline.judge.by_class import Drawn, Judged, ladders_of, mean_of, over_classes, per_class_figures, shared
 from frostline.judge.figures import NO_CLASS, Baseline, Report
-from frostline.judge.intervals import Bounds, Interval
+from frostline.judge.intervals import Interval
+from frostline.judge.one_draw import Units
 
 
 def accuracy(scores: NDArray[np.floating], y: NDArray[np.integer], units: Units | None = None) -> Interval:
@@ -164,10 +156,10 @@ def report_multilabel(
     )
     sure = Drawn(len(p), bootstrap.intervals(statistics, len(p), resamples=resamples, seed=seed, units=units))
     hits, either = 1.0 * (truth & judged.predicted).sum(axis=1), 1.0 * (truth | judged.predicted).sum(axis=1)
-    named = hits.sum() + either.sum()
+    named, single = hits.sum() + either.sum(), intervals.share(right, units)
     figures = {
         "accuracy": intervals.share(right.all(axis=1), units),
-        "hamming": sure.of("hamming", float(right.mean()), _bounds_of(intervals.share(right, units))),
+        "hamming": sure.of("hamming", float(right.mean()), (single.low, single.high)),
         "micro_f1": sure.of(
             "micro_f1",
             float(2 * hits.sum() / named) if named else float("nan"),
@@ -202,10 +194,6 @@ def _commonest_labels(truth: NDArray[np.bool_], classes: Sequence[str]) -> Basel
     held = truth[first[int(counts.argmax())]]
     named = joined(name for name, on in zip(classes, held, strict=True) if on) or NO_CLASS
     return Baseline(named, float(counts.max() / len(truth)), 0.5 ** truth.shape[1], len(truth))
-
-
-def _bounds_of(figure: Interval) -> Bounds:
-    return figure.low, figure.high
 
 
 def _check(scores: NDArray[np.floating], y: NDArray[np.integer]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Units = NDArray[np.integer]
-"""(N,) which unit each picture belongs to."""
+"""(N,) which unit each picture belongs to: those of one are one draw."""
 
 
 def one_of_each(units: Units, *, seed: int = 0) -> NDArray[np.int64]:

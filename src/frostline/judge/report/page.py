@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from frostline.data.label_text import parted
 from frostline.data.manifest import Skipped
 from frostline.data.split import joined
-from frostline.judge.calibrate import BINS, Bin, error_if_perfect, expected_calibration_error, reliability
+from frostline.judge.calibrate import Bin, error_if_perfect, expected_calibration_error, reliability
 from frostline.judge.conformal import CoverageResult
 from frostline.judge.figures import Report
 from frostline.judge.intervals import Interval, of_new
@@ -129,7 +129,7 @@ class Page:
         if not self.outcomes or self.multilabel:
             return ()
         sure = np.clip([row.probability for row in self.outcomes], 1e-9, 1)
-        return reliability(sure, np.array([row.right for row in self.outcomes]), BINS)
+        return reliability(sure, np.array([row.right for row in self.outcomes]))
 
     @property
     def calibration_error(self) -> float | None:

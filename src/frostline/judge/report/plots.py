@@ -54,10 +54,8 @@ def histogram(outcomes: Sequence[Outcome], say: Say) -> Markup:
         for kind, counts in (("hist-wrong", bars[0]), ("hist-right", bars[1])):
             tall = height * counts[number] / most
             if counts[number]:
-                sentence = (
-                    "{n} right, {low} to {high} sure" if kind == "hist-right" else "{n} wrong, {low} to {high} sure"
-                )
-                title = say(sentence, n=counts[number], low=f"{edges[number]:.0%}", high=f"{edges[number + 1]:.0%}")
+                low, high = (f"{edge:.0%}" for edge in edges[number : number + 2])
+                title = say(_TITLES[kind], n=counts[number], low=low, high=high)
                 parts.append(svg.rect(kind, left + step * number + 1, base - tall, step - 2, tall, title))
             base -= tall
     for share in np.arange(0, 1.01, 0.1 if start >= 0.5 else 0.2):
