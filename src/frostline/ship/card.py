@@ -75,30 +75,25 @@ def _measured(about: ModelInfo) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _opening(about: ModelInfo) -> Iterator[str]:
-    yield f"# {escaped(about.name)}, fine-tuned"
-    yield ""
+    yield f"# {escaped(about.name)}, fine-tuned\n"
     some = ", ".join(escaped(name) for name in about.classes[:10])
     more = f" and {len(about.classes) - 10} more" if len(about.classes) > 10 else ""
     by = f" {escaped(str(about.versions['frostline']))}" if "frostline" in about.versions else ""
     what = "says which of these a picture shows, any number of them" if about.multilabel else "tells apart"
-    yield f"An image classifier that {what}: {some}{more}. Made with frostline{by}."
-    yield ""
+    yield f"An image classifier that {what}: {some}{more}. Made with frostline{by}.\n"
 
 
 def _figures(about: ModelInfo) -> Iterator[str]:
-    yield "## Measured"
-    yield ""
+    yield "## Measured\n"
     measured = list(_measured(about))
     if not measured:
-        yield "Nothing was measured: there were no pictures set apart to judge by."
-        yield ""
+        yield "Nothing was measured: there were no pictures set apart to judge by.\n"
     for split, figures in measured:
         chosen = about.facts.get("chosen_on") == split
         kind = ", which also chose what was kept, so they are a little too good" if chosen else ""
         if about.facts.get("refit") and split == "val":
             kind += "; by the model before this one, which has learned from them too"
-        yield f"On {figures.get('n')} pictures of the {split} split{kind}:"
-        yield ""
+        yield f"On {figures.get('n')} pictures of the {split} split{kind}:\n"
         yield "| figure | value | 95 % interval |"
         yield "| --- | ---: | ---: |"
         for name, words in WORDS.items():
@@ -108,21 +103,17 @@ def _figures(about: ModelInfo) -> Iterator[str]:
         yield ""
         if base := figures.get("baseline"):
             always, chance = f"{base['share']:.1%}", f"{base['chance']:.1%}"
-            yield f"Always answering {escaped(base['answer'])} is right for {always}, chance for {chance}."
-            yield ""
+            yield f"Always answering {escaped(base['answer'])} is right for {always}, chance for {chance}.\n"
     if measured:
-        yield "They hold for pictures like those, and say nothing of other ones."
-        yield ""
+        yield "They hold for pictures like those, and say nothing of other ones.\n"
 
 
 def _classes(about: ModelInfo) -> Iterator[str]:
-    yield "## Classes"
-    yield ""
+    yield "## Classes\n"
     split, figures = next(_measured(about), ("", {}))
     rows = {row["name"]: row for row in reversed(figures.get("per_class", []))}
     if rows:
-        yield f"Figures on the {split} split:"
-        yield ""
+        yield f"Figures on the {split} split:\n"
     yield "| number | class | precision | recall | F1 | pictures |"
     yield "| ---: | --- | ---: | ---: | ---: | ---: |"
     for number, name in enumerate(about.classes[:_MOST_CLASSES]):
@@ -142,14 +133,11 @@ def _share_of_class(row: Mapping[str, Any], name: str) -> str:
 
 
 def _usage(about: ModelInfo) -> Iterator[str]:
-    yield "## Use"
-    yield ""
-    yield "```\nfrostline predict FOLDER PICTURE...\n```"
-    yield ""
+    yield "## Use\n"
+    yield "```\nfrostline predict FOLDER PICTURE...\n```\n"
     if about.kind == "timm":
         yield "```python"
-        yield "import timm, transformers"
-        yield ""
+        yield "import timm, transformers\n"
         yield 'net = timm.create_model("local-dir:FOLDER", pretrained=True)'
         yield 'classify = transformers.pipeline("image-classification", model="FOLDER")'
         yield "```"
@@ -165,8 +153,7 @@ def _usage(about: ModelInfo) -> Iterator[str]:
     yield ""
     if about.temperature != 1:
         yield f"Logits are divided by a temperature of {about.temperature:.4f} before they become probabilities;"
-        yield "frostline does it, others do not. It changes no ranking of classes."
-        yield ""
+        yield "frostline does it, others do not. It changes no ranking of classes.\n"
     if "absent" in about.graph:
         yield f"There is no graph for use without torch: {escaped(str(about.graph['absent']))}."
     else:
@@ -176,8 +163,7 @@ def _usage(about: ModelInfo) -> Iterator[str]:
 
 def _making(about: ModelInfo) -> Iterator[str]:
     wants = about.preprocessing
-    yield "## Made of"
-    yield ""
+    yield "## Made of\n"
     yield f"- backbone: {escaped(about.name)}"
     for name, value in about.facts.items():
         if isinstance(value, str | int | float):
@@ -186,8 +172,7 @@ def _making(about: ModelInfo) -> Iterator[str]:
     yield f"  crop {wants.crop_mode} {wants.crop_pct:g}, mean {list(wants.mean)}, std {list(wants.std)}"
     if wants.reading != AS_IT_IS:
         yield f"- read: {wants.reading}"
-    yield f"- versions: {escaped(', '.join(f'{name} {number}' for name, number in about.versions.items()))}"
-    yield ""
+    yield f"- versions: {escaped(', '.join(f'{name} {number}' for name, number in about.versions.items()))}\n"
     yield "The whole plan and all digests are in `frostline.json`."
 
 
