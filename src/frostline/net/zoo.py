@@ -6,7 +6,7 @@
     package.module:factory                  anything, imported only because the user named it; other packages announce
                                             theirs under the entry-point group ``frostline.models``
 
-`origins` finds weights and `weights` loads them; here they meet a network, its head and its preprocessing.
+`weight_sources` finds weights and `weights` loads them; here they meet a network, its head and its preprocessing.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """From what was asked to what will be done: network, split, plan and data, checked before anything is learnt.
 
-`conduct` carries out what is resolved here.
+`runner` carries out what is resolved here.
 """
 
 from collections.abc import Callable, Mapping, Sequence

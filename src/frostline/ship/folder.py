@@ -3,10 +3,10 @@
 Its files:
     model.safetensors   the weights, under the architecture's own names
     config.json         timm's hub form, which transformers reads too
-    frostline.json      all that we know of the model: see ``about``
+    frostline.json      all that we know of the model: see ``model_info``
     README.md           the model card: see ``card``
-    graph.xml, .bin     the same network for a machine without torch: see ``graph``
-    novelty.safetensors features of some training pictures, where unlike ones are to be told: see ``judge.novelty``
+    graph.xml, .bin     the same network for a machine without torch: see ``inference.convert``
+    novelty.safetensors features of some training pictures, where unlike ones are to be told: see ``judge.ood``
 
 timm and transformers build their own architectures only. Networks of torchvision or of a user's factory are written to
 the same files and opened by us; `frostline.json` says how, and the card says so.

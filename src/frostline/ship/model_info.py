@@ -1,6 +1,6 @@
 """`frostline.json`, what a model folder says of its model: read without torch, and believed only as far as checked.
 
-``folder`` writes it beside the weights, ``runtime`` and ``eager`` answer by it. timm and transformers read
+``folder`` writes it beside the weights, and predictors answer by it. timm and transformers read
 `config.json` instead, which says the same in their words.
 """
 

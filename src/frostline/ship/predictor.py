@@ -37,7 +37,7 @@ class Prediction:
 
     name: the row's.
     probabilities: (K,) float32 in the order of the model's classes, after temperature.
-    distance: from the training pictures, see ``judge.novelty``; None where the model does not know.
+    distance: from the training pictures, see ``judge.ood``; None where the model does not know.
     novel: whether that is too far to be one of the classes at all, or None.
     """
 

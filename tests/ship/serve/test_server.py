@@ -439,8 +439,9 @@ def test_no_torch_is_loaded_to_serve(model):
         "from frostline.ship.open_predictor import open_predictor\n"
         "from frostline.ship.serve import launch, server\n"
         "from frostline.ship.serve.app import create_app\n"
+        "from frostline.ship.serve.serving import Serving\n"
         f"folder = Path({str(model[0])!r})\n"
-        "create_app(open_predictor(folder), folder)\n"
+        "create_app(open_predictor(folder), Serving(folder=folder))\n"
         "print('torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,12 +1,11 @@
-"""The routes: what is asked at which path. Who may ask is ``guard``'s business, how a body is read ``body``'s."""
+"""The routes: what is asked at which path. Who may ask, ``security`` says; ``uploads`` reads the bodies."""
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Annotated, Any, TypeVar
 
@@ -20,8 +19,7 @@ from starlette.responses import Response
 from frostline import __version__
 from frostline.data.views import EvaluationView
 from frostline.errors import DecodeError, FrostlineError, one_line
-from frostline.processors import processors
-from frostline.ship.model_info import identity
+from frostline.ship.model_info import identity, located
 from frostline.ship.predictor import Predictor
 from frostline.ship.serve import page
 from frostline.ship.serve.batcher import SMALL, Batcher
@@ -32,6 +30,7 @@ from frostline.ship.serve.quota import Limits, Quota, Refused
 from frostline.ship.serve.samples import Sample
 from frostline.ship.serve.schemas import Answers, Fault, Json, answered
 from frostline.ship.serve.security import SecurityMiddleware
+from frostline.ship.serve.serving import Serving
 from frostline.ship.serve.uploads import Upload, pixels, uploads
 
 _TOLD = ("max_bytes", "max_pixels", "max_files", "request_pixels", "queue")
@@ -68,8 +67,7 @@ class Service:
 
     predictor: Predictor
     crowd: Sequence[Predictor]
-    cores: int
-    limits: Limits
+    serving: Serving
     view: EvaluationView
     stopping: Event
     pictures: Quota
@@ -84,46 +82,43 @@ class Service:
     alive: Callable[[], None]
     batcher: Batcher | None = None
 
+    @property
+    def limits(self) -> Limits:
+        """What clients may send."""
+        return self.serving.limits
+
 
 def create_app(
     predictor: Predictor,
-    folder: Path,
+    serving: Serving,
     *,
     crowd: Sequence[Predictor] = (),
-    cores: int | None = None,
-    limits: Limits | None = None,
-    hosts: Iterable[str] = (),
-    token: str | None = None,
     stopping: Event | None = None,
-    trust: str | None = None,
     offered: Sequence[Sample] = (),
     alive: Callable[[], None] = lambda: None,
 ) -> SecurityMiddleware:
     """A model as an ASGI application, to be run by `frostline serve` or mounted by another server.
 
-    predictor: answers; nobody else may use it meanwhile. folder: its model folder, for heat maps.
-    crowd: answer beside it, at the same time, when many ask; see ``engine.opened``.
-    cores: for decoding; None is all there are.
-    hosts: names beside addresses and "localhost" that the server goes by. token: see ``SecurityMiddleware``.
+    predictor: answers; nobody else may use it meanwhile.
+    crowd: answer beside it, at the same time, when many ask; see ``engines.opened``.
     stopping: set by who runs it when it takes no more requests, so that `/health` says so.
-    trust: as ``open_folder``, for heat maps.
     offered: pictures to click on; whoever may ask sees them.
     alive: called twice a second, as long as pictures that wait are being answered.
     """
-    limits, digest = limits or Limits(), identity(predictor.about)
+    limits, digest = serving.limits, identity(predictor.about)
     pictures, memory = Quota(limits.queue, "pictures"), Quota(limits.memory, "bytes")
+    heat = Heatmaps(located(serving.folder), trust=serving.trust, digest=digest) if can_explain() else None
     service = Service(
         predictor=predictor,
         crowd=crowd or [predictor],
-        cores=processors() if cores is None else cores,
-        limits=limits,
+        serving=serving,
         view=EvaluationView(predictor.about.preprocessing, max_pixels=limits.max_pixels),
         stopping=stopping or Event(),
         pictures=pictures,
         memory=memory,
         maps=Quota(4, "heat maps"),
         figures=Metrics(predictor.about, predictor.engine.name, pictures=pictures, memory=memory),
-        heat=Heatmaps(folder, trust=trust, digest=digest) if can_explain() else None,
+        heat=heat,
         painter=ThreadPoolExecutor(1, thread_name_prefix="heat"),
         pixels=Quota(limits.queue_pixels, "pixels"),
         digest=digest,
@@ -143,7 +138,7 @@ def create_app(
     app.state.service = service
     app.include_router(_routes)
     app.include_router(page.routes)
-    return SecurityMiddleware(app, hosts=hosts, token=token, observe=service.figures.request)
+    return SecurityMiddleware(app, hosts=serving.hosts, token=serving.token, observe=service.figures.request)
 
 
 @asynccontextmanager
@@ -158,7 +153,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         alone,
         crowd,
         room=service.pictures,
-        threads=min(service.cores, _MOST_THREADS),
+        threads=min(service.serving.cores, _MOST_THREADS),
         observe=service.figures.batch,
     )
     heart = asyncio.create_task(_beating(service))

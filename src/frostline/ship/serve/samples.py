@@ -30,7 +30,7 @@ class Sample:
     unseen: bool = True
 
 
-def samples(model: Path, about: ModelInfo, *, most: int = MOST) -> tuple[Sample, ...]:
+def samples(model: Path, about: ModelInfo) -> tuple[Sample, ...]:
     """A few judged pictures of the run that a model folder lies in, the classes in turn; none where there is no run.
 
     What is listed but cannot be decoded as a picture is passed over.
@@ -41,7 +41,7 @@ def samples(model: Path, about: ModelInfo, *, most: int = MOST) -> tuple[Sample,
         return ()
     found: list[Sample] = []
     for row in _in_turn(row for row in rows if row.path)[:_TRIED]:
-        if len(found) == most:
+        if len(found) == MOST:
             break
         if (jpeg := _encoded(Path(row.path))) is not None:
             found.append(Sample(Path(row.name).name, jpeg, unseen(about, row.split)))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -17,7 +18,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from frostline.data.pictures.reading import AS_IT_IS
 from frostline.errors import FrostlineError, PlanError
-from frostline.processors import processors
 from frostline.ship.model_info import AnotherModel, identity, located, read, refuse_another
 from frostline.ship.predictor import Predictor, refuse_broken
 from frostline.ship.serve.app import create_app
@@ -48,16 +48,10 @@ def serve(serving: Serving, *, started: Callable[[str], None]) -> None:
         port = held.getsockname()[1]
         address = f"http://{f'[{serving.host}]' if ':' in serving.host else serving.host}:{port}/"
         if serving.workers == 1:
-            _serve(serving, held, lambda: started(address))
+            _serve(serving, held, partial(started, address))
         else:
-            supervise(
-                _work,
-                (serving,),
-                held,
-                workers=serving.workers,
-                hung=serving.limits.hung,
-                started=lambda: started(address),
-            )
+            hung, ready = serving.limits.hung, partial(started, address)
+            supervise(_work, (serving,), held, workers=serving.workers, hung=hung, started=ready)
 
 
 @contextmanager
@@ -89,30 +83,18 @@ def _serve(
 ) -> None:
     stopping = Event()
     malloc.give_back()
-    cores = max(1, processors() // serving.workers)
     alone, crowd = opened(
         serving.folder,
         engine=serving.engine,
         precision=serving.precision,
-        cores=cores,
+        cores=serving.cores,
         trust=serving.trust,
         tta=serving.tta,
     )
     refuse_another(alone.about, serving.digest)
     refuse_broken(alone.see, alone.about)
-    app = create_app(
-        alone,
-        located(serving.folder),
-        crowd=crowd,
-        cores=cores,
-        limits=serving.limits,
-        hosts=serving.hosts,
-        token=serving.token,
-        stopping=stopping,
-        trust=serving.trust,
-        offered=samples(located(serving.folder), alone.about) if serving.samples and _in_colour(alone) else (),
-        alive=alive,
-    )
+    offered = samples(located(serving.folder), alone.about) if serving.samples and _in_colour(alone) else ()
+    app = create_app(alone, serving, crowd=crowd, stopping=stopping, offered=offered, alive=alive)
     limits = {"patience": serving.limits.patience, "most": _descriptors(serving.limits.connections)}
     patient = type("Patient", (Protocol,), limits)
     config = uvicorn.Config(

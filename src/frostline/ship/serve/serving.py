@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from frostline.processors import processors
 from frostline.ship.serve.quota import Limits
 
 
@@ -11,6 +12,7 @@ class Serving:
     """What is served, where, and to whom.
 
     folder: a model folder, or a run's. port: 0 is any free one. workers: processes, each with the model.
+    token: see ``SecurityMiddleware``. hosts: names beside addresses and "localhost" that the server goes by.
     trust: as ``open_folder``. tta: as ``open_predictor``.
     samples: whether held-out pictures of the run that the model is of are offered on the page; None: where only this
         machine may ask.
@@ -30,3 +32,8 @@ class Serving:
     samples: bool | None = None
     digest: str = ""
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def cores(self) -> int:
+        """Of each process."""
+        return max(1, processors() // self.workers)
