@@ -38,7 +38,7 @@ FAMILIES: dict[str, tuple[int, dict[str, Any], tuple[str, ...]]] = {
     "dla46x_c": (64, {}, ()),
     "dpn48b": (64, {}, ()),
     "edgenext_xx_small": (64, {}, ()),
-    "efficientformerv2_s0": (64, {"img_size": 64}, ("stages.1", "stages.3", "norm")),
+    "efficientformerv2_s0": (64, {"img_size": 64}, ("stages.1", "stages.2", "stages.3")),
     "efficientvit_b0": (64, {}, ()),
     "efficientvit_m0": (64, {"img_size": 64}, ()),
     "eva02_tiny_patch14_224": (56, {"img_size": 56, "depth": 4}, ()),
@@ -83,7 +83,7 @@ FAMILIES: dict[str, tuple[int, dict[str, Any], tuple[str, ...]]] = {
     "shvit_s1": (64, {}, ()),
     "skresnet18": (64, {}, ()),
     "starnet_s050": (64, {}, ()),
-    "swiftformer_xs": (64, {}, ("stages.0", "stages.2", "norm")),
+    "swiftformer_xs": (64, {}, ("stages.0", "stages.2", "stages.3")),
     "swin_tiny_patch4_window7_224": (64, {"img_size": 64}, ()),
     "swinv2_cr_tiny_224": (64, {"img_size": 64}, ()),
     "tf_efficientnet_lite0": (64, {}, ()),
@@ -106,7 +106,7 @@ ELSEWHERE: dict[str, tuple[int, dict[str, Any], tuple[str, ...], str]] = {
     "deit_tiny_distilled_patch16_224": (
         64,
         {"img_size": 64, "depth": 3},
-        ("stem", "blocks.0", "blocks.1", "blocks.2", "norm"),
+        ("stem", "blocks.0", "blocks.1", "blocks.2"),
         "two heads read two tokens; below the norm they are one tensor",
     ),
     "efficientvim_m1": (
@@ -118,13 +118,13 @@ ELSEWHERE: dict[str, tuple[int, dict[str, Any], tuple[str, ...], str]] = {
     "pit_ti_224": (
         64,
         {"img_size": 64},
-        ("stem", "norm", "head"),
+        ("stem", "head"),
         "class tokens and patches go from stage to stage as two tensors",
     ),
     "tnt_s_legacy_patch16_224": (
         64,
         {"img_size": 64, "depth": 3},
-        ("stem", "norm", "head"),
+        ("stem", "head"),
         "pixel tokens and patch tokens go from block to block as two tensors",
     ),
 }
@@ -134,10 +134,10 @@ TORCHVISION: dict[str, tuple[int, tuple[str, ...]]] = {
     "vgg11": (64, ("features.3", "features.18", "classifier.3", "head")),
     "mobilenet_v3_small": (64, ("features.1", "features.6", "classifier.0", "head")),
     "efficientnet_b0": (64, ("features.1", "features.7", "features.8", "head")),
-    "vit_b_16": (32, ("encoder.layers.encoder_layer_9", "encoder.layers.encoder_layer_11", "encoder.ln", "head")),
-    "convnext_tiny": (64, ("features.1", "features.5", "classifier.0", "head")),
-    "densenet121": (64, ("features.denseblock1", "features.denseblock4", "features.norm5", "head")),
-    "swin_t": (64, ("features.1", "features.5", "norm", "head")),
+    "vit_b_16": (32, ("encoder.layers.encoder_layer_9", "encoder.layers.encoder_layer_11", "head")),
+    "convnext_tiny": (64, ("features.1", "features.5", "features.7", "head")),
+    "densenet121": (64, ("features.denseblock1", "features.denseblock4", "head")),
+    "swin_t": (64, ("features.1", "features.5", "head")),
 }
 
 

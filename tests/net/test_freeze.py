@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
 import frostline as fl
@@ -172,6 +173,17 @@ def test_decay_falls_geometrically_from_the_head_to_the_stem() -> None:
     assert from_trunk["layer3"] == pytest.approx(0.05)
     data = groups(net, found, by_stage, weight_decay=0.1)
     assert sorted(name for group in data for name in group.names) == sorted(name for name, _ in net.named_parameters())
+
+
+def test_decay_of_a_vision_transformer_is_that_of_timm() -> None:
+    net = timm.models.VisionTransformer(img_size=16, patch_size=8, embed_dim=8, depth=3, num_heads=2, num_classes=3)
+    asked = param_groups_layer_decay(net, layer_decay=0.5)
+    theirs = {id(parameter): group["lr_scale"] for group in asked for parameter in group["params"]}
+    found = fl.stages(net)
+    ours = rates(found, head=1.0, decay=0.5)
+    assert {n: ours[found.of(n)] for n, _ in net.named_parameters()} == {
+        n: theirs[id(p)] for n, p in net.named_parameters()
+    }
 
 
 def test_rates_that_make_no_sense_are_refused() -> None:

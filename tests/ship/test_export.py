@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,6 +15,8 @@ from PIL import Image
 
 from frostline.data.manifest import Manifest, Row
 from frostline.data.pictures.picture import content_digest
+from frostline.data.sources import read
+from frostline.data.split import assign_splits, shares_of, with_validation
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import EngineError, PlanError, UnknownName, one_line
 from frostline.judge.predictions import Outcome, to_csv
@@ -21,6 +24,7 @@ from frostline.judge.training_list import to_csv as to_training_csv
 from frostline.ship import export as exports
 from frostline.ship.export import export
 from frostline.ship.exporters import as_onnx, parity, standalone_script
+from frostline.ship.open_folder import open_folder
 from frostline.ship.open_predictor import open_predictor
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES, saved
@@ -227,6 +231,20 @@ def test_int8_is_judged_by_the_labels_of_the_fit_and_by_groups(tmp_path, leaves)
     assert costs["truth", "grouped"].value == costs["truth", "alone"].value
     reach = [costs["truth", table].high - costs["truth", table].low for table in ("alone", "grouped")]
     assert reach[1] > 1.5 * reach[0]
+
+
+@pytest.mark.parametrize(("given", "held"), [({"split": "50/30/20"}, 0.3), ({"val": 0.4}, 0.4)])
+def test_int8_is_judged_by_the_val_split_of_the_fit(tmp_path, leaves, given, held):
+    place, _ = saved(tmp_path / "model", "test_resnet", ("green leaf", "red leaf"), facts={"given": given, "seed": 3})
+    about = open_folder(place).about
+    loose = shutil.copytree(leaves / "train", tmp_path / "loose")
+    found = exports._labelled(loose, about)
+    assert len(found.part("val")) == pytest.approx(held * len(found), abs=2)
+    again = read(loose, classes=about.classes)
+    made = with_validation(again, share=0.4, seed=3)
+    if "split" in given:
+        made = assign_splits(again, shares_of("50/30/20"), seed=3)
+    assert [row.split for row in found.rows] == [row.split for row in made.rows]
 
 
 def test_int8_past_the_largest_drop_is_refused_and_nothing_is_left(tmp_path, leaves, monkeypatch):

@@ -235,11 +235,10 @@ def _resolve(net: nn.Module, found: Stages, seen: Trace, line: Line) -> str:
 
 @dataclass
 class _Part:
-    """A stage while it is found: `plain` as long as it is a run of single layers."""
+    """A stage while it is found."""
 
     modules: list[str]
     weights: int
-    plain: bool
 
 
 def _stages(net: nn.Module, seen: Trace) -> Stages:
@@ -348,28 +347,28 @@ class _Plan:
 
 
 def _joined(plan: _Plan, units: Sequence[str]) -> Iterator[_Part]:
-    """Single layers joined into stages: the stem up to the first block, norms to the layer they follow."""
+    """Single layers joined into stages: the stem up to the first block, norms to the layer or block they follow, as
+    timm's layer decay counts them."""
     has_blocks = any(plan.matrices(unit) > 1 for unit in units)
     part: _Part | None = None
     in_stem = True
     for unit in units:
         weights, matrices = plan.weights(unit), plan.matrices(unit)
         if part is None:
-            part = _Part([unit], weights, matrices < 2)
+            part = _Part([unit], weights)
             continue
         if not part.weights:
             stays = True  # nothing with weights ran yet
         elif in_stem and has_blocks:
             stays = matrices < 2 and (not matrices or (part.weights + weights) / plan.trunk < STEM_MOST)
         else:
-            stays = not weights or (not matrices and part.plain)
+            stays = not matrices
         if stays:
-            part.plain = part.plain and matrices < 2
             part.modules.append(unit)
             part.weights += weights
         else:
             yield part
-            part, in_stem = _Part([unit], weights, matrices < 2), False
+            part, in_stem = _Part([unit], weights), False
     if part is not None:
         yield part
 

@@ -14,12 +14,13 @@ from frostline.data.loose_pictures import pictures
 from frostline.data.manifest import Manifest, Row
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
-from frostline.data.split import with_validation
+from frostline.data.split import assign_splits, shares_of, with_validation
 from frostline.errors import DataError, EngineError, JudgementError, PlanError
 from frostline.inference import convert
 from frostline.judge.predictions import PICTURES as PICTURES_CSV
 from frostline.judge.predictions import read_outcomes
 from frostline.judge.training_list import training_list
+from frostline.options import FitOptions
 from frostline.registry import Registry
 from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
@@ -164,12 +165,13 @@ def _labelled(data: Path | None, about: ModelInfo) -> Manifest:
         )
     if about.multilabel:
         raise PlanError("int8 is judged by accuracy, and this model gives several labels at once", hint="--to onnx")
-    seed = about.facts.get("seed")
-    manifest = read(data, classes=about.classes, how=_read_as(about))
+    given, said = given_options(about)[0], about.facts.get("seed")
+    seed = said if isinstance(said, int) else 0
+    manifest = read(data, classes=about.classes, how=_read_as(about), keep_splits="split" not in given)
     manifest.require_usable()
-    return (
-        manifest if "val" in manifest.splits else with_validation(manifest, seed=seed if isinstance(seed, int) else 0)
-    )
+    if "split" in given:
+        return assign_splits(manifest, shares_of(given["split"]), seed=seed)
+    return with_validation(manifest, share=given.get("val", FitOptions.val), seed=seed)
 
 
 def _read_as(about: ModelInfo) -> PlaceOptions:
