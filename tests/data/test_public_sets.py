@@ -653,6 +653,33 @@ def test_names_that_count_up_behind_many_others_say_what_belongs_together(tmp_pa
     assert parted.startswith("8 of 8 groups")
 
 
+@pytest.mark.parametrize(
+    "form", ["patient{p}/view{n}.png", "vid{p}_frame_{n}.png", "{p}_x{n}_y256.png", "id{p}_{n}.png"]
+)
+def test_names_in_a_table_or_behind_a_pattern_say_what_belongs_together(tmp_path, form):
+    """CheXpert's patients, frames in a list: only names below class folders were looked at."""
+    names = [f"imgs/{form.format(p=p, n=n)}" for p in range(8) for n in (1, 2, 3)]
+    top = tree(tmp_path / "d", *names)
+    rows = [f"{name},{'ab'[n // 3 % 2]}" for n, name in enumerate(names)]
+    table = written(top / "t.csv", "path,label", *rows)
+    listed = written(tmp_path / "l.txt", *(row.replace(",", " ") for row in rows))
+    for found in (seen(table), seen(listed, images=top)):
+        (said,) = found.understood.warnings
+        assert "a column of groups, or (?P<group>…) in --label-pattern, keeps" in said
+    assert not seen(table, group="none").understood.warnings
+    written(table, "path,label,patient", *(f"{row},p{n // 3}" for n, row in enumerate(rows)))
+    assert not seen(table).understood.warnings
+
+
+def test_names_of_classes_before_numbers_say_no_group(tmp_path):
+    frames = tree(tmp_path / "e", *(f"{'ab'[p % 2]}_vid{p}_frame{n}.jpg" for p in range(6) for n in range(3)))
+    assert "of one video" in seen(frames, label_pattern="^(.)_").understood.warnings[0]
+    names = [f"{c}_{n}.jpg" for c in "abcdefgh" for n in (1, 2, 3)]
+    top = tree(tmp_path / "d", *names)
+    assert not seen(top, label_pattern=r"^(.)_").understood.warnings
+    assert not seen(written(top / "t.csv", "path,label", *(f"{name},{name[0]}" for name in names))).understood.warnings
+
+
 @pytest.mark.parametrize("form", ["{p}_{n}{p}7.jpg", "google_{p}{n}.jpg", "{c}.{p}{n}.jpg", "{p}_{c}_100.jpg"])
 def test_names_that_count_single_pictures_say_nothing(tmp_path, form):
     places = [f"{c}/{form.format(c=c, p=p, n=n)}" for c in "ab" for p in range(4) for n in (1, 2, 3)]

@@ -91,6 +91,20 @@ def test_classes_in_two_spellings_are_warned_of(tmp_path):
     assert alike(["été", "e\u0301te\u0301", "07", "7"]) == [["été", "e\u0301te\u0301"], ["07", "7"]]
 
 
+def test_one_group_in_two_spellings_is_one_or_warned_of(tmp_path):
+    """What looks the same is the same; "P1" and "p1", and pandas' 1.0 for 1 in another table, are asked about."""
+    spelled = ["José", "Jose\u0301", "José\u200b", "Ana"]
+    found = table(tmp_path, "path,label,patient", *rows(lambda n: f"{'ab'[n // 4 % 2]},{spelled[n % 4]}"))
+    assert {row.group for row in found.rows} == {"José", "Ana"}
+    assert found.understood.warnings == ()
+    found = table(tmp_path, "path,label,patient", *rows(lambda n: f"{'ab'[n // 4]},{('P1', 'p1', '1', '1.0')[n % 4]}"))
+    (warning,) = found.understood.warnings
+    assert warning.startswith("groups that are nearly the same: 'P1' (2) and 'p1' (2); '1' (2) and '1.0' (2)")
+    boxes = rows(lambda n: f"{'ab'[n % 2]},1,1,{n + 3},5")
+    found = table(tmp_path, "path,label,xmin,ymin,xmax,ymax", *boxes, "0.png,b,1,1,4,4")
+    assert found.understood.warnings == ()
+
+
 def test_one_and_minus_one_are_two_classes_and_minus_one_beside_others_is_none(tmp_path):
     """CelebA: 1 stands for a picture that shows it, -1 for one that does not."""
     assert table(tmp_path, "path,label", *rows(lambda n: ("1", "-1")[n % 2])).counts() == {"1": 4, "-1": 4}

@@ -111,6 +111,13 @@ def test_lists_of_names_without_their_folders(tmp_path):
     assert [(row.split, row.group) for row in found.rows] == [
         *(("train", "0"), ("train", "0"), ("train", "1"), ("train", "1"), ("test", "2"), ("test", "2"))
     ]
+    for said in ("none", "Patient ID"):  # which dropped the split
+        splits = [row.split for row in read(top, cache=tmp_path / "cache", group=said).rows]
+        assert splits == ["train"] * 4 + ["test"] * 2
+    how = PlaceOptions(split_column="none")
+    assert {(row.split, row.group) for row in read(top, cache=tmp_path / "cache", how=how).rows} == {
+        *((None, "0"), (None, "1"), (None, "2"))
+    }
 
 
 def test_partitions_that_are_not_read_are_warned_of_and_never_labels(tmp_path):

@@ -43,9 +43,8 @@ def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
 
     counts: of pictures, by class.
     """
-    if found := alike(counts):
-        shown = "; ".join(" and ".join(told_apart(names, counts)) for names in found[:3])
-        yield f"class names that are nearly the same: {one_line(shown)}: if they mean one class, write them in one way"
+    if shown := _shown_alike(counts):
+        yield f"class names that are nearly the same: {shown}: if they mean one class, write them in one way"
     if dated := next(filter(_DATE.fullmatch, counts), None):
         yield f"the class {one_line(repr(dated))} ({counts[dated]:,}) may be what a spreadsheet made of 1-3 or 3/1"
     for name in counts:
@@ -56,6 +55,19 @@ def doubtful(counts: Mapping[str, int]) -> Iterator[str]:
                 f"the class {one_line(repr(name))} ({counts[name]:,}) may mean that there is no label: "
                 "if so, remove those rows"
             )
+
+
+def doubtful_groups(counts: Mapping[str, int]) -> Iterator[str]:
+    """A warning for one patient, video, ... in two spellings, whose pictures a split would part.
+
+    counts: of pictures, by group.
+    """
+    if shown := _shown_alike(counts):
+        yield f"groups that are nearly the same: {shown}: a split may part them; if they mean one, write it in one way"
+
+
+def _shown_alike(counts: Mapping[str, int]) -> str:
+    return one_line("; ".join(" and ".join(told_apart(names, counts)) for names in alike(counts)[:3]))
 
 
 def told_apart(names: Sequence[str], counts: Mapping[str, int]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.class_names import doubtful
+from frostline.data.class_names import doubtful, doubtful_groups
 from frostline.data.pictures.formats import kinds
 from frostline.data.pictures.picture import Picture, content_digest, described, whole_of
 from frostline.data.understood import NOTHING, Understood, said
@@ -152,7 +152,10 @@ class Manifest:
         named = _classes(listed, classes, source)
         if classes is None:
             understood = understood.warned(
-                *_lacking(listed, named), *doubtful(_counts(listed, named)), *_parted_groups(listed)
+                *_lacking(listed, named),
+                *doubtful(_counts(listed, named)),
+                *_parted_groups(listed),
+                *doubtful_groups(_groups_by_name(listed)),
             )
         return cls(tuple(usable), named, tuple(skipped), source, several, understood=understood)
 
@@ -360,6 +363,12 @@ def _parted_groups(rows: Sequence[Row]) -> list[str]:
         "another split, whose figures are too good: --split 70/15/15 parts none; --group none if they are no groups"
         for group in parted[:1]
     ]
+
+
+def _groups_by_name(rows: Sequence[Row]) -> Counter[str]:
+    """How many pictures each group has; without those called as pictures are, of boxes and copies."""
+    found = ((row, row.group) for row in rows if row.group is not None and "/" not in row.group)
+    return Counter(group for row, group in found if not row.name.startswith(f"{group} box "))
 
 
 def _some(things: Sequence[str], most: int = 10) -> str:

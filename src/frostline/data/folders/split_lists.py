@@ -42,21 +42,23 @@ class _Said:
 _NOTHING, _NEITHER = _Said({}, (), "", "", complete=False), (None, None)
 
 
-def said_beside(top: Folder, rows: Iterator[Found], table: Callable[[Path], Read]) -> Iterator[Found]:
+def said_beside(
+    top: Folder, rows: Iterator[Found], table: Callable[[Path], Read], how: PlaceOptions
+) -> Iterator[Found]:
     """Rows of a folder, with the split and the group that lists or a table beside its pictures say.
 
-    table: ``csv_records``.
+    table: ``csv_records``. how: where it names a split or a group, even none, nothing else says that.
 
     Raises: DataError: two lists for one split; a picture in two lists; as the source of the rows.
     """
     held = list(rows)
-    parted = any(isinstance(item, Row) and item.split is not None for item in held)
+    parted = how.split_column is not None or any(isinstance(item, Row) and item.split is not None for item in held)
     read = [item.source for item in held if isinstance(item, Understood)]
     files = {_plain(item.file) for item in held if isinstance(item, Row) and item.file is not None}
     lists = None if parted else _lists(top, read, table)  # of MMPretrain, a list in each split starts at its own folder
     found = [said for said in (lists, *_tables(top, read, files, table)) if said is not None]
     of_split = next((said for said in found if said.split), _NOTHING)
-    of_group = next((said for said in found if said.group), _NOTHING)
+    of_group = next((said for said in found if said.group and how.group is None), _NOTHING)
     if not found:
         yield from held
         if not parted and (unread := _unread(top, read)):

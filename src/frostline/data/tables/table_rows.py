@@ -44,7 +44,7 @@ class Reader:
         split = str("" if cells.get("split") is None else cells["split"]).strip()
         if split and self._splits(split) is None:
             raise ValueError(f"{split!r} is no split (train, val or test)")
-        group = str("" if cells.get("group") is None else cells["group"]).strip()
+        group = _text("" if cells.get("group") is None else cells["group"])
         labels = self._labels(self._part(cells.get("label")))
         self.several |= len(labels) > 1
         if not labels:
@@ -130,6 +130,9 @@ def labels_of(value: Any) -> tuple[str, ...]:
     """Labels as text, in their order, each once: of a list, of ``a|b``, or the one there is."""
     listed = isinstance(value, list | tuple | np.ndarray)
     several = value if listed else parted(str("" if value is None else value))
-    texts = (str(label).strip() for label in several)
-    seen = (text if text.isascii() else normalize("NFC", text).strip(_UNSEEN).strip() for text in texts)
-    return tuple(dict.fromkeys(text for text in seen if text))
+    return tuple(dict.fromkeys(text for label in several if (text := _text(label))))
+
+
+def _text(value: Any) -> str:
+    text = str(value).strip()
+    return text if text.isascii() else normalize("NFC", text).strip(_UNSEEN).strip()
