@@ -57,6 +57,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What another library says in its error, so many letters of the first line; the error's kind if that is nothing."""
+    return one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:most]
+
+
 def shown(text: str) -> str:
     """Text of our own that names from outside may stand in: as ``one_line``, and its lines stay lines."""
     return "\n".join(map(one_line, text.split("\n")))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from frostline.data.manifest import Row
 from frostline.data.pictures.picture import Picture, Slice, content_digest, described, whole_of
 from frostline.data.views import Noting, View
-from frostline.errors import DataError, DecodeError
+from frostline.errors import DataError, DecodeError, first_line
 from frostline.processors import processes_here, processors
 
 Seen = NDArray[np.uint8] | DecodeError
@@ -165,7 +165,7 @@ def _waited_for(future: "Future[_Answer]") -> list[Seen]:
     except BrokenExecutor as error:
         _processes.cache_clear()
         raise DataError(
-            f"a process that decoded pictures has ended: {str(error).strip().splitlines()[0]}",
+            f"a process that decoded pictures has ended: {first_line(error)}",
             hint="was it killed, or out of memory? FROSTLINE_CPUS=4 starts fewer",
         ) from None
     if isinstance(answer, list):

@@ -20,7 +20,7 @@ from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables.columns import known
 from frostline.data.tables.table import rows_of
 from frostline.data.understood import Understood
-from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
+from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, first_line, one_line
 from frostline.ordinary_file import ordinary
 
 _PREFIX = "hf:"
@@ -71,7 +71,7 @@ def by_place(place: Path, *, group: str | None = None) -> Iterator[Found]:
         raise
     except Exception as error:  # damaged JSON or Arrow: pyarrow, json and datasets each raise their own
         raise DataError(
-            f"the data set cannot be read: {_said(error)}", where=place, hint="save it again with save_to_disk"
+            f"the data set cannot be read: {first_line(error)}", where=place, hint="save it again with save_to_disk"
         ) from None
 
 
@@ -265,7 +265,7 @@ def _by_name(text: str, place: Path) -> Any:
         return datasets.load_dataset(name, config)
     except Exception as error:  # of httpx, huggingface_hub or datasets
         raise DataError(
-            f"the data set is not in this machine's cache, and cannot be fetched: {_said(error)}",
+            f"the data set is not in this machine's cache, and cannot be fetched: {first_line(error)}",
             where=place,
             hint="check the name and the network; or save_to_disk it where there is one, and name that folder",
         ) from None
@@ -285,7 +285,3 @@ def _offline() -> Iterator[None]:
     finally:
         datasets.config.HF_HUB_OFFLINE = before
         datasets.logging.set_verbosity(loud)
-
-
-def _said(error: Exception) -> str:
-    return one_line(str(error).strip().partition("\n")[0][:200]) or type(error).__name__

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from frostline import atomic
 from frostline.data.views import Preprocessing
-from frostline.errors import EngineError, one_line
+from frostline.errors import EngineError, first_line
 from frostline.inference import openvino_import
 from frostline.inference.network import Network
 
@@ -106,18 +106,14 @@ def store(graph: Any, path: Path) -> None:
         if (said := atomic.full(path.parent)) is not None:  # OpenVINO says "iostream error"
             raise said from None
         raise EngineError(
-            f"the graph cannot be written: {_said(error)}",
+            f"the graph cannot be written: {first_line(error)}",
             where=path.parent,
             hint="is there room on the disk, and may you write there?",
         ) from None
 
 
 def _inexpressible(error: Exception) -> EngineError:
-    return EngineError(f"the network cannot be written as a graph: {_said(error)}", hint="predict with torch")
-
-
-def _said(error: Exception) -> str:
-    return one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
+    return EngineError(f"the network cannot be written as a graph: {first_line(error)}", hint="predict with torch")
 
 
 def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:

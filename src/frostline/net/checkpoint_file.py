@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from frostline.errors import WeightsError, one_line
+from frostline.errors import WeightsError, first_line, one_line
 from frostline.net.self_description import architecture_in, names_in
 from frostline.net.tensor_names import AVERAGED
 from frostline.net.true_numbers import is_plain
@@ -314,9 +314,8 @@ def _refused(path: Path, error: Exception) -> WeightsError:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = one_line(str(error).strip().partition("\n")[0][:160]) or type(error).__name__
     size = f"{path.stat().st_size:,} bytes" if path.exists() else "gone"
-    what = f"the weights file is damaged or truncated ({size}): {reason}"
+    what = f"the weights file is damaged or truncated ({size}): {first_line(error)}"
     return WeightsError(what, where=path, hint="download it again, and compare its size and digest")
 
 

@@ -27,7 +27,7 @@ from tqdm.utils import CallbackIOWrapper
 
 from frostline import atomic
 from frostline.data.cache_folder import expanded
-from frostline.errors import WeightsError, one_line
+from frostline.errors import WeightsError, first_line, one_line
 from frostline.net.weight_files import INDEX, USUAL, digest_of, shard_names, shards
 from frostline.registry import Registry
 
@@ -217,8 +217,7 @@ def hub_file(repository: str, file: str, *, patience: float = _PATIENCE) -> Path
     except Exception as error:
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             raise _NotThere("the hub repository has no such file", where=f"{repository}/{file}") from None
-        reason = one_line(str(error).strip().partition("\n")[0][:160])
-        raise WeightsError(f"the hub does not give it: {reason}", where=f"{repository}/{file}") from None
+        raise WeightsError(f"the hub does not give it: {first_line(error)}", where=f"{repository}/{file}") from None
     # The hub names large files by their sha256; small ones by a git hash, which has another length.
     if facts.etag and len(facts.etag) == 64:
         _verified(path, url, facts.etag)

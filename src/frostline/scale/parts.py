@@ -19,7 +19,7 @@ from frostline import atomic
 from frostline.data.arrow_table import arrow_table
 from frostline.data.cache_folder import expanded
 from frostline.data.places.remote import filesystem, url_of
-from frostline.errors import DataError, FrostlineError, PlanError, one_line
+from frostline.errors import DataError, FrostlineError, PlanError, first_line, one_line
 from frostline.ship.batch_predict import refuse_another
 
 JOB = "_job.json"
@@ -147,9 +147,9 @@ def _explained(place: str) -> Iterator[None]:
     except FrostlineError:
         raise
     except Exception as error:  # of botocore, gcsfs and others: each has its own
-        said = atomic.reason(error) if isinstance(error, OSError) else one_line(str(error).strip().partition("\n")[0])
+        said = atomic.reason(error) if isinstance(error, OSError) else first_line(error)
         raise DataError(
-            f"the results cannot be written: {said[:200] or type(error).__name__}",
+            f"the results cannot be written: {said}",
             where=place,
             hint="name another --out, or see to your rights there",
         ) from None

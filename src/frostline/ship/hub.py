@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline.data.cache_folder import expanded
-from frostline.errors import CheckpointError, one_line
+from frostline.errors import CheckpointError, first_line, one_line
 from frostline.ship import atomic_folder
 from frostline.ship import model_info as _about
 from frostline.ship.file_names import ABOUT, ALL, CARD
@@ -157,6 +157,6 @@ def _hubs_errors(repo: str) -> Iterator[None]:
             "HF_HUB_OFFLINE is set, so nothing is sent or fetched", where=repo, hint="unset it; --dry-run works without"
         ) from None
     except Exception as error:  # HTTP, TLS, sockets, tokens: each library below has its own kinds
-        said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
+        said = first_line(error, 300)
         hint = _NETWORK if "connect" in said.casefold() else _LOGIN
         raise CheckpointError(f"the hub does not do it: {said}", where=one_line(repo), hint=hint) from None

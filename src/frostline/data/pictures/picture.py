@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.data.pictures.samples import Samples
-from frostline.errors import DecodeError, one_line
+from frostline.errors import DecodeError, first_line, one_line
 
 Size: TypeAlias = tuple[int, int]
 """(width, height) in pixels, as Pillow has it."""
@@ -171,8 +171,7 @@ def fetched(picture: Whole) -> Path | bytes | NDArray[Any] | Samples | Slice:
     except DecodeError:
         raise
     except Exception as error:  # somebody else's code: whatever it raises, this picture is not to be had
-        reason = one_line(str(error).strip().partition("\n")[0][:200])
-        raise DecodeError(f"cannot be fetched: {reason or type(error).__name__}", hint=_LOOK) from None
+        raise DecodeError(f"cannot be fetched: {first_line(error)}", hint=_LOOK) from None
     if isinstance(found, Path | bytes | np.ndarray | Samples | Slice):
         return found
     raise DecodeError(f"there is no picture, but {type(found).__name__}", hint="give a path, bytes or uint8 pixels")

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from frostline import atomic
 from frostline.data.pictures.picture import Item
 from frostline.data.places import reach
-from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, one_line
+from frostline.errors import DataError, DecodeError, FrostlineError, MissingExtra, first_line, one_line
 
 T = TypeVar("T")
 
@@ -264,7 +264,7 @@ def _again(url: str, act: Callable[[], T]) -> T:
         except Exception as error:  # of aiohttp, botocore, gcsfs: each has its own
             if (ours := _ours(error)) is not None:
                 raise DataError(ours.what, where=url, hint="name that host yourself, if it is meant") from None
-            said = one_line(str(error).strip().partition("\n")[0][:200]) or type(error).__name__
+            said = first_line(error)
             final = _is_final(error, said)
             if final or attempt == _TRIES - 1:
                 if isinstance(error, FileNotFoundError) and final:

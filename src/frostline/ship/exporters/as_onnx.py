@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from frostline.errors import EngineError, MissingExtra, one_line
+from frostline.errors import EngineError, MissingExtra, first_line
 from frostline.ship.exporters.export_spec import INPUT, OUTPUT, Answer, Exportable, Form, Standalone, hush
 
 GRAPH = "model.onnx"
@@ -76,7 +76,7 @@ def opened(folder: Path) -> Answer:
 
 def inexpressible(error: Exception, what: str) -> EngineError:
     """What an exporter raised, as an error of ours."""
-    said = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:300]
+    said = first_line(error, 300)
     return EngineError(
         f"the network cannot be written for {what}: {said}", hint="try another --to: onnx, openvino, torch"
     )

@@ -13,7 +13,7 @@ from frostline.data.manifest import Row
 from frostline.data.pictures.picture import content_digest
 from frostline.data.split import joined
 from frostline.data.views import EvaluationView
-from frostline.errors import DataError, DecodeError, EngineError
+from frostline.errors import DataError, DecodeError, EngineError, first_line
 from frostline.inference import convert
 from frostline.judge import metrics
 from frostline.judge.intervals import Interval
@@ -185,7 +185,7 @@ def _asked(answer: Answer, pictures: NDArray[np.generic]) -> NDArray[np.float32]
     try:
         return answer(pictures)
     except Exception as error:  # a runtime's own errors: a shape that was fixed after all, an operator it lacks
-        said = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        said = first_line(error, 300)
         raise EngineError(
             f"the exported graph cannot take {pictures.shape}: {said}", hint="try another --to: onnx, openvino, torch"
         ) from None

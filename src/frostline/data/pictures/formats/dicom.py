@@ -13,7 +13,7 @@ from frostline.data.pictures.formats import kinds, pillow
 from frostline.data.pictures.picture import Size
 from frostline.data.pictures.reading import Window
 from frostline.data.pictures.samples import Samples
-from frostline.errors import DecodeError, one_line
+from frostline.errors import DecodeError, first_line
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META, _BLOCK, _LARGEST = 2048, 1 << 20, 1 << 29
@@ -105,7 +105,7 @@ def picture(encoded: BinaryIO, check: Callable[[Size], None]) -> Samples | Image
     try:
         values: NDArray[Any] = pixel_array(dataset, index=0, raw=False)
     except (RuntimeError, NotImplementedError) as error:
-        said = one_line(str(error).splitlines()[0])[:150]
+        said = first_line(error, 150)
         raise DecodeError(
             f"its compression cannot be read: {said}; pip install pylibjpeg pylibjpeg-libjpeg may help",
             hint="pip install pylibjpeg pylibjpeg-libjpeg pyjpegls",
