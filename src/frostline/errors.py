@@ -58,7 +58,7 @@ def one_line(text: str) -> str:
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """What another library says in its error, so many letters of the first line; the error's kind if that is nothing."""
+    """What another library says in its error, the first line of it; the error's kind if that is nothing."""
     return one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:most]
 
 

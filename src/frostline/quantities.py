@@ -58,6 +58,15 @@ def size(value: int | str) -> int:
     return int(found)
 
 
+def in_bytes(count: float) -> str:
+    """1,234,000 -> "1.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def _amount(text: str, units: Mapping[str, int]) -> float | None:
     """A number, 0 or more and finite, with at most one of the units behind it; None if it is none."""
     unit = text[-1:] if text[-1:] in units else ""

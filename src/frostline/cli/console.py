@@ -15,6 +15,7 @@ from frostline.cli import output
 from frostline.cli.language import sentence
 from frostline.cli.wrap import for_console, for_stream, in_cell
 from frostline.errors import one_line, shown
+from frostline.quantities import in_bytes
 
 _NAME = 12  # cells that a class's name has at least
 
@@ -56,15 +57,6 @@ def parts(count: "Count", out: Path) -> None:
 def in_language(text: str) -> str:
     """Lines of our own in the language of the command line, safe to be shown."""
     return "\n".join(shown(sentence(line)) for line in text.split("\n"))
-
-
-def in_bytes(count: float) -> str:
-    """1,234,000 -> "1.2 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def result(found: "RunResult", *, model: Path, seconds: float) -> None:

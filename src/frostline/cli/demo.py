@@ -1,7 +1,7 @@
 """``frostline demo``: fit real pictures, and predict a few that the model has not seen."""
 
 import shlex
-from itertools import chain, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,8 @@ from frostline.cli.complete import STRATEGIES
 from frostline.cli.language import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from frostline.judge.predictions import Outcome
 
 _SHOWN = 6
@@ -32,7 +34,7 @@ def demo(
     from frostline.data.cache_folder import default_cache
     from frostline.data.demos import DEMOS
     from frostline.data.loose_pictures import pictures
-    from frostline.judge.predictions import PICTURES, read_outcomes
+    from frostline.judge.predictions import PICTURES, of_test, read_outcomes
     from frostline.ship.model_info import unseen
     from frostline.ship.open_predictor import open_predictor
     from frostline.ship.predictor import Failure, label_of
@@ -44,8 +46,7 @@ def demo(
     name = f"{Path(data).resolve().stem}-demo-{strategy}"
     model = fit.run(place, {"strategy": strategy, "out": out}, as_json=False, quiet=quiet, name=name)
     judged = [row for row in read_outcomes(model.parent / PICTURES) if row.path and Path(row.path).exists()]
-    judged = [row for row in judged if row.split == "test"] or judged
-    few = examples(judged)
+    few = examples(of_test(judged))
     if few:
         typed = shlex.join(["frostline", "predict", str(model), *(row.path for row in few)])
         opened = open_predictor(model)
@@ -71,12 +72,9 @@ def demo(
     )
 
 
-def examples(judged: "list[Outcome]") -> "list[Outcome]":
+def examples(judged: "Sequence[Outcome]") -> "list[Outcome]":
     """A few pictures of every class in turn, and one mistake if there is any, last."""
-    by_class: dict[str, list[Outcome]] = {}
-    for row in judged:
-        if row.right:
-            by_class.setdefault(row.label, []).append(row)
+    from frostline.judge.predictions import in_turn
+
     wrong = [row for row in judged if not row.right][:1]
-    in_turn = [row for row in chain.from_iterable(zip_longest(*by_class.values())) if row is not None]
-    return [*in_turn[: _SHOWN - len(wrong)], *wrong]
+    return [*islice(in_turn(row for row in judged if row.right), _SHOWN - len(wrong)), *wrong]

@@ -42,8 +42,9 @@ def clear(
     from frostline.cli import console
     from frostline.data.cache_folder import default_cache
     from frostline.features.kept import clear as empty
+    from frostline.quantities import in_bytes
 
     freed = empty(default_cache(), only=only or ())
     for name, size in freed.items():
-        console.aside(f"{console.in_bytes(size):>9}  {name}")
-    console.aside(f"{console.in_bytes(sum(freed.values()))} freed")
+        console.aside(f"{in_bytes(size):>9}  {name}")
+    console.aside(f"{in_bytes(sum(freed.values()))} freed")

@@ -26,6 +26,7 @@ from frostline.errors import StoreError, one_line
 from frostline.features import store_file
 from frostline.features.locks import Held, unused
 from frostline.features.store_file import SUFFIX, UNFINISHED, Block, Damaged, Mapped, Rows
+from frostline.quantities import in_bytes
 
 LIMIT = 20 * 10**9
 """Bytes that a store may take on disk."""
@@ -139,14 +140,15 @@ class Store:
                 over -= self._remove(lock)
             free = shutil.disk_usage(self.root).free
         if over > 0:
+            more, past, limit = map(in_bytes, (nbytes, over, self.limit))
             raise StoreError(
-                f"{_bytes(nbytes)} more would take the store {_bytes(over)} over its limit of {_bytes(self.limit)}",
+                f"{more} more would take the store {past} over its limit of {limit}",
                 where=self.root,
                 hint="raise --store-limit, use fewer --views, or end the other runs that use the store",
             )
         if nbytes > free:
             raise StoreError(
-                f"{_bytes(nbytes)} are needed and the disk has {_bytes(free)} left",
+                f"{in_bytes(nbytes)} are needed and the disk has {in_bytes(free)} left",
                 where=self.root,
                 hint="make room there, for instance with `frostline store clear`",
             )
@@ -259,7 +261,7 @@ class Shelf:
                     hint="the address leaves out something that the rows depend on",
                 )
             self._store.make_room(rows.nbytes)
-            with _explained(self._folder, f"{_bytes(rows.nbytes)} cannot be written to the store"):
+            with _explained(self._folder, f"{in_bytes(rows.nbytes)} cannot be written to the store"):
                 block = store_file.write(self._folder, digests, rows)
             self._add(block)
             self._verified.add(block.path)
@@ -362,11 +364,3 @@ def _about(lock: Path) -> str:
     except (OSError, ValueError, TypeError):
         return "of unknown origin"
     return one_line(f"{says.engine} {says.precision}, prefix {says.prefix[:8]}, view {says.view}")
-
-
-def _bytes(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

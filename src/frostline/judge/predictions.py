@@ -5,8 +5,9 @@ they are joined (`data.label_text`).
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,19 @@ def outcomes(part: Manifest, probabilities: NDArray[np.floating], split: str) ->
             )
         )
     return found
+
+
+def in_turn(rows: Iterable[Outcome]) -> Iterator[Outcome]:
+    """One of each class before a second one of any."""
+    by_class: dict[str, list[Outcome]] = {}
+    for row in rows:
+        by_class.setdefault(row.label, []).append(row)
+    return (row for row in chain.from_iterable(zip_longest(*by_class.values())) if row is not None)
+
+
+def of_test(rows: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Those of the test split, or all if there is none."""
+    return [row for row in rows if row.split == "test"] or rows
 
 
 def to_csv(rows: Iterable[Outcome]) -> str:

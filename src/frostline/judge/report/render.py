@@ -19,6 +19,7 @@ from frostline.judge.pages.translations import Say, speaking
 from frostline.judge.report import charts, plots, text
 from frostline.judge.report.page import Page
 from frostline.judge.report.sections import SECTIONS
+from frostline.quantities import in_bytes
 
 _FIRST_PAIRS = 9  # of those most often confused that are not folded away
 _MOST_ROWS = 2_000  # of the table of classes
@@ -55,7 +56,7 @@ def render(page: Page, *, lang: str = "en") -> str:
             "percent": text.percent,
             "number": text.number,
             "clock": text.clock,
-            "bytes": text.in_bytes,
+            "bytes": in_bytes,
             "plain": one_line,
             "words": in_words,
             "lowest": text.lowest,
