@@ -524,6 +524,39 @@ def test_folders_of_users_or_patients_that_a_table_names_are_no_classes(tmp_path
     assert seen(names).classes == ("ants", "bees")
 
 
+@pytest.mark.parametrize(
+    ("folders", "lines"),
+    [
+        ([f"clip_{n}" for n in range(6)], ["path,label", *(f"d\\clip_{n},{'ab'[n % 2]}" for n in range(6))]),
+        (
+            [f"XR_{b}/p{n}/study1" for b in "AB" for n in range(3)],
+            [f"d/XR_{b}/p{n}/study1/,{n % 2}" for b in "AB" for n in range(3)],
+        ),
+    ],
+)
+def test_a_table_that_labels_folders_is_not_passed_over(tmp_path, folders, lines):
+    """Clips; MURA, whose folders are parts of the body, and whose table says which studies are abnormal."""
+    top = tree(tmp_path / "d", *(f"{folder}/{n}.png" for folder in folders for n in range(2)))
+    written(top / "labels.csv", *lines)
+    hint = refused(top, r"labels\.csv has another label for each folder than its name")
+    assert len(seen(top, ignore=(option(hint, "--ignore"),))) == 12
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["class,superclass", "cat,mammal", "dog,mammal", "owl,bird"],
+        ["label,category", "cat,7", "dog,8", "owl,9"],
+        ["wnid,label", "cat,crane", "dog,crane", "owl,owl"],  # two of ImageNet's names come twice
+        ["cat,a small animal", "dog,a large animal", "owl,a bird"],
+    ],
+)
+def test_a_table_that_describes_classes_says_nothing_else_of_folders(tmp_path, lines):
+    top = tree(tmp_path / "d", *(f"{c}/{n}.png" for c in ("cat", "dog", "owl") for n in range(2)))
+    written(top / "classes.csv", *lines)
+    assert seen(top).classes == ("cat", "dog", "owl")
+
+
 def test_numbers_of_folds_and_patients_are_not_those_of_classes(tmp_path):
     """Grades 0 to 2 in folders, folds 0 to 2 and patients 1 to 40 in tables."""
     top = tree(tmp_path / "d", *(f"{c}/{c}_{n}.png" for c in range(3) for n in range(6)))
@@ -715,6 +748,8 @@ def test_what_is_no_picture_and_no_table_is_named_with_what_to_make_of_it(tmp_pa
         assert hint in refused(tmp_path / name.replace("/", "-"), "there are no pictures"), file
     hint = refused(written(tmp_path / "z" / "one.zip", "x").parent, "there are no pictures")
     assert hint.startswith("1 archives")
+    top = tree(tmp_path / "y", *(f"data/{c}\\{n}.jpg" for c in "ab" for n in range(2)))  # zipped by Windows
+    assert refused(top, "no class folders").startswith("names hold backslashes for folders")
 
 
 @pytest.mark.parametrize("names", [("labels.txt", "猫", "狗"), ("label_list.txt", "0 猫", "1 狗")])

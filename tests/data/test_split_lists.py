@@ -34,7 +34,12 @@ EXPECTED = sorted(
 
 
 @pytest.mark.parametrize(
-    "row", [lambda c, n: f"{c}/{n}.jpg", lambda c, n: f"{c}/{n}", lambda c, n: f"{c}/{n}.jpg {int(c == 'bees')}"]
+    "row",
+    [
+        lambda c, n: f"{c}/{n}.jpg",
+        lambda c, n: f"{c}/{n}",
+        lambda c, n: f"{c}\\{n}.jpg {int(c == 'bees')}",  # of Windows
+    ],
 )
 @pytest.mark.parametrize("home", ["", "splits/"])
 def test_lists_of_splits_beside_classes(tmp_path, row, home):

@@ -164,7 +164,8 @@ def _listed(top: Folder, place: Path, table: Callable[[Path], Read]) -> list[Pat
     try:
         if place.stat().st_size > _LARGEST:
             return None
-        lines = [line.strip() for line in place.read_text(encoding=encoding_of(place)).splitlines() if line.strip()]
+        text = place.read_text(encoding=encoding_of(place)).replace("\\", "/")  # as Windows writes paths
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
     except (OSError, UnicodeError):
         return None
     words = [line.split()[0] for line in lines]  # labels may follow

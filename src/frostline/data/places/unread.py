@@ -116,7 +116,9 @@ def no_classes(here: Folder, top: Folder | None = None) -> DataError:
     stems = {name.rpartition(".")[0] for name in names}
     boxes = [folder.path / name for folder, name in beside if name.lower().endswith(".txt") and name[:-4] in stems]
     archives = [name for name in others if name.lower().endswith(_ARCHIVES)]
-    if tables := [folder.path / name for folder, name in beside if _is_table(name)]:
+    if sum("\\" in name for name in names) > len(names) / 2:
+        hint = f"names hold backslashes for folders: unpack the archive again with 7z or bsdtar, or name it; or {hint}"
+    elif tables := [folder.path / name for folder, name in beside if _is_table(name)]:
         hint = f"labels in a table? name it: {one_line(str(tables[0]))}, with --images DIR; or {hint}"
     elif boxes and len(boxes) > len(names) / 2 and _is_yolo(boxes[0]):
         hint = f"{one_line(boxes[0].name)} and others are boxes of YOLO? export them as COCO's JSON; or {hint}"
