@@ -15,9 +15,10 @@ from frostline.data.views import Preprocessing
 from frostline.errors import PlanError
 from frostline.events import Note
 from frostline.net import zoo
+from frostline.net.trace import operations
 from frostline.options import FitOptions
 from frostline.quantities import side
-from frostline.run.image_size import allowed_work, chosen_side, larger, operations
+from frostline.run.image_size import allowed_work, chosen_side, larger
 from frostline.train.defaults import default
 
 

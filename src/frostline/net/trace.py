@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from frostline.data.views import Preprocessing
 from frostline.errors import StageError, one_line
 
 Shape = tuple[int, int, int]
@@ -255,3 +257,10 @@ def _seen(tensor: Tensor, like: Traced | None) -> Traced:
             view = view.narrow(dim, 0, min(size, view.shape[dim]))
     step = max(1, view.numel() // MARKS)
     return Traced(tuple(tensor.shape), tensor.dtype, view.reshape(-1)[::step][:MARKS].clone())
+
+
+def operations(net: nn.Module, wants: Preprocessing) -> int:
+    """Floating-point operations of the network for one picture, an addition and a multiplication counted each."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        twin(net).eval()(torch.zeros(1, wants.channels, *wants.size))
+    return int(counter.get_total_flops())

@@ -10,17 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from frostline.data.manifest import Manifest
 from frostline.data.split import few, fold_numbers
-from frostline.data.views import EvaluationView, Preprocessing
+from frostline.data.views import EvaluationView
 from frostline.errors import DataError, PlanError
 from frostline.events import Listener, Note
 from frostline.features.activations import Activations
+from frostline.net.trace import operations
 from frostline.net.zoo import Backbone
 from frostline.options import FitOptions
 from frostline.quantities import seconds
@@ -95,17 +93,6 @@ def chosen_side(
     cost = f"; an answer takes {(other / side) ** 2:.1f} times as long" if better else ""
     tell(Note(f"pictures are seen at {taken} x {taken}: {figures}{cost}"))
     return other if better else None, True
-
-
-def operations(net: nn.Module, wants: Preprocessing) -> int:
-    """Floating-point operations of the network for one picture, an addition and a multiplication counted each."""
-    trained = net.training
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            net.eval()(torch.zeros(1, wants.channels, *wants.size))
-    finally:
-        net.train(trained)
-    return int(counter.get_total_flops())
 
 
 def _losses(

@@ -14,7 +14,7 @@ from frostline.errors import DataError, PlanError
 from frostline.events import Note, PhaseStart, Warn, Work
 from frostline.net.all_stages import AllStages
 from frostline.net.head import Head, find_head
-from frostline.run.image_size import operations
+from frostline.net.trace import operations
 from frostline.run.phase_context import Logits, PhaseContext, PhaseResult
 from frostline.train.logistic import MOST_STEPS
 from frostline.train.plan import HEAD_CROPS, Plan, Solve
