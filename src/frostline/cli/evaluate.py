@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from frostline.cli.answering import Engine, Precision, Tta
+from frostline.cli.answering import Engine, Precision, Trust, Tta, show
 from frostline.cli.complete import offered
 from frostline.cli.fit import with_options
-from frostline.cli.trust import Trust, show
 from frostline.options import READING
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, output
+from frostline.cli.answering import Trust, show
 from frostline.cli.language import sentence
-from frostline.cli.trust import Trust, show
 
 
 def explain(

@@ -6,8 +6,8 @@ from typing import Annotated
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, idle
+from frostline.cli.answering import Trust, show
 from frostline.cli.complete import offered
-from frostline.cli.trust import Trust, show
 
 _DROP = 0.01
 

@@ -9,9 +9,8 @@ import typer
 from typer import Argument, Option
 
 from frostline.cli import gc_settings, idle, output
-from frostline.cli.answering import Engine, Precision, Tta
+from frostline.cli.answering import Engine, Precision, Trust, Tta, show
 from frostline.cli.language import sentence
-from frostline.cli.trust import Trust, show
 
 if TYPE_CHECKING:
     from frostline.ship.model_info import ModelInfo

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from frostline.cli.answering import Engine, Precision, Tta
-from frostline.cli.trust import Trust, show
+from frostline.cli.answering import Engine, Precision, Trust, Tta, show
 
 _WHO, _LIMITS = "Who may ask", "How much one may ask for"
 

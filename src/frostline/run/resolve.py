@@ -22,13 +22,13 @@ from frostline.features.activations import BOTTOM, Activations, Elsewhere
 from frostline.features.store import Store
 from frostline.judge.audit.run_checks import warnings_for
 from frostline.judge.pages.translations import checked
-from frostline.net import zoo
+from frostline.net import all_stages, zoo
 from frostline.net.freeze import rates
-from frostline.net.stages import HEAD, cut, stages
+from frostline.net.head import Head
+from frostline.net.stages import HEAD, Stages, cut, stages
 from frostline.options import FEW, OPTIONS, FitOptions
 from frostline.processors import launched_processes
 from frostline.quantities import seconds, side
-from frostline.run.head2toe import over_all_stages
 from frostline.run.image_size import AUTO, allowed_work, chosen_side
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine, units_of
@@ -122,9 +122,9 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     tell(Note(str(backbone.loaded) if backbone.loaded else f"{settings.model} starts from random weights"))
     order = stages(backbone.net)
     plan = make_plan(settings.strategy, order, settings.training, pictures=pictures, weights=weights)
-    all_stages = any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases)
-    if all_stages:
-        backbone, order = over_all_stages(backbone, len(manifest.classes), tell)
+    of_all = any(isinstance(phase, Solve) and phase.all_stages for phase in plan.phases)
+    if of_all:
+        backbone, order = _over_all_stages(backbone, len(manifest.classes), tell)
     _check_network(backbone, plan)
     _check_of_training(settings, plan)
     if "val" in manifest.splits and settings.val != FitOptions.val:
@@ -136,7 +136,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     manifest = _split(manifest, plan, settings, judging)
     if settings.few is not None:
         manifest = few(manifest, settings.few, seed=settings.seed)
-    activations = _activations(backbone, settings, built, tell, alone=all_stages)
+    activations = _activations(backbone, settings, built, tell, alone=of_all)
     manifest = _readable(manifest, activations, plan.phases[0])
     _say_what_is_left_out(manifest, tell, "skipped.csv" if record.folder else "result_.skipped")
     record.skipped(manifest.skipped)
@@ -172,6 +172,23 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     record.json("plan.json", {**facts, **told})
     split_off = not said and ("val" in manifest.splits or judging != settings.folds)
     return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, judging, split_off, sized)
+
+
+def _over_all_stages(backbone: zoo.Backbone, classes: int, tell: Listener) -> tuple[zoo.Backbone, Stages]:
+    """The backbone with a head over all its stages, and the stages by their new names.
+
+    Raises: PlanError: it does not give what its stages see.
+    """
+    net = all_stages.AllStages(backbone.net, classes).eval()
+    tell(Note(f"the head reads {sum(net.widths):,} features of {len(net.widths) - 1} stages and of the backbone's end"))
+    tell(
+        Note(
+            "the model folder will be no plain timm folder: frostline opens it, and its graph, exports and "
+            "`frostline predict` work as ever; the plain head is in it too, as net.*"
+        )
+    )
+    head = Head(all_stages.HEAD, sum(net.widths))
+    return replace(backbone, net=net, head=head), stages(net)
 
 
 def _activations(

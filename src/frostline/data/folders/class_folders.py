@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from frostline.data.class_names import UNLABELLED
 from frostline.data.folders.frames import said_of_frames
-from frostline.data.folders.links import check_links
 from frostline.data.folders.nesting import (
     Level,
     are_parts,
     check_copies,
     check_groups,
+    check_links,
     check_same_within,
     innermost,
     label_of,

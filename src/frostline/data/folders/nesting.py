@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from frostline.data.places.folder_names import (
     BESIDE,
@@ -285,6 +286,26 @@ def _counts_up(folder: Folder, inner: Folder) -> bool:
     before, found, after = inner.base.casefold().partition(folder.base.casefold())
     rest = before + after
     return bool(found) and re.search(r"\d", rest) is not None and re.search(r"[^\W\d_]{3}", rest) is None
+
+
+def check_links(here: Folder, where: Path) -> None:
+    """Notice a folder of pictures that is reached in two ways. where: the place that was looked through.
+
+    Raises: DataError: one is, with the option that leaves the link out.
+    """
+    seen = dict[tuple[int, int], Folder]()
+    for folder in here.walk():
+        if not folder.count:
+            continue
+        status = folder.path.stat()
+        other = seen.setdefault((status.st_dev, status.st_ino), folder)
+        if status.st_ino and other is not folder:
+            link, real = (other, folder) if other.path.is_symlink() else (folder, other)
+            raise DataError(
+                f"{one_line(link.name)!r} and {one_line(real.name)!r} are one folder under two names",
+                where=where,
+                hint=f"leave one out: --ignore {one_line(link.name)!r}",
+            )
 
 
 def check_copies(folders: Sequence[Folder], here: Folder) -> None:

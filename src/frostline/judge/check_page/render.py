@@ -1,6 +1,7 @@
 """check.html: what an audit found, with the pictures, in one file that needs nothing beside it."""
 
 import base64
+import io
 import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +9,16 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from PIL import Image
+
+from frostline.data.pictures import decode
+from frostline.data.pictures.picture import Picture
+from frostline.data.pictures.reading import Reading
+from frostline.errors import DecodeError
 from frostline.judge.audit.findings import Finding, checks
 from frostline.judge.audit.run_checks import Audit
 from frostline.judge.audit.write_csv import DROP
 from frostline.judge.check_page.about import ABOUT
-from frostline.judge.check_page.thumbnails import thumbnail
 from frostline.judge.pages.render import rendered, shared_folder
 
 _CARDS = 48  # of a finding that are shown with pictures
@@ -20,6 +26,7 @@ _OPEN = 12  # of these that are not folded away
 _PICTURES = 6  # of a card
 _LINES = 40
 _CLASSES = 1000
+_SIDE = 176  # of a small picture, in pixels
 
 
 def page(audit: Audit, *, lang: str = "en", options: Sequence[str] = ()) -> str:
@@ -77,8 +84,23 @@ def _thumbnails(audit: Audit) -> dict[int, str]:
         if listing.readable[row]
     )
     with ThreadPoolExecutor(thread_name_prefix="thumbnail") as pool:
-        made = pool.map(lambda row: thumbnail(listing.rows[row].picture, reading=listing.reading), shown)
+        made = pool.map(lambda row: _thumbnail(listing.rows[row].picture, reading=listing.reading), shown)
         return {row: base64.b64encode(data).decode() for row, data in zip(shown, made, strict=True) if data}
+
+
+def _thumbnail(picture: Picture, *, reading: Reading) -> bytes | None:
+    """A JPEG of at most 176 pixels in height and twice that in width, or None if the picture cannot be decoded."""
+    try:
+        image = decode.image(picture, reading=reading, at_least=lambda _: _SIDE).image
+    except DecodeError:
+        return None
+    factor = max(image.height / _SIDE, image.width / (2 * _SIDE), 1)
+    small = image.resize(
+        (max(1, round(image.width / factor)), max(1, round(image.height / factor))), Image.Resampling.BICUBIC
+    )
+    kept = io.BytesIO()
+    small.save(kept, "JPEG", quality=78, optimize=True)
+    return kept.getvalue()
 
 
 def _section(audit: Audit, finding: Finding, pictures: dict[int, str], names: list[str]) -> dict[str, Any]:
