@@ -1,5 +1,6 @@
 # make demo   a fresh clone to a fitted model and its predictions, in a small environment of its own
 # make test   the tests
+# make test-slow  further cases of what the tests try
 # make coverage  the tests, and which lines they did not reach
 # make test-scale  Ray, Daft, Dask and Spark, for real (Spark needs Java)
 # make test-gpu    on a CUDA card: what only that can show
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage test-scale test-gpu lint docs trust bench soak kills audit sbom lock accuracy clean
+.PHONY: demo test test-slow coverage test-scale test-gpu lint docs trust bench soak kills audit sbom lock accuracy clean
 
 # Marked by a file, so that a half-made environment is made again.
 $(VENV)/ready: pyproject.toml
@@ -40,6 +41,9 @@ demo:
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-slow: $(VENV)/ready
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 coverage: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered

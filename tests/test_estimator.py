@@ -45,7 +45,9 @@ SMALL: dict[str, Any] = {
     "engine": "torch",
     "precision": "fp32",
     "strategy": "probe",
+    "head_crops": 0,
 }
+TRAINED: dict[str, Any] = {**SMALL, "strategy": "freeze", "head_crops": None}  # no head that is fitted
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def test_cross_validation_a_grid_and_a_pipeline_take_it(paths: list[Path], label
 
 def test_numbers_of_numpy_are_numbers(paths: list[Path], labels: list[str], tmp_path: Path) -> None:
     """A grid made of NumPy's ranges gives its own kinds of numbers."""
-    given = {**SMALL, "strategy": "freeze", "out": tmp_path / "run"}
+    given = {**TRAINED, "out": tmp_path / "run"}
     theirs = {"epochs": np.int64(2), "lr": np.float32(0.5), "seed": np.int64(3), "momentum": np.float64(0.5)}
     classifier = ImageClassifier(**given, **theirs, optimizer="sgd").fit(paths, labels)
     assert classifier.epochs == 2
@@ -420,7 +422,7 @@ def test_options_of_a_place_say_nothing_of_a_sequence(paths: list[Path], labels:
 def test_a_fit_neither_uses_nor_changes_what_the_program_set_in_torch(
     paths: list[Path], labels: list[str], tmp_path: Path, strategy: str
 ) -> None:
-    options = {**SMALL, "strategy": strategy} | ({} if strategy == "probe" else {"epochs": 1, "mixup": 0.2})
+    options = SMALL if strategy == "probe" else {**TRAINED, "strategy": strategy, "epochs": 1, "mixup": 0.2}
     wanted = ImageClassifier(**options).fit(paths, labels).predict_proba(paths[:4])
     drawn = []
     for seed in (1, 2):
@@ -454,7 +456,7 @@ def defaults_of_torch(dtype: torch.dtype, device: str) -> Iterator[None]:
 def test_defaults_of_torch_are_not_those_of_a_fit(
     paths: list[Path], labels: list[str], tmp_path: Path, strategy: str, defaults: tuple[torch.dtype, str]
 ) -> None:
-    options = {**SMALL, "strategy": strategy} | ({} if strategy == "probe" else {"epochs": 1})
+    options = SMALL if strategy == "probe" else {**TRAINED, "strategy": strategy, "epochs": 1}
     wanted = ImageClassifier(**options).fit(paths, labels).predict_proba(paths[:4])
     with defaults_of_torch(*defaults):
         classifier = ImageClassifier(**options).fit(paths, labels)

@@ -7,6 +7,7 @@ import torch
 from bench import gpu
 
 
+@pytest.mark.slow
 def test_it_runs_from_end_to_end_and_its_figures_are_speeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(gpu, "_timed", lambda work, device: (work(), 0.5)[1])

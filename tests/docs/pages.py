@@ -20,6 +20,7 @@ from frostline.train.strategies import strategies
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+EPOCHS = 3  # at most, for what is tried is what a page says, not how long a network learns
 _MODULE = re.compile(r"# (\w+\.py)\n")
 _ENTRY = re.compile(r'\[project\.entry-points\."(?P<group>[\w.]+)"\]\n(?P<points>(?:[\w-]+ = "[\w:.]+"\n)+)')
 
@@ -90,6 +91,9 @@ class Reader:
 
     def _types(self, command: str, shown: str, where: str) -> None:
         words = shlex.split(command)
+        if "--epochs" in words:
+            at = words.index("--epochs") + 1
+            words[at] = str(min(int(words[at]), EPOCHS))
         given: dict[str, str] = {}
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")

@@ -16,7 +16,9 @@ import torch
 from docs.make_tables import PAGE, filled
 from PIL import Image
 
-from tests.docs.pages import ROOT, Reader, blocks, commands, forget_announced
+from frostline.options import same
+from frostline.train.defaults import GIVEN, TABLE
+from tests.docs.pages import EPOCHS, ROOT, Reader, blocks, commands, forget_announced
 
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if "zh-CN" not in p.name)]
 IN_CHINESE = [ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.zh-CN.md"))]
@@ -25,7 +27,7 @@ NAMED = {
     ("val", "ants"): "10308379_1b6c72e180.jpg",
     ("train", "ants"): "0013035.jpg",
 }
-EACH = {"train": 8, "val": 6, "test": 4}
+EACH = {"train": 6, "val": 4}
 
 
 def named(page: Path) -> str:
@@ -46,8 +48,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hues = {"ants": (150, 70, 60), "bees": (70, 150, 60)}
     for name, hue in hues.items():
         for split, count in EACH.items():
-            if split != "test":
-                pictures(top / "hymenoptera_data" / split / name, count, hue, rng)
+            pictures(top / "hymenoptera_data" / split / name, count, hue, rng)
         pictures(top / "photos" / name, 10, hue, rng)
         pictures(top / "messy" / "train" / name, 6, hue, rng)
         pictures(top / "messy" / "val" / name, 4, hue, rng)
@@ -104,6 +105,9 @@ def here(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
         for path, _, _ in rows:
             archive.write(shelf / path, path)
+    for defaults in (TABLE, GIVEN["strategy", "auto"]):
+        monkeypatch.setitem(defaults, "epochs", same(EPOCHS, "a test of a page"))
+    monkeypatch.setitem(TABLE, "head_crops", same(0, "a test of a page"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -140,6 +140,18 @@ TORCHVISION: dict[str, tuple[int, tuple[str, ...]]] = {
     "swin_t": (64, ("features.1", "features.5", "head")),
 }
 
+# Two to five seconds each, and built of what others of the list are built of too.
+SLOW = {
+    *("mobileone_s0", "focalnet_tiny_srf", "repvit_m1", "maxvit_pico_rw_256", "convmixer_768_32", "rdnet_tiny"),
+    *("inception_v3", "swin_tiny_patch4_window7_224", "davit_tiny", "tiny_vit_5m_224", "selecsls42", "gcvit_xxtiny"),
+    *("fastvit_t8", "vovnet39a", "swinv2_cr_tiny_224", "res2net50_48w_2s", "mvitv2_tiny"),
+    *("vit_b_16", "vgg11", "swin_t", "convnext_tiny"),
+}
+
+
+def _cases(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
@@ -188,7 +200,7 @@ def _check(net: nn.Module, side: int, wanted: tuple[str, ...]) -> None:
         assert {id(p) for p in suffix.parameters()} == above, line
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", _cases(FAMILIES))
 def test_a_family_is_cut_exactly_at_three_lines(name: str) -> None:
     side, options, wanted = FAMILIES[name]
     _check(_timm(name, options), side, wanted)
@@ -210,7 +222,7 @@ def test_what_cannot_be_cut_so_says_so_and_can_be_cut_where_it_says(name: str) -
         assert torch.equal(suffix(prefix(pictures)), net(pictures))
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", _cases(TORCHVISION))
 def test_torchvision_networks_are_cut_exactly(name: str) -> None:
     side, wanted = TORCHVISION[name]
     options = {"image_size": side} if name.startswith("vit") else {}

@@ -345,15 +345,18 @@ def test_resume_gives_the_same_bits_as_never_stopping(leaves: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "stops"),
     [
-        {"mixup": 0.2, "cutmix": 1.0, "ema": 0.9, "accumulate": 2, "optimizer": "lookahead_adamw", "warmup": 1.0},
-        {"schedule": "plateau", "balance": "sampling", "views": 0, "augment": "trivial", "optimizer": "sgd"},
-        {"drop_path": 0.3, "l2sp": 0.1, "interpolate": 0.7, "lr": "auto", "strategy": "layerwise"},
+        (
+            {"mixup": 0.2, "cutmix": 1.0, "ema": 0.9, "accumulate": 2, "optimizer": "lookahead_adamw", "warmup": 1.0},
+            (2, 5, 6, 9),
+        ),
+        ({"schedule": "plateau", "balance": "sampling", "views": 0, "augment": "trivial", "optimizer": "sgd"}, (5, 9)),
+        ({"drop_path": 0.3, "l2sp": 0.1, "interpolate": 0.7, "lr": "auto", "strategy": "layerwise"}, (9,)),
     ],
 )
 def test_resume_within_an_epoch_gives_the_same_bits_and_figures(
-    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], stops: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr("frostline.run.train_phase.CHECKPOINT_SECONDS", -1.0)
     chosen = {"model": "test_resnet", **TRAINING, "strategy": "full", "batch_size": 8, **options}
@@ -363,7 +366,7 @@ def test_resume_within_an_epoch_gives_the_same_bits_and_figures(
     class Killed(BaseException):
         pass
 
-    for stop in (2, 5, 6, 9):
+    for stop in stops:
         out, seen = tmp_path / str(stop), 0
 
         def listen(event: Event) -> None:

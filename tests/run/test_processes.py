@@ -26,7 +26,9 @@ def fit(launcher: list[str], data: Path, out: Path, cache: Path, *more: str) -> 
 
 
 # Batch normalisation that learns sees each process's share of a batch, so another network for "full".
-@pytest.mark.parametrize(("strategy", "model"), [("freeze", "test_resnet"), ("full", "test_convnext")])
+@pytest.mark.parametrize(
+    ("strategy", "model"), [pytest.param("freeze", "test_resnet", marks=pytest.mark.slow), ("full", "test_convnext")]
+)
 def test_two_processes_end_where_one_does(leaves: Path, tmp_path: Path, strategy: str, model: str) -> None:
     one = fit(ONE, leaves, tmp_path / "one", tmp_path / "cache", "--model", model, "--strategy", strategy)
     two = fit(TWO, leaves, tmp_path / "two", tmp_path / "cache-of-two", "--model", model, "--strategy", strategy)

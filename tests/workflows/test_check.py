@@ -43,6 +43,7 @@ def test_planted_faults_in_ants_and_bees_are_found(ants_bees: Path, tmp_path: Pa
     assert audit.not_checked == ()
 
 
+@pytest.mark.slow
 def test_planted_faults_in_solar_cells_are_found(tmp_path: Path, own_cache: Path) -> None:
     """As above, in a quarter of them. Their own labels are uncertain: it takes what was saved otherwise to tell."""
     try:
