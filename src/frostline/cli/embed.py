@@ -31,8 +31,7 @@ def embed(
         str, Option(help=plain(OPTIONS["precision"].help), autocompletion=offered("precision"))
     ] = "auto",
     unlabelled: Annotated[
-        bool,
-        Option("--unlabelled", help="Take all pictures of a folder, WebDataset shard or Parquet file."),
+        bool, Option("--unlabelled", help="Take all pictures of a folder, WebDataset shard or Parquet file.")
     ] = False,
     on: Annotated[str | None, Option(help="ray: compute on a Ray cluster; --out is a folder of Parquet.")] = None,
     address: Annotated[str | None, Option(help=plain(OPTIONS["address"].help))] = None,

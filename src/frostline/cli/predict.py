@@ -20,8 +20,7 @@ def predict(
     model: Annotated[Path, Argument(help="A model folder, or a run's folder.")],
     images: Annotated[list[str], Argument(help="Files, folders, globs, or - for names on standard input.")],
     top: Annotated[
-        int,
-        Option(help="How many classes to name; of several labels a picture, 1 is all of 50 % and more.", min=1),
+        int, Option(help="How many classes to name; of several labels a picture, 1 is all of 50 % and more.", min=1)
     ] = 1,
     coverage: Annotated[
         float | None, Option(help="Name a set of classes that holds the right one so often: 0.95.")
@@ -96,14 +95,7 @@ def predict(
     if out is not None:
         part = batch_predict.shard_of(shard, os.environ)
         count = batch_predict.work(
-            out,
-            part,
-            rows,
-            answering,
-            places=images,
-            columns=Columns(top, coverage),
-            tta=tta,
-            tell=console.aside,
+            out, part, rows, answering, places=images, columns=Columns(top, coverage), tta=tta, tell=console.aside
         )
         console.aside(f"{count.rows:,} pictures, {count.unreadable:,} of them could not be read")
         if count.unreadable and part.of == 1:  # of several, a launcher would stop the others: `merge` says it

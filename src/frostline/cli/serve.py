@@ -32,8 +32,7 @@ def serve(
         Option(help="File with a token that clients must send; else $FROSTLINE_TOKEN.", rich_help_panel=_WHO),
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        Option(help="Name the server goes by, such as a proxy's. Repeatable.", rich_help_panel=_WHO),
+        list[str] | None, Option(help="Name the server goes by, such as a proxy's. Repeatable.", rich_help_panel=_WHO)
     ] = None,
     max_bytes: Annotated[int, Option(help="Largest request body, in bytes.", rich_help_panel=_LIMITS)] = 32 << 20,
     max_pixels: Annotated[int, Option(help="Most pixels in one picture.", rich_help_panel=_LIMITS)] = 50_000_000,

@@ -80,12 +80,7 @@ def jitter(picture: Image.Image, rng: np.random.Generator, strength: float) -> I
     return picture
 
 
-def erase(
-    pixels: NDArray[np.uint8],
-    rng: np.random.Generator,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-) -> None:
+def erase(pixels: NDArray[np.uint8], rng: np.random.Generator, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     """Fill a random rectangle of 2 to 33 % of the area, in place, with noise as the network's input is distributed.
 
     pixels: (H, W, C). mean, std: per channel, of values in [0, 1].

@@ -7,24 +7,8 @@ from typing import Any
 
 MISSING = frozenset(  # as pandas reads it, too
     (
-        *(
-            "",
-            "nan",
-            "NaN",
-            "NAN",
-            "-nan",
-            "-NaN",
-            "NA",
-            "N/A",
-            "n/a",
-            "#N/A",
-            "#N/A N/A",
-            "#NA",
-            "None",
-            "null",
-            "NULL",
-        ),
-        *("<NA>", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
+        *("", "nan", "NaN", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "None", "null"),
+        *("NULL", "<NA>", "NaT", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"),
         *("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"),
     )
 )

@@ -13,9 +13,7 @@ from frostline.errors import DataError, DecodeError
 
 
 def pairs(
-    pictures: Iterable[Picture | str],
-    labels: Iterable[object] | None = None,
-    groups: Iterable[object] | None = None,
+    pictures: Iterable[Picture | str], labels: Iterable[object] | None = None, groups: Iterable[object] | None = None
 ) -> Iterator[Row]:
     """Rows from pictures, their labels and their groups, side by side, as an estimator gets them.
 

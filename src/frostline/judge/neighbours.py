@@ -16,11 +16,7 @@ def unit(features: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def nearest(
-    features: NDArray[np.floating],
-    known: NDArray[np.floating],
-    k: int,
-    *,
-    itself: NDArray[np.integer] | None = None,
+    features: NDArray[np.floating], known: NDArray[np.floating], k: int, *, itself: NDArray[np.integer] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest of known ones for each row (N, D), nearest first: which, and one less the cosine, in [0, 2].
 

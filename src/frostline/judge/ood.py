@@ -147,11 +147,7 @@ def distances(known: NDArray[np.floating], features: NDArray[np.floating]) -> ND
 
 
 def from_distances(
-    features: NDArray[np.floating],
-    far: NDArray[np.floating],
-    *,
-    head: str,
-    units: Units | None = None,
+    features: NDArray[np.floating], far: NDArray[np.floating], *, head: str, units: Units | None = None
 ) -> Novelty | None:
     """The threshold of training pictures (M, D), by how far (n,) held-out ones are; None if those are fewer than 19.
 

@@ -217,9 +217,7 @@ def _form(path: Path) -> str:
     if start.startswith(b"\x80"):
         return "pickle"
     raise WeightsError(
-        f"the weights file is no checkpoint; it begins with {one_line(repr(start[:12]))}",
-        where=path,
-        hint=_NEEDED,
+        f"the weights file is no checkpoint; it begins with {one_line(repr(start[:12]))}", where=path, hint=_NEEDED
     )
 
 

@@ -216,16 +216,8 @@ def _describe(net: nn.Module, preprocessing: Preprocessing, classes: int) -> Non
         return
     config = copy.deepcopy(config) | preprocessing.to_dict() | {"num_classes": classes}
     config["input_size"] = (preprocessing.channels, *preprocessing.size)
-    for gone in (
-        "size",
-        "reading",
-        "file",
-        "source",
-        "label_names",
-        "label_descriptions",
-        "test_input_size",
-        "test_crop_pct",
-    ):
+    of_files = ("file", "source", "label_names", "label_descriptions", "test_input_size", "test_crop_pct")
+    for gone in ("size", "reading", *of_files):
         config.pop(gone, None)
     net.pretrained_cfg = config  # type: ignore[assignment]
     if hasattr(net, "default_cfg"):

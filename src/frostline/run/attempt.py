@@ -90,11 +90,7 @@ def repeated(context: PhaseContext, phase: Phase, open_device: OpenDevice, *, ju
 
 
 def _carried_out(
-    job: Job,
-    best: BestSoFar,
-    number: int,
-    open_device: OpenDevice,
-    start: Checkpoint | None,
+    job: Job, best: BestSoFar, number: int, open_device: OpenDevice, start: Checkpoint | None
 ) -> PhaseResult:
     phase = job.plan.phases[number]
     if isinstance(phase, Solve):

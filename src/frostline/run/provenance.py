@@ -24,12 +24,7 @@ PACKAGES = ("frostline", "torch", "torchvision", "timm", "numpy", "pillow", "sci
 
 
 def facts_of(
-    plan: Plan,
-    manifest: Manifest,
-    backbone: Backbone,
-    stages: Sequence[str],
-    options: FitOptions,
-    folds: int | None,
+    plan: Plan, manifest: Manifest, backbone: Backbone, stages: Sequence[str], options: FitOptions, folds: int | None
 ) -> dict[str, Any]:
     """Plain values. "run" identifies plan, pictures, weights and seed together."""
     loaded = backbone.loaded

@@ -90,12 +90,7 @@ def filling(built: Mapping[str, Any], *, address: str | None = None, cpus: float
         asked = [
             block for some in in_blocks(todo) for block in alike(named(row) | {"digest": row.digest} for row in some)
         ]
-        arguments = {
-            "built": dict(built),
-            "line": line,
-            "view": view,
-            "address": shelf.address,
-        }
+        arguments = {"built": dict(built), "line": line, "view": view, "address": shelf.address}
         reasons: dict[str, str] = {}
         writer, done = BlockWriter(shelf, len(todo)), 0
         progress(0, len(todo))

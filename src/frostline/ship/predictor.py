@@ -184,9 +184,7 @@ def refuse_broken(see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo)
 
 
 def _answered(
-    decoded: list[tuple[str, Seen]],
-    see: Callable[[NDArray[np.uint8]], Outputs],
-    about: ModelInfo,
+    decoded: list[tuple[str, Seen]], see: Callable[[NDArray[np.uint8]], Outputs], about: ModelInfo
 ) -> Iterator[Answer]:
     pixels = [picture for _, picture in decoded if not isinstance(picture, DecodeError)]
     found = iter(_found(np.stack(pixels), see, about) if pixels else ())

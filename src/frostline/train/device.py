@@ -201,9 +201,7 @@ def _accelerator(device: str, trackers: list[str], folder: Path | None) -> "Acce
     except ValueError as error:
         if launched_processes()[1] > 1:
             raise PlanError(
-                f"the processes cannot meet: {one_line(str(error))[:200]}",
-                where="RANK/WORLD_SIZE",
-                hint=LAUNCHER_HINT,
+                f"the processes cannot meet: {one_line(str(error))[:200]}", where="RANK/WORLD_SIZE", hint=LAUNCHER_HINT
             ) from None
     # accelerate keeps the first device and precision of a process for good; a second fit may want others.
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -79,14 +79,7 @@ class Comparison:
         ]
         answer, count = self.commonest
         base = {"answer": answer, "share": count / self.n}
-        return {
-            "split": self.split,
-            "n": self.n,
-            "units": self.units,
-            "baseline": base,
-            "runs": runs,
-            "pairs": pairs,
-        }
+        return {"split": self.split, "n": self.n, "units": self.units, "baseline": base, "runs": runs, "pairs": pairs}
 
 
 def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:

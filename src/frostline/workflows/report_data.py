@@ -42,14 +42,8 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 _ODD = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    StopIteration,
-    RecursionError,
-    TemplateError,
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    *(StopIteration, RecursionError, TemplateError),
 )
 """What values of another kind than a run writes come to, wherever they are used first."""
 
@@ -130,13 +124,7 @@ def _damaged(folder: Path, error: Exception) -> FrostlineError:
 
 
 def of_evaluation(
-    found: Evaluation,
-    about: ModelInfo,
-    manifest: Manifest,
-    *,
-    title: str,
-    split: str = "",
-    net: Net | None = None,
+    found: Evaluation, about: ModelInfo, manifest: Manifest, *, title: str, split: str = "", net: Net | None = None
 ) -> Page:
     """What an evaluation found, with heat maps if there is a network."""
     pictures = {row.digest: row.picture for row in manifest.rows}

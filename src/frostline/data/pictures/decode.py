@@ -19,17 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from frostline.data.pictures import samples as deep
 from frostline.data.pictures.formats import camera_raw, dicom, jpeg_xl, kinds, many_bands, pillow, tiff
-from frostline.data.pictures.picture import (
-    Box,
-    Crop,
-    Picture,
-    Size,
-    described,
-    fetched,
-    refusal,
-    source,
-    whole_of,
-)
+from frostline.data.pictures.picture import Box, Crop, Picture, Size, described, fetched, refusal, source, whole_of
 from frostline.data.pictures.pillow_settings import strict_and_silent
 from frostline.data.pictures.reading import WHITE, Reading
 from frostline.data.pictures.samples import Samples

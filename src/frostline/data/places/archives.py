@@ -42,17 +42,8 @@ _LEAST = 32
 _BLOCK = 1 << 20
 _HEADER = 16 << 20
 _DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    IndexError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, IndexError, OverflowError, NotImplementedError, RuntimeError, ValueError),
 )
 
 Member = tuple[str, Callable[[], AbstractContextManager[IO[bytes]]]]

@@ -17,19 +17,8 @@ PICTURES = frozenset(
 
 BESIDE = frozenset(
     (
-        *(
-            "masks",
-            "mask",
-            "msk",
-            "labels",
-            "label",
-            "annotations",
-            "annotation",
-            "segmentation",
-            "segmentations",
-            "seg",
-        ),
-        *("ground_truth", "groundtruth", "gt", "trimaps", "depth", "xmls", "bboxes", "thumbnails", "thumbs"),
+        *("masks", "mask", "msk", "labels", "label", "annotations", "annotation", "segmentation", "segmentations"),
+        *("seg", "ground_truth", "groundtruth", "gt", "trimaps", "depth", "xmls", "bboxes", "thumbnails", "thumbs"),
         *("heatmaps", "figures", "docs", "extra", "explained", "crops", "overlays"),
         *("segmentationclass", "segmentationobject"),
         *("掩膜", "掩码", "分割", "标注", "标签", "标注文件", "缩略图", "热力图", "真值"),

@@ -175,12 +175,7 @@ def walk(top: Path) -> Iterator[Path]:
 
 
 def _surveyed(
-    path: Path,
-    name: str,
-    ignore: Sequence[str],
-    used: set[str],
-    above: frozenset[_Place],
-    entered: set[_Place] | None,
+    path: Path, name: str, ignore: Sequence[str], used: set[str], above: frozenset[_Place], entered: set[_Place] | None
 ) -> Folder:
     """entered: folders of this branch, from the third level on; so links among them end soon, and classes may share."""
     try:

@@ -30,17 +30,8 @@ COLUMNS = {
         *("标签", "类别", "分类", "类名", "种类", "标签名称", "类别名称", "标注"),
     ),
     "split": (
-        "split",
-        "set",
-        "subset",
-        "usage",
-        "partition",
-        "dataset",
-        "data set",
-        "phase",
-        "data_split",
-        "数据集",
-        "划分",
+        *("split", "set", "subset", "usage", "partition", "dataset", "data set", "phase", "data_split"),
+        *("数据集", "划分"),
     ),
     "group": (
         *("group", "group_id", "patient_id", "patient", "subject", "subject_id", "lesion_id", "case_id"),
@@ -57,20 +48,9 @@ _SECOND = frozenset(  # of labels only if none of the others is there
 )
 _MAYBE_GROUPS = frozenset(
     (
-        *(
-            "camera",
-            "cameraid",
-            "location",
-            "locationid",
-            "site",
-            "siteid",
-            "device",
-            "deviceid",
-            "scanner",
-            "hospital",
-        ),
+        *("camera", "cameraid", "location", "locationid", "site", "siteid", "device", "deviceid", "scanner"),
         *("institution", "center", "centre", "session", "sessionid", "date", "day", "plot", "plotid", "farm", "video"),
-        *("slide", "person", "specimen", "scene", "sceneid", "user", "userid", "photographer", "observer"),
+        *("hospital", "slide", "person", "specimen", "scene", "sceneid", "user", "userid", "photographer", "observer"),
         *("相机", "摄像头", "设备", "设备编号", "医院", "地点", "日期", "拍摄日期", "场景", "视频", "姓名", "用户"),
     )
 )

@@ -100,10 +100,7 @@ def _records(
             for column in named.keys() & record.keys():
                 record[column] = _by_name(record[column], named[column])
             line = next(lines)
-            yield (
-                line + 1,
-                [Item(pictures[name], line) if name in pictures else record.get(name) for name in header],
-            )
+            yield (line + 1, [Item(pictures[name], line) if name in pictures else record.get(name) for name in header])
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

@@ -50,13 +50,7 @@ class Reader:
         if not labels:
             said = cells.get("label")
             self.bare.append(f"row {line}: no label" + (f" ({said})" if said not in (None, "", []) else ""))
-        return Row(
-            picture,
-            labels,
-            self._splits(split) if split else None,
-            None if group in MISSING else group,
-            name,
-        )
+        return Row(picture, labels, self._splits(split) if split else None, None if group in MISSING else group, name)
 
     def _labels(self, value: Any) -> tuple[str, ...]:
         if isinstance(value, Mapping):

@@ -46,12 +46,7 @@ class SecurityMiddleware:
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        hosts: Iterable[str],
-        token: str | None,
-        observe: Callable[[str, int, float], None],
+        self, app: ASGIApp, *, hosts: Iterable[str], token: str | None, observe: Callable[[str, int, float], None]
     ) -> None:
         self._app = app
         self._named = {host.lower().rstrip(".") for host in hosts}
