@@ -76,6 +76,14 @@ def test_numbers_of_such_a_file_are_those_of_the_folders_or_refused(tmp_path):
     with pytest.raises(DataError, match="say different labels") as caught:
         seen(other)
     assert "--ignore 'val.txt'" in str(caught.value)
+    for name, lines in {  # Caffe's: n01440764 tench; or the numbers of the folders' own pictures, here the other way
+        "synset_words.txt": ["ants an insect", "bees another"],
+        "train.txt": [f"{c}/{n}.jpg {1 - AB.index(c)}" for c in AB for n in range(3)],
+    }.items():
+        (other / name).write_text("\n".join(lines) + "\n")
+        first = "ants" if name == "synset_words.txt" else "bees"
+        assert [row[1] for row in parts(seen(other)) if row[0] == "val"] == sorted(AB * 2)
+        assert next(row.labels for row in seen(other).rows if row.name == "val/v0.jpg") == (first,)
 
 
 @pytest.mark.parametrize(("said", "fine"), [(("ants", "bees"), True), (("bees", "ants"), False), (("0", "1"), True)])
@@ -94,27 +102,29 @@ def test_a_table_with_the_folders_words_for_other_folders_is_refused(tmp_path, s
     assert "--ignore 'labels.csv'" in str(caught.value)
 
 
-def test_json_of_coco_says_splits_and_words_where_folders_have_numbers(tmp_path):
-    """iNaturalist: category numbers as folders, and train2018.json beside val2018.json."""
-    names = [f"pictures/{n % 2 + 10}/{n}.jpg" for n in range(8)]
+@pytest.mark.parametrize("above", [("", ""), ("Plantae/", "Aves/")])
+def test_json_of_coco_says_splits_and_words_where_folders_have_numbers(tmp_path, above):
+    """iNaturalist: category numbers as folders, also in those of kingdoms, and train2018.json beside val2018.json."""
+    names = [f"pictures/{above[n % 3 // 2]}{n % 3 + 10}/{n}.jpg" for n in range(9)]
     top = tree(tmp_path / "d", *names)
 
     def listing(numbers):
         return json.dumps(
             {
                 "images": [{"id": n, "file_name": names[n]} for n in numbers],
-                "annotations": [{"id": n, "image_id": n, "category_id": n % 2 + 10} for n in numbers],
-                "categories": [{"id": 10, "name": "Formica rufa"}, {"id": 11, "name": "Apis mellifera"}],
+                "annotations": [{"id": n, "image_id": n, "category_id": n % 3 + 10} for n in numbers],
+                "categories": [{"id": n, "name": word} for n, word in ((10, "Acer"), (11, "Zea"), (12, "Corvus"))],
             }
         )
 
     (top / "train2018.json").write_text(listing(range(6)))
-    assert seen(top).classes == ("Apis mellifera", "Formica rufa")
-    (top / "val2018.json").write_text(listing((6, 7)))
+    assert seen(top).classes == ("Acer", "Corvus", "Zea")
+    (top / "val2018.json").write_text(listing((6, 7, 8)))
     found = seen(top)
     assert {row.name.partition("/")[2]: row.split for row in found.rows} == {
         name: "val" if n > 5 else "train" for n, name in enumerate(names)
     }
+    assert found.classes == ("Acer", "Corvus", "Zea")
 
 
 def test_tables_called_as_splits_say_them_whatever_else_stands_there(tmp_path):

@@ -52,9 +52,10 @@ def test_a_table_beside_classes_that_says_two_splits_of_a_picture_is_refused(tmp
 
 def test_the_header_again_is_no_picture(tmp_path):
     lines = rows(lambda n: "ab"[n % 2])
-    found = table(tmp_path, "path,label", *lines[:4], "path,label", *lines[4:])
-    assert found.classes == ("a", "b")
-    assert "row 6 (the header again)" in found.summary()
+    for again in ("path,label", "\ufeffpath,label"):  # one file behind another
+        found = table(tmp_path, "path,label", *lines[:4], again, *lines[4:])
+        assert found.classes == ("a", "b")
+        assert "row 6 (the header again)" in found.summary()
 
 
 def test_a_class_without_any_box_is_refused(tmp_path):

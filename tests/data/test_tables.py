@@ -198,7 +198,7 @@ def test_parquet_class_labels_go_by_their_names_across_files(tmp_path):
         read(write("c.parquet", ["ants", "bees"], [-1, 1, 0, 1]), cache=tmp_path / "cache")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32"])
 def test_utf_16_with_and_without_its_mark(tmp_path, encoding):
     tree(tmp_path, *(f"{n}.png" for n in range(4)))
     rows = "".join(f"{n}.png\t{('Bär', 'Fuß')[n % 2]}\n" for n in range(4))

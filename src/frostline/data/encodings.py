@@ -27,12 +27,14 @@ _KOREAN = frozenset(
 
 
 def encoding_of(place: Path) -> str:
-    """UTF-16 by the mark at its start or by zeros in every other place, GB18030 if its beginning surely is, else UTF-8.
+    """UTF-32 and UTF-16 by the mark at its start, UTF-16 by zeros in every other place too, GB18030 if its beginning surely is, else UTF-8.
 
     Raises: OSError: it cannot be read.
     """
     with place.open("rb") as source:
         head = source.read(_LOOKED_AT)
+    if head[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
     halves = head[0:_BEGINNING:2], head[1:_BEGINNING:2]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain, islice
@@ -19,7 +20,7 @@ from frostline.data.split_names import says_splits, split_of, splits_of, words_o
 from frostline.data.tables.coco import NotCoco, coco, looks_like_coco
 from frostline.data.tables.columns import known
 from frostline.data.tables.csv_table import csv_records, csv_table
-from frostline.data.tables.lists import NoList, text_list
+from frostline.data.tables.lists import NoList, names_of_classes, text_list
 from frostline.data.tables.locate import NotThere
 from frostline.data.tables.table import rows_of, rows_of_objects
 from frostline.data.understood import Understood
@@ -27,6 +28,7 @@ from frostline.errors import DataError, one_line
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".txt")
 _METADATA = ("metadata.csv", "metadata.jsonl")
+_SYNSETS = ("synsets.txt", "synset_words.txt", "wnids.txt")  # which number is which folder
 _LOOKED_AT = 20  # rows of a table by which it is known whether it names pictures that are there
 _DEPTH = 3  # folders from the top in which a table is looked for
 
@@ -202,14 +204,15 @@ def _beside_classes(
 ) -> Iterator[Found] | None:
     """Rows of class folders and of the tables beside them; None: the folders say it all.
 
-    Such a table may label a split whose pictures lie in no class folders (val_annotations.txt); COCO's JSON may say
-    splits (train2018.json, val2018.json), or words where folders have numbers.
+    Such a table may label a split whose pictures lie in no class folders (val_annotations.txt), by numbers that another
+    one has for the folders or a list of their names; COCO's JSON may say splits (train2018.json, val2018.json), or words
+    where folders have numbers, also within those of superclasses.
 
     Raises: DataError: one says other labels than the folders; it cannot be read.
     """
     splits = named_splits(unwrapped(top))
     whole = replace(how, ignore=(), label_pattern=None, box_format="none", box_margin=None)
-    agreeing, adding = list[Path](), list[Found]()
+    agreeing, loose, finer, words = list[Path](), dict[Path, list[Found]](), list[Path](), set[tuple[str, str]]()
     for table in tables:
         try:
             items = list(_rows(table, _for_table(top, table, whole)))
@@ -224,22 +227,35 @@ def _beside_classes(
         rows = [item for item in items if isinstance(item, Row) and isinstance(item.picture, Path)]
         pairs = {(of_folders.get(row.picture), row.labels) for row in rows if isinstance(row.picture, Path)}
         if {label for label, _ in pairs} == {None}:
-            adding += _of_split(top, table, items, splits, sorted(set(of_folders.values())))
+            loose[table] = items
         elif _one_to_one(pairs):
             agreeing.append(table)
+            words |= {(other[0], one) for one, other in pairs if one is not None and len(other) == 1}
+        elif looks_like_coco(table) and _one_to_one({(str(row.file.parent), row.labels) for row in rows if row.file}):
+            finer.append(table)
         else:
             raise _other_labels(top, table)
+    said = Counter(word for word, _ in words)  # not what two tables say of different folders
+    ours = {word: one for word, one in words if said[word] == 1} | {name: name for name in of_folders.values()}
+    adding = [item for table, items in loose.items() for item in _of_split(top, table, items, splits, ours)]
+    if finer and (adding or splits):
+        raise _other_labels(top, finer[0])
     if adding:
         return _with_folders(top, adding)
+    agreeing += finer
     jsons = [table for table in agreeing if looks_like_coco(table)]
     named = splits_of(table.stem for table in jsons)
     parted = {table: named[table.stem] for table in jsons if table.stem in named}
-    if splits or not jsons:
+    if not finer and (splits or not jsons):
         return None
     if len(jsons) > 1 and len(set(parted.values())) == len(parted) == len(jsons):
         return _read(top, parted, _opened(top, jsons, how))
     numbers = all(label.isdecimal() for label in of_folders.values())
-    return _read(top, {jsons[0]: None}, _opened(top, jsons, how)) if len(jsons) == 1 and numbers else None
+    if len(jsons) == 1 and (numbers or finer):
+        return _read(top, {jsons[0]: None}, _opened(top, jsons, how))
+    if finer:
+        raise _other_labels(top, finer[0])
+    return None
 
 
 def _one_to_one(pairs: Set[tuple[str | None, tuple[str, ...]]]) -> bool:
@@ -271,19 +287,28 @@ def _is_about_others(of_folders: Mapping[Path, str], table: Path, how: PlaceOpti
 
 
 def _of_split(
-    top: Folder, table: Path, items: Sequence[Found], splits: Mapping[str, str], classes: Sequence[str]
+    top: Folder, table: Path, items: Sequence[Found], splits: Mapping[str, str], words: Mapping[str, str]
 ) -> list[Found]:
-    """Rows of a table that labels a split of loose pictures, as the folders call the classes; [] of no split at all."""
+    """Rows of a table that labels a split of loose pictures, as the folders call the classes; [] of no split at all.
+
+    words: what tables and the folders themselves call the classes, and what the folders do.
+    """
     found = list[Found]()
+    classes = sorted(set(words.values()))
+    said_of = {label for item in items if isinstance(item, Row) for label in item.labels}
+    named = names_of_classes(top.path, said_of - words.keys(), _SYNSETS)
+    of_lines = {str(n): name.split()[0] for n, name in enumerate(named[0] if named else ())}
+    words = {**{n: name for n, name in of_lines.items() if name in classes}, **words}
     for item in items:
         if isinstance(item, Row) and isinstance(item.picture, Path):
             inside = item.picture.is_relative_to(top.path)
             name = top.named(item.picture.relative_to(top.path).as_posix()) if inside else ""
             split = next((said for folder, said in splits.items() if name.startswith(f"{folder}/")), None)
             label = item.labels[0] if len(item.labels) == 1 else ""
-            if label not in classes:  # 1 in the table is 00001 in the folders
+            if label not in words:  # 1 in the table is 00001 in the folders
                 same = [own for own in classes if own.isdecimal() and label.isdecimal() and int(own) == int(label)]
                 label = same[0] if len(same) == 1 else ""
+            label = words.get(label, "")
             if split is None and splits:
                 continue
             if split is None or not label:

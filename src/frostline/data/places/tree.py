@@ -58,7 +58,7 @@ def ends_as_picture(name: str) -> bool:
 def maybe_picture(name: str) -> bool:
     """Whether a file's name does not rule out that it is a picture: what it is, decoding tells."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (half a million times)
-    if suffix in _NO_PICTURES:
+    if suffix in _NO_PICTURES or suffix.endswith("_original"):  # ExifTool keeps x.jpg as x.jpg_original
         return False
     known = suffix in SUFFIXES or suffix in kinds.SUFFIXES
     if known:
