@@ -27,7 +27,8 @@ _KOREAN = frozenset(
 
 
 def encoding_of(place: Path) -> str:
-    """UTF-32 and UTF-16 by the mark at its start, UTF-16 by zeros in every other place too, GB18030 if its beginning surely is, else UTF-8.
+    """UTF-32 and UTF-16 by the mark at its start, UTF-16 by zeros in every other place too, GB18030 if its beginning
+    surely is, else UTF-8.
 
     Raises: OSError: it cannot be read.
     """

@@ -205,8 +205,8 @@ def _beside_classes(
     """Rows of class folders and of the tables beside them; None: the folders say it all.
 
     Such a table may label a split whose pictures lie in no class folders (val_annotations.txt), by numbers that another
-    one has for the folders or a list of their names; COCO's JSON may say splits (train2018.json, val2018.json), or words
-    where folders have numbers, also within those of superclasses.
+    one has for the folders or a list of their names; COCO's JSON may say splits (train2018.json, val2018.json), or
+    words where folders have numbers, also within those of superclasses.
 
     Raises: DataError: one says other labels than the folders; it cannot be read.
     """

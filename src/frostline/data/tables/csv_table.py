@@ -34,10 +34,8 @@ def csv_table(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
     if warned:
         yield Understood(warnings=warned)
     first = header[0] if header else ""
-    # with a mark of its encoding, where one file was written on behind another
-    again = {
-        n for n, row in records if row[0].strip("\ufeff ") == first and [c.strip("\ufeff ") for c in row] == header
-    }
+    marks = " \ufeff"  # of an encoding, where one file was written on behind another
+    again = {n for n, row in records if row[0].strip(marks) == first and [cell.strip(marks) for cell in row] == header}
     if again:
         yield Understood(unused=tuple(f"row {line} (the header again)" for line in sorted(again)))
         records = [record for record in records if record[0] not in again]
