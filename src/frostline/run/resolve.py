@@ -29,6 +29,7 @@ from frostline.net.stages import HEAD, Stages, cut, stages
 from frostline.options import FEW, OPTIONS, FitOptions
 from frostline.processors import launched_processes
 from frostline.quantities import seconds, side
+from frostline.run import alike_neighbours
 from frostline.run.image_size import AUTO, allowed_work, chosen_side
 from frostline.run.phase_context import PhaseContext
 from frostline.run.provenance import command_of, facts_of, machine, units_of
@@ -129,6 +130,7 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     _check_of_training(settings, plan)
     if "val" in manifest.splits and settings.val != FitOptions.val:
         tell(Warn("--val says nothing here: there is a val split"))
+    drawn = settings.split is not None or "val" not in manifest.splits
     said = "val" in manifest.splits or settings.val != FitOptions.val or settings.few is not None
     judging = settings.folds if said else _folds(manifest, plan, settings)
     # The side was chosen before: by all pictures but those of a val split that there was, and of test.
@@ -155,6 +157,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     if any(isinstance(phase, Train) and phase.recipe.l2sp for phase in plan.phases):
         context = replace(context, anchors={name: p.detach().clone() for name, p in backbone.net.named_parameters()})
     _say_what_cannot_be_judged(context)
+    if drawn and isinstance(plan.phases[0], Solve) and (why := alike_neighbours.said_of(context)):
+        tell(Warn(why))
     first, *later = plan.phases
     if first.line != order.names[0]:
         tell(Note(f"{first.name}: layers below {first.line} are frozen; their features are computed once per view"))
