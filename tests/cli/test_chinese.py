@@ -48,7 +48,9 @@ def templates() -> Iterator[ast.expr]:
             if isinstance(node, ast.Call):
                 name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
                 text = next((a for a in node.args if isinstance(a, (ast.Constant, ast.JoinedStr))), None)
-                if name in SAYS and text is not None:
+                if name == "at":  # a piece of work, which a bar names
+                    text = next((k.value for k in node.keywords if k.arg == "what"), None)
+                if name in (*SAYS, "at") and isinstance(text, (ast.Constant, ast.JoinedStr)):
                     yield text
 
 

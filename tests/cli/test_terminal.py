@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,6 +138,25 @@ def test_a_quiet_screen_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> No
     err = capsys.readouterr().err
     assert "two pictures are the same" in err
     assert "a note" not in err
+
+
+def test_a_note_is_said_once_and_work_that_comes_again_has_its_bar_and_rate_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    clock = iter(range(0, 1000, 100))
+    monkeypatch.setattr("frostline.cli.screen.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    with Screen() as screen:
+        for _ in range(2):
+            screen(Note("the head is fitted"))
+            screen(Work("pictures", 0, 900))
+            screen(Work("pictures", 500, 900))
+            (bar,) = (task for task in screen._bars.tasks if task.visible)
+            assert (bar.completed, bar.fields["rate"]) == (500, "5/s")  # in 100 s, not since the first time
+            screen(Work("pictures", 900, 900))
+            assert not [task for task in screen._bars.tasks if task.visible]
+    assert capsys.readouterr().err.count("the head is fitted") == 1
 
 
 def test_batches_have_a_total_as_soon_as_one_epoch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """A head that learns from several views: simulations whose truth is known say when it pays, and that nothing leaks."""
 
 import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import log_loss
 
 from frostline.train.several_views import solve_several_views
 from frostline.train.solve import solve
@@ -88,3 +91,5 @@ def test_several_labels_a_picture():
     found = solve_several_views(x, [x + rng.normal(0, 0.6, x.shape)], y, classes=3)
     assert found.solved.judged.shape == (80,)
     assert ((found.solved.out_of_fold() > 0) == (y > 0.5)).mean() > 0.8
+    loss = found.loss_several if found.several else found.loss  # over decisions, as scikit-learn has it of them all
+    assert loss == pytest.approx(log_loss(y.ravel(), expit(found.solved.out_of_fold()).ravel()), rel=1e-4)

@@ -78,6 +78,15 @@ def test_the_commonest_answer_may_be_no_class(tmp_path: Path) -> None:
     assert found.commonest == ("no class", 4)
 
 
+def test_of_answers_that_are_as_common_the_first_by_name_is_said(tmp_path: Path) -> None:
+    """As reports have it, and not as the pictures' digests fall."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        rows = [Outcome(f"{n}", "", f"d{n}", "val", label, label, 0.6, True, "") for n, label in enumerate("ccbbaa")]
+        RunFolder(tmp_path / name).pictures(rows)
+    assert compare([tmp_path / "one", tmp_path / "two"]).commonest == ("a", 2)
+
+
 def test_names_are_as_long_as_they_must_be(tmp_path: Path) -> None:
     one, two = run(tmp_path / "a" / "probe", "11"), run(tmp_path / "b" / "probe", "10")
     assert [entry.name for entry in compare([one, two]).entries] == ["a/probe", "b/probe"]

@@ -139,8 +139,11 @@ def _promises(found: "RunResult", console: "Console") -> None:
     """A line each on prediction sets and on pictures unlike these."""
     _sets(found.coverage, console)
     if found.novelty:
-        rate = f"{found.novelty.false_alarms:.1%}"
-        line(console, f'pictures unlike these are marked "none of these?", and {rate} of those like them')
+        of = found.novelty
+        line(
+            console,
+            f'pictures unlike these are marked "none of these?", and {of.past:,} of {of.n:,} held-out ones like them',
+        )
 
 
 def _sets(coverage: "Sequence[CoverageResult]", console: "Console") -> None:

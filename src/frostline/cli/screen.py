@@ -50,6 +50,7 @@ class Screen:
         self._since: dict[str, float] = {}
         self._phase, self._epochs, self._batches = "", 0, 0
         self._said = time.monotonic()
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.__enter__()
@@ -66,13 +67,17 @@ class Screen:
             self._console.print(for_console(shown(sentence(text)), self._console), style=style, markup=False)
 
     def __call__(self, event: "Event") -> None:
-        """Show what happened."""
+        """Show what happened; a note once, though every phase may give it."""
         from frostline.events import Judged, Note, PhaseStart, Step, Warn, Work
 
         match event:
+            case Note(text) | Warn(text) if text in self._told:
+                pass
             case Note(text):
+                self._told.add(text)
                 self.say(text)
             case Warn(text):
+                self._told.add(text)
                 self.say(f"warning: {text}", WARNING)
             case Work(what, done, total):
                 self._work(what, done, total)
@@ -98,6 +103,9 @@ class Screen:
     def _work(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         began = self._since.setdefault(what, now)
+        over = bool(total) and done >= total
+        if over:
+            del self._since[what]  # the same may be done again, in the next fold or phase
         if not self._live:
             if now - self._said > PLAIN_EVERY:
                 self._said = now
@@ -109,5 +117,5 @@ class Screen:
                 self._bars.update(task, visible=False)
             self._tasks[what] = self._bars.add_task(shown(sentence(what)), total=total or None, rate="")
         self._bars.update(self._tasks[what], completed=done, total=total or None, rate=rate)
-        if total and done >= total:
-            self._bars.update(self._tasks[what], visible=False)
+        if over:
+            self._bars.remove_task(self._tasks.pop(what))

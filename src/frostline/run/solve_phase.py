@@ -22,7 +22,7 @@ from frostline.train.several_views import solve_several_views
 from frostline.train.solve import Solved, solve
 
 _FOLDS = 5
-_FITTING = "fitting the head"
+_FITTING = "fits of the head"
 # Beside crops of 35 and 80 %, and mirror images, which may change the class: bench/accuracy_log.md.
 _MILD = Augment(flip=0.0, scale=(0.7, 1.0), ratio=(0.9, 1.1))
 _DOUBT = 0.5  # standard errors: of few pictures the loss says little, and such views pay more often than not
@@ -96,7 +96,8 @@ def _of_several_views(context: PhaseContext, phase: Solve, x: NDArray[np.float32
     what, doubt = ("random crops", _DOUBT) if phase.crops else ("mirror images", 0.0)
     others = []
     for number, view in enumerate(views, start=1):
-        read, _ = context.activations.at("head", context.train.rows, view, what=f"view {number} of {len(views)}")
+        rows = context.train.rows
+        read, _ = context.activations.at("head", rows, view, what=f"training view {number} of {len(views)}")
         others.append(_vectors(read(np.arange(len(context.train))), context.head))
     how = _how(context, phase)
     chosen = solve_several_views(x, others, context.train.targets(), **how, doubt=doubt)

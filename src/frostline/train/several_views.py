@@ -20,7 +20,8 @@ class Chosen:
     """What came of it.
 
     solved: the head, with out-of-fold logits (N, K) of the pictures as they are. several: it learned from all views.
-    loss, loss_several: mean log loss out of fold in nats, of one view and of all; NaN if nothing can be judged.
+    loss, loss_several: mean log loss out of fold in nats, of one view and of all; NaN if nothing can be judged. With
+        several labels a picture, the mean over single decisions, as all figures have it.
     """
 
     solved: Solved
@@ -59,7 +60,9 @@ def solve_several_views(
     losses, losses_every = (likelihood.losses(solved.out_of_first_fold())[held] for solved in (one, every))
     worse = losses_every - losses
     taken = worse.mean() < doubt * worse.std() / np.sqrt(len(worse))
-    return Chosen(every if taken else one, bool(taken), float(losses.mean()), float(losses_every.mean()))
+    decisions = 1 if y.ndim == 1 else classes
+    means = (float(each.mean()) / decisions for each in (losses, losses_every))
+    return Chosen(every if taken else one, bool(taken), *means)
 
 
 def _of_first_views(every: Solved, n: int) -> Solved:

@@ -97,8 +97,12 @@ def solve(
 
 
 def out_of_fold_losses(solved: Solved, y: Indices | AnyFloats, classes: int) -> Floats:
-    """Log loss (n,) in nats, out of fold, of the pictures ``solved.first``. y, classes: as for ``solve``."""
-    return likelihood_of(y, classes).losses(solved.out_of_first_fold())[solved.first]
+    """Log loss (n,) in nats, out of fold, of the pictures ``solved.first``; of several labels the mean over them all.
+
+    y, classes: as for ``solve``.
+    """
+    losses = likelihood_of(y, classes).losses(solved.out_of_first_fold())[solved.first]
+    return losses if y.ndim == 1 else losses / classes
 
 
 @dataclass(frozen=True)

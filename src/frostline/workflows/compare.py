@@ -115,7 +115,8 @@ def compare(folders: Sequence[Path], *, split: str | None = None) -> Comparison:
         for place in ranked
     )
     count = len(order) if units is None else len(np.unique(units))
-    (commonest,) = Counter(parts[0][key].label or NO_CLASS for key in order).most_common(1)
+    counts = Counter(parts[0][key].label or NO_CLASS for key in order)
+    commonest = max(sorted(counts.items()), key=lambda item: item[1])  # of equals the first by name, as reports have it
     pairs = differences([right[place] for place in ranked], units)
     return Comparison(chosen, len(order), entries, pairs, count, commonest)
 

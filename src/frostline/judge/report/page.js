@@ -14,7 +14,7 @@
   const pair = (truth, answer) => filled(say.is, words[truth], words[answer]);
   const short = (name) => name.split("/").pop();
   const middle = (text, most) => (text.length <= most ? text : `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(text.length - Math.floor(most / 2))}`);
-  const percent = (mille) => `${(mille / 10).toFixed(mille < 995 || mille === 1000 ? 0 : 1)} %`;
+  const percent = (mille) => (mille >= 1000 ? ">\u202f99.9 %" : `${(mille / 10).toFixed(mille < 995 ? 0 : 1)} %`);
   const about = (index) => { const [name, truth, answer, sure] = rows[index]; return `${name}\n${pair(truth, answer)}, ${percent(sure)}`; };
   const picture = (index) => {
     if (!thumbs[index]) return make("div", short(rows[index][0]), "gone");

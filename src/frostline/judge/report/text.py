@@ -14,9 +14,11 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def confidence(probability: float) -> str:
-    """Of one answer, as ``page.js`` writes it of per mille: halves up, and no 100 % for what is not."""
+    """Of one answer, as ``page.js`` writes it of per mille: halves up, and no 100 %, which nothing is."""
     mille = round(1000 * probability)
-    return f"{mille / 10:.1f}\u202f%" if 995 <= mille < 1000 else f"{(mille + 5) // 10}\u202f%"
+    if mille >= 1000:
+        return ">\u202f99.9\u202f%"
+    return f"{mille / 10:.1f}\u202f%" if mille >= 995 else f"{(mille + 5) // 10}\u202f%"
 
 
 def number(value: float | None) -> str:
