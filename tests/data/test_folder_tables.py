@@ -69,6 +69,16 @@ def test_several_tables_are_splits_or_refused(tmp_path):
     assert len(seen(top, ignore="more.csv")) == 6
 
 
+def test_a_table_with_two_columns_of_pictures_is_not_passed_over(tmp_path):
+    """CBIS-DDSM: each series is a folder, and the table has the whole picture, the crop and the mask in a row."""
+    top = tree(tmp_path / "d", *(f"jpeg/{n}/{part}.jpg" for n in range(4) for part in ("full", "crop")))
+    rows = [f"jpeg/{n}/full.jpg,jpeg/{n}/crop.jpg,{('BENIGN', 'MALIGNANT')[n % 2]}" for n in range(4)]
+    (top / "cases.csv").write_text("\n".join(["image file path,cropped image file path,pathology", *rows]))
+    with pytest.raises(DataError, match="several columns may be the path") as caught:
+        read(top, cache=tmp_path / "cache")
+    assert "--ignore 'cases.csv'" in str(caught.value)
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_metadata_of_hugging_face(tmp_path, ending):
     def metadata(place, count):

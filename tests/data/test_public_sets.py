@@ -713,6 +713,32 @@ def test_names_of_classes_before_numbers_say_no_group(tmp_path):
     assert not seen(written(top / "t.csv", "path,label", *(f"{name},{name[0]}" for name in names))).understood.warnings
 
 
+@pytest.mark.parametrize(
+    ("places", "groups"),
+    [
+        (  # Kermany's chest X-rays: those of healthy children have other names
+            [
+                f"PNEUMONIA/person{p}_{'virus' if p % 2 else 'bacteria'}_{3 * p + n}.jpeg"
+                for p in range(6)
+                for n in (0, 1)
+            ]
+            + [f"NORMAL/IM-{p}1{p}.jpeg" for p in range(9)],
+            6,
+        ),
+        (
+            [f"{(p + side) % 3 // 2}/{p}_{('left', 'right')[side]}.jpeg" for p in range(8) for side in (0, 1)],
+            8,
+        ),  # EyePACS
+    ],
+)
+def test_names_of_persons_say_what_belongs_together(tmp_path, places, groups):
+    top = tree(tmp_path / "d", *places)
+    (said,) = seen(top).understood.warnings
+    assert "say which are of one person" in said
+    found = seen(top, label_pattern=option(said, "--label-pattern"))
+    assert (len(found), len({row.group for row in found.rows} - {None})) == (len(places), groups)
+
+
 @pytest.mark.parametrize("form", ["{p}_{n}{p}7.jpg", "google_{p}{n}.jpg", "{c}.{p}{n}.jpg", "{p}_{c}_100.jpg"])
 def test_names_that_count_single_pictures_say_nothing(tmp_path, form):
     places = [f"{c}/{form.format(c=c, p=p, n=n)}" for c in "ab" for p in range(4) for n in (1, 2, 3)]

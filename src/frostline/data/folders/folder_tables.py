@@ -14,11 +14,11 @@ from frostline.data.folders.class_folders import around, by_folders, in_split, n
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.places.folder_names import PICTURES
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.places.tree import Folder, unused_in
+from frostline.data.places.tree import Folder, ends_as_picture, unused_in
 from frostline.data.places.unread import SUBMISSION
 from frostline.data.split_names import says_splits, split_of, splits_of, words_of
 from frostline.data.tables.coco import NotCoco, coco, looks_like_coco
-from frostline.data.tables.columns import known
+from frostline.data.tables.columns import Record, known
 from frostline.data.tables.csv_table import csv_records, csv_table
 from frostline.data.tables.lists import NoList, names_of_classes, text_list
 from frostline.data.tables.locate import NotThere
@@ -30,6 +30,7 @@ _ENDINGS = (".csv", ".tsv", ".jsonl", ".txt")
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _SYNSETS = ("synsets.txt", "synset_words.txt", "wnids.txt")  # which number is which folder
 _LOOKED_AT = 20  # rows of a table by which it is known whether it names pictures that are there
+_SEVERAL = "several columns may be the path"
 _DEPTH = 3  # folders from the top in which a table is looked for
 
 
@@ -173,7 +174,8 @@ def _rows_of_pictures(top: Folder, table: Path, how: PlaceOptions) -> Iterator[F
         return None
     except DataError as error:
         # A table with a column of pictures and another fault is meant; without one, or without labels, it is not.
-        return _rows(table, options) if "no column" not in error.what and _has_picture_column(table) else None
+        meant = "no column" not in error.what and (_SEVERAL in error.what or _has_picture_column(table))
+        return _rows(table, options) if meant else None
     there = any(isinstance(item, Row) and item.file is not None and item.file.is_file() for item in first)
     return chain(first, rows) if there else None
 
@@ -274,16 +276,23 @@ def _is_about_others(of_folders: Mapping[Path, str], table: Path, how: PlaceOpti
 
     Its pictures cannot be told, or are not theirs; or some column of it parts them as the folders do.
     """
+    header, records = list[str](), list[Record]()
     try:
         header, records, _ = csv_records(table)
         found = [row for row in rows_of(header, records, table, how=how, labelled=False) if isinstance(row, Row)]
     except DataError:
-        return True
+        several = [name for n, name in enumerate(header) if how.image_column is None and _is_of_pictures(records, n)]
+        return all(_is_about_others(of_folders, table, replace(how, image_column=name)) for name in several)
     labels = [of_folders.get(row.picture) if isinstance(row.picture, Path) else None for row in found]
     if None in labels or len(found) != len(records):
         return not any(labels)
-    columns = ([values[n] for _, values in records] for n, name in enumerate(header) if known(name) != "path")
+    others = (n for n, name in enumerate(header) if known(name) != "path" and not _is_of_pictures(records, n))
+    columns = ([values[n] for _, values in records] for n in others)
     return any(len(set(labels)) == len(set(cells)) == len(set(zip(labels, cells, strict=True))) for cells in columns)
+
+
+def _is_of_pictures(records: Sequence[Record], index: int) -> bool:
+    return any(len(values) > index and ends_as_picture(str(values[index])) for _, values in records[:1])
 
 
 def _of_split(

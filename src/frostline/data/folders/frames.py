@@ -8,13 +8,14 @@ from pathlib import PurePath
 
 from frostline.data.folders.nesting import Level
 from frostline.data.manifest import Found, Row
-from frostline.data.places.folder_names import ONE_OF_MANY
+from frostline.data.places.folder_names import ONE, ONE_OF_MANY
 from frostline.data.places.tree import Folder
 from frostline.data.understood import Understood
 from frostline.errors import one_line
 
 _DATE = r"(?:19|20)\d\d[_-]?[01]\d[_-]?[0-3]\d(?!\d)"
 _STAINS = r"(?:red|green|blue|yellow|dapi|hoechst|gfp|rfp|fitc|tritc|cy[357]|actin|tubulin|brightfield)(?![a-z])"
+_PERSON = "of one person"
 _OF = (
     *((rf"[ ._-]*{word}[ ._-]*\d", "of one video, scan or burst") for word in ("frames?", "frm", "slice", "burst")),
     (r"[ ._-]x[ _-]?\d+[ ._-]*y[ _-]?\d", "of one slide or scene"),
@@ -22,10 +23,13 @@ _OF = (
     (r"[ ._-](?:w|ch|channel)[ _-]?\d", "channels of one field"),
     (rf"[ ._-]{_STAINS}", "channels of one field"),
     (rf"[ ._-]{_DATE}", "of one place on several days"),
+    (r"[ ._-](?:left|right)(?![^\W_])", _PERSON),
 )
 """What stands behind that which pictures have in common, and what they are."""
 
 _A_GROUP = "a column of groups, or (?P<group>…) in --label-pattern,"
+_BEFORE = "(?P<group>.+?)(?i:{})"
+_ONE_OF = re.compile(rf"(?:.*?[ ._-])?({ONE})[ ._-]", re.IGNORECASE)
 _NUMBER = r"[ ._-]\(?\d+\)?\.\w+$"
 _COUNTED = re.compile(r"(.*[^\W_].*)[ ._-]\(?(\d+)\)?\.\w+")
 _FEW = 4  # parts of a folder on average: two or three may be where pictures are from, google_1 and bing_1
@@ -38,7 +42,7 @@ def said_of_frames(folders: Sequence[Folder], level: Level) -> tuple[str, ...]:
     Neighbours on both sides of a split make figures too good.
     """
     names = [(folder.name, name) for outer in folders for folder in outer.walk() for name in folder.pictures]
-    return _said(names, 1, lambda mark: f"{level.named_groups(mark or _NUMBER)} keeps")
+    return _said(names, 1, lambda form: f"{level.named_groups(form)} keeps")
 
 
 def with_names_said(rows: Iterable[Found]) -> Iterator[Found]:
@@ -70,19 +74,33 @@ def _one_of_many(path: str) -> str:
 
 
 def _said(names: Sequence[tuple[str, str]], classes: int, keeps: Callable[[str], str]) -> tuple[str, ...]:
-    """names: folder and name of each picture. keeps: how those before a mark ("" before numbers) are kept together."""
-    mark, what = next((one for one in _OF if _parts(names, *one, classes)), ("", ""))
-    if not mark and _count_up(names, classes):
+    """names: folder and name of each picture. keeps: what keeps groups together that names of some form have."""
+    shown = f"the names of pictures, such as {one_line(names[0][1])!r}," if names else ""
+    if found := next((one for one in _OF if _parts(names, *one, classes)), None):
+        mark, what = found
+        return (f"{shown} say which are {what}: {keeps(_BEFORE.format(mark))} them on one side of a split",)
+    if ones := _called_as_one(names, classes):
+        words = "|".join(sorted({one.rstrip("0123456789 _-").lower() for one, _ in ones}))
+        kept = keeps(rf"(?:.*?(?P<group>(?i:{words})[ _-]?\d+))?")
         return (
-            f"the names of pictures, such as {one_line(names[0][1])!r}, count up behind what may be a patient, a "
-            f"video or one thing: {keeps('')} the pictures of one on one side of a split",
+            f"the names of pictures, such as {one_line(ones[0][1])!r}, say which are of one person, video or place: "
+            f"{kept} them on one side of a split",
         )
-    if not mark:
-        return ()
-    return (
-        f"the names of pictures, such as {one_line(names[0][1])!r}, say which are {what}: "
-        f"{keeps(mark)} them on one side of a split",
-    )
+    if _count_up(names, classes):
+        return (
+            f"{shown} count up behind what may be a patient, a video or one thing: {keeps(_BEFORE.format(_NUMBER))} "
+            "the pictures of one on one side of a split",
+        )
+    return ()
+
+
+def _called_as_one(names: Sequence[tuple[str, str]], classes: int) -> Sequence[tuple[str, str]]:
+    """What is called as one patient or video is in names (person1 of person1_virus_6.jpeg), and those names, if half of
+    all or more have it, and most come again."""
+    found = [(match[1], folder, name) for folder, name in names if (match := _ONE_OF.match(name)) is not None]
+    least = max(len({folder for _, folder, _ in found}), classes)
+    several = least < len({one for one, _, _ in found}) <= len(found) / 2
+    return [(one, name) for one, _, name in found] if several and len(found) >= len(names) / 2 else []
 
 
 def _count_up(names: Sequence[tuple[str, str]], classes: int) -> bool:
@@ -107,9 +125,9 @@ def _parts(names: Sequence[tuple[str, str]], mark: str, what: str, classes: int)
     """
     before = re.compile(rf"(.*?[^\W_].*?){mark}.*", re.IGNORECASE)
     found = [(folder, match[1]) for folder, name in names if (match := before.fullmatch(name)) is not None]
-    parts = Counter(found)
+    parts = Counter(found if what != _PERSON else (("", name) for _, name in found))  # whose sides are of two classes
     enough = found and len(found) >= _NEARLY_ALL * len(names) and len(parts) <= len(found) / 2
-    if not enough or len(parts) <= max(len({folder for folder, _ in parts}), classes):
+    if not enough or len(parts) <= max(len({folder for folder, _ in found}), classes):
         return False
     (_, alike), *_ = Counter(parts.values()).most_common(1)
     return alike >= _NEARLY_ALL * len(parts) or not what.startswith("channels")

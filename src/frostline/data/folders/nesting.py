@@ -67,9 +67,9 @@ class Level:
         between = "[^/]+/" * (inner.name.count("/") - self._depth - 1)
         return self._pattern(0, named=True)[:-1] + f"{between}(?P<group>[^/]+)/'"
 
-    def named_groups(self, mark: str) -> str:
-        """The option by which these folders are the classes, and what stands before a mark in names are groups."""
-        return self._pattern(0, named=True)[:-1] + f"(?P<group>.+?)(?i:{mark})'"
+    def named_groups(self, form: str) -> str:
+        """The option by which these folders are the classes, and names of the form, with groups in it, are in them."""
+        return f"{self._pattern(0, named=True)[:-1]}{form}'"
 
     @property
     def rest(self) -> str:

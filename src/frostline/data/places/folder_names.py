@@ -45,11 +45,11 @@ _ALWAYS_ORDER = re.compile(
     r"|hospital|患者|病人|病例|受试者|视频|医院|相机)(?:[ _-]?\d+)?",
     re.IGNORECASE,
 )
-ONE_OF_MANY = re.compile(
+ONE = (
     r"(?:patient|subject|participant|person|animal|driver|user|case|video|clip|slide|session|sequence|seq|site|hospital"
-    r"|camera|cam|患者|病人|病例|受试者|视频|医院|相机)[ _-]?\d+(?:[ _-].*)?",
-    re.IGNORECASE,
+    r"|camera|cam|患者|病人|病例|受试者|视频|医院|相机)[ _-]?\d+"
 )
+ONE_OF_MANY = re.compile(rf"{ONE}(?:[ _-].*)?", re.IGNORECASE)
 """What a folder is called that holds the pictures of one patient, of one video, ..."""
 
 _NUMBERED_CLASS = re.compile(r"(?:class|category|cat|label|grade|type|stage|level|score|kl|c)[ _-]?\d+", re.IGNORECASE)
