@@ -62,6 +62,11 @@ def first_line(error: BaseException, most: int = 200) -> str:
     return one_line((str(error).strip().splitlines() or [type(error).__name__])[0])[:most]
 
 
+def first_few(things: list[str] | tuple[str, ...], most: int = 10) -> str:
+    """The first of them on one line, and how many more there are: "a, b and 3 more"."""
+    return one_line(", ".join(things[:most])) + (f" and {len(things) - most:,} more" if len(things) > most else "")
+
+
 def shown(text: str) -> str:
     """Text of our own that names from outside may stand in: as ``one_line``, and its lines stay lines."""
     return "\n".join(map(one_line, text.split("\n")))

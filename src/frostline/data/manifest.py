@@ -17,7 +17,7 @@ from frostline.data.class_names import doubtful, doubtful_groups
 from frostline.data.pictures.formats import kinds
 from frostline.data.pictures.picture import Picture, content_digest, described, whole_of
 from frostline.data.understood import NOTHING, Understood, said
-from frostline.errors import DataError, DecodeError, one_line
+from frostline.errors import DataError, DecodeError, first_few, one_line
 
 SPLITS = ("train", "val", "test")
 
@@ -238,7 +238,7 @@ class Manifest:
                 left_out = f"{len(self.skipped)} files were left out, most of them because: {one_line(why)}; "
             left_out += "".join(f"{line}; " for line in kinds.left_out(item.reason for item in self.skipped))
             raise DataError(
-                f"every class needs {per_class} usable picture{'s' if per_class > 1 else ''}: {one_line(_some(few))}",
+                f"every class needs {per_class} usable picture{'s' if per_class > 1 else ''}: {first_few(few)}",
                 where=self.source or None,
                 hint=f"{left_out}add pictures, or remove the class",
             )
@@ -291,7 +291,7 @@ def _check_complete(rows: Sequence[Row], source: str, several: bool) -> None:
     strange = sorted({row.split for row in rows if row.split is not None} - set(SPLITS))
     if strange:
         raise DataError(
-            f"unknown split {one_line(_some([repr(name) for name in strange]))}",
+            f"unknown split {first_few([repr(name) for name in strange])}",
             where=source or None,
             hint=f"splits are called {', '.join(SPLITS)}",
         )
@@ -316,9 +316,9 @@ def _classes(rows: Sequence[Row], given: Sequence[str] | None, source: str) -> t
     if given is not None:
         if strange := sorted(there - set(given), key=natural):
             raise DataError(
-                f"the data has classes that are not known here: {one_line(_some([repr(name) for name in strange]))}",
+                f"the data has classes that are not known here: {first_few([repr(name) for name in strange])}",
                 where=source or None,
-                hint=f"known are: {one_line(_some([repr(name) for name in given]))}",
+                hint=f"known are: {first_few([repr(name) for name in given])}",
             )
         return tuple(given)
     if len(there) == 1:
@@ -334,7 +334,7 @@ def _check_train_has(rows: Sequence[Row], there: set[str], source: str) -> None:
     if missing:
         splits = sorted({row.split or "" for row in rows if not learnt.issuperset(row.labels)})
         raise DataError(
-            f"train lacks {one_line(_some([repr(name) for name in missing]))}, which {', '.join(splits)} has",
+            f"train lacks {first_few([repr(name) for name in missing])}, which {', '.join(splits)} has",
             where=source or None,
             hint="rename or complete the folders, leave it out with --ignore, or re-split with --split 80/20",
         )
@@ -346,7 +346,7 @@ def _lacking(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
     for split in SPLITS:
         own = {label for row in rows if row.split == split for label in row.labels}
         if own and (missing := [name for name in classes if name not in own]):
-            named = one_line(_some([repr(name) for name in missing]))
+            named = first_few([repr(name) for name in missing])
             found.append(f"{split} has no picture of {named}: its figures say nothing of that")
     return found
 
@@ -369,11 +369,6 @@ def _groups_by_name(rows: Sequence[Row]) -> Counter[str]:
     """How many pictures each group has; without those called as pictures are, of boxes and copies."""
     found = ((row, row.group) for row in rows if row.group is not None and "/" not in row.group)
     return Counter(group for row, group in found if not row.name.startswith(f"{group} box "))
-
-
-def _some(things: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(things) - most} more" if len(things) > most else ""
-    return ", ".join(things[:most]) + more
 
 
 def _why_none(skipped: Sequence[Skipped]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from frostline.errors import one_line
+from frostline.errors import first_few, one_line
 
 _AT_MOST = 8  # classes or places that one line lists
 
@@ -77,18 +77,15 @@ def said(
     if splits:
         counts += f" ({', '.join(f'{count:,} {name}' for name, count in splits.items())})"
     if classes:
-        counts += f", {len(classes):,} {'class' if len(classes) == 1 else 'classes'} ({_some(classes)})"
+        counts += (
+            f", {len(classes):,} {'class' if len(classes) == 1 else 'classes'} ({first_few([*classes], _AT_MOST)})"
+        )
     unused = (*understood.unused, *left_out)
     more = f"{several:,} of them with several labels" if several else ""
     line = "; ".join(part for part in (", ".join(part for part in parts if part), counts, more) if part)
     line = f"{understood.source}: {line}" if understood.source else line
-    return one_line(f"{line}; not used: {_some(unused)}" if unused else line)
+    return one_line(f"{line}; not used: {first_few(unused, _AT_MOST)}" if unused else line)
 
 
 def _both(one: str, other: str) -> str:
     return one if other in ("", one) else other if not one else f"{one} and {other}"
-
-
-def _some(things: Sequence[str]) -> str:
-    more = f" and {len(things) - _AT_MOST:,} more" if len(things) > _AT_MOST else ""
-    return ", ".join(things[:_AT_MOST]) + more

@@ -189,11 +189,11 @@ def cached_names(published: Mapping[str, Published]) -> Iterator[str]:
             yield name
 
 
-def hub_file(repository: str, file: str, *, patience: float = _PATIENCE) -> Path:
+def hub_file(repository: str, file: str) -> Path:
     """One file of a hub repository, from the local cache or the network.
 
-    patience: seconds until the hub must have answered. huggingface_hub's own download retries for 20 s and more before
-    it says that there is no network; one request that is not retried comes first.
+    huggingface_hub's own download retries for 20 s and more before it says that there is no network; one request that
+    is not retried comes first.
 
     Raises: WeightsError: offline, unreachable, refused, or there is no such file.
     """
@@ -210,9 +210,9 @@ def hub_file(repository: str, file: str, *, patience: float = _PATIENCE) -> Path
         raise WeightsError("HF_HUB_OFFLINE is set, so nothing is fetched", where=f"{repository}/{file}")
     url = huggingface_hub.hf_hub_url(name, file, revision=revision or None)
     try:
-        facts = huggingface_hub.get_hf_file_metadata(url, timeout=patience)
+        facts = huggingface_hub.get_hf_file_metadata(url, timeout=_PATIENCE)
         log.info("downloading %s, %s bytes", url, f"{facts.size:,}" if facts.size else "an unknown number of")
-        path = Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None, etag_timeout=patience))
+        path = Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None, etag_timeout=_PATIENCE))
     # requests in huggingface_hub 0.x, httpx in 1.x and later: their errors share no base below Exception.
     except Exception as error:
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
@@ -224,7 +224,7 @@ def hub_file(repository: str, file: str, *, patience: float = _PATIENCE) -> Path
     return path
 
 
-def url_file(url: str, *, patience: float = _PATIENCE) -> Path:
+def url_file(url: str) -> Path:
     """A file from a plain address into torch's own cache, whole or not at all, checked against the digest in its name.
 
     Raises: WeightsError: offline, unreachable, refused, or the digest differs.
@@ -237,7 +237,7 @@ def url_file(url: str, *, patience: float = _PATIENCE) -> Path:
     if not url.startswith(("https://", "http://")):
         raise WeightsError("only http and https addresses are fetched", where=url)
     try:
-        with urllib.request.urlopen(url, timeout=patience) as answer:
+        with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:
             size = answer.headers.get("Content-Length", "an unknown number of")
             log.info("downloading %s, %s bytes", url, size)
             with atomic.beside(target) as part:

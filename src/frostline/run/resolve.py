@@ -3,7 +3,7 @@
 `runner` carries out what is resolved here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from frostline.data.pictures.reading import Reading, asked
 from frostline.data.split import assign_splits, few, folds, shares_of, with_validation
 from frostline.data.survey import survey
 from frostline.data.views import EvaluationView
-from frostline.errors import DataError, HeadError, PlanError, StageError, one_line
+from frostline.errors import DataError, HeadError, PlanError, StageError, first_few
 from frostline.events import Listener, Note, Warn, Work
 from frostline.features.activations import BOTTOM, Activations, Elsewhere
 from frostline.features.store import Store
@@ -327,18 +327,13 @@ def _say_what_cannot_be_judged(context: PhaseContext) -> None:
     seen = context.val.counts() if context.val is not None else {}
     counts, drawn = context.train.counts(), units_of(context.train)
     bound = [name for name in counts if drawn[name] == 1 and not seen.get(name)]
-    if alone := [name for name in bound if counts[name] == 1]:
+    if alone := [repr(name) for name in bound if counts[name] == 1]:
         what = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
-        context.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {_named(alone)}"))
-    together = [name for name in bound if counts[name] > 1]
-    if together and not context.train.multilabel:  # of several labels each picture judges every class
-        what = "1 class has" if len(together) == 1 else f"{len(together)} classes have"
-        context.listen(Warn(f"{what} pictures of one group or copies only, and cannot be judged: {_named(together)}"))
-
-
-def _named(classes: Sequence[str]) -> str:
-    more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
-    return one_line(", ".join(map(repr, classes[:10]))) + more
+        context.listen(Warn(f"{what} one picture to learn from, and cannot be judged: {first_few(alone)}"))
+    joint = [repr(name) for name in bound if counts[name] > 1]
+    if joint and not context.train.multilabel:  # of several labels each picture judges every class
+        what = "1 class has" if len(joint) == 1 else f"{len(joint)} classes have"
+        context.listen(Warn(f"{what} pictures of one group or copies only, and cannot be judged: {first_few(joint)}"))
 
 
 def _readable(manifest: Manifest, activations: Activations, first: Phase) -> Manifest:

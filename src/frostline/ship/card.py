@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from frostline.data.pictures.reading import AS_IT_IS
-from frostline.errors import CheckpointError, one_line
+from frostline.errors import CheckpointError, first_few, one_line
 from frostline.judge.figures import WORDS
+from frostline.judge.result import HEADLINES
 from frostline.ship.model_info import ModelInfo
 
-_SPLITS = ("test", "val", "cross-validation")
 _MOST_CLASSES = 200
 
 
@@ -69,18 +69,17 @@ def _metadata(about: ModelInfo) -> dict[str, Any]:
 
 
 def _measured(about: ModelInfo) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for split in _SPLITS:
+    for split in HEADLINES:
         if isinstance(about.metrics.get(split), Mapping):
             yield split, about.metrics[split]
 
 
 def _opening(about: ModelInfo) -> Iterator[str]:
     yield f"# {escaped(about.name)}, fine-tuned\n"
-    some = ", ".join(escaped(name) for name in about.classes[:10])
-    more = f" and {len(about.classes) - 10} more" if len(about.classes) > 10 else ""
+    some = first_few([escaped(name) for name in about.classes])
     by = f" {escaped(str(about.versions['frostline']))}" if "frostline" in about.versions else ""
     what = "says which of these a picture shows, any number of them" if about.multilabel else "tells apart"
-    yield f"An image classifier that {what}: {some}{more}. Made with frostline{by}.\n"
+    yield f"An image classifier that {what}: {some}. Made with frostline{by}.\n"
 
 
 def _figures(about: ModelInfo) -> Iterator[str]:

@@ -17,10 +17,9 @@ from frostline.judge.compare import Difference, differences
 from frostline.judge.figures import NO_CLASS
 from frostline.judge.intervals import Interval, share
 from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
-from frostline.judge.result import RunResult
+from frostline.judge.result import HEADLINES, RunResult
 from frostline.ordinary_file import ordinary
 
-SPLITS = ("test", "val", "cross-validation")
 HELD_OUT = "held-out pictures"
 
 
@@ -144,7 +143,7 @@ def _by_split(rows: Sequence[Outcome]) -> dict[str, _Part]:
 
 def _held_out(judged: Sequence[Mapping[str, _Part]]) -> list[_Part] | None:
     """Where some runs were judged by cross-validation and others on val: the pictures that all of them held out."""
-    if any(all(split in parts for parts in judged) for split in SPLITS):
+    if any(all(split in parts for parts in judged) for split in HEADLINES):
         return None
     parts = [rows.get("val") or rows.get("cross-validation") or {} for rows in judged]
     common = set.intersection(*(set(part) for part in parts))
@@ -152,7 +151,7 @@ def _held_out(judged: Sequence[Mapping[str, _Part]]) -> list[_Part] | None:
 
 
 def _split(places: Sequence[Path], judged: Sequence[Mapping[str, _Part]], asked: str | None) -> str:
-    for split in (asked,) if asked else SPLITS:
+    for split in (asked,) if asked else HEADLINES:
         if all(split in parts for parts in judged):
             return split
     lacking = next(number for number, parts in enumerate(judged) if (asked or next(iter(judged[0]), "")) not in parts)

@@ -25,7 +25,7 @@ from frostline.data.places.tree import Folder, readable
 from frostline.data.places.unread import no_classes
 from frostline.data.split_names import SPLIT_NAMES, split_of, splits_of, words_of
 from frostline.data.understood import Understood
-from frostline.errors import DataError, one_line
+from frostline.errors import DataError, first_few, one_line
 
 _FEW_BESIDE = 5  # files beside the folder of all classes that may be pictures, by their names, and are none of it
 
@@ -367,5 +367,4 @@ def _folders_said(here: Folder) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Folders as they are said: train/, val/."""
-    called = [f"{readable(name)}/" for name in sorted(names, key=natural)]
-    return ", ".join(called[:5]) + (f" and {len(called) - 5} more" if len(called) > 5 else "")
+    return first_few([f"{readable(name)}/" for name in sorted(names, key=natural)], 5)

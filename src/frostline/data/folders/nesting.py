@@ -20,7 +20,7 @@ from frostline.data.places.folder_names import (
 )
 from frostline.data.places.tree import Folder, readable
 from frostline.data.split_names import splits_of
-from frostline.errors import DataError, one_line
+from frostline.errors import DataError, first_few, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,5 +327,4 @@ def check_copies(folders: Sequence[Folder], here: Folder) -> None:
 
 
 def _listed(folders: Iterable[Folder]) -> str:
-    names = [one_line(folder.base) for folder in folders]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return first_few([folder.base for folder in folders], 5)

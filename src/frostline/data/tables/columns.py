@@ -11,7 +11,7 @@ from frostline.data.missing import MISSING
 from frostline.data.places.place_options import PlaceOptions, option
 from frostline.data.places.tree import ends_as_picture
 from frostline.data.split_names import split_of, words_of
-from frostline.errors import DataError, one_line
+from frostline.errors import DataError, first_few, one_line
 
 Record = tuple[int, Sequence[Any]]
 
@@ -366,6 +366,4 @@ def _numbered(text: str) -> str | None:
 
 
 def _there(header: Sequence[str]) -> str:
-    named = list(filter(None, header))
-    more = f" and {len(named) - _MOST_SHOWN:,} more" if len(named) > _MOST_SHOWN else ""
-    return f"there are: {one_line(', '.join(named[:_MOST_SHOWN])) or 'none'}{more}"
+    return f"there are: {first_few(list(filter(None, header)), _MOST_SHOWN) or 'none'}"

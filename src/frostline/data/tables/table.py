@@ -17,7 +17,7 @@ from frostline.data.tables.several import parted
 from frostline.data.tables.split_flags import one_split
 from frostline.data.tables.table_rows import Reader
 from frostline.data.understood import Understood
-from frostline.errors import DataError, DecodeError, one_line
+from frostline.errors import DataError, DecodeError, first_few, one_line
 
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
@@ -157,8 +157,7 @@ def _said_of(
         columns["split"] = f"the folders in {columns['path']}"
     for kind, several in (("label", binary), ("split", flags)):
         if several and kind in columns:
-            columns[kind] = f"the columns {', '.join(f'`{header[n]}`' for n in several[:_AT_MOST])}"
-            columns[kind] += f" and {len(several) - _AT_MOST} more" if len(several) > _AT_MOST else ""
+            columns[kind] = f"the columns {first_few([f'`{header[n]}`' for n in several], _AT_MOST)}"
     if part_said and not binary:
         columns["label"] += f" ({part_said})"
     return columns

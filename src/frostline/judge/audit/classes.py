@@ -6,7 +6,7 @@ import numpy as np
 
 from frostline.data.class_names import alike, told_apart
 from frostline.data.manifest import natural
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_items, whole
 
 _FEW = 10  # training pictures of a class below which a figure about it says little
 _IMBALANCE = 10  # times as many pictures as the smallest class has
@@ -39,11 +39,9 @@ def unlabelled(subject: Subject) -> Finding | None:
         return whole(subject, "unlabelled", "note", "the pictures have no labels: only they themselves are checked", [])
     loose = (listing.split_ranks < 0) if listing.splits else np.zeros(len(listing), bool)
     mask = loose if listing.multilabel else bare | loose
-    if not mask.any():
-        return None
     items = [AuditItem((int(row),), "no label" if bare[row] else "in no split") for row in np.flatnonzero(mask)]
     says = f"{count(len(items), 'picture')} without a label or a split, while others have one; fit refuses that"
-    return Finding("unlabelled", "error", says, (~mask).astype(np.float32), mask, tuple(items))
+    return of_items(subject, "unlabelled", "error", items, says)
 
 
 @checks.decorator("names")

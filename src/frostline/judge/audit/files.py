@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from frostline.data.pictures.formats import kinds
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, whole
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_items, whole
 
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
@@ -29,19 +29,10 @@ def unreadable(subject: Subject) -> Finding | None:
     """Empty, truncated, damaged, missing: what training would leave out."""
     listing = subject.listing
     bad = np.flatnonzero(~listing.readable)
-    if not len(bad):
-        return None
     items = [AuditItem((int(row),), listing.faults[row]) for row in bad]
     reasons = Counter(re.sub(r" *\([^)]*\)", "", listing.faults[row]) for row in bad)
     why = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(2))
-    return Finding(
-        "unreadable",
-        "warning",
-        f"{count(len(bad), 'file')} cannot be read: {why}",
-        listing.readable.astype(np.float32),
-        ~listing.readable,
-        tuple(items),
-    )
+    return of_items(subject, "unreadable", "warning", items, f"{count(len(bad), 'file')} cannot be read: {why}")
 
 
 @checks.decorator("passed-over")
@@ -67,7 +58,8 @@ def extension(subject: Subject) -> Finding | None:
             known = _SUFFIXES.get(kind, {f".{kind.lower()}"})
             if suffix and suffix not in known:
                 wrong.append(AuditItem((number,), f"a {kind} called {suffix}"))
-    return _of_items(subject, "extension", "note", wrong, "{} named after another format than it has")
+    says = f"{count(len(wrong), 'picture')} named after another format than it has"
+    return of_items(subject, "extension", "note", wrong, says)
 
 
 @checks.decorator("animated")
@@ -76,7 +68,8 @@ def animated(subject: Subject) -> Finding | None:
     if subject.looks is None:
         return None
     items = [AuditItem((int(row),), "only the first frame is seen") for row in np.flatnonzero(subject.looks["frames"])]
-    return _of_items(subject, "animated", "note", items, "{} with more than one frame; the first is seen")
+    says = f"{count(len(items), 'picture')} with more than one frame; the first is seen"
+    return of_items(subject, "animated", "note", items, says)
 
 
 @checks.decorator("mode")
@@ -97,7 +90,8 @@ def mode(subject: Subject) -> Finding | None:
         grey_among_colour = rare and {name, usual} in ({"L", "RGB"}, {"RGBA", "RGB"}, {"P", "RGB"}) and name != usual
         if name != usual and (name not in _USUAL_MODES or grey_among_colour):
             items.append(AuditItem((int(row),), f"{name}; nearly all others are {usual}"))
-    return _of_items(subject, "mode", "note", items, "{} kept in another colour mode than the rest")
+    says = f"{count(len(items), 'picture')} kept in another colour mode than the rest"
+    return of_items(subject, "mode", "note", items, says)
 
 
 @checks.decorator("size")
@@ -119,18 +113,9 @@ def size(subject: Subject) -> Finding | None:
         elif wide[row] * high[row] > _LARGE:
             found.append((_LARGE / (wide[row] * high[row]), AuditItem((int(row),), f"{says}: very large")))
     found.sort(key=lambda pair: pair[0])
-    finding = _of_items(subject, "size", "note", [item for _, item in found], "{} of extreme size or proportions")
+    says = f"{count(len(found), 'picture')} of extreme size or proportions"
+    finding = of_items(subject, "size", "note", [item for _, item in found], says)
     for score, item in found:
         if finding is not None:
             finding.scores[item.rows[0]] = score
     return finding
-
-
-def _of_items(subject: Subject, check: str, level: str, items: list[AuditItem], summary: str) -> Finding | None:
-    if not items:
-        return None
-    scores, mask = np.ones(len(subject.listing), np.float32), np.zeros(len(subject.listing), bool)
-    for item in items:
-        scores[item.rows[0]], mask[item.rows[0]] = 0, True
-    says = summary.format(count(len(items), "picture"))
-    return Finding(check, "note" if level == "note" else "warning", says, scores, mask, tuple(items))

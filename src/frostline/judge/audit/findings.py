@@ -100,6 +100,15 @@ def whole(subject: Subject, check: str, level: Level, summary: str, items: list[
     )
 
 
+def of_items(subject: Subject, check: str, level: Level, items: list[AuditItem], summary: str) -> Finding | None:
+    """A finding about the pictures of the items, one each, if there are any."""
+    if not items:
+        return None
+    mask = np.zeros(len(subject.listing), bool)
+    mask[[item.rows[0] for item in items]] = True
+    return Finding(check, level, summary, (~mask).astype(np.float32), mask, tuple(items))
+
+
 def of_one_class(subject: Subject, mask: NDArray[np.bool_]) -> str:
     """What to add to a finding if one class has far more of these pictures than its share: it may be what that class
     looks like (a dead solar cell is dark), or how its pictures were taken."""

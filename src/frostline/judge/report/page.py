@@ -102,11 +102,6 @@ class Page:
         return self.report.confusion.ndim == 3
 
     @property
-    def has_thumbs(self) -> bool:
-        """Whether any picture can be seen."""
-        return bool(self.shown.thumbs)
-
-    @property
     def is_matrix(self) -> bool:
         """Whether the confusion matrix is small enough to be one."""
         return not self.multilabel and len(self.classes) <= _MOST_CLASSES
