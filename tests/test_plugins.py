@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+
+from frostline.errors import UnknownName
+from frostline.registry import Registry
 
 PLUGIN = '''
 import json
@@ -135,3 +139,17 @@ def test_auto_asks_a_plugin_before_torch(installed: Path) -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={**os.environ, "PYTHONPATH": path})  # fmt: skip
     assert said.stdout.split() == ["openvino", "mine", "torch"]
+
+
+def test_a_package_that_cannot_be_imported_stops_nobody_who_does_not_ask_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    known: Registry[object] = Registry("engine", "frostline.engines", option="--engine")
+    known.register("ours", ours := object())
+    broken = EntryPoint("fast", "no_such_module_here:make", "frostline.engines")
+    monkeypatch.setitem(vars(known), "_announced", {"fast": broken})
+    assert list(known) == [("ours", ours)]
+    assert "no_such_module_here" in caplog.text
+    with pytest.raises(UnknownName, match="'fast' of an installed package cannot be loaded") as caught:
+        known.get("fast")
+    assert "uninstall" in str(caught.value)

@@ -7,15 +7,18 @@ announces as an entry point, and ``module:function``, which is imported only bec
 import difflib
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from frostline.errors import UnknownName
+from frostline.errors import UnknownName, one_line
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -71,13 +74,13 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """The thing of that name.
 
-        Raises: UnknownName: nothing answers to it; the hint gives the nearest names.
+        Raises: UnknownName: nothing answers to it, and the hint gives the nearest names; or its package cannot be
+            imported.
         """
         if name in self._things:
             return self._things[name]
         if name in self._announced:
-            thing: T = self._announced[name].load()
-            return thing
+            return self._loaded(self._announced[name])
         if ":" in name:
             return self._imported(name)
         hint = did_you_mean(name, self.names()) or f"there are: {', '.join(self.names())}"
@@ -94,7 +97,23 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[tuple[str, T]]:
         for name in self.names():
-            yield name, self.get(name)
+            try:
+                thing = self.get(name)
+            except UnknownName as error:  # a package that does not work stops nobody who does not ask for it
+                log.warning("left out: %s", error)
+                continue
+            yield name, thing
+
+    def _loaded(self, point: EntryPoint) -> T:
+        try:
+            thing: T = point.load()
+        except Exception as error:  # it runs a package's code
+            raise UnknownName(
+                f"the {self.kind} {point.name!r} of an installed package cannot be loaded: {one_line(str(error))}",
+                where=point.value if point.dist is None else f"{point.dist.name}, {point.value}",
+                hint="bring that package up to date, or uninstall it",
+            ) from None
+        return thing
 
     def _imported(self, name: str) -> T:
         module, _, attribute = name.partition(":")

@@ -111,6 +111,10 @@ class TestJpegXl:
         refused(head, "more than the limit")
         boxed = b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0\0\0\x14ftypjxl \0\0\0\0jxl " + b"\0\0\0\0jxlp\0\0\0\0" + head
         refused(boxed, "more than the limit")
+        small = b"\xff\x0a\x41\x06" + bytes(12)
+        parts = (head[:1], head[1:3], head[3:], small)  # decoders read them as one
+        split = b"".join((12 + len(part)).to_bytes(4, "big") + b"jxlp" + bytes(4) + part for part in parts)
+        refused(boxed[:32] + split, "more than the limit")
 
     @pytest.mark.parametrize("loop", [b"\0\0\0\0free", b"\0\0\0\1free" + bytes(8), b"\0\0\0\x08free" * 5_000])
     def test_boxes_without_a_picture_come_to_an_end(self, loop) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from frostline.inference.choose import open_engine, settled
 from frostline.inference.engine import Function, disagreement, engines
 from frostline.inference.network import Network
 from frostline.net.stages import cut
+from frostline.ship.open_predictor import open_predictor
+from tests.ship.conftest import saved
 
 SIDE = 64
 PREPROCESSING = Preprocessing((SIDE, SIDE))
@@ -47,6 +50,18 @@ def test_engines_give_what_the_network_gives(tmp_path: Path, name: str) -> None:
     # A row does not depend on its neighbours.
     np.testing.assert_array_equal(engine.run(SAMPLES[:1])[0][0], engine.run(SAMPLES)[0][0])
     assert settled("d", tmp_path, engine=name, precision="fp32") == (name, "fp32")
+
+
+def test_auto_passes_over_an_engine_whose_package_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = EntryPoint("fast", "no_such_module_here:make", engines.group)
+    monkeypatch.setitem(vars(engines), "_announced", {"fast": broken})
+    assert opened(tmp_path, engine="auto", precision="fp32").name in ("openvino", "torch")
+    place, _ = saved(tmp_path / "model", "test_resnet", graph=False)
+    assert open_predictor(place, engine="auto").engine.name == "torch"
+    with pytest.raises(UnknownName, match="cannot be loaded"):
+        opened(tmp_path, engine="fast")
 
 
 def test_an_engine_that_computes_something_else_is_passed_over(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a run writes over, what a failed one leaves, and what is refused before any data is read."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from frostline import ImageClassifier
 from frostline.cli.explain import free_file
 from frostline.cli.fit import _place, run
 from frostline.errors import CheckpointError, FrostlineError, HeadError, PlanError, UnknownName, WeightsError
-from frostline.events import Note
+from frostline.events import Event, Judged, Note, Step, Warn
 from frostline.run.run_folder import RunFolder, check_place
 from frostline.workflows.explain import overlay_folder
 
@@ -40,9 +41,65 @@ def test_a_finished_run_is_not_written_over_unasked(leaves: Path, tmp_path: Path
     with pytest.raises(CheckpointError, match="is finished: there is nothing to resume"):
         ImageClassifier(**SMALL, out=out, resume=True).fit(leaves)
     assert files(out) == before
+    with pytest.raises(FrostlineError):  # that is found out when all but the folds is resolved
+        ImageClassifier(**SMALL, out=out, overwrite=True, folds=1000).fit(leaves)
+    assert files(out) == before
     again = ImageClassifier(**SMALL, out=out, overwrite=True, seed=5).fit(leaves)
     assert again.result_.metrics
     assert files(out)["plan.json"] != before["plan.json"]
+
+
+def test_a_run_that_is_replaced_and_stopped_leaves_nothing_of_the_one_before(leaves: Path, tmp_path: Path) -> None:
+    """Its figures and its model would stand beside the plan and the training pictures of another."""
+
+    def stopped(event: Event) -> None:
+        if isinstance(event, Step):
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    ImageClassifier(**SMALL, out=out).fit(leaves)
+    with pytest.raises(KeyboardInterrupt):
+        ImageClassifier(**{**SMALL, "strategy": "freeze"}, out=out, overwrite=True).fit(leaves, listen=stopped)
+    assert sorted(files(out)) == ["log.jsonl", "plan.json", "skipped.csv", "training.csv"]
+    assert '"freeze"' in (out / "plan.json").read_text()
+    assert '"probe"' not in (out / "log.jsonl").read_text()
+    check_place(out, resume=True, overwrite=False)
+
+
+def test_another_run_that_is_gone_on_with_keeps_its_plan(leaves: Path, tmp_path: Path) -> None:
+    """The error sends people there for the options that they need."""
+
+    def stopped(event: Event) -> None:
+        if isinstance(event, Judged) and event.epoch:
+            raise OSError("the power is gone")
+
+    out, slow = tmp_path / "run", {**SMALL, "strategy": "freeze", "epochs": 3}
+    with pytest.raises(OSError, match="power"):
+        ImageClassifier(**slow, out=out).fit(leaves, listen=stopped)
+    before = files(out)
+    with pytest.raises(CheckpointError, match="other options"):
+        ImageClassifier(**slow, out=out, resume=True, seed=3).fit(leaves)
+    assert files(out) == before
+    heard: list[Event] = []
+    ImageClassifier(**slow, out=out).fit(leaves, listen=heard.append)
+    assert any(isinstance(event, Warn) and "--resume would have gone on" in event.text for event in heard)
+
+
+def test_a_folder_that_is_removed_or_taken_while_a_run_goes_on_is_not_written_into(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    first.open(resume=False)
+    shutil.rmtree(tmp_path / "run")
+    for write in (lambda: first.log(Note("on")), lambda: first.json("metrics.json", {})):
+        with pytest.raises(CheckpointError, match="removed or replaced"):
+            write()
+    assert not (tmp_path / "run").exists()
+    second.open(resume=False)
+    second.json("plan.json", {})
+    with pytest.raises(CheckpointError, match="removed or replaced"):
+        first.json("metrics.json", {})
+    first.discard()
+    assert sorted(files(tmp_path / "run")) == ["log.jsonl", "plan.json"]
+    second.close()
 
 
 def test_two_runs_never_write_into_one_folder(leaves: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Held:
             self.alone = _lock(number, exclusive=True, wait=False)
             if not self.alone:
                 _lock(number, exclusive=False, wait=True)
-            if _is_still(number, path):
+            if is_still(number, path):
                 break
             os.close(number)  # removed between opening and locking: this lock would protect nothing
         self._number = number
@@ -60,7 +60,7 @@ def unused(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(number, exclusive=True, wait=False) and _is_still(number, path)
+        yield _lock(number, exclusive=True, wait=False) and is_still(number, path)
     finally:
         os.close(number)
 
@@ -95,7 +95,8 @@ else:
         return True
 
 
-def _is_still(number: int, path: Path) -> bool:
+def is_still(number: int, path: Path) -> bool:
+    """Whether an open file is the one that lies at a path now."""
     with suppress(OSError):
         return os.path.samestat(os.fstat(number), path.stat())
     return False

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from frostline import atomic
-from frostline.errors import EngineError
+from frostline.errors import EngineError, UnknownName
 from frostline.inference.engine import (
     Batch,
     Engine,
@@ -55,7 +55,7 @@ def open_engine(
     device = function.device
     earlier = settled(function.digest, cache, engine=engine, precision=precision, device=device)
     if earlier is not None:
-        with suppress(EngineError):
+        with suppress(EngineError, UnknownName):
             return engines.get(earlier[0])(function, earlier[1], processors(), cache)
     wanted: Outputs | None = None
     refused = []
@@ -65,7 +65,7 @@ def open_engine(
             wanted = Plain(function.torch()).run(samples) if wanted is None else wanted
             reasons = [disagreement(*pair) for pair in zip(found.run(samples), wanted, strict=True)]
             reason = "; ".join(filter(None, reasons))
-        except EngineError as error:
+        except (EngineError, UnknownName) as error:  # or a plugin's package cannot be imported
             reason = error.what
         if not reason:
             with suppress(OSError):  # without it the next run checks again, and that is all

@@ -60,6 +60,7 @@ class Settings(FitOptions):
 class Job:
     """A run that has been resolved and not yet carried out.
 
+    facts, told: what plan.json says; a run is gone on with only by one of the same facts.
     folds: that judge the phases, if a val split does not. split_off: these folds or that val split were chosen here,
         for nobody has one or asks for one, or for so few pictures a class.
     sized: the side of the pictures was chosen by pictures of which some judge.
@@ -71,6 +72,7 @@ class Job:
     context: PhaseContext
     backbone: zoo.Backbone
     facts: Mapping[str, Any]
+    told: Mapping[str, Any]
     record: RunFolder
     tell: Listener
     begun: float
@@ -141,11 +143,9 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
     activations = _activations(backbone, settings, built, tell, alone=of_all)
     manifest = _readable(manifest, activations, plan.phases[0])
     _say_what_is_left_out(manifest, tell, "skipped.csv" if record.folder else "result_.skipped")
-    record.skipped(manifest.skipped)
     for line in warnings_for(manifest):
         tell(Warn(line))
     train = manifest.part("train") if manifest.splits else manifest
-    record.training(train)
     val = manifest.part("val") if "val" in manifest.splits else None
     context = PhaseContext(backbone.net, order, backbone.head, activations, train, val, settings.seed, tell)
     plan = with_crops(_feasible(plan, context, settings), context)
@@ -173,9 +173,8 @@ def resolve(manifest: Manifest, settings: Settings, record: RunFolder, tell: Lis
         "command": command_of(manifest.source, settings),
         "machine": machine(),
     }
-    record.json("plan.json", {**facts, **told})
     split_off = not said and ("val" in manifest.splits or judging != settings.folds)
-    return Job(settings, plan, manifest, context, backbone, facts, record, tell, begun, judging, split_off, sized)
+    return Job(settings, plan, manifest, context, backbone, facts, told, record, tell, begun, judging, split_off, sized)
 
 
 def _over_all_stages(backbone: zoo.Backbone, classes: int, tell: Listener) -> tuple[zoo.Backbone, Stages]:

@@ -29,10 +29,12 @@ from frostline.data import csv_files
 from frostline.data.manifest import Manifest, Skipped
 from frostline.errors import CheckpointError
 from frostline.events import Epoch, Event, Judged, Note, PhaseStart, Step, Warn
-from frostline.features.locks import taken
+from frostline.features.locks import is_still, taken
 from frostline.judge import training_list
 from frostline.judge.predictions import PICTURES, Outcome, to_csv
 from frostline.judge.training_list import TRAINING
+from frostline.ship import atomic_folder
+from frostline.ship.file_names import ALL
 
 EVIDENCE = "evidence.safetensors"
 MOST_PROBABILITIES = 2_000_000
@@ -50,6 +52,7 @@ class RunFolder:
     _log: IO[str] | None = field(default=None, repr=False)
     _made: list[Path] = field(default_factory=list, repr=False)
     _fresh: bool = field(default=False, repr=False)
+    _before: int | None = field(default=None, repr=False)  # bytes of the log of a run before, until this one begins
 
     @property
     def model(self) -> Path | None:
@@ -82,15 +85,42 @@ class RunFolder:
                     where=self.folder,
                     hint="choose another --out, or wait until it has ended",
                 )
-            if not resume and self._log.tell():
-                self._log.truncate(0)
+            self._before = self._log.tell()
         except (OSError, ValueError) as error:
             raise _no_folder(self.folder, error) from None
 
+    def begin(self, plan: Mapping[str, Any], learned: Manifest, skipped: Sequence[Skipped], *, anew: bool) -> None:
+        """Write what was resolved, when nothing can be refused any more.
+
+        anew: what a run before has left here gives way first: its figures and its model are not of this plan.
+
+        Raises: CheckpointError: it cannot be written, or there are other things in the model's place.
+        """
+        try:
+            if self.folder is not None and self._log is not None and anew:
+                self._refuse_another()
+                atomic_folder.check(self.folder / "model", ALL)
+                for name in ("metrics.json", "report.html", "model", PICTURES, EVIDENCE, TRAINING):
+                    _remove(self.folder / name)
+                self._log.flush()
+                own = (self.folder / "log.jsonl").read_bytes()[self._before :]
+                self._log.truncate(0)
+                self._log.write(own.decode())
+            self._before = None
+        except OSError as error:
+            raise self._unwritten(error, "log.jsonl") from None
+        self.skipped(skipped)
+        self.training(learned)
+        self.json("plan.json", plan)
+
     def discard(self) -> None:
         """After a failure: leave what there was before the run, unless there is a model or a checkpoint."""
+        ours = self._log is not None and is_still(self._log.fileno(), Path(self._log.name))
+        if self._log is not None and self._before is not None:
+            with suppress(OSError):
+                self._log.truncate(self._before)
         self.close()
-        if self.folder is None or not self._fresh:
+        if self.folder is None or not self._fresh or not ours:
             return
         if any(place is not None and place.exists() for place in (self.model, self.checkpoint)):
             return
@@ -127,6 +157,7 @@ class RunFolder:
         """A line of the log for the events that belong there."""
         if self._log is None:
             return
+        self._refuse_another()
         match event:
             case Step():
                 line = {
@@ -171,10 +202,20 @@ class RunFolder:
     def _text(self, name: str, text: str | bytes) -> None:
         if self.folder is None or not self.writes:
             return
+        self._refuse_another()
         try:
             atomic.write(self.folder / name, text)
         except OSError as error:
             raise self._unwritten(error, name) from None
+
+    def _refuse_another(self) -> None:
+        """Notice a folder that was removed meanwhile, or that another run has taken since: two would be mixed."""
+        if self._log is not None and not is_still(self._log.fileno(), Path(self._log.name)):
+            raise CheckpointError(
+                "the run's folder was removed or replaced while the run went on",
+                where=self.folder,
+                hint="begin again; the features that were computed are kept",
+            )
 
     def _unwritten(self, error: OSError, name: str) -> CheckpointError:
         return CheckpointError(
@@ -182,6 +223,13 @@ class RunFolder:
             where=self.folder / name if self.folder else name,
             hint="free some space, then go on with --resume",
         )
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place.resolve())  # a link to another disk stays
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _no_folder(folder: Path, error: OSError | ValueError) -> CheckpointError:

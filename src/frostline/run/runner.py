@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from frostline.data.manifest import Manifest
-from frostline.events import Event, Listener, Note, quiet
+from frostline.events import Event, Listener, Note, Warn, quiet
 from frostline.judge.result import PhaseRow
 from frostline.net.undisturbed import undisturbed
 from frostline.processors import launched_processes
@@ -72,10 +72,13 @@ def _carry_out(job: Job, device: OpenDevice, *, resume: bool) -> BestSoFar:
     plan, context, net = job.plan, job.context, job.context.net
     start = checkpoint.load(job.record.checkpoint) if resume and job.record.checkpoint else None
     best, first = recalled(job, start) if start else (BestSoFar(), 0)
+    if not (resume or job.settings.overwrite) and job.record.checkpoint and any(job.record.checkpoint.glob("*")):
+        job.tell(Warn("a run that was stopped in this folder is begun again: --resume would have gone on with it"))
     if job.folds:
         best.folds = cross_validation.begin(context, job.folds)
         said = f"{job.folds} folds: each picture is judged by a model that has not seen it"
         job.tell(Note(f"{said}; the model that is kept learns from all of them"))
+    job.record.begin({**job.facts, **job.told}, context.train, job.manifest.skipped, anew=start is None)
     for number, phase in enumerate(plan.phases[first:], start=first):
         began = time.monotonic()
         if why := not_worth_it(job, best, phase):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from frostline.data.cache_folder import default_cache
-from frostline.errors import CheckpointError, EngineError, one_line
+from frostline.errors import CheckpointError, EngineError, UnknownName, one_line
 from frostline.inference.both_views import with_tta
 from frostline.inference.engine import Engine, Function, checked_precision, engines, in_order
 from frostline.processors import processors
@@ -62,8 +62,8 @@ def open_predictor(
     graph_first = about.kind == "factory" and trust is None
     names = in_order("cpu" if graph_first else "auto") if engine == "auto" else [engine]
     for name in names:
-        make = engines.get(name)
         try:
+            make = engines.get(name)
             if name == "openvino" and function.graph is None:
                 raise EngineError(
                     f"the model folder has no graph: {_absent(about)}", where=place, hint="--engine torch"
@@ -71,7 +71,7 @@ def open_predictor(
             opened = make(function, precision, streams, default_cache() if cache is None else cache)
             _check_answer(opened, about, place)
             return Predictor(about, with_tta(opened, tta))
-        except EngineError:
+        except (EngineError, UnknownName):  # or a plugin's package cannot be imported
             if name == names[-1]:
                 raise
     raise AssertionError

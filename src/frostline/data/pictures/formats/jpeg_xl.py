@@ -1,12 +1,12 @@
 """The size of a JPEG XL picture by its header (ISO/IEC 18181-1, annex D): its plugin decodes a file to tell it."""
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from frostline.data.pictures.picture import Size
 from frostline.errors import DecodeError
 
 _CODESTREAM = b"\xff\x0a"
+_HEAD = 16  # bytes, of which the size takes ten at the most
 _MOST_BOXES = 1_000
 _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
@@ -16,9 +16,9 @@ def size(encoded: BinaryIO) -> Size:
 
     Raises: DecodeError: there is no picture in it.
     """
-    head = next((start for start in _starts(encoded) if start.startswith(_CODESTREAM)), None)
+    head = _head(encoded)
     encoded.seek(0)
-    if head is None:
+    if not head.startswith(_CODESTREAM):
         raise DecodeError("not a picture, or damaged at its very start", hint="save it again")
     bits = int.from_bytes(head[2:], "little")
 
@@ -38,20 +38,27 @@ def size(encoded: BinaryIO) -> Size:
     return (side() if ratio is None else height * ratio[0] // ratio[1]), height
 
 
-def _starts(encoded: BinaryIO) -> Iterator[bytes]:
-    """The first bytes of each part of a file that may be a codestream."""
+def _head(encoded: BinaryIO) -> bytes:
+    """The first bytes of the codestream: the file itself, or what its parts come to one behind the other, however short
+    each is."""
     encoded.seek(0)
-    yield encoded.read(16)
+    head = encoded.read(_HEAD)
+    if head.startswith(_CODESTREAM):
+        return head
     encoded.seek(0)
+    head = b""
     for _ in range(_MOST_BOXES):
         place = encoded.tell()
-        head = encoded.read(16)
-        length, kind, skipped = int.from_bytes(head[:4]), head[4:8], 8
+        start = encoded.read(16)
+        length, kind, skipped = int.from_bytes(start[:4]), start[4:8], 8
         if length == 1:
-            length, skipped = int.from_bytes(head[8:16]), 16
+            length, skipped = int.from_bytes(start[8:16]), 16
         if kind in (b"jxlc", b"jxlp"):
-            encoded.seek(place + skipped + (4 if kind == b"jxlp" else 0))
-            yield encoded.read(16)
-        if length < skipped:
-            return
+            inside = place + skipped + (4 if kind == b"jxlp" else 0)
+            encoded.seek(inside)
+            left = _HEAD - len(head)
+            head += encoded.read(min(left, max(0, place + length - inside)) if length else left)
+        if length < skipped or len(head) == _HEAD:
+            break
         encoded.seek(place + length)
+    return head
