@@ -125,6 +125,15 @@ def test_coco_gives_the_only_category_of_each_picture(tmp_path):
         DataError, match=r"1 pictures have annotations of several categories, such as 0.png \(cat, dog\)"
     ):
         coco(tmp_path, [(10, 7), (10, 3), (11, 3), (12, 7)])
+    text = (tmp_path / "a.json").read_text()
+    for one, other in (
+        ('"name": "dog"', '"name": "dog"}, {"id": 3, "name": "owl"'),
+        ('"file_name": "1.png"', '"file_name": "1.png"}, {"id": 11, "file_name": "2.png"'),
+    ):
+        assert one in text
+        (tmp_path / "a.json").write_text(text.replace(one, other))
+        with pytest.raises(DataError, match="is of two names"):  # two files joined: the last one had all labels
+            read(tmp_path / "a.json", cache=tmp_path / "cache")
     (tmp_path / "a.json").write_text('{"a": 1}')
     with pytest.raises(DataError, match="not annotations of COCO"):
         read(tmp_path / "a.json", cache=tmp_path / "cache")

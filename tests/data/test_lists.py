@@ -67,9 +67,13 @@ def test_labels_of_several_words(tmp_path):
     top = tree(tmp_path / "d", *(f"{n}.jpg" for n in range(6)))
     (top / "list.txt").write_text("".join(f"{n} {('A300 B4', '707-320', 'Eurofighter')[n % 3]}\n" for n in range(6)))
     assert read(top / "list.txt", cache=tmp_path / "cache").counts() == {"707-320": 2, "A300 B4": 2, "Eurofighter": 2}
-    (top / "list.txt").write_text("".join(f"{n} {n % 2} 1 {n % 3}\n" for n in range(6)))
-    with pytest.raises(DataError, match="not a picture and its label"):
-        read(top / "list.txt", cache=tmp_path / "cache")
+    pairs = (f"{n}.jpg {5 - n}.jpg {n % 2}\n" for n in range(6))  # of which the second one had the label
+    for lines in ((f"{n} {n % 2} 1 {n % 3}\n" for n in range(6)), pairs):
+        (top / "list.txt").write_text("".join(lines))
+        with pytest.raises(DataError, match="not a picture and its label"):
+            read(top / "list.txt", cache=tmp_path / "cache")
+    (top / "list.txt").write_text("".join(f"{n}.jpg\t{n % 2}\t{n % 3}\n" for n in range(6)))
+    assert "not used: what stands behind it" in read(top / "list.txt", cache=tmp_path / "cache").summary()
 
 
 def test_numbers_that_count_up_are_no_labels(tmp_path):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         yield from rows_of_objects(enumerate(objects, start=1), place, how=how)
         return
     try:
-        names = {one["id"]: str(one["name"]) for one in found["categories"]}
-        files = {one["id"]: _file_of(one) for one in found["images"]}
+        names = _by_id(((one["id"], str(one["name"])) for one in found["categories"]), place)
+        files = _by_id(((one["id"], _file_of(one)) for one in found["images"]), place)
         facts = _facts(found["images"], how)
         marked = [(one["image_id"], names[one["category_id"]], one.get("bbox")) for one in found["annotations"]]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -78,6 +78,19 @@ def coco(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
     yield from rows_of(header, records, place, how=replace(how, box_format=None))
     if boxes:
         yield Understood(unused=("boxes: the whole picture is read",))
+
+
+def _by_id(named: Iterable[tuple[Any, str]], place: Path) -> dict[Any, str]:
+    """Raises: DataError: one id is of two names, as where files were joined; annotations say ids alone."""
+    found: dict[Any, str] = {}
+    for key, name in named:
+        if found.setdefault(key, name) != name:
+            raise DataError(
+                f"the id {one_line(str(key))} is of two names, {one_line(found[key])} and {one_line(name)}",
+                where=place,
+                hint="where files were joined, give each image and category an id of its own; or read them one by one",
+            )
+    return found
 
 
 def _file_of(image: dict[str, Any]) -> str:

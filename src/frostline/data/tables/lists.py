@@ -63,7 +63,8 @@ def text_list(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Fo
         of_label += f" with the names in {one_line(file)}"
     if warned:
         yield Understood(warnings=warned)
-    said = Understood(place.name, "the first part of each line", of_label)
+    more = any(text.count("\t") > 1 for _, text in lines)
+    said = Understood(place.name, "the first part of each line", of_label, unused=("what stands behind it",) * more)
     yield from _said(rows_of(["path", "label"], records, place, how=how), said)
 
 
@@ -95,7 +96,7 @@ def _pairs(lines: list[tuple[int, str]], place: Path) -> tuple[_Records, str]:
             pair = True
         else:
             path, _, label = text.replace("\t", " ").rpartition(" ")
-            pair = len(text.split()) < 3 or ends_as_picture(path)
+            pair = len(text.split()) < 3 or (ends_as_picture(path) and not _names_two(path))
         if not path.strip() or not pair:
             raise NoList(
                 f"line {line} is not a picture and its label: {one_line(text[:80])}",
@@ -104,6 +105,11 @@ def _pairs(lines: list[tuple[int, str]], place: Path) -> tuple[_Records, str]:
             )
         records.append((line, [path.strip(), label]))
     return records, "its second part" if tabs else "the rest of it" if spaced else "its last word"
+
+
+def _names_two(path: str) -> bool:
+    """Whether a path with blanks is of two pictures: of lists of pairs, which say whether both show the same."""
+    return any(ends_as_picture(word) for word in path.split()[:-1])
 
 
 def _counted(lines: list[tuple[int, str]]) -> tuple[list[str], _Records] | None:
