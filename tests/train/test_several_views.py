@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from sklearn.metrics import log_loss
 
 from frostline.train.several_views import solve_several_views
@@ -93,3 +93,23 @@ def test_several_labels_a_picture():
     assert ((found.solved.out_of_fold() > 0) == (y > 0.5)).mean() > 0.8
     loss = found.loss_several if found.several else found.loss  # over decisions, as scikit-learn has it of them all
     assert loss == pytest.approx(log_loss(y.ravel(), expit(found.solved.out_of_fold()).ravel()), rel=1e-4)
+
+
+def test_no_picture_chooses_by_which_of_the_two_heads_it_is_judged():
+    rng = np.random.default_rng(18)
+    y, fold = np.tile(np.arange(2), 20), np.arange(40) // 2 % 5
+    x = rng.normal(size=(40, 100))
+    view = x + rng.normal(0, 0.5, x.shape)
+    found = solve_several_views(x, [view], y, classes=2, folds=fold)
+    alone = solve(x, y, classes=2, folds=fold).out_of_fold()
+    both = solve(np.concatenate([x, view]), np.tile(y, 2), classes=2, folds=np.tile(fold, 2)).out_of_fold()[:40]
+    gains = losses_of(alone, y) - losses_of(both, y)
+    others = np.array([gains[fold != own].mean() for own in range(5)])
+    assert len(set(others > 0)) == 2  # so that it matters who is asked
+    assert np.allclose(found.solved.out_of_fold(), np.where((others > 0)[fold][:, None], both, alone), atol=1e-4)
+    assert losses_of(found.solved.out_of_fold(), y).mean() > min(found.loss, found.loss_several)
+    assert np.allclose([found.loss, found.loss_several], [losses_of(each, y).mean() for each in (alone, both)])
+
+
+def losses_of(logits, y):
+    return logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]
