@@ -8,6 +8,7 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,25 @@ def test_averaged_weights_are_known_by_any_name_that_says_so(tmp_path: Path, key
     plain = {name: torch.zeros_like(tensor) for name, tensor in tensors().items()}
     torch.save({"model_state": plain, key: tensors(), "state_dict": plain}, tmp_path / "a.pt")
     assert_same(read_checkpoint(tmp_path / "a.pt"), tensors())
+
+
+@pytest.mark.parametrize(
+    ("kept", "averaged"),
+    [
+        ({"EMACallback": {"ema_state_dict": {f"module.{name}": t for name, t in tensors().items()}}}, True),
+        ({"EMA": {"state_dict": tensors(), "updates": torch.ones(())}}, True),
+        ({"EMA": {"updates": torch.ones(())}}, False),
+        ({"EMA": {"weights": dict(list(tensors().items())[:2])}}, False),
+        ({"ModelCheckpoint": {"best_model_score": torch.ones(()), "state": tensors()}}, False),
+    ],
+)
+def test_averaged_weights_in_a_callback_of_lightning_are_taken_if_they_are_whole(
+    tmp_path: Path, kept: dict[str, Any], averaged: bool
+) -> None:
+    plain = {name: torch.zeros_like(tensor) for name, tensor in tensors().items()}
+    torch.save({"callbacks": kept, "state_dict": plain}, tmp_path / "a.ckpt")
+    found = read_checkpoint(tmp_path / "a.ckpt")
+    assert_same({name.removeprefix("module."): t for name, t in found.items()}, tensors() if averaged else plain)
 
 
 def test_nested_twice_and_averaged_weights_first(tmp_path: Path) -> None:

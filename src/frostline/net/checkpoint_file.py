@@ -36,6 +36,7 @@ _WRAPPERS = (
     *("student", "backbone", "encoder"),
 )
 _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|rng|loop|callback|criterion|loss")
+_CALLBACKS = "callbacks"  # of Lightning, which keeps averaged weights in the state of the callback that made them
 _LONGEST_NAME, _DEEPEST_NAME = 500, 40  # letters, dots
 _READABLE = "check its permissions, and the disk"
 _NEEDED = "needed: torch (.pth, .pt), safetensors or NumPy (.npz)"
@@ -320,6 +321,9 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _states_in(found: object, path: Path) -> dict[str, dict[str, Tensor]]:
     """Every mapping of names to tensors, through at most four wrappers, the one to prefer first."""
     states = dict(_walk(found, "", 4, set()))
+    most = max((len(state) for place, state in states.items() if not _in_callbacks(place)), default=0)
+    # counters of a callback are no network, nor is an average of some of it
+    states = {place: state for place, state in states.items() if not _in_callbacks(place) or len(state) >= most > 1}
     if not states:
         keys = [str(key) for key in list(found)[:8]] if isinstance(found, Mapping) else []
         raise _without_tensors(path, f"a {type(found).__name__}", keys)
@@ -333,11 +337,19 @@ def _walk(found: object, place: str, depth: int, seen: set[int]) -> Iterator[tup
     if not all(isinstance(key, str) for key in found):
         return
     own = {name: value for name, value in found.items() if isinstance(value, Tensor)}
-    if own and not _NOT_WEIGHTS.search(place):
+    if own and (not _NOT_WEIGHTS.search(place) or (_in_callbacks(place) and _is_averaged(place))):
         yield place, own
     for key, value in found.items():
-        if not _NOT_WEIGHTS.search(key):
+        if not _NOT_WEIGHTS.search(key) or (key == _CALLBACKS and not place):
             yield from _walk(value, f"{place}.{key}".lstrip("."), depth - 1, seen)
+
+
+def _in_callbacks(place: str) -> bool:
+    return place.startswith(f"{_CALLBACKS}.")
+
+
+def _is_averaged(place: str) -> bool:
+    return any(AVERAGED & set(part.lower().split("_")) for part in place.split("."))
 
 
 def preference(place: str) -> int:
@@ -347,7 +359,7 @@ def preference(place: str) -> int:
     place: the keys that lead to a state dict.
     """
     parts = place.split(".") if place else []
-    if any(AVERAGED & set(part.lower().split("_")) for part in parts):
+    if _is_averaged(place):
         return 0
     known = [1 + _WRAPPERS.index(part) if part in _WRAPPERS else 1 + len(_WRAPPERS) for part in parts]
     return min(known, default=1)
