@@ -35,7 +35,8 @@ def offered(option: str) -> Callable[[str], list[str]] | None:
     """The completion of an option, or None where its values are not a list."""
     if option == "model":
         return models
-    return None if option not in KNOWN else lambda incomplete: _starting(KNOWN[option], incomplete)
+    known = KNOWN.get(option)
+    return None if known is None else lambda incomplete: [name for name in known if name.startswith(incomplete)]
 
 
 def plain(help: str) -> str:
@@ -48,7 +49,3 @@ def models(incomplete: str) -> list[str]:
     from frostline.net.available import available
 
     return [model.name for model in available(f"{incomplete}*")]
-
-
-def _starting(names: list[str] | tuple[str, ...], incomplete: str) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]

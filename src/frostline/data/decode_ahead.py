@@ -69,7 +69,8 @@ class DecodeAhead:
 
         Raises: DataError: (when waited for) a process ended.
         """
-        if in_processes and _can_start() and not isinstance(self._view, Noting) and all(row.file for row in rows):
+        here = not in_processes or multiprocessing.current_process().daemon  # whose children Python refuses
+        if not here and not isinstance(self._view, Noting) and all(row.file for row in rows):
             if self._folder is None:
                 self._folder = TemporaryDirectory(prefix="frostline-decoded-", ignore_cleanup_errors=True)
             given = [(row.picture, row.digest) for row in rows]
@@ -91,10 +92,6 @@ def pictures_ahead(size: tuple[int, int]) -> int:
 
 def _count() -> int:
     return max(1, processors() // processes_here())
-
-
-def _can_start() -> bool:
-    return not multiprocessing.current_process().daemon  # whose children Python refuses
 
 
 def _sent(work: Callable[..., _Answer], *given: object) -> "Future[_Answer]":

@@ -77,9 +77,8 @@ def said(
     if splits:
         counts += f" ({', '.join(f'{count:,} {name}' for name, count in splits.items())})"
     if classes:
-        counts += (
-            f", {len(classes):,} {'class' if len(classes) == 1 else 'classes'} ({first_few([*classes], _AT_MOST)})"
-        )
+        some = first_few([*classes], _AT_MOST)
+        counts += f", {len(classes):,} {'class' if len(classes) == 1 else 'classes'} ({some})"
     unused = (*understood.unused, *left_out)
     more = f"{several:,} of them with several labels" if several else ""
     line = "; ".join(part for part in (", ".join(part for part in parts if part), counts, more) if part)

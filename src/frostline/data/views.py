@@ -7,7 +7,7 @@ all that its pixels depend on besides the picture, and is part of the store's ad
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, Self, runtime_checkable
@@ -276,7 +276,8 @@ class TrainingView:
         resized = _each(found, lambda image: image.resize((width, height), self.filter, box=box))
         rng = self._rng(digest, "rest")
         # Bands that are no colours are changed one by one, all in the same way.
-        changed = [self._changed(band, rng if last else deepcopy(rng)) for band, last in _marked(resized)]
+        changed = [self._changed(band, deepcopy(rng)) for band in resized[:-1]]
+        changed.append(self._changed(resized[-1], rng))
         array = np.array(_stacked(changed))
         if rng.random() < self.augment.erasing:
             augment.erase(array, rng, self.preprocessing.mean, self.preprocessing.std)
@@ -331,11 +332,6 @@ def visible(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _each(picture: Decoded, act: Callable[[Image.Image], Image.Image]) -> list[Image.Image]:
     """One image of all three colours, or one for each band that was asked for."""
     return [act(image) for image in (picture.planes or (picture.image,))]
-
-
-def _marked(images: list[Image.Image]) -> Iterator[tuple[Image.Image, bool]]:
-    """Each with whether it is the last one."""
-    return ((image, number == len(images)) for number, image in enumerate(images, start=1))
 
 
 def _stacked(images: list[Image.Image]) -> NDArray[np.uint8]:

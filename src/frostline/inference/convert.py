@@ -79,7 +79,8 @@ def converted(module: nn.Module, example: Tensor, shape: Sequence[int]) -> Any:
             model.set_element_type(place, openvino.Type.u8 if example.dtype == torch.uint8 else openvino.Type.f32)
             return frontend.convert(model)
     except Exception as error:  # what tracer and converter raise on an operator they do not know is anything
-        raise _inexpressible(error) from None
+        said = f"the network cannot be written as a graph: {first_line(error)}"
+        raise EngineError(said, hint="predict with torch") from None
 
 
 @contextmanager
@@ -110,10 +111,6 @@ def store(graph: Any, path: Path) -> None:
             where=path.parent,
             hint="is there room on the disk, and may you write there?",
         ) from None
-
-
-def _inexpressible(error: Exception) -> EngineError:
-    return EngineError(f"the network cannot be written as a graph: {first_line(error)}", hint="predict with torch")
 
 
 def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:

@@ -61,7 +61,7 @@ def save(folder: Path, net: nn.Module, about: ModelInfo, *, graph: bool = True) 
         classes do not agree; or it would be opened as another network, for this one was changed after it was built.
     """
     folder = expanded(folder).resolve()
-    _check_place(folder)
+    atomic_folder.check(folder, ALL)
     kind = _kind(about.name, net)
     about = replace(about, kind=kind, versions=_versions(), files={}, graph={})
     if about.novelty is not None and about.novelty.known is None:
@@ -237,7 +237,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _check_place(folder: Path) -> None:
-    atomic_folder.check(folder, ALL)  # and not what the folder that lies there says of itself

@@ -54,9 +54,9 @@ def auto(
     """Probe first, then unfreeze as deep as there is time for, and keep it only if a paired test calls it better."""
     # A phase is judged on val, so val may not choose its epoch as well.
     recipe = replace(recipe, keep="last", patience=0)
-    names = stages.names
+    names, full = stages.names, rates(stages, head=lr, decay=decay)
     deeper = (
-        _train(f"unfreeze {line}", stages, _falling(stages, lr, decay, line), epochs, recipe, even_batches=True)
+        _train(f"unfreeze {line}", stages, _above(stages, full, line), epochs, recipe, even_batches=True)
         for line in (names[0], names[2 * len(names) // 5])
     )
     solved = Solve(balanced=recipe.balance != "none", flips=flips, crops=head_crops)
@@ -329,7 +329,3 @@ def _above(stages: Stages, by_stage: Mapping[str, float], line: str) -> dict[str
     """The same rates, with 0 for everything below a stage."""
     start = stages.names.index(line)
     return {stage: by_stage[stage] if i >= start else 0.0 for i, stage in enumerate(stages.names)}
-
-
-def _falling(stages: Stages, lr: float, decay: float, line: str) -> dict[str, float]:
-    return _above(stages, rates(stages, head=lr, decay=decay), line)

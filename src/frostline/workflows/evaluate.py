@@ -113,7 +113,8 @@ def evaluate(
     Raises: DataError: a label that the model does not know, no labels, only pictures that it has learnt from, or no
         picture that can be read.
     """
-    Thread(target=_import_what_judges, daemon=True).start()
+    # what judges takes a second to import, and the engine's threads leave room for it
+    Thread(target=import_module, args=("scipy.stats",), daemon=True).start()
     about = predictor.about
     known = [row.digest in learnt and not every for row in manifest.rows]
     if sum(known):
@@ -217,11 +218,6 @@ def _coverage(
         return promised(sets, probabilities, classes=classes, pictures=made_of)
     units = None if together is None else together[new]
     return measured_on_test(sets, probabilities[new], y[new], classes=classes, units=units)
-
-
-def _import_what_judges() -> None:
-    """While the engine computes: it takes a second, and the engine's threads leave room for it."""
-    import_module("scipy.stats")
 
 
 def learnt_by(model: Path) -> frozenset[str]:

@@ -98,8 +98,9 @@ def of_run(
     Raises: CheckpointError, JudgementError: as ``of_folder``.
     """
     metrics, plan = _json(folder / "metrics.json"), _json(folder / "plan.json")
+    picture_of = picture_of or (lambda row: Path(row.path) if row.path else None)
     try:
-        return _page(folder, metrics, plan, net, preprocessing, picture_of or _at_its_path, seconds)
+        return _page(folder, metrics, plan, net, preprocessing, picture_of, seconds)
     except _ODD as error:
         raise _damaged(folder, error) from None
 
@@ -309,10 +310,6 @@ def _heat(
                 return
     except FrostlineError:  # a report without heat maps is a report all the same
         return
-
-
-def _at_its_path(row: Outcome) -> Picture | None:
-    return Path(row.path) if row.path else None
 
 
 def _evidence(path: Path, n: int) -> dict[str, NDArray[np.float32]]:

@@ -72,7 +72,8 @@ def by_folders(top: Folder) -> Iterator[Found]:
         yield from _by_class(here, within)
     elif here.filled() and not _is_loose(here):
         warnings = _check_classes(here, top)
-        yield Understood("" if here is top else f"{here.name}/", "folders", _folders_said(here), warnings=warnings)
+        said = f"the folders in {here.base}/" if here.name else "folder names"
+        yield Understood("" if here is top else f"{here.name}/", "folders", said, warnings=warnings)
         yield from _classes(here, None)
     else:
         raise no_classes(here, top)
@@ -359,10 +360,6 @@ def _pictures(folder: Folder, label: str, split: str | None) -> Iterator[Row | S
             yield inner.skipped(BESIDE_THEM)
         else:
             yield from _pictures(inner, label, split)
-
-
-def _folders_said(here: Folder) -> str:
-    return f"the folders in {here.base}/" if here.name else "folder names"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from frostline.data.folders.class_folders import around, by_folders, in_split, n
 from frostline.data.manifest import Found, Row, Skipped
 from frostline.data.places.folder_names import PICTURES
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.places.tree import Folder, ends_as_picture, unused_in
+from frostline.data.places.tree import Folder, ends_as_picture, with_unused
 from frostline.data.places.unread import SUBMISSION
 from frostline.data.split_names import says_splits, split_of, splits_of, words_of
 from frostline.data.tables.coco import NotCoco, coco, looks_like_coco
@@ -354,16 +354,10 @@ def _with_folders(top: Folder, adding: Sequence[Found]) -> Iterator[Found]:
 
 
 def _read(top: Folder, tables: Mapping[Path, str | None], opened: Mapping[Path, Iterator[Found]]) -> Iterator[Found]:
-    yield from top.left_out()
-    used: set[Path] = set()
-    for table, split in tables.items():
-        rows = opened[table]
-        for item in rows if split is None else in_split(split, rows):
-            used |= {item.file} if isinstance(item, Row) and item.file is not None else set()
-            yield item
+    rows = [opened[table] if split is None else in_split(split, opened[table]) for table, split in tables.items()]
     if any(tables.values()):
-        yield Understood(split=", ".join(str(table.relative_to(top.path)) for table in tables))
-    yield from unused_in(top, list(tables), used)
+        rows.append(iter([Understood(split=", ".join(str(table.relative_to(top.path)) for table in tables))]))
+    return with_unused(top, list(tables), chain(*rows))
 
 
 def _home(top: Folder, table: Path) -> Folder | None:

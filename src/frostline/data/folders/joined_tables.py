@@ -6,9 +6,9 @@ from itertools import permutations
 from pathlib import Path
 
 from frostline.data.folders.class_folders import around
-from frostline.data.manifest import Found, Row
+from frostline.data.manifest import Found
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.places.tree import Folder, maybe_picture, unused_in
+from frostline.data.places.tree import Folder, maybe_picture, with_unused
 from frostline.data.places.unread import SUBMISSION
 from frostline.data.tables.columns import Record, known, plain
 from frostline.data.tables.csv_table import csv_records
@@ -48,7 +48,11 @@ def _joined(top: Folder, how: PlaceOptions) -> Iterator[Found] | None:
             where=top.path,
             hint=f"leave one out: --ignore {one_line(pairs[-1][0][0].name)!r}",
         )
-    return _read(top, *pairs[0], replace(how, ignore=(), label_pattern=None)) if pairs else None
+    if not pairs:
+        return None
+    labels, pictures, key = pairs[0]
+    rows = _rows(labels, pictures, key, replace(how, ignore=(), label_pattern=None))
+    return with_unused(top, [labels[0], pictures[0]], rows)
 
 
 def _key(labels: _Table, pictures: _Table) -> str:
@@ -75,15 +79,6 @@ def _full(header: Sequence[str], records: Sequence[Record], place: Path) -> Sequ
 def _are_files(records: Sequence[Record], index: int) -> bool:
     cells = [values[index] for _, values in records[:20] if len(values) > index]
     return bool(cells) and all(isinstance(cell, str) and "." in cell and maybe_picture(cell) for cell in cells)
-
-
-def _read(top: Folder, labels: _Table, pictures: _Table, key: str, how: PlaceOptions) -> Iterator[Found]:
-    yield from top.left_out()
-    used: set[Path] = set()
-    for item in _rows(labels, pictures, key, how):
-        used |= {item.file} if isinstance(item, Row) and item.file is not None else set()
-        yield item
-    yield from unused_in(top, [labels[0], pictures[0]], used)
 
 
 def _rows(labels: _Table, pictures: _Table, key: str, how: PlaceOptions) -> Iterator[Found]:

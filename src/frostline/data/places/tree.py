@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from frostline.data.manifest import Skipped, natural
+from frostline.data.manifest import Found, Row, Skipped, natural
 from frostline.data.pictures.formats import kinds
 from frostline.data.split_names import split_of
 from frostline.errors import DataError, one_line
@@ -116,8 +116,14 @@ class Folder:
             yield from folder.aside
 
 
-def unused_in(top: Folder, tables: Sequence[Path], used: set[Path]) -> Iterator[Skipped]:
-    """Pictures that no row names, folders of them whole, and other files."""
+def with_unused(top: Folder, tables: Sequence[Path], found: Iterable[Found]) -> Iterator[Found]:
+    """What tables of a folder say, and what else is in it: pictures that no row names, folders of them whole, and
+    other files."""
+    yield from top.left_out()
+    used: set[Path] = set()
+    for item in found:
+        used |= {item.file} if isinstance(item, Row) and item.file is not None else set()
+        yield item
     for folder in top.walk():
         beside = [name for name in folder.others if folder.path / name not in tables]
         yield from (Skipped(folder.named(name), "not a picture") for name in beside)

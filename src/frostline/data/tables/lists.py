@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from frostline.data import encodings
-from frostline.data.manifest import Found, Row
+from frostline.data.manifest import Found
 from frostline.data.places.place_options import PlaceOptions
-from frostline.data.places.tree import SUFFIXES, Folder, ends_as_picture, unused_in
+from frostline.data.places.tree import SUFFIXES, Folder, ends_as_picture, with_unused
 from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.tables.columns import known
 from frostline.data.tables.csv_table import csv_table
@@ -225,18 +225,12 @@ def _food(meta: Folder, files: Mapping[str, str]) -> tuple[_Records, list[Path],
 
 
 def _read(top: Folder, here: Folder, records: _Records, lists: list[Path], said: Understood) -> Iterator[Found]:
-    yield from top.left_out()
     images = here.path / "images" if (here.path / "images").is_dir() else here.path
     first = next((record[0] or "" for _, record in records), "")
     endings = ("", *sorted(SUFFIXES))
     suffix = next((ending for ending in endings if (images / f"{first}{ending}").is_file()), "")
     rows = rows_of(["path", "label", "split"], records, lists[0], how=PlaceOptions(images=images, suffix=suffix))
-    used: set[Path] = set()
-    for item in _said(rows, said):
-        if isinstance(item, Row) and isinstance(item.picture, Path):
-            used.add(item.picture)
-        yield item
-    yield from unused_in(top, lists, used)
+    return with_unused(top, lists, _said(rows, said))
 
 
 def _said(rows: Iterator[Found], said: Understood) -> Iterator[Found]:

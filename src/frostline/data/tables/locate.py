@@ -117,7 +117,8 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
     found = _files_below(base)
 
     def candidates(name: str) -> list[_File]:
-        return _less_masks(named_so(_last(name) + suffix))
+        files = named_so(_last(name) + suffix)  # images/1.png, and not masks/1.png
+        return [file for file in files if os.path.basename(file[0]).lower() not in BESIDE] or files  # noqa: PTH119
 
     def named_so(own: str) -> list[_File]:
         if own in found:
@@ -166,11 +167,6 @@ def _by_name(sample: Sequence[str], suffix: str, mended: _Paths, base: Path, pla
         elif ending != Path(own).suffix:
             said = f" (`{ending}` in place of `{Path(own).suffix}`)"
     return finding, said + (f" in {_within(Path(home), base)}/" if home else " by their names")
-
-
-def _less_masks(files: list[_File]) -> list[_File]:
-    """The files that are in no folder of masks or the like, if there are such: images/1.png, and not masks/1.png."""
-    return [file for file in files if os.path.basename(file[0]).lower() not in BESIDE] or files  # noqa: PTH119
 
 
 def _last(name: str) -> str:

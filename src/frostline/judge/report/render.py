@@ -5,7 +5,6 @@ chooses and shrinks pictures, `sections` orders, `text` writes figures.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,9 +97,10 @@ def _drawn(page: Page, say: Say) -> Drawn:
             right = say("of them right")
             precision = plots.square(precisions, title=say("precision and recall"), x=true, y=right, diagonal=False)
     return Drawn(
-        profiles=_in_two_widths(
-            lambda width: charts.profile(page.phases, page.layers, page.rates, page.curves, say, width)
-        ),
+        profiles=[  # text in a drawing shrinks with it, so that a phone is given one of its own
+            (name, charts.profile(page.phases, page.layers, page.rates, page.curves, say, width))
+            for name, width in (("wide", 860), ("narrow", 380))
+        ],
         gauge=charts.gauge(page.accuracy),
         diagram=charts.diagram(page.bins, say) if page.bins else "",
         histogram=plots.histogram(page.outcomes, say) if page.bins else "",
@@ -108,11 +108,6 @@ def _drawn(page: Page, say: Say) -> Drawn:
         precision=precision,
         rankings=tuple(rocs),
     )
-
-
-def _in_two_widths(draw: Callable[[int], Any]) -> list[tuple[str, Any]]:
-    """Text in a drawing shrinks with it, so that a phone is given one of its own."""
-    return [("wide", draw(860)), ("narrow", draw(380))]
 
 
 def _given(page: Page) -> str:
