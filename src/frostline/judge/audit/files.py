@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from frostline.data.pictures.formats import kinds
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_items, whole
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_items, of_looks, whole
+from frostline.judge.audit.image_stats import ImageStats
 
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
@@ -45,14 +46,12 @@ def passed_over(subject: Subject) -> Finding | None:
     return whole(subject, "passed-over", "note", f"{count(len(left), 'file')} beside the pictures are left out", items)
 
 
-@checks.decorator("extension")
-def extension(subject: Subject) -> Finding | None:
+@of_looks("extension")
+def extension(subject: Subject, looks: ImageStats) -> Finding | None:
     """A name that says another format than the bytes do. frostline believes the bytes; other programs may not."""
-    if subject.looks is None:
-        return None
     wrong: list[AuditItem] = []
     for number, row in enumerate(subject.listing.rows):
-        kind = str(subject.looks["format"][number])
+        kind = str(looks["format"][number])
         if isinstance(row.picture, Path) and kind:
             suffix = row.picture.suffix.lower()
             known = _SUFFIXES.get(kind, {f".{kind.lower()}"})
@@ -62,22 +61,18 @@ def extension(subject: Subject) -> Finding | None:
     return of_items(subject, "extension", "note", wrong, says)
 
 
-@checks.decorator("animated")
-def animated(subject: Subject) -> Finding | None:
+@of_looks("animated")
+def animated(subject: Subject, looks: ImageStats) -> Finding | None:
     """Animations and files of many pages, of which only the first frame is seen."""
-    if subject.looks is None:
-        return None
-    items = [AuditItem((int(row),), "only the first frame is seen") for row in np.flatnonzero(subject.looks["frames"])]
+    items = [AuditItem((int(row),), "only the first frame is seen") for row in np.flatnonzero(looks["frames"])]
     says = f"{count(len(items), 'picture')} with more than one frame; the first is seen"
     return of_items(subject, "animated", "note", items, says)
 
 
-@checks.decorator("mode")
-def mode(subject: Subject) -> Finding | None:
+@of_looks("mode")
+def mode(subject: Subject, looks: ImageStats) -> Finding | None:
     """Pixels kept in an unusual way (CMYK, 16 bit, floats), or in another way than nearly all the others."""
-    if subject.looks is None:
-        return None
-    modes = subject.looks["mode"]
+    modes = looks["mode"]
     there = subject.listing.readable
     counts = Counter(str(name) for name in modes[there])
     if not counts:
@@ -94,12 +89,10 @@ def mode(subject: Subject) -> Finding | None:
     return of_items(subject, "mode", "note", items, says)
 
 
-@checks.decorator("size")
-def size(subject: Subject) -> Finding | None:
+@of_looks("size")
+def size(subject: Subject, looks: ImageStats) -> Finding | None:
     """Pictures so small that there is little to see, so large that they slow everything down, or very long."""
-    if subject.looks is None:
-        return None
-    wide, high = subject.looks["width"].astype(np.float64), subject.looks["height"].astype(np.float64)
+    wide, high = looks["width"].astype(np.float64), looks["height"].astype(np.float64)
     there = subject.listing.readable
     short, long = np.minimum(wide, high), np.maximum(wide, high)
     middle = float(np.median(short[there])) if there.any() else 0.0

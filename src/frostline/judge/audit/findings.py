@@ -92,6 +92,13 @@ Check = Callable[[Subject], Finding | None]
 checks: Registry[Check] = Registry("check", "frostline.checks", option="--drop")
 
 
+def of_looks(name: str) -> Callable[[Callable[[Subject, ImageStats], Finding | None]], Check]:
+    """As ``checks.decorator``, of what is asked only where pictures were decoded, and is given what that told."""
+    return lambda asked: checks.register(
+        name, lambda subject: None if subject.looks is None else asked(subject, subject.looks)
+    )
+
+
 def whole(subject: Subject, check: str, level: Level, summary: str, items: list[AuditItem], **figures: Any) -> Finding:
     """A finding about the set as a whole, not about single pictures."""
     n = len(subject.listing)

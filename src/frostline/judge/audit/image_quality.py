@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.judge.audit.findings import AuditItem, Finding, Subject, checks, count, of_one_class
+from frostline.judge.audit.findings import AuditItem, Finding, Subject, count, of_looks, of_one_class
+from frostline.judge.audit.image_stats import ImageStats
 
 _BLANK = 0.02  # standard deviation of grey values in [0, 1]
 _DARK = 0.25  # the grey value that 99 % of the pixels stay below
@@ -16,57 +17,47 @@ _FLAT, _USUAL = 0.7, 0.3  # share of one shade: more than that, where nine in te
 _BLURRY = ((0.95, 0.6), (1.6, 0.25))
 
 
-@checks.decorator("blank")
-def blank(subject: Subject) -> Finding | None:
+@of_looks("blank")
+def blank(subject: Subject, looks: ImageStats) -> Finding | None:
     """One even surface."""
-    if subject.looks is None:
-        return None
-    spread = subject.looks["spread"]
-    mask = (spread < _BLANK) & ~subject.looks["unseen"]
+    spread = looks["spread"]
+    mask = (spread < _BLANK) & ~looks["unseen"]
     return _low(subject, "blank", spread / _BLANK, mask, "{} blank", "nothing but one shade")
 
 
-@checks.decorator("transparent")
-def transparent(subject: Subject) -> Finding | None:
+@of_looks("transparent")
+def transparent(subject: Subject, looks: ImageStats) -> Finding | None:
     """Drawn in the colour of the background, on a transparent ground."""
-    if subject.looks is None:
-        return None
-    unseen = subject.looks["unseen"]
+    unseen = looks["unseen"]
     what = "nothing is seen over this --background; another one shows it"
     return _low(subject, "transparent", ~unseen, unseen, "{} lost in the background", what)
 
 
-@checks.decorator("dark")
-def dark(subject: Subject) -> Finding | None:
+@of_looks("dark")
+def dark(subject: Subject, looks: ImageStats) -> Finding | None:
     """Nearly black all over."""
-    if subject.looks is None:
-        return None
-    high, blank = subject.looks["high"], subject.looks["spread"] < _BLANK
+    high, blank = looks["high"], looks["spread"] < _BLANK
     mask = (high < _DARK) & ~blank
     return _low(subject, "dark", high / _DARK, mask, "{} very dark", "99 % of it is darker than {:.0%} grey", high)
 
 
-@checks.decorator("bright")
-def bright(subject: Subject) -> Finding | None:
+@of_looks("bright")
+def bright(subject: Subject, looks: ImageStats) -> Finding | None:
     """Washed out, nearly white all over."""
-    if subject.looks is None:
-        return None
-    low, blank = subject.looks["low"], subject.looks["spread"] < _BLANK
+    low, blank = looks["low"], looks["spread"] < _BLANK
     mask = (low > _BRIGHT) & ~blank
     scores = (1 - low) / (1 - _BRIGHT)
     return _low(subject, "bright", scores, mask, "{} washed out", "99 % of it is brighter than {:.0%} grey", low)
 
 
-@checks.decorator("blurry")
-def blurry(subject: Subject) -> Finding | None:
+@of_looks("blurry")
+def blurry(subject: Subject, looks: ImageStats) -> Finding | None:
     """Without fine detail, and with far less of it than the other pictures have.
 
     Both are asked for: some instruments see no fine detail, and then it says nothing about a picture.
     """
-    if subject.looks is None:
-        return None
-    sharp = subject.looks["sharpness"].astype(np.float64)
-    there = subject.listing.readable & (subject.looks["spread"] >= _BLANK) & (sharp > 0)
+    sharp = looks["sharpness"].astype(np.float64)
+    there = subject.listing.readable & (looks["spread"] >= _BLANK) & (sharp > 0)
     if there.sum() < 10:
         return None
     usual = float(np.median(sharp[there]))
@@ -74,13 +65,11 @@ def blurry(subject: Subject) -> Finding | None:
     return _low(subject, "blurry", sharp / max(limit, 1e-6), there & (sharp < limit), "{} blurry", "no fine detail")
 
 
-@checks.decorator("flat")
-def flat(subject: Subject) -> Finding | None:
+@of_looks("flat")
+def flat(subject: Subject, looks: ImageStats) -> Finding | None:
     """Mostly one and the same shade, where nearly all others are not: no photograph among photographs."""
-    if subject.looks is None:
-        return None
-    share = subject.looks["flat"].astype(np.float64)
-    there = subject.listing.readable & (subject.looks["spread"] >= _BLANK)
+    share = looks["flat"].astype(np.float64)
+    there = subject.listing.readable & (looks["spread"] >= _BLANK)
     if there.sum() < 10 or np.quantile(share[there], 0.9) > _USUAL:
         return None
     mask = there & (share > _FLAT)
