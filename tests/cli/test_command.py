@@ -12,6 +12,7 @@ from time import monotonic
 
 import pytest
 
+from frostline import cli
 from tests.docs.pages import in_process
 
 
@@ -329,3 +330,25 @@ def test_a_share_of_several_is_done_though_a_picture_of_it_cannot_be_read(
         assert done.returncode == 0, done.stderr
     assert run("merge", tmp_path / "answers", "--out", tmp_path / "all.csv").returncode == 1
     assert run("predict", model, tmp_path / "in", "--out", tmp_path / "one").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Cannot allocate memory (os error 12)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: 9 GB"),
+        RuntimeError("Exception from src/inference/src/cpp/core.cpp:109: std::bad_alloc"),
+    ],
+)
+def test_too_little_memory_is_said_and_no_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["frostline", "strategies"])
+    monkeypatch.setattr(cli.language, "translated", lambda *_: lambda *_, **__: act())
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: there is not enough memory\n  at frostline strategies\n  hint: ")

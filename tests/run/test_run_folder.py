@@ -102,6 +102,31 @@ def test_a_folder_that_is_removed_or_taken_while_a_run_goes_on_is_not_written_in
     second.close()
 
 
+@pytest.mark.parametrize(
+    ("strategy", "said"), [("freeze", "--resume goes on from the last checkpoint"), ("probe", "begins again from them")]
+)
+def test_who_interrupts_the_judging_hears_what_is_left(
+    leaves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], strategy, said
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    monkeypatch.setattr("frostline.run.runner.finish", stopped)
+    options = {**SMALL, "strategy": strategy, "out": str(out), "resume": False}
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            leaves,
+            {**options, **({"head_crops": 0} if strategy == "probe" else {"epochs": 1})},
+            as_json=False,
+            quiet=True,
+        )
+    told = capsys.readouterr().err
+    assert "interrupted before the model was judged" in told
+    assert said in told
+    assert (out / "model" / "model.safetensors").is_file()
+
+
 def test_two_runs_never_write_into_one_folder(leaves: Path, tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "run")
     first.open(resume=False)

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 done, but something was left out or a check failed; 2 bad 
 """
 
 import os
+import re
 import shlex
 import sys
 from typing import Annotated, NoReturn
@@ -37,6 +38,9 @@ from frostline.cli import (
     strategies,
 )
 from frostline.errors import FrostlineError, PlanError
+
+# As torch and OpenVINO word it, which raise a RuntimeError.
+_OUT_OF_MEMORY = re.compile("(can't|cannot) allocate memory|out of memory|bad_alloc", re.IGNORECASE)
 
 app = typer.Typer(
     name="frostline",
@@ -127,6 +131,13 @@ def main() -> None:
         if error.errno in atomic.FULL:
             hint = "make room there, or choose another place"
         found = FrostlineError(atomic.reason(error), where=error.filename2 or error.filename, hint=hint)
+        print(language.message(found), file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
+            raise
+        hint = "close other programs, or give it a machine or a limit with more; FROSTLINE_CPUS=1 takes less"
+        found = FrostlineError("there is not enough memory", where=shlex.join(["frostline", *sys.argv[1:2]]), hint=hint)
         print(language.message(found), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -89,12 +90,20 @@ def run(data: Path, options: dict[str, Any], *, as_json: bool, quiet: bool, name
             if not options.get("out"):
                 _give_back(Path(out))
             if isinstance(error, KeyboardInterrupt):
-                console.aside(
-                    "interrupted before the first epoch was judged: there is no model yet; the features that were "
-                    "computed are kept, and the same command begins again from them"
-                )
+                console.aside(_interrupted(Path(out)))
             raise
     return _shown(classifier.result_, Path(out), as_json=as_json, quiet=quiet)
+
+
+def _interrupted(out: Path) -> str:
+    """What is left of a run that ended without its figures, and how to go on."""
+    if any((out / "checkpoint").glob("*")):
+        words = f"--out {shlex.quote(str(out))} --resume"
+        return f"interrupted before the model was judged: {words} goes on from the last checkpoint"
+    begun = "the features that were computed are kept, and the same command begins again from them"
+    if (out / "model").exists():
+        return f"interrupted before the model was judged; {begun}"
+    return f"interrupted before the first epoch was judged: there is no model yet; {begun}"
 
 
 def _place(data: Path, options: dict[str, Any], name: str | None = None) -> str:
