@@ -22,6 +22,7 @@ from frostline.run.resolve import Job, Settings, resolve
 from frostline.run.run_folder import RunFolder
 from frostline.train import checkpoint
 from frostline.train.device import open_device
+from frostline.train.plan import Train
 
 
 def fit(
@@ -90,7 +91,9 @@ def _carry_out(job: Job, device: OpenDevice, *, resume: bool) -> BestSoFar:
         best.rows.append(row_of(job, phase, tried, time.monotonic() - began))
         if tried.kept:
             best.take(net, tried.result, tried.crossed)
-            write_between_phases(job, best)
+            follows = number + 1 < len(plan.phases) or "test" in job.manifest.splits
+            if follows or isinstance(phase, Train):  # a fitted head that nothing follows is saved in the next second
+                write_between_phases(job, best)
         else:
             net.load_state_dict(best.state)
         best.interrupted = tried.result.early == "interrupted"
