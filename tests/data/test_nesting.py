@@ -71,6 +71,25 @@ def test_a_copy_of_the_classes_beside_them_is_asked_about(tmp_path, copy):
     assert seen(outer, ignore="cells/cells").counts() == {"ants": 2, "bees": 2}
 
 
+@pytest.mark.parametrize("inner", ["{c}/{n}.png", "{c}_{n}.png"])
+def test_folds_with_splits_of_their_own_are_asked_about(tmp_path, inner):
+    """fold_1/train/<class>: train and test were the classes."""
+    names = [
+        f"fold_{k}/{s}/{inner.format(c=c, n=n)}"
+        for k in (1, 2)
+        for s in ("train", "test")
+        for c in "ab"
+        for n in (0, 1)
+    ]
+    top = tree(tmp_path / "d", *names)
+    with pytest.raises(DataError, match="each of the folders holds a split of its own: fold_1, fold_2") as caught:
+        read(top, cache=tmp_path / "cache")
+    assert "--ignore 'fold_2'" in str(caught.value)
+    if "/" in inner:
+        found = read(top, how=PlaceOptions(ignore=("fold_2",)), cache=tmp_path / "cache")
+        assert (found.classes, found.splits) == (("a", "b"), ("train", "test"))
+
+
 def test_one_name_however_it_is_encoded_or_spaced(tmp_path):
     composed, parted = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
     assert composed != parted

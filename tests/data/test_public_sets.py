@@ -704,6 +704,20 @@ def test_names_in_a_table_or_behind_a_pattern_say_what_belongs_together(tmp_path
     assert not seen(table).understood.warnings
 
 
+def test_splits_in_names_are_warned_of_where_nothing_else_says_them(tmp_path):
+    """RAF-DB: train_00001.jpg and test_0001.jpg, in one folder and one list."""
+    names = [f"{split}_{n}.jpg" for split in ("train", "test") for n in range(4)]
+    top = tree(tmp_path / "d", *(f"{c}/{name}" for c in "ab" for name in names))
+    (said,) = seen(top).understood.warnings
+    assert splits(seen(top, label_pattern=option(said, "--label-pattern"))) == {"train": 8, "test": 8}
+    table = written(top / "t.csv", "path,label,where", *(f"{c}/{name},{c},{name[:2]}" for c in "ab" for name in names))
+    assert "say of which split they are" in seen(table).understood.warnings[0]
+    assert not seen(table, split_column="none").understood.warnings
+    for split in ("train", "test"):
+        written(top / f"{split}.txt", *(f"{c}/{name}" for c in "ab" for name in names if name.startswith(split)))
+    assert not seen(top).understood.warnings
+
+
 def test_names_of_classes_before_numbers_say_no_group(tmp_path):
     frames = tree(tmp_path / "e", *(f"{'ab'[p % 2]}_vid{p}_frame{n}.jpg" for p in range(6) for n in range(3)))
     assert "of one video" in seen(frames, label_pattern="^(.)_").understood.warnings[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from frostline.data.folders.frames import with_names_said
+from frostline.data.folders.frames import with_names_said, with_splits_said
 from frostline.data.manifest import Found, Row
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.places.tree import ends_as_picture
@@ -55,12 +55,13 @@ def with_copies_together(rows: Iterable[Found]) -> Iterator[Found]:
 
 
 def together(rows: Callable[..., Iterator[Found]]) -> Callable[..., Iterator[Found]]:
-    """A source of tables, with the copies of each photograph as groups, and what names say of others, unless
-    ``--group none`` says otherwise."""
+    """A source of tables, with the copies of each photograph as groups, and what names say of others and of splits,
+    unless ``--group none`` or ``--split-column none`` says otherwise."""
 
     def read(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found]:
         found = rows(place, how=how)
-        return found if how.group == "none" else with_names_said(with_copies_together(found))
+        found = found if how.group == "none" else with_names_said(with_copies_together(found))
+        return with_splits_said(found) if how.split_column is None else found
 
     return read
 

@@ -241,6 +241,13 @@ def _parts(here: Folder) -> tuple[Folder, ...]:
     filled = here.filled()
     if not are_parts(filled):
         return ()
+    said = [splits_of(one.base for one in folder.filled()) for folder in filled]
+    if all(len(set(own.values())) > 1 for own in said):
+        raise DataError(
+            f"each of the folders holds a split of its own: {one_line(', '.join(f.base for f in filled[:5]))}",
+            where=here.path,
+            hint=f"leave all but one out: --ignore {one_line(filled[-1].base)!r} (and the others)",
+        )
     if not all(folder.filled() for folder in filled):
         raise DataError(
             f"the folders are parts of the data, not classes: {one_line(', '.join(f.base for f in filled[:5]))}",

@@ -10,6 +10,7 @@ from frostline.data.folders.nesting import Level
 from frostline.data.manifest import Found, Row
 from frostline.data.places.folder_names import ONE, ONE_OF_MANY
 from frostline.data.places.tree import Folder
+from frostline.data.split_names import SPLIT_NAMES
 from frostline.data.understood import Understood
 from frostline.errors import one_line
 
@@ -27,6 +28,7 @@ _OF = (
 )
 """What stands behind that which pictures have in common, and what they are."""
 
+_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?=[ ._-])", re.IGNORECASE)
 _A_GROUP = "a column of groups, or (?P<group>…) in --label-pattern,"
 _BEFORE = "(?P<group>.+?)(?i:{})"
 _ONE_OF = re.compile(rf"(?:.*?[ ._-])?({ONE})[ ._-]", re.IGNORECASE)
@@ -66,6 +68,25 @@ def with_names_said(rows: Iterable[Found]) -> Iterator[Found]:
         said = _said(names, len(classes), lambda _: f"{_A_GROUP} keeps")
     if said:
         yield Understood(warnings=said)
+
+
+def with_splits_said(rows: Iterable[Found]) -> Iterator[Found]:
+    """Rows, and a warning where none has a split, but nearly all names begin with one: test_0001.jpg of RAF-DB."""
+    held = list(rows)
+    yield from held
+    files = [item.file for item in held if isinstance(item, Row) and item.file is not None]
+    if any(isinstance(item, Row) and item.split is not None for item in held):
+        return
+    found = [(match[1].lower(), file.name) for file in files if (match := _SPLIT.match(file.name)) is not None]
+    words = sorted({word for word, _ in found})
+    splits = {SPLIT_NAMES[word] for word in words}
+    if len(found) >= _NEARLY_ALL * len(files) and "train" in splits and len(splits) > 1:
+        pattern = f"(?P<label>[^/]+)/(?i:(?P<split>{'|'.join(words)}))[^/]*$"
+        said = (
+            f"the names of pictures, such as {one_line(found[0][1])!r}, say of which split they are: "
+            f"a column of splits, or --label-pattern '{pattern}', reads it"
+        )
+        yield Understood(warnings=(said,))
 
 
 def _one_of_many(path: str) -> str:

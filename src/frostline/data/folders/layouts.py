@@ -7,7 +7,7 @@ from pathlib import Path
 from frostline.data.folders.augmented_copies import with_copies_together
 from frostline.data.folders.class_folders import by_folders
 from frostline.data.folders.folder_tables import table_in
-from frostline.data.folders.frames import with_names_said
+from frostline.data.folders.frames import with_names_said, with_splits_said
 from frostline.data.folders.groups_beside import refuse_groups
 from frostline.data.folders.joined_tables import joined
 from frostline.data.folders.name_patterns import by_pattern
@@ -30,7 +30,7 @@ def folder(place: Path, *, how: PlaceOptions = PlaceOptions()) -> Iterator[Found
     if how.group != "none":
         rows = with_copies_together(rows)
         rows = rows if of_folders else with_names_said(rows)
-    yield from rows
+    yield from with_splits_said(rows) if how.split_column is None else rows
 
 
 def _rows(top: Folder, place: Path, how: PlaceOptions) -> tuple[Iterator[Found], bool]:
