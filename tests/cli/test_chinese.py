@@ -170,6 +170,9 @@ def test_names_that_are_near_are_joined_in_chinese() -> None:
     say = speaking("zh")
     assert say("did you mean resnet18 or resnet18d or skresnet18?") == "是不是 resnet18、resnet18d 或 skresnet18？"
     assert say("there is no engine called 'x'") == "没有名为 'x' 的推理引擎"
+    weights = "--weights FILE, or --weights none to train from nothing; on this machine: a (package b), c (package d)"
+    assert say(f"{weights}; HF_ENDPOINT names a mirror of the hub").endswith("；HF_ENDPOINT 可指定 hub 的镜像站")
+    assert "本机已有：a (package b), c (package d)" in say(f"pip install e, or {weights}")
     assert say("not used: column `when`, column `who`") == "未使用：列 `when`、`who`"
 
 
@@ -284,6 +287,7 @@ def test_what_is_refused_every_day_is_refused_in_chinese(
         (["fit", "x", "--epochs", "many"], "'--epochs' 的值不对：应当是整数"),
         (["predict", "x", "y", "--coverage", "much"], "'--coverage' 的值不对：应当是数"),
         (["predict", "x", "y", "--coverage"], "选项 '--coverage' 后面要有一个值。"),
+        (["predict", "x", "y", "--top", "0"], "'--top' 的值不对：应当不小于 1"),
         (["fit", "x", "--json=yes"], "选项 '--json' 后面不能有值。"),
         (["models", "a", "b"], "多出了参数：b"),
         (["fitt"], "没有这个命令：'fitt'。是不是 'fit'？"),

@@ -222,6 +222,9 @@ def test_the_command_line_is_chinese_where_it_is_asked_for(monkeypatch: pytest.M
     code, _, err = in_process(["--lang", "tlh", "fit", "--help"])
     assert code == 2
     assert "choose en or zh" in err
+    code, _, err = in_process(["--lang", "zh", "--lang", "tlh", "fit", "x"])  # the second was passed over
+    assert code == 2
+    assert "--lang 给了 2 次" in err
     monkeypatch.setattr(language, "current", "zh")
     assert language.sentence("reading /data") == "正在读取 /data"
 

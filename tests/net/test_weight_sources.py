@@ -176,7 +176,7 @@ def test_a_hub_that_answers_and_one_that_does_not(tmp_path: Path, server: Thread
                 found = weight_sources.find(name, Published(hub=f"timm/{name}"))
                 answers[name] = [found.path.name, found.digest]
             except WeightsError as error:
-                answers[name] = [error.what]
+                answers[name] = [error.what, error.hint]
         print(json.dumps(answers))
     """
 
@@ -199,6 +199,7 @@ def test_a_hub_that_answers_and_one_that_does_not(tmp_path: Path, server: Thread
     nowhere = answers("http://127.0.0.1:9", "good", "absent")  # port 9: nobody listens
     assert nowhere["good"] == ["model.safetensors", digest]
     assert "there are no weights for absent on this machine" in nowhere["absent"][0]
+    assert "HF_ENDPOINT names a mirror" in nowhere["absent"][1]
 
 
 def test_a_plain_address(tmp_path: Path, server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:

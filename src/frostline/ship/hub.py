@@ -17,7 +17,7 @@ from frostline.ship import model_info as _about
 from frostline.ship.file_names import ABOUT, ALL, CARD
 
 _AGAIN = "copy the folder again from where it came, or fit the model again"
-_NETWORK = "is there a network? behind a proxy, set HTTPS_PROXY"
+_NETWORK = "is there a network? behind a proxy, set HTTPS_PROXY; HF_ENDPOINT names a mirror of the hub"
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN; is the name OWNER/NAME right?"
 
 
@@ -158,5 +158,6 @@ def _hubs_errors(repo: str) -> Iterator[None]:
         ) from None
     except Exception as error:  # HTTP, TLS, sockets, tokens: each library below has its own kinds
         said = first_line(error, 300)
-        hint = _NETWORK if "connect" in said.casefold() else _LOGIN
+        answered = getattr(error, "response", None) is not None or isinstance(error, errors.LocalTokenNotFoundError)
+        hint = _LOGIN if answered else _NETWORK
         raise CheckpointError(f"the hub does not do it: {said}", where=one_line(repo), hint=hint) from None
