@@ -347,16 +347,20 @@ def test_a_terminal_that_cannot_go_back_gets_no_bars(
         assert bars or err == ""
 
 
-def test_the_store_is_listed_in_lines_that_can_be_broken(
+def test_the_store_is_listed_by_kinds_of_views_in_lines_that_can_be_broken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from frostline.features.store import Usage
 
-    about = 'openvino fp32, prefix 162a9006, view evaluation-1 {"crop_mode":"center","crop_pct":0.875,"size":[224,224]}'
+    address, view = "openvino fp32, prefix 162a9006, view", '{"crop_pct":0.875,"index":%d,"size":[224,224]}'
+    about = [f"{address} evaluation-1 {view % 0}", *(f"{address} training-1 {view % k}" for k in range(3))]
+    about.append("of unknown origin, " + ", ".join(["which may be long"] * 4))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    console.usage([Usage("x", about, 15_298, 78_900_000, 0.0)], [], where=Path("/cache"))
+    console.usage([Usage("x", text, 15_298, 78_900_000, 0.0) for text in about], [], where=Path("/cache"))
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert lines[1].startswith(" " * 27)
-    assert "crop_pct:0.875, size:[224, 224]" in " ".join(" ".join(lines).split())
+    assert lines[0].startswith("  78.9 MB    15,298 rows  openvino fp32, prefix 162a9006, evaluation views")
+    assert lines[1] == f"{' ' * 27}x 224"
+    assert lines[2].startswith(" 236.7 MB    45,894 rows  openvino fp32, prefix 162a9006, training views")
+    assert lines[-1].startswith(" " * 27)

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from PIL import Image
 from frostline.data.views import Preprocessing
 from frostline.judge.audit.run_checks import Audit
 from frostline.judge.check_page.render import page as check_page
+from frostline.judge.metrics import report_multilabel
+from frostline.judge.predictions import Outcome
 from frostline.judge.report import thumbnails
 from frostline.judge.report.render import render
 from frostline.workflows.check import check_files
@@ -200,6 +203,21 @@ def test_a_picture_is_enlarged_and_its_neighbours_follow(browser: Any, tmp_path:
         spot = tab.evaluate(_SPOT)
         tab.locator("#picture-map canvas").hover(position={"x": spot[0], "y": spot[1]})
         assert "7.png" in tab.inner_text("#picture-map .tip p")
+        assert said == []
+
+
+def test_every_colour_of_the_map_is_named_where_pictures_have_several_labels(browser: Any, tmp_path: Path) -> None:
+    truth = np.tile([[1, 0], [0, 1], [1, 1], [0, 0]], (10, 1))
+    labels = ("ants", "bees", "ants|bees", "")
+    rows = tuple(Outcome(f"{n}.png", "", f"{n}", "val", labels[n % 4], "ants", 0.6, n % 4 == 0) for n in range(40))
+    report = report_multilabel(np.full((40, 2), 0.6), truth, ("ants", "bees"), resamples=50)
+    plain = a_page(answers(40, ("ants", "bees")), ("ants", "bees"), places=np.random.default_rng(0).random((40, 2)))
+    page = replace(plain, report=report, outcomes=rows, shown=thumbnails.choose(rows, several=True))
+    (tmp_path / "x.html").write_text(render(page), "utf-8")
+    with opened(browser, tmp_path / "x.html") as (tab, said):
+        named = ["ants", "bees", "ants|bees", "–"]
+        assert tab.locator("#map-keys li").all_inner_texts() == [*named, "wrong"]
+        assert tab.locator("#map-class option").all_inner_texts() == ["all", *named]
         assert said == []
 
 

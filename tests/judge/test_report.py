@@ -260,9 +260,12 @@ def test_several_labels_a_picture_have_a_page_too() -> None:
         shown=replace(thumbnails.choose(rows, several=True), large={0: thumbnails.Shot("data:,", "data:,")}),
         pictures={"val": 123},
         counts={"val": {"a": 100, "b": 100, "c": 100}},
+        novelty=NOVELTY,
     )
     text = render(shown)
     assert "every class of" in text
+    assert "Does 90" not in text  # where nothing answers it
+    assert "Unlike the training data" in text
     assert "<b>123</b>" in text  # pictures, and not their labels, of which there are more or fewer
     assert "labelled none" in text
     assert "Where the evidence for its likeliest class is" in text  # and not for all that is answered, or for none
@@ -358,7 +361,7 @@ def test_promises_are_shown_where_they_were_measured_and_left_out_where_not() ->
     assert "Of 40 held-out pictures like it, 2 were marked." in text
     without = render(a_page(outcomes, ("a", "b")))
     assert "Prediction sets" not in without
-    assert "None of these" not in without
+    assert "Unlike the training data" not in without
 
 
 def test_of_many_classes_a_prediction_set_names_only_those_that_are_kept_worst() -> None:

@@ -290,12 +290,15 @@ def audit(found: "Audit", *, page: Path) -> None:
 
 
 def usage(items: "Sequence[Usage]", everything: "Sequence[Kept]", *, where: Path) -> None:
-    """A table of the store's shelves, and one of all kinds of things that are kept."""
+    """A table of the store's shelves, those that differ in details of a view in one row, and one of all kinds of things
+    that are kept."""
+    shelves: dict[str, tuple[int, int]] = {}
     for item in items:
-        about = re.sub(",(?! )", ", ", re.sub('[{}"]', "", item.about))  # JSON has no place for a line to end at
-        print(
-            for_stream(f"{in_bytes(item.bytes):>9}  {item.rows:>8,} {_noun('row', item.rows)}  {about}", sys.stdout, 27)
-        )
+        about = re.sub(r', view (\w+)-\d+ .*"size":\[(\d+),(\d+)\].*', r", \1 views, \2 x \3", item.about)
+        rows, taken = shelves.get(about, (0, 0))
+        shelves[about] = rows + item.rows, taken + item.bytes
+    for about, (rows, taken) in shelves.items():
+        print(for_stream(f"{in_bytes(taken):>9}  {rows:>8,} {_noun('row', rows)}  {about}", sys.stdout, 27))
     for kind in everything:
         files = f"{kind.files:>8,} {_noun('file', kind.files)}"
         print(f"{in_bytes(kind.bytes):>9}  {files} {kind.name}: {sentence(kind.what)}")
@@ -331,9 +334,11 @@ def exported(found: "Exported") -> None:
             rows.append(("of these learned from", said))
     for label, (_, value) in zip(_aligned(*(name for name, _ in rows)), rows, strict=True):
         print(f"{label}  {sentence(value)}")
+    here = Path.cwd()
+    folder = found.folder.relative_to(here) if found.folder.is_relative_to(here) else found.folder
     for name, size in found.files.items():
-        print(f"{in_bytes(size):>9}  {one_line(str(found.folder / name))}")
-    aside(f"next: python {shlex.quote(str(found.folder / 'predict.py'))} PICTURE...")
+        print(f"{in_bytes(size):>9}  {one_line(str(folder / name))}")
+    aside(f"next: python {shlex.quote(str(folder / 'predict.py'))} PICTURE...")
 
 
 def parcel(found: "HubUpload") -> None:

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
 _DATA = Argument(help="Labelled pictures: folder, table (CSV, TSV, Parquet), archive, shards (.tar) or hf:NAME.")
 _JSON = TyperOption("--json", help="Print the result as JSON.")
-_WORKERS = TyperOption("--workers", min=1, help="With --on ray: train in so many processes, by Ray Train.")
+_WORKERS = TyperOption(
+    "--workers", min=1, help="With --on ray: train in so many processes, by Ray Train.", rich_help_panel="Hardware"
+)
 _QUIET = TyperOption("--quiet", "-q", help="Show warnings only, and print only where the model is.")
 
 
 def fit(
     data: Annotated[Path, _DATA],
+    *,
     json: Annotated[bool, _JSON] = False,
     quiet: Annotated[bool, _QUIET] = False,
     workers: Annotated[int | None, _WORKERS] = None,
@@ -62,9 +65,12 @@ def _typed(option: Option) -> inspect.Parameter:
 
 
 def with_options(command: Callable[..., None], names: Iterable[str]) -> inspect.Signature:
-    """The signature of a command with the options of these names in place of its ``**options``."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    return inspect.Signature([*own, *(_typed(OPTIONS[name]) for name in names)], return_annotation=None)
+    """The signature of a command with the options of these names in place of its ``**options``: before those that are
+    keywords alone, as in the help, behind all others."""
+    own = inspect.signature(command).parameters.values()
+    first = [p for p in own if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    last = [p for p in own if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    return inspect.Signature([*first, *(_typed(OPTIONS[name]) for name in names), *last], return_annotation=None)
 
 
 fit.__signature__ = with_options(fit, OPTIONS)  # type: ignore[attr-defined]

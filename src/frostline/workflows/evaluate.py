@@ -69,8 +69,10 @@ class Evaluation:
     @property
     def chosen(self) -> str:
         """What is to be said of pictures that chose the model's epoch or phases, or ""; learned ones say more."""
+        if self.familiar or not self.chose:
+            return ""
         n = f"{self.chose:,} of these pictures" if self.chose < self.report.n else "these pictures"
-        return f"{n} also chose what was kept, so the figures are a little too good" if self.chose and not self.familiar else ""
+        return f"{n} also chose what was kept, so the figures are a little too good"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""

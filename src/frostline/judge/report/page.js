@@ -164,9 +164,10 @@
   if (map) {
     const canvas = map.querySelector("canvas"), pen = canvas.getContext("2d"), tip = map.querySelector(".tip"), chosen = at("map-class");
     const points = rows.map((row, index) => [index, row[5], row[6]]).filter(([, x]) => x !== undefined);
-    const MARGIN = 26, many = K > 8;
+    const kinds = [...new Set(points.map(([index]) => rows[index][1]))].sort((a, b) => a - b);  // of several labels: all together
+    const MARGIN = 26, many = kinds.length > 8;
     const spot = ([, x, y]) => [MARGIN + x / 1000 * (canvas.width - 2 * MARGIN), canvas.height - MARGIN - y / 1000 * (canvas.height - 2 * MARGIN)];
-    const colour = (truth) => many ? style(chosen.value === String(truth) ? "ice" : "soft") : style(`hue-${truth}`);
+    const colour = (truth) => many ? style(chosen.value === String(truth) ? "ice" : "soft") : style(`hue-${kinds.indexOf(truth)}`);
     const draw = () => {
       pen.clearRect(0, 0, canvas.width, canvas.height);
       const colours = new Map(), ring = style("wrong");
@@ -206,11 +207,11 @@
     canvas.addEventListener("mousemove", point);
     canvas.addEventListener("click", (event) => { point(event); if (!tip.hidden) tip.querySelector(".zoom")?.click(); });
     map.addEventListener("mouseleave", () => { tip.hidden = true; });
-    for (let k = 0; k < K; k += 1) chosen.append(new Option(middle(words[k], 40), k));
+    for (const k of kinds) chosen.append(new Option(middle(words[k] || "–", 40), k));
     chosen.addEventListener("change", draw);
     const keys = at("map-keys");
     const key = (name, text) => { const li = make("li"), mark = make("i", "", name); li.append(mark, text); keys.append(li); };
-    if (!many) for (let k = 0; k < K; k += 1) key(`key-dot hue-${k}`, words[k]);
+    if (!many) kinds.forEach((k, place) => key(`key-dot hue-${place}`, words[k] || "–"));
     key("key-ring", say.wrong);
     document.addEventListener("theme", draw);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

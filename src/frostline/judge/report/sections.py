@@ -24,11 +24,8 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section("training", "How it was trained", lambda page: bool(page.phases)),
     Section("errors", "Where it errs", lambda page: True),
-    Section(
-        "confidence",
-        "Does 90 % mean 90 %?",
-        lambda page: bool(page.bins or page.coverage or page.novelty or page.drift),
-    ),
+    Section("confidence", "Does 90 % mean 90 %?", lambda page: bool(page.bins or page.coverage)),
+    Section("novelty", "Unlike the training data", lambda page: bool(page.novelty or page.drift)),
     Section("thresholds", "What a threshold would trade", lambda page: bool(page.ranked)),
     Section("map", "How pictures lie beside each other", lambda page: page.places is not None),
     Section("classes", "Each class", lambda page: True),
