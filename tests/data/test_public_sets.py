@@ -751,6 +751,8 @@ def test_names_of_persons_say_what_belongs_together(tmp_path, places, groups):
     assert "say which are of one person" in said
     found = seen(top, label_pattern=option(said, "--label-pattern"))
     assert (len(found), len({row.group for row in found.rows} - {None})) == (len(places), groups)
+    sides = tree(tmp_path / "e", *(f"{side}/{n}_{side}.jpg" for side in ("left", "right") for n in range(9)))
+    assert not seen(sides).understood.warnings
 
 
 @pytest.mark.parametrize("form", ["{p}_{n}{p}7.jpg", "google_{p}{n}.jpg", "{c}.{p}{n}.jpg", "{p}_{c}_100.jpg"])

@@ -17,6 +17,7 @@ from frostline.errors import one_line
 _DATE = r"(?:19|20)\d\d[_-]?[01]\d[_-]?[0-3]\d(?!\d)"
 _STAINS = r"(?:red|green|blue|yellow|dapi|hoechst|gfp|rfp|fitc|tritc|cy[357]|actin|tubulin|brightfield)(?![a-z])"
 _PERSON = "of one person"
+_SIDE = re.compile(r"[ ._-](left|right)(?![^\W_])", re.IGNORECASE)
 _OF = (
     *((rf"[ ._-]*{word}[ ._-]*\d", "of one video, scan or burst") for word in ("frames?", "frm", "slice", "burst")),
     (r"[ ._-]x[ _-]?\d+[ ._-]*y[ _-]?\d", "of one slide or scene"),
@@ -24,7 +25,7 @@ _OF = (
     (r"[ ._-](?:w|ch|channel)[ _-]?\d", "channels of one field"),
     (rf"[ ._-]{_STAINS}", "channels of one field"),
     (rf"[ ._-]{_DATE}", "of one place on several days"),
-    (r"[ ._-](?:left|right)(?![^\W_])", _PERSON),
+    (_SIDE.pattern.replace("(left", "(?:left"), _PERSON),
 )
 """What stands behind that which pictures have in common, and what they are."""
 
@@ -148,7 +149,11 @@ def _parts(names: Sequence[tuple[str, str]], mark: str, what: str, classes: int)
     found = [(folder, match[1]) for folder, name in names if (match := before.fullmatch(name)) is not None]
     parts = Counter(found if what != _PERSON else (("", name) for _, name in found))  # whose sides are of two classes
     enough = found and len(found) >= _NEARLY_ALL * len(names) and len(parts) <= len(found) / 2
-    if not enough or len(parts) <= max(len({folder for folder, _ in found}), classes):
+    homes = {folder for folder, _ in found}
+    if not enough or len(parts) <= max(len(homes), classes):
         return False
+    sides = {(home, side[1].lower()) for home, name in names if (side := _SIDE.search(name)) is not None}
+    if what == _PERSON and len(sides) <= len(homes):
+        return False  # a side is a class
     (_, alike), *_ = Counter(parts.values()).most_common(1)
     return alike >= _NEARLY_ALL * len(parts) or not what.startswith("channels")
