@@ -22,6 +22,7 @@ from frostline.judge.audit.image_stats import LOOK, looked
 from frostline.judge.audit.near_duplicates import NearDuplicates, _near_hashes, exact_copies, find_copies
 from frostline.judge.audit.run_checks import audited, warnings_for
 from frostline.judge.audit.write_csv import chosen, write_cleaned
+from frostline.workflows.check import _probed
 
 NONE = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
 
@@ -362,6 +363,23 @@ def test_swapped_labels_come_first() -> None:
     assert {item.rows[0] for item in finding.items} == set(range(6))
     assert finding.items[0].text.endswith("(90%)")
     assert finding.scores[0] == pytest.approx(0.05)
+
+
+def test_pictures_that_no_probe_could_be_without_say_nothing_of_labels() -> None:
+    """Two classes, and 20 of one picture, which the probe has seen: it is no judge of their labels."""
+    rng = np.random.default_rng(0)
+    names = [f"{n % 2}" for n in range(40)] + [f"only {n}" for n in range(20)]
+    of, features = listing(names), rng.normal(size=(60, 64)).astype(np.float32)
+    said = _probed(of, exact_copies(of), features, seed=0)
+    assert said is not None
+    assert said[:40].sum(1) == pytest.approx(1, abs=1e-4)
+    assert not said[40:].any()
+    looks = plain_looks(60)
+    looks["width"] = np.where(np.arange(60) % 2, 200, 320)
+    finding = found("labels", Subject(of, exact_copies(of), looks, probabilities=said))
+    assert finding.figures["probe_accuracy"] == np.mean(said[:40].argmax(1) == of.targets[:40])
+    assert finding.mask[:40].any()
+    assert not finding.mask[40:].any()
 
 
 def test_a_probe_that_is_mostly_wrong_gives_no_warning_of_labels() -> None:

@@ -237,7 +237,7 @@ def _look_at_the_rest(listing: Inventory, notes: _Notes, listen: Listener) -> tu
 
 
 def _probed(listing: Inventory, copies: NearDuplicates, features: Features, seed: int) -> Features | None:
-    """(N, K) probabilities of a solved head that saw neither the row nor a copy of it.
+    """(N, K) probabilities of a solved head that saw neither the row nor a copy of it; else 0.
 
     Raises: DataError: several labels a picture; too few pictures or classes.
     """
@@ -258,7 +258,7 @@ def _probed(listing: Inventory, copies: NearDuplicates, features: Features, seed
         raise DataError("no class has two different pictures, so none can be held out")
     logits = solved.out_of_fold()
     found = np.zeros((len(listing), len(listing.classes)), np.float32)
-    found[asked] = softmax(logits)
+    found[asked] = softmax(logits) * solved.judged[:, None]
     return found
 
 

@@ -73,7 +73,7 @@ class Subject:
     copies: which rows show the same. looks: (N,) of what decoding tells; None where nothing was decoded.
     features: (N, D) float32 by a pretrained trunk; rows of unreadable pictures are 0.
     probabilities: (N, K) float32 over ``listing.classes`` by a classifier that did not see the row, nor any copy of it;
-        rows of unreadable pictures are 0.
+        rows of unreadable pictures are 0, and of those that every such classifier saw, as the only one of a class.
     """
 
     listing: Inventory

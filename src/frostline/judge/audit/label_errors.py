@@ -24,13 +24,19 @@ def labels(subject: Subject) -> Finding | None:
     from cleanlab.filter import find_label_issues
 
     targets = subject.listing.targets
-    asked = np.flatnonzero(subject.listing.readable & (targets >= 0))
-    if subject.probabilities is None or len(subject.listing.classes) < 2 or not len(asked):
+    if subject.probabilities is None or len(subject.listing.classes) < 2:
+        return None
+    asked = np.flatnonzero(subject.listing.readable & (targets >= 0) & subject.probabilities.any(1))
+    there = np.unique(targets[asked])
+    if len(there) < 2:
         return None
     said = subject.probabilities[asked].astype(np.float64)
     said /= said.sum(1, keepdims=True)
     given = targets[asked]
-    ranked = find_label_issues(given, said, return_indices_ranked_by="self_confidence", n_jobs=1)
+    among = said[:, there] / np.maximum(said[:, there].sum(1, keepdims=True), 1e-12)
+    ranked = find_label_issues(
+        np.searchsorted(there, given), among, return_indices_ranked_by="self_confidence", n_jobs=1
+    )
     cue = giveaway(subject)
     against = {} if cue is None else _contradicted(subject, cue)
     scores, mask = np.ones(len(targets), np.float32), np.zeros(len(targets), bool)
@@ -70,7 +76,7 @@ def _contradicted(subject: Subject, cue: Cue) -> dict[int, int]:
     assert subject.probabilities is not None
     prior = np.bincount(cue.y, minlength=len(subject.listing.classes)) / len(cue.y)
     both = subject.probabilities[cue.rows] * cue.probabilities / np.where(prior > 0, prior, 1.0)
-    found = np.flatnonzero((cue.said != cue.y) & (both.argmax(1) != cue.y))
+    found = np.flatnonzero((cue.said != cue.y) & (both.argmax(1) != cue.y) & both.any(1))
     return {int(cue.rows[n]): int(cue.said[n]) for n in found}
 
 
