@@ -133,6 +133,16 @@ def test_a_full_disk_behind_standard_output_is_said(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell's way to close a stream")
+def test_names_on_standard_input_may_be_no_text_and_there_may_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9.jpg\n"), encoding="utf-8"))
+    output.lossless()
+    assert [os.fsencode(line) for line in sys.stdin] == [b"caf\xe9.jpg\n"]
+    monkeypatch.setattr(sys, "stdin", None)
+    output.lossless()
+    with sys.stdin as nothing:
+        assert list(nothing) == []
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_stream_that_was_closed_before_takes_everything(closed: str) -> None:
     command = f"{shlex.quote(sys.executable)} -m frostline strategies {closed}"

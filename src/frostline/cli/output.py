@@ -24,14 +24,16 @@ _SIGNS = {"❄": "*", "…": "...", "×": "x", "├": "|", "┤": "|", "─": "-
 def lossless() -> None:
     """Bytes of odd file names are written back as they were; where the stream is not UTF-8 (a pipe on Windows), what
     it cannot hold becomes ``\\u8682``; our own signs on standard error, which is for people, become letters. A stream
-    that was closed before we began (a daemon's) takes everything and keeps nothing."""
-    for name in ("stdout", "stderr"):
+    that was closed before we began (a daemon's) takes everything, keeps nothing and gives nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (as long as the process)
     codecs.register_error("frostline", _readable)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_for_odd(stream))
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")  # names of files that are no UTF-8
 
 
 def _for_odd(stream: Any) -> str:

@@ -178,16 +178,18 @@ def _samples(rows: Sequence[Row], view: View) -> NDArray[np.uint8]:
 
     Raises: DataError: none of the first hundred can be decoded.
     """
-    found = []
+    found, why = [], ""
     for row in rows[:100]:
         try:
             found.append(view(row.picture, row.digest))
-        except DecodeError:
-            continue
+        except DecodeError as error:
+            why = why or error.what
         if len(found) == SAMPLES:
             break
     if not found:
         raise DataError(
-            "none of the first hundred pictures can be decoded", where=rows[0].name, hint="are they pictures?"
+            f"none of the first hundred pictures can be decoded, the first: {why}",
+            where=rows[0].name,
+            hint="are they pictures, and are they still there?",
         )
     return np.stack(found)
