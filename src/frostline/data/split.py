@@ -114,7 +114,8 @@ def _parted(manifest: Manifest, name: str, share: float, seed: int) -> Manifest:
         raise DataError(
             f"no {called} part can be split off: {why}",
             where=manifest.source or None,
-            hint=f"add pictures that are neither duplicates nor of the same group, or a {name} folder",
+            hint=f"add pictures that are neither duplicates nor of the same group, or a {name} folder; "
+            "--group none if they are no groups",
         )
     # Test comes off first, and what is left has to stay free for val: so it is in no split yet.
     rest = "train" if name == "val" else None
