@@ -15,7 +15,7 @@ import pytest
 import typer.main
 from rich.cells import cell_len
 
-from frostline.cli import app, comparison_table, complete, console, language, models, wrap
+from frostline.cli import app, comparison_table, complete, console, language, models, predict, wrap
 from frostline.cli.demo import examples
 from frostline.cli.screen import Screen
 from frostline.events import Note, PhaseStart, Step, Warn, Work
@@ -157,6 +157,22 @@ def test_a_note_is_said_once_and_work_that_comes_again_has_its_bar_and_rate_agai
             screen(Work("pictures", 900, 900))
             assert not [task for task in screen._bars.tasks if task.visible]
     assert capsys.readouterr().err.count("the head is fitted") == 1
+
+
+def test_answers_that_go_into_a_file_are_counted_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with (tmp_path / "named.csv").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        for answer in predict._watched(iter(["ants", "bees"])):  # type: ignore[arg-type]
+            print(answer)
+    assert (tmp_path / "named.csv").read_text() == "ants\nbees\n"
+    err = capsys.readouterr().err
+    assert "pictures" in err
+    assert "bees" not in err
 
 
 def test_batches_have_a_total_as_soon_as_one_epoch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """``frostline predict``: one line a picture, as it comes."""
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,10 @@ from frostline.cli.answering import Engine, Precision, Trust, Tta, show
 from frostline.cli.language import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from frostline.ship.model_info import ModelInfo
+    from frostline.ship.predictor import Failure, Prediction
 
 
 def predict(
@@ -107,7 +111,7 @@ def predict(
     if as_csv:
         line(columns.header)
     batch = 1 if "-" in images else None
-    for answer in answering.predict(rows, batch=batch):
+    for answer in _watched(answering.predict(rows, batch=batch)):
         if isinstance(answer, Failure):
             failed.append(answer.reason)
             if not kinds.is_missing(answer.reason):
@@ -130,6 +134,20 @@ def predict(
         console.aside(text)
     if failed:
         raise typer.Exit(1)
+
+
+def _watched(answers: "Iterator[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
+    """The answers, counted on the terminal while they themselves go into a file (a pager has the terminal too)."""
+    if not (sys.stderr.isatty() and stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)):
+        yield from answers
+        return
+    from frostline.cli.screen import Screen
+    from frostline.events import Work
+
+    with Screen() as screen:
+        for count, answer in enumerate(answers, start=1):
+            screen(Work("pictures", count, 0))
+            yield answer
 
 
 def _on_cluster(on: str, model: Path, images: list[str], out: Path | None, *, address: str | None, **how: Any) -> None:

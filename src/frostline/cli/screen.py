@@ -3,6 +3,7 @@
 All of it goes to standard error. Rich is imported where it is used.
 """
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -45,6 +46,7 @@ class Screen:
             console=self._console,
             transient=True,
             disable=not self._live,
+            redirect_stdout=sys.stdout.isatty(),  # what goes into a file is no part of the screen
         )
         self._tasks: dict[str, Any] = {}
         self._since: dict[str, float] = {}
