@@ -29,12 +29,12 @@ def said_of(context: PhaseContext) -> str:
         x = features_of(context, context.train, np.concatenate(lists)) if lists else None
     except FrostlineError:  # the head does not read one vector a picture
         return ""
-    if x is None or (apart := more_alike(x, [len(places) for places in lists])) < _MUCH:
+    if x is None or not (apart := more_alike(x, [len(places) for places in lists])):
         return ""
     return (
-        f"nearer names have more alike pictures (mean cosine {apart:.2f} above others of the class): if some are of "
-        "one source, as frames of a video are, held-out figures are too good for new sources; --group says which "
-        "belong together"
+        f"nearer names have more alike pictures (mean cosine {apart:.2f} above others of the class): if some are of one"
+        " source, as frames of a video are, held-out figures are too good for new sources; --group says which belong"
+        " together"
     )
 
 
@@ -51,11 +51,13 @@ def counting_up(rows: Sequence[Row]) -> list[NDArray[np.int64]]:
 
 def more_alike(x: NDArray[np.floating], lengths: Sequence[int], *, seed: int = 0) -> float:
     """The mean cosine of neighbours less that of any order, of features (N, D) of one list behind the other,
-    standardised and about the mean of their list; 0 where one of 999 random orders has as much."""
+    standardised and about the mean of their list; 0 where it is little, or one of 999 random orders has as much."""
     own, rng = np.repeat(np.arange(len(lengths)), lengths), np.random.default_rng(seed)
     z = (x - x.mean(0)) / np.maximum(x.std(0), 1e-6)
     about = unit(np.concatenate([z[own == k] - z[own == k].mean(0) for k in range(len(lengths))]))
     cosines, beside = about @ about.T, own[1:] == own[:-1]
-    orders = [np.arange(len(own)), *(np.lexsort((rng.random(len(own)), own)) for _ in range(999))]
-    first, *others = (float(cosines[order[:-1], order[1:]][beside].mean()) for order in orders)
-    return first - float(np.mean(others)) if first > max(others) else 0.0
+    orders = (np.lexsort((rng.random(len(own)), own)) if draw else np.arange(len(own)) for draw in range(1000))
+    drawn = (float(cosines[order[:-1], order[1:]][beside].mean()) for order in orders)
+    first, pairs = next(drawn), [(cosines[own == k][:, own == k].sum() - n) / n for k, n in enumerate(lengths)]
+    apart = first - float(np.sum(pairs)) / int(beside.sum())
+    return apart if apart >= _MUCH and first > max(drawn) else 0.0
