@@ -1,13 +1,15 @@
 """What became of each picture goes to a file and comes back, whatever its name is made of."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from frostline.data.manifest import Manifest, Row
+from frostline.data.pictures.picture import content_digest
 from frostline.errors import CheckpointError, JudgementError
-from frostline.judge.predictions import Outcome, outcomes, read_outcomes
+from frostline.judge.predictions import Outcome, outcomes, picture_at, read_outcomes
 from frostline.run.run_folder import RunFolder
 from frostline.workflows.report_data import html_of_folder
 from tests.waiting import pipe, pipes, without_waiting
@@ -79,3 +81,13 @@ def test_pipes_in_the_folder_of_a_run_are_not_waited_for(tmp_path: Path) -> None
             read_outcomes(tmp_path / "pictures.csv")
         with pytest.raises(CheckpointError, match="not an ordinary file"):
             html_of_folder(tmp_path, lang="en")
+
+
+def test_a_judged_picture_is_found_while_its_content_is_the_same(tmp_path: Path) -> None:
+    place = tmp_path / "a.png"
+    place.write_bytes(b"what was judged")
+    row = Outcome("a.png", str(place), content_digest(place), "val", "ants", "ants", 0.9, True)
+    assert picture_at(row) == place
+    place.write_bytes(b"another picture by now")
+    assert picture_at(row) is None
+    assert [picture_at(replace(row, path=path)) for path in ("", "/", "\0", str(tmp_path / "gone"))] == [None] * 4

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from frostline.data import csv_files
 from frostline.data.label_text import as_text, joined
 from frostline.data.manifest import Manifest
-from frostline.errors import JudgementError, one_line
+from frostline.data.pictures.picture import content_digest
+from frostline.errors import DecodeError, JudgementError, one_line
 from frostline.ordinary_file import ordinary
 
 PICTURES = "pictures.csv"
@@ -102,6 +103,15 @@ def to_csv(rows: Iterable[Outcome]) -> str:
     """The text of ``pictures.csv``; right is 1 or 0."""
     header = [field.name for field in fields(Outcome)]
     return csv_files.text((header, *((*astuple(row)[:-2], int(row.right), row.group) for row in rows)))
+
+
+def picture_at(row: Outcome) -> Path | None:
+    """The file of a judged picture, if it holds what was judged: it may be another by now, and a folder that somebody
+    else made could name any file of this machine."""
+    try:
+        return Path(row.path) if row.path and content_digest(Path(row.path)) == row.digest else None
+    except (DecodeError, ValueError):  # gone, or a name that no file can have
+        return None
 
 
 def read_outcomes(place: Path) -> list[Outcome]:

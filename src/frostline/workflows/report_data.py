@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import CheckpointError, FrostlineError, one_line
 from frostline.judge.drift import Drift
 from frostline.judge.figures import Report
-from frostline.judge.predictions import PICTURES, Outcome, read_outcomes
+from frostline.judge.predictions import PICTURES, Outcome, picture_at, read_outcomes
 from frostline.judge.report import thumbnails
 from frostline.judge.report.charts import Curve, Layer, Point
 from frostline.judge.report.page import Page
@@ -93,12 +94,12 @@ def of_run(
 ) -> Page:
     """What a run's folder says, with heat maps by its network while there is time.
 
-    picture_of: the picture of a row; by default the file at its path.
+    picture_of: the picture of a row; by default ``picture_at``.
 
     Raises: CheckpointError, JudgementError: as ``of_folder``.
     """
     metrics, plan = _json(folder / "metrics.json"), _json(folder / "plan.json")
-    picture_of = picture_of or (lambda row: Path(row.path) if row.path else None)
+    picture_of = picture_of or cache(picture_at)
     try:
         return _page(folder, metrics, plan, net, preprocessing, picture_of, seconds)
     except _ODD as error:

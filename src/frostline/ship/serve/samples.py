@@ -9,7 +9,7 @@ from PIL import Image
 
 from frostline.data.pictures import decode
 from frostline.errors import FrostlineError
-from frostline.judge.predictions import PICTURES, in_turn, of_test, read_outcomes
+from frostline.judge.predictions import PICTURES, in_turn, of_test, picture_at, read_outcomes
 from frostline.ship.model_info import ModelInfo, unseen
 
 MOST = 6
@@ -32,7 +32,7 @@ class Sample:
 def samples(model: Path, about: ModelInfo) -> tuple[Sample, ...]:
     """A few judged pictures of the run that a model folder lies in, the classes in turn; none where there is no run.
 
-    What is listed but cannot be decoded as a picture is passed over.
+    What is listed but is not the picture that was judged, or cannot be decoded, is passed over.
     """
     try:
         rows = read_outcomes(model.parent / PICTURES)
@@ -42,7 +42,7 @@ def samples(model: Path, about: ModelInfo) -> tuple[Sample, ...]:
     for row in islice(in_turn(of_test([row for row in rows if row.path])), _TRIED):
         if len(found) == MOST:
             break
-        if (jpeg := _encoded(Path(row.path))) is not None:
+        if (path := picture_at(row)) is not None and (jpeg := _encoded(path)) is not None:
             found.append(Sample(Path(row.name).name, jpeg, unseen(about, row.split)))
     return tuple(found)
 
