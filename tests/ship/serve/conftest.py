@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from frostline.data.pictures.picture import content_digest
 from frostline.judge.predictions import PICTURES, Outcome, to_csv
 from tests.data.pictures import encoded, scene
 from tests.ship.conftest import CLASSES
@@ -18,7 +19,7 @@ def served(model) -> Iterator[Served]:
     for number in range(9):
         label, place = CLASSES[number % 3], run / f"{CLASSES[number % 3]} {number // 3}.png"
         place.write_bytes(encoded(scene(90, 70, number)))
-        rows.append(Outcome(f"val/{place.name}", str(place), str(number), "val", label, label, 0.9, True))
+        rows.append(Outcome(f"val/{place.name}", str(place), content_digest(place), "val", label, label, 0.9, True))
     rows.insert(3, Outcome("val/gone.png", str(run / "gone.png"), "x", "val", "ants", "ants", 0.9, True))
     (run / PICTURES).write_text(to_csv(rows), encoding="utf-8")
     with serving(model[0]) as server:
