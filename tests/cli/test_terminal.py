@@ -238,6 +238,7 @@ def test_the_command_line_is_chinese_where_it_is_asked_for(monkeypatch: pytest.M
     code, _, err = in_process(["--lang", "tlh", "fit", "--help"])
     assert code == 2
     assert "choose en or zh" in err
+    monkeypatch.setattr(language, "current", "en")  # put back in the end, whatever main leaves there
     code, _, err = in_process(["--lang", "zh", "--lang", "tlh", "fit", "x"])  # the second was passed over
     assert code == 2
     assert "--lang 给了 2 次" in err
