@@ -173,6 +173,8 @@ def test_names_that_are_near_are_joined_in_chinese() -> None:
     weights = "--weights FILE, or --weights none to train from nothing; on this machine: a (package b), c (package d)"
     assert say(f"{weights}; HF_ENDPOINT names a mirror of the hub").endswith("；HF_ENDPOINT 可指定 hub 的镜像站")
     assert "本机已有：a (package b), c (package d)" in say(f"pip install e, or {weights}")
+    read = "pictures from `image` + `.jpg` in images/, labels from `labels`, no split"
+    assert say(read) == "图片来自 images/ 中的 `image` + `.jpg`，标签来自`labels`，没有划分"
     assert say("not used: column `when`, column `who`") == "未使用：列 `when`、`who`"
 
 
