@@ -11,7 +11,7 @@ import pandas
 import pytest
 from scipy.io import loadmat, savemat
 
-from frostline.data.pictures.decode import decode
+from frostline.data.decode import decode
 from frostline.data.sources import read
 from frostline.errors import DataError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.pictures.decode import decode
+from frostline.data.decode import decode
 from frostline.data.pictures.formats import jpeg_xl
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from frostline.data.decode import decode, image
 from frostline.data.digests import DigestCache
-from frostline.data.pictures.decode import decode, image
 from frostline.data.pictures.picture import Crop, content_digest
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError

@@ -13,10 +13,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+from frostline.data.decode import decode
+from frostline.data.header import header
 from frostline.data.manifest import Manifest, Row
-from frostline.data.pictures.decode import decode
 from frostline.data.pictures.formats import kinds
-from frostline.data.pictures.header import header
 from frostline.data.pictures.reading import Reading
 from frostline.data.places.tree import maybe_picture
 from frostline.data.survey import survey

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.pictures.decode import decode
+from frostline.data.decode import decode
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read
 from frostline.errors import DataError

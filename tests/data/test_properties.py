@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frostline.data.decode import decode
 from frostline.data.manifest import Manifest
-from frostline.data.pictures.decode import decode
 from frostline.data.pictures.picture import Slice, content_digest
 from frostline.data.places.archives import tar_index
 from frostline.data.tables.csv_table import csv_table

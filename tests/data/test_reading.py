@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from frostline.data.decode import decode, image, samples
 from frostline.data.manifest import Row
-from frostline.data.pictures.decode import decode, image, samples
 from frostline.data.pictures.picture import content_digest
 from frostline.data.pictures.reading import Reading, asked
 from frostline.data.pictures.samples import Doubt

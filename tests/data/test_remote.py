@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from frostline.data.decode import decode
 from frostline.data.loose_pictures import pictures
-from frostline.data.pictures.decode import decode
 from frostline.data.places import reach, remote
 from frostline.data.places.place_options import PlaceOptions
 from frostline.data.sources import read

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frostline.data.decode import decode
 from frostline.data.manifest import Manifest
-from frostline.data.pictures.decode import decode
 from frostline.data.pictures.picture import Slice
 from frostline.data.sources import read
 from tests.data.pictures import tree

@@ -78,7 +78,7 @@ def pictures(_: Path) -> list[Seed]:
 
 
 def read_picture(file: Path, _: Path) -> None:
-    from frostline.data.pictures.decode import decode
+    from frostline.data.decode import decode
     from frostline.data.pictures.picture import content_digest
     from frostline.data.pictures.reading import Reading
     from frostline.data.views import EvaluationView, Preprocessing
@@ -131,7 +131,7 @@ def archives(folder: Path) -> list[Seed]:
 
 def read_data(file: Path, folder: Path) -> None:
     """Whatever it is, as `fit` reads it; and the first pictures of it."""
-    from frostline.data.pictures.decode import decode
+    from frostline.data.decode import decode
     from frostline.data.sources import read
     from frostline.errors import DecodeError
 

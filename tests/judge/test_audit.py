@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from frostline.data.header import header
 from frostline.data.manifest import Manifest, Row
-from frostline.data.pictures.header import header
 from frostline.data.places.inventory import Inventory
 from frostline.data.sources import as_found, read
 from frostline.errors import DataError, UnknownName

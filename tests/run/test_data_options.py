@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from frostline import ImageClassifier
-from frostline.data.pictures.decode import decode
+from frostline.data.decode import decode
 from frostline.errors import DataError, FrostlineWarning, PlanError
 from frostline.events import Note
 from tests.run.test_fit import SMALL, TRAINING

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from frostline.data.pictures import decode
+from frostline.data import decode
 from frostline.data.sources import read
 from frostline.data.views import EvaluationView, Preprocessing, placed
 from frostline.net import zoo

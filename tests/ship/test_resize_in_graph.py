@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from frostline.data.pictures.decode import image
+from frostline.data.decode import image
 from frostline.data.views import Preprocessing, placed
 from frostline.ship.exporters.resize_in_graph import Placed
 from tests.data.pictures import scene

@@ -14,8 +14,8 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from frostline.data import decode
 from frostline.data.manifest import Row
-from frostline.data.pictures import decode
 from frostline.data.pictures.formats import kinds, pillow, png, tiff
 from frostline.data.pictures.picture import Item, Picture, fetched, source, whole_of
 from frostline.data.pictures.pillow_settings import strict_and_silent

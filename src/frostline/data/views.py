@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frostline.data import augment
-from frostline.data.pictures import decode
-from frostline.data.pictures.decode import Decoded
+from frostline.data import augment, decode
+from frostline.data.decode import Decoded
 from frostline.data.pictures.picture import Box, Picture, Size
 from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.errors import PlanError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.data.pictures.decode import decode
+from frostline.data.decode import decode
 from frostline.data.places.tree import Folder
 from frostline.errors import DataError, DecodeError, one_line
 

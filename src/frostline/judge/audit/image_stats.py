@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from frostline.data import decode
+from frostline.data.decode import Decoded
+from frostline.data.header import header
 from frostline.data.manifest import Row
-from frostline.data.pictures import decode
-from frostline.data.pictures.decode import Decoded
-from frostline.data.pictures.header import header
 from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.reading import AS_IT_IS, Reading
 from frostline.data.survey import lost_in_its_ground

@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 from PIL import Image
 
-from frostline.data.pictures import decode
+from frostline.data import decode
 from frostline.data.pictures.picture import Picture
 from frostline.data.pictures.reading import Reading
 from frostline.errors import DecodeError

@@ -5,7 +5,7 @@ It gives the answers of ``frostline predict``, and refuses what that refuses: wh
 graph's metadata.
 """
 
-from frostline.data.pictures.decode import LONGEST
+from frostline.data.decode import LONGEST
 from frostline.data.pictures.formats.pillow import FORMATS
 from frostline.data.pictures.reading import AS_IT_IS
 from frostline.data.views import Preprocessing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from frostline.data.pictures import decode
+from frostline.data import decode
 from frostline.errors import FrostlineError
 from frostline.judge.predictions import PICTURES, in_turn, of_test, picture_at, read_outcomes
 from frostline.ship.model_info import ModelInfo, unseen

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from frostline.data.pictures.decode import guarded, is_tiff
+from frostline.data.decode import guarded, is_tiff
 from frostline.data.pictures.formats import dicom, kinds, pillow
 from frostline.data.pictures.formats.tiff import has_pages
 from frostline.data.pictures.picture import Picture, fetched, source, whole_of
