@@ -20,7 +20,8 @@ from tests.run.test_fit import SMALL, TRAINING, same, state
 
 def test_a_probe_is_judged_on_every_picture_and_learns_from_all(leaves: Path, tmp_path: Path) -> None:
     events: list[Event] = []
-    found = ImageClassifier(**SMALL, strategy="probe", folds=6, out=tmp_path / "run").fit(leaves, listen=events.append)
+    options: dict[str, Any] = {**SMALL, "strategy": "probe", "head_crops": 0, "folds": 6, "out": tmp_path / "run"}
+    found = ImageClassifier(**options).fit(leaves, listen=events.append)
     result = found.result_
     assert set(result.metrics) == {"cross-validation", "test"}
     assert result.metrics["cross-validation"].n == 72
@@ -73,7 +74,10 @@ def test_the_kept_network_is_that_of_a_fit_without_folds_on_all(leaves: Path) ->
     assert same(state(plain), state(crossed))
 
 
-@pytest.mark.parametrize("strategy", ["freeze", "gradual", "lora", "auto"])
+SLOWER = [pytest.param(name, marks=pytest.mark.slow) for name in ("gradual", "lora")]
+
+
+@pytest.mark.parametrize("strategy", ["freeze", "auto", *SLOWER])
 def test_training_strategies_are_cross_validated_whole(leaves: Path, strategy: str) -> None:
     found = ImageClassifier(**TRAINING, strategy=strategy, folds=2).fit(leaves)
     assert found.result_.metrics["cross-validation"].n == 72
