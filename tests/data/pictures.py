@@ -1,6 +1,7 @@
 """Pictures that the tests make for themselves."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ def encoded(image: Image.Image | NDArray[np.uint8], form: str = "PNG", **options
     out = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(out, form, **options)
     return out.getvalue()
+
+
+def bmp_with_alpha(alpha: int, colour: tuple[int, int, int] = (200, 20, 10)) -> bytes:
+    """3 x 2 pixels of one colour and alpha, as header version 4 has them, which Pillow reads and does not write."""
+    pixels = bytes((*colour[::-1], alpha)) * 6
+    masks = struct.pack("<4I4s", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs") + bytes(48)
+    header = struct.pack("<IiiHHIIiiII", 108, 3, 2, 1, 32, 3, len(pixels), 2835, 2835, 0, 0) + masks
+    return struct.pack("<2sIHHI", b"BM", 122 + len(pixels), 0, 0, 122) + header + pixels
 
 
 def save(path: Path, seed: int = 0, width: int = 24, height: int = 16) -> Path:

@@ -19,7 +19,7 @@ from frostline.data.digests import DigestCache
 from frostline.data.pictures.picture import Crop, content_digest
 from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
-from tests.data.pictures import encoded, save, scene
+from tests.data.pictures import bmp_with_alpha, encoded, save, scene
 
 
 def test_png_comes_back_exactly_and_with_its_size():
@@ -100,6 +100,12 @@ def test_alpha_is_laid_over_white():
         assert found.rgb[0, 0].tolist() == [10, 20, 30]
         assert abs(int(found.rgb[0, 1, 0]) - 128) <= 1
         assert found.rgb[1, 2].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize(("alpha", "red"), [(0, 200), (255, 200), (51, 244)])
+def test_an_alpha_of_a_bmp_that_is_nowhere_filled_is_none(alpha, red):
+    """As Chromium has it."""
+    assert decode(bmp_with_alpha(alpha)).rgb[1, 2, 0] == red
 
 
 def test_palette_with_a_clear_colour_and_grey_with_a_clear_value():

@@ -807,6 +807,13 @@ def test_numbers_in_lists_have_the_names_beside_them(tmp_path, names):
     assert {row.labels for row in found.rows if int(row.file.stem) % 2} == {("狗",)}
     written(top / names[0], "猫")
     assert seen(top).classes == ("0", "1")
+    for split in ("train", "val"):  # of 1 and 2, the first line may be that of 0 or of 1
+        lines = (top / f"{split}_list.txt").read_text().splitlines()
+        written(top / f"{split}_list.txt", *(f"{line[:-1]}{int(line[-1]) + 1}" for line in lines))
+    written(top / names[0], "猫", "狗", "鸟")
+    assert seen(top).classes == ("1", "2")
+    written(top / names[0], "0 猫", "1 狗", "2 鸟")
+    assert seen(top).classes == ("狗", "鸟")
     own = written(tmp_path / "e" / "labels.txt", *(f"{n}.jpg {n % 2}" for n in range(4)))
     tree(tmp_path / "e", *(f"{n}.jpg" for n in range(4)))
     assert seen(own).classes == ("0", "1")

@@ -16,7 +16,7 @@ from frostline.data.views import EvaluationView, Preprocessing
 from frostline.errors import DecodeError
 from frostline.ship.exporters import standalone_script
 from frostline.ship.exporters.export_spec import Standalone
-from tests.data.pictures import scene
+from tests.data.pictures import bmp_with_alpha, scene
 
 Prepared = Callable[[str], np.ndarray]
 GREY = np.linspace(0, 4000, 60 * 50).reshape(60, 50).astype(np.uint16)
@@ -147,6 +147,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "lab.tif": lambda path: colours().convert("LAB").save(path),
     "pages.tif": lambda path: colours().save(path, save_all=True, append_images=[colours().rotate(180)]),
     "moving.gif": lambda path: colours().save(path, save_all=True, append_images=[colours().rotate(180)]),
+    **{f"{n}.bmp": lambda path, n=n: path.write_bytes(bmp_with_alpha(n)) for n in (0, 51, 255)},
     "pixel.png": lambda path: colours(1, 1).save(path),
     "wide.png": lambda path: colours(2000, 1).save(path),
     "cut.jpg": cut,

@@ -352,6 +352,8 @@ def _with_alpha(any_mode: Image.Image) -> Image.Image | None:
     """RGBA of what has an alpha or a transparent colour, its colours not multiplied by the alpha; None of all else."""
     if any_mode.mode in ("La", "RGBa"):
         any_mode = any_mode.convert({"La": "LA", "RGBa": "RGBA"}[any_mode.mode])
+    if any_mode.format == "BMP" and any_mode.mode == "RGBA" and any_mode.getchannel("A").getextrema() == (0, 0):
+        return None  # a byte that nobody has filled, as browsers take it
     if any_mode.mode in ("LA", "PA", "RGBA") or "transparency" in any_mode.info:
         return any_mode.convert("RGBA")
     return None

@@ -134,7 +134,8 @@ def _parted(text: str) -> bool:
 def names_of_classes(folder: Path, labels: Set[str], files: Sequence[str] = _NAMES) -> tuple[list[str], str] | None:
     """Names of the numbers from 0 on, and in which file of a folder they stand; None: labels have names already.
 
-    Paddle's tools write one name a line (labels.txt), or the number and the name.
+    Paddle's tools write one name a line (labels.txt), or the number and the name. Of lines without numbers, where no
+    label is 0, the first may as well be of 1: then labels stay numbers.
     """
     if not labels or not all(label.isdecimal() for label in labels):
         return None
@@ -144,6 +145,8 @@ def names_of_classes(folder: Path, labels: Set[str], files: Sequence[str] = _NAM
         except DataError:
             continue
         numbered = [re.match(rf"{n}[\s:,]+(?=\S)", text) for n, text in enumerate(lines)]
+        if not all(numbered) and 0 not in map(int, labels):
+            continue
         if lines and all(numbered):
             lines = [text[len(match[0]) :] for text, match in zip(lines, numbered, strict=True) if match is not None]
         pictures = any(ends_as_picture(word) for text in lines for word in text.split())

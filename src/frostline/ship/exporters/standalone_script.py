@@ -51,8 +51,9 @@ def upright(name, least=0, fits=plain):
             raise ValueError("a side of more than {longest:,} pixels")
         whole, drafted = picture.size, picture.draft(None, (least, least)) if least else None
         picture.load()
-        whole = whole if drafted else picture.size
-        wide, high = drafted[1][2:] if drafted else picture.size
+        if picture.format == "BMP" and picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0):
+            picture = picture.convert("RGB")  # an alpha that nobody has filled
+        whole, (wide, high) = (whole, drafted[1][2:]) if drafted else (picture.size, picture.size)
         try:
             way = picture.getexif().get(274) if picture.format != "JPEG" or "exif" in picture.info else 1
         except Exception:  # a damaged EXIF block says nothing
@@ -87,8 +88,7 @@ _PLAIN = '''def prepared(name):
 
 '''
 _LOOP = """failed = False
-escaped = lambda c: c if c.isprintable() else c.encode("unicode_escape").decode()  # noqa: E731
-readable = lambda text: "".join(map(escaped, text))  # noqa: E731
+readable = lambda s: "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in s)  # noqa: E731
 sys.stdout.reconfigure(errors="backslashreplace")
 for name in sys.argv[1:]:
     try:
