@@ -109,6 +109,11 @@ def _seen_enough() -> NoReturn:
     sys.exit(0)
 
 
+def _refused(error: FrostlineError) -> NoReturn:
+    print(language.message(error), file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command; bad input becomes a message of three parts and exit code 2."""
     output.lossless()
@@ -117,8 +122,7 @@ def main() -> None:
         _refuse_empty(words)
         language.translated(typer.main.get_command(app), language.current)(words, prog_name="frostline")
     except FrostlineError as error:
-        print(language.message(error), file=sys.stderr)
-        sys.exit(2)
+        _refused(error)
     except BrokenPipeError:
         _seen_enough()
     except SystemExit as error:
@@ -131,16 +135,13 @@ def main() -> None:
         hint = "is there such a place, and permission?"
         if error.errno in atomic.FULL:
             hint = "make room there, or choose another place"
-        found = FrostlineError(atomic.reason(error), where=error.filename2 or error.filename, hint=hint)
-        print(language.message(found), file=sys.stderr)
-        sys.exit(2)
+        _refused(FrostlineError(atomic.reason(error), where=error.filename2 or error.filename, hint=hint))
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
             raise
         hint = "close other programs, or give it a machine or a limit with more; FROSTLINE_CPUS=1 takes less"
-        found = FrostlineError("there is not enough memory", where=shlex.join(["frostline", *sys.argv[1:2]]), hint=hint)
-        print(language.message(found), file=sys.stderr)
-        sys.exit(2)
+        where = shlex.join(["frostline", *sys.argv[1:2]])
+        _refused(FrostlineError("there is not enough memory", where=where, hint=hint))
     except KeyboardInterrupt:
         print(language.sentence("interrupted"), file=sys.stderr)
         sys.exit(130)

@@ -1,6 +1,7 @@
 """Judge the best model of a run, the test split last and once, and write the run's folder.
 
-Between phases the model folder is written too, without a graph: whatever happens, the best model so far is on disk.
+Between phases the model folder is written too, without a graph: whatever the next one comes to, the best model so far
+is on disk.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Carry out a plan on labelled pictures: phases one after another, each judged, the best model always on disk.
+"""Carry out a plan on labelled pictures: phases one after another, each judged, the best model on disk before the next.
 
 `resolve` says what will be done, `attempt` tries one phase and decides whether it is kept, `best_so_far` is what
 crosses from one phase to the next, `finish` judges the model that is left, `run_folder` owns what is written.

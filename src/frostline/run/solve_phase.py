@@ -94,9 +94,8 @@ def _other_views(context: PhaseContext, phase: Solve) -> list[View]:
 def _of_several_views(context: PhaseContext, phase: Solve, x: NDArray[np.float32], views: list[View]) -> Solved:
     """The head that learns from all views of each picture, or from one where that is better; it is said which."""
     what, doubt = ("random crops", _DOUBT) if phase.crops else ("mirror images", 0.0)
-    others = []
+    others, rows = [], context.train.rows
     for number, view in enumerate(views, start=1):
-        rows = context.train.rows
         read, _ = context.activations.at("head", rows, view, what=f"training view {number} of {len(views)}")
         others.append(_vectors(read(np.arange(len(context.train))), context.head))
     how = _how(context, phase)
